@@ -1,0 +1,7 @@
+//! Fit the score of your data, and know how far to trust it.
+
+pub mod error;
+pub mod score;
+
+pub use error::{Error, ErrorClass, Result};
+pub use score::{LogDensity, Score};

@@ -1,0 +1,29 @@
+//! What every score is, fitted or exact: the traits that samplers and diagnostics take.
+
+use ndarray::{Array1, Array2, ArrayView2};
+
+/// A score field s(x) = grad log p(x) over R^d.
+///
+/// Rows are points: `x` is n x d throughout. Implementations may assume that the caller passes
+/// exactly [`dim`](Score::dim) columns.
+pub trait Score: Sync {
+    /// Number of columns d.
+    fn dim(&self) -> usize;
+
+    /// s(x) for every row: n x d, in units of 1 / (unit of x).
+    fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64>;
+
+    /// tr grad s(x) for every row: n values (the Laplacian of log p where s is a gradient).
+    fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64>;
+}
+
+/// A score that is the gradient of a known function log p(x), possibly without its constant.
+pub trait LogDensity: Score {
+    /// log p(x) for every row, up to one additive constant for the whole model.
+    fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64>;
+
+    /// Both at once, for samplers; override when they share work.
+    fn log_density_and_score(&self, x: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
+        (self.log_density(x), self.score(x))
+    }
+}
