@@ -1,0 +1,49 @@
+//! y = x W^T + b: the same matrix acts on every coefficient, the bias on the value alone.
+//!
+//! Adjoint: X += Y W, W += Y^T x over all stacked coefficients, b += sum of Y0 over rows.
+
+use super::form::{Form, Jet, JetMut};
+use crate::kernel::vector::{add_row_sums, add_to_rows};
+use crate::kernel::{Mat, MatMut, Real, matmul};
+
+pub(super) fn form(input: Form, width: usize) -> Form {
+    Form { width, ..input }
+}
+
+pub(super) fn forward<T: Real>(x: Jet<'_, T>, weight: &[T], bias: Option<&[T]>, y: JetMut<'_, T>) {
+    let (rows, out, inner) = (y.form.stack_rows(y.extent), y.form.width, x.form.width);
+    let product = MatMut::new(y.data, rows, out);
+    matmul(product, Mat::new(x.data, rows, inner), Mat::new(weight, out, inner).t(), false);
+    if let Some(bias) = bias {
+        add_to_rows(&mut y.data[..y.extent.rows * out], bias);
+    }
+}
+
+/// Adds to the gradients of W and b.
+pub(super) fn adjoint_parameters<T: Real>(
+    x: Jet<'_, T>,
+    y_bar: Jet<'_, T>,
+    weight_bar: &mut [T],
+    bias_bar: Option<&mut [T]>,
+) {
+    let (rows, out) = (y_bar.form.stack_rows(y_bar.extent), y_bar.form.width);
+    let inner = x.form.width;
+    let gradient = MatMut::new(weight_bar, out, inner);
+    matmul(gradient, Mat::new(y_bar.data, rows, out).t(), Mat::new(x.data, rows, inner), true);
+    if let Some(bias_bar) = bias_bar {
+        add_row_sums(bias_bar, &y_bar.data[..y_bar.extent.rows * out]);
+    }
+}
+
+/// Writes (or, with `accumulate`, adds) the adjoint of x.
+pub(super) fn adjoint_input<T: Real>(
+    weight: &[T],
+    y_bar: Jet<'_, T>,
+    x_bar: JetMut<'_, T>,
+    accumulate: bool,
+) {
+    let (rows, out) = (y_bar.form.stack_rows(y_bar.extent), y_bar.form.width);
+    let inner = x_bar.form.width;
+    let target = MatMut::new(x_bar.data, rows, inner);
+    matmul(target, Mat::new(y_bar.data, rows, out), Mat::new(weight, out, inner), accumulate);
+}

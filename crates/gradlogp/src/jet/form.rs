@@ -1,0 +1,157 @@
+//! Which Taylor coefficients exist, and where they lie.
+
+/// First-order coefficients of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum First {
+    /// Identically zero: not stored.
+    Zero,
+    /// The same for every row: one row per direction. So it is with directions given once for all
+    /// rows (such as the unit vectors of an exact trace) until the first nonlinearity.
+    Shared,
+    /// One row per direction and data row.
+    PerRow,
+}
+
+/// The jet that is asked of a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    /// How the directions are given: none, the same for all rows, or per row.
+    pub first: First,
+    /// Number of directions M.
+    pub directions: usize,
+    /// The first so many directions are summed into the collapsed second order; 0: none is computed.
+    pub curved: usize,
+}
+
+impl Request {
+    /// Values only.
+    pub const VALUE: Request = Request { first: First::Zero, directions: 0, curved: 0 };
+
+    /// First order along `directions` directions.
+    pub fn first(first: First, directions: usize) -> Self {
+        Request { first, directions, curved: 0 }
+    }
+
+    /// First order along `directions`, collapsed second order over the first `curved` of them.
+    pub fn second(first: First, directions: usize, curved: usize) -> Self {
+        Request { first, directions, curved }
+    }
+
+    /// Coefficient rows per data row when nothing is zero.
+    pub fn coefficients(&self) -> usize {
+        1 + self.directions + usize::from(self.curved > 0)
+    }
+}
+
+/// Which coefficients one node has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// Columns.
+    pub width: usize,
+    /// First order.
+    pub first: First,
+    /// Whether the collapsed second order is there.
+    pub second: bool,
+}
+
+/// Sizes that hold for all nodes of one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) rows: usize,
+    pub(crate) directions: usize,
+    pub(crate) curved: usize,
+}
+
+/// Names one coefficient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coefficient {
+    /// y0.
+    Value,
+    /// y1 along direction m.
+    First(usize),
+    /// y2, summed over the curved directions.
+    Second,
+}
+
+impl Form {
+    /// Rows of the stacked matrix \[value | first order | second order\].
+    pub(crate) fn stack_rows(&self, e: Extent) -> usize {
+        self.first_rows(e) + e.rows * (1 + usize::from(self.second))
+    }
+
+    fn first_rows(&self, e: Extent) -> usize {
+        match self.first {
+            First::Zero => 0,
+            First::Shared => e.directions,
+            First::PerRow => e.directions * e.rows,
+        }
+    }
+
+    /// Row of the stacked matrix that holds coefficient `c` for data row `row`; None if zero.
+    fn stack_row(&self, e: Extent, c: Coefficient, row: usize) -> Option<usize> {
+        match (c, self.first) {
+            (Coefficient::Value, _) => Some(row),
+            (Coefficient::First(_), First::Zero) => None,
+            (Coefficient::First(m), First::Shared) => Some(e.rows + m),
+            (Coefficient::First(m), First::PerRow) => Some((1 + m) * e.rows + row),
+            (Coefficient::Second, _) => self.second.then(|| e.rows + self.first_rows(e) + row),
+        }
+    }
+
+    /// Every stored (coefficient, row), in the order of the stack.
+    pub(crate) fn stored(&self, e: Extent) -> impl Iterator<Item = (Coefficient, usize)> + use<> {
+        let first_rows = match self.first {
+            First::PerRow => e.rows,
+            _ => 1,
+        };
+        let directions = if self.first == First::Zero { 0 } else { e.directions };
+        let second = if self.second { e.rows } else { 0 };
+        let values = (0..e.rows).map(|r| (Coefficient::Value, r));
+        let firsts = (0..directions)
+            .flat_map(move |m| (0..first_rows).map(move |r| (Coefficient::First(m), r)));
+        let seconds = (0..second).map(|r| (Coefficient::Second, r));
+        values.chain(firsts).chain(seconds)
+    }
+}
+
+/// All coefficients of one node, stacked row-major.
+#[derive(Debug, Clone, Copy)]
+pub struct Jet<'a, T> {
+    pub(crate) form: Form,
+    pub(crate) extent: Extent,
+    pub(crate) data: &'a [T],
+}
+
+impl<'a, T> Jet<'a, T> {
+    /// Which coefficients exist.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// One coefficient of one row; None where it is identically zero.
+    pub fn row(&self, c: Coefficient, row: usize) -> Option<&'a [T]> {
+        let at = self.form.stack_row(self.extent, c, row)? * self.form.width;
+        Some(&self.data[at..at + self.form.width])
+    }
+
+    /// The value of one row.
+    pub fn value(&self, row: usize) -> &'a [T] {
+        &self.data[row * self.form.width..(row + 1) * self.form.width]
+    }
+}
+
+/// The same, writable.
+#[derive(Debug)]
+pub struct JetMut<'a, T> {
+    pub(crate) form: Form,
+    pub(crate) extent: Extent,
+    pub(crate) data: &'a mut [T],
+}
+
+impl<T> JetMut<'_, T> {
+    /// One coefficient of one row; None where it is identically zero.
+    pub fn row_mut(&mut self, c: Coefficient, row: usize) -> Option<&mut [T]> {
+        let at = self.form.stack_row(self.extent, c, row)? * self.form.width;
+        Some(&mut self.data[at..at + self.form.width])
+    }
+}

@@ -1,0 +1,16 @@
+//! Arithmetic: scalars, elementary functions, matrix products, fused activation loops.
+//!
+//! The only module with `unsafe` code (one call, in [`matmul`]). Loops are written plainly and
+//! compiled several times, once per instruction set, by [`simd`]: a released binary runs on any
+//! machine and still uses AVX-512 or AVX2 where they exist.
+
+pub mod activation;
+pub mod elementary;
+pub mod matmul;
+pub mod real;
+pub mod simd;
+pub mod vector;
+
+pub use activation::Activation;
+pub use matmul::{Mat, MatMut, matmul};
+pub use real::Real;

@@ -1,0 +1,83 @@
+//! Loops over plain vectors.
+
+use super::Real;
+use super::simd::dispatch;
+
+/// y += x.
+pub fn add_assign<T: Real>(y: &mut [T], x: &[T]) {
+    dispatch(
+        #[inline(always)]
+        || y.iter_mut().zip(x).for_each(|(y, x)| *y += *x),
+    )
+}
+
+/// y += a x.
+pub fn axpy<T: Real>(y: &mut [T], a: T, x: &[T]) {
+    dispatch(
+        #[inline(always)]
+        || y.iter_mut().zip(x).for_each(|(y, x)| *y = a.mul_add(*x, *y)),
+    )
+}
+
+/// Sum of x_i y_i. Eight partial sums, in an order that does not depend on the machine.
+pub fn dot<T: Real>(x: &[T], y: &[T]) -> T {
+    const LANES: usize = 16;
+    dispatch(
+        #[inline(always)]
+        || {
+            let mut sums = [T::ZERO; LANES];
+            let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
+            let tail = xs.remainder().iter().zip(ys.remainder());
+            let rest = tail.fold(T::ZERO, |sum, (x, y)| x.mul_add(*y, sum));
+            for (x, y) in xs.zip(ys) {
+                for k in 0..LANES {
+                    sums[k] = x[k].mul_add(y[k], sums[k]);
+                }
+            }
+            sums.iter().fold(rest, |sum, part| sum + *part)
+        },
+    )
+}
+
+/// out = the sum of the rows of a row-major matrix, added to out.
+pub fn add_row_sums<T: Real>(out: &mut [T], matrix: &[T]) {
+    dispatch(
+        #[inline(always)]
+        || {
+            for row in matrix.chunks_exact(out.len()) {
+                out.iter_mut().zip(row).for_each(|(o, x)| *o += *x);
+            }
+        },
+    )
+}
+
+/// Adds `row` to every row of a row-major matrix.
+pub fn add_to_rows<T: Real>(matrix: &mut [T], row: &[T]) {
+    dispatch(
+        #[inline(always)]
+        || {
+            for target in matrix.chunks_exact_mut(row.len()) {
+                target.iter_mut().zip(row).for_each(|(t, x)| *t += *x);
+            }
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dot_covers_blocks_and_tail() {
+        let x: Vec<f64> = (1..=37).map(f64::from).collect();
+        // 1^2 + ... + 37^2 = 37 * 38 * 75 / 6.
+        assert_eq!(dot(&x, &x), 17575.0);
+    }
+
+    #[test]
+    fn row_sums_add_to_what_is_there() {
+        let mut out = [1.0, 1.0];
+        add_row_sums(&mut out, &[1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(out, [5.0, 7.0]);
+    }
+}
