@@ -1,0 +1,241 @@
+//! Jets and their adjoints against finite differences in f64, over a graph with every node kind.
+
+use gradlogp::graph::{Graph, GraphBuilder};
+use gradlogp::jet::{Coefficient, First, Inputs, Request, Tape};
+use gradlogp::kernel::Activation;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const D: usize = 3;
+const CONTEXT: usize = 2;
+
+/// Every node kind, with shared inputs, a residual path, and mixed orders meeting at one node.
+fn every_op(activation: Activation) -> Graph {
+    let mut b = GraphBuilder::new();
+    let x = b.input(D);
+    let context = b.context(0, CONTEXT);
+    let gate = b.affine(context, 5, "gate");
+    let gate = b.activation(gate, Activation::Sin);
+    let joined = b.concat(&[x, context]);
+    let h = b.affine(joined, 5, "first");
+    let bent = b.activation(h, activation);
+    // `h` and `bent` are both read twice: adjoints must add up.
+    let h = b.add(h, bent);
+    let h = b.multiply(h, gate);
+    let again = b.linear(bent, 5, "second");
+    let again = b.activation(again, Activation::Tanh);
+    let h = b.multiply(h, again);
+    let part = b.slice(h, 1, 3);
+    let part = b.add(part, x);
+    let total = b.sum(h);
+    let norm = b.squared_norm(x);
+    let scaled = b.scale(norm, -0.3);
+    let inner = b.squared_norm(h);
+    let direct = b.slice(x, 1, 2);
+    let all = b.concat(&[part, total, scaled, inner, direct]);
+    b.affine(all, 2, "last");
+    b.build().unwrap()
+}
+
+struct Case {
+    graph: Graph,
+    parameters: Vec<f64>,
+    rows: usize,
+    x: Vec<f64>,
+    context: Vec<f64>,
+    directions: Vec<f64>,
+    request: Request,
+}
+
+impl Case {
+    fn new(activation: Activation, request: Request, rows: usize) -> Self {
+        let graph = every_op(activation);
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut draw =
+            |n: usize| -> Vec<f64> { (0..n).map(|_| rng.random_range(-1.0..1.0)).collect() };
+        let copies = if request.first == First::PerRow { rows } else { 1 };
+        let directions = draw(request.directions * copies * D);
+        Case {
+            parameters: draw(graph.parameters().len()),
+            x: draw(rows * D),
+            context: draw(rows * CONTEXT),
+            directions,
+            graph,
+            rows,
+            request,
+        }
+    }
+
+    fn direction(&self, m: usize, row: usize) -> &[f64] {
+        let at = match self.request.first {
+            First::PerRow => m * self.rows + row,
+            _ => m,
+        };
+        &self.directions[at * D..(at + 1) * D]
+    }
+
+    fn run(&self, tape: &mut Tape<f64>, parameters: &[f64], x: &[f64]) {
+        let contexts = [self.context.as_slice()];
+        let inputs =
+            Inputs { rows: self.rows, x, contexts: &contexts, directions: &self.directions };
+        tape.forward(&self.graph, parameters, inputs);
+    }
+
+    /// F(x + t v_m) for one row.
+    fn moved(&self, m: usize, row: usize, t: f64) -> Vec<f64> {
+        let mut x = self.x.clone();
+        for (x, v) in x[row * D..(row + 1) * D].iter_mut().zip(self.direction(m, row)) {
+            *x += t * v;
+        }
+        let mut tape = Tape::new(&self.graph, Request::VALUE);
+        self.run(&mut tape, &self.parameters, &x);
+        tape.output().value(row).to_vec()
+    }
+
+    /// A fixed linear functional of all output coefficients, whose adjoint is its weights.
+    fn functional(&self, tape: &Tape<f64>) -> f64 {
+        let mut sum = 0.0;
+        self.for_each_coefficient(|c, row, weights| {
+            let value = tape.output().row(c, row).unwrap();
+            sum += value.iter().zip(weights).map(|(y, w)| y * w).sum::<f64>();
+        });
+        sum
+    }
+
+    fn for_each_coefficient(&self, mut f: impl FnMut(Coefficient, usize, [f64; 2])) {
+        let mut coefficients = vec![Coefficient::Value];
+        coefficients.extend((0..self.request.directions).map(Coefficient::First));
+        if self.request.curved > 0 {
+            coefficients.push(Coefficient::Second);
+        }
+        let mut k = 0.0;
+        for c in coefficients {
+            for row in 0..self.rows {
+                k += 1.0;
+                f(c, row, [f64::sin(k), f64::cos(1.7 * k)]);
+            }
+        }
+    }
+}
+
+fn requests() -> Vec<Request> {
+    vec![
+        Request::VALUE,
+        Request::first(First::PerRow, 2),
+        Request::first(First::Shared, 3),
+        Request::second(First::PerRow, 3, 3),
+        Request::second(First::PerRow, 3, 2),
+        Request::second(First::Shared, 3, 3),
+        Request::second(First::Shared, 3, 1),
+    ]
+}
+
+fn close(got: f64, want: f64, tolerance: f64, what: &str) {
+    assert!((got - want).abs() <= tolerance * (1.0 + want.abs()), "{what}: {got} {want}");
+}
+
+#[test]
+fn coefficients_match_finite_differences() {
+    let smooth = Activation::ALL.into_iter().filter(|a| a.has_curvature());
+    for (activation, request) in smooth.flat_map(|a| requests().into_iter().map(move |r| (a, r))) {
+        let case = Case::new(activation, request, 2);
+        let mut tape = Tape::new(&case.graph, request);
+        case.run(&mut tape, &case.parameters, &case.x);
+        let output = tape.output();
+        let t = 1e-3;
+        for row in 0..case.rows {
+            let mut second = [0.0; 2];
+            for m in 0..request.directions {
+                let f = |t: f64| case.moved(m, row, t);
+                let (up, down, up2, down2) = (f(t), f(-t), f(2.0 * t), f(-2.0 * t));
+                for k in 0..2 {
+                    let slope = (8.0 * (up[k] - down[k]) - (up2[k] - down2[k])) / (12.0 * t);
+                    let got = output.row(Coefficient::First(m), row).unwrap()[k];
+                    close(got, slope, 1e-9, &format!("{activation:?} {request:?} first"));
+                    if m < request.curved {
+                        let center = output.value(row)[k];
+                        second[k] +=
+                            (16.0 * (up[k] + down[k]) - (up2[k] + down2[k]) - 30.0 * center)
+                                / (12.0 * t * t);
+                    }
+                }
+            }
+            if request.curved > 0 {
+                for k in 0..2 {
+                    let got = output.row(Coefficient::Second, row).unwrap()[k];
+                    close(got, second[k], 1e-7, &format!("{activation:?} {request:?} second"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn adjoints_match_finite_differences() {
+    for (activation, request) in
+        Activation::ALL.into_iter().flat_map(|a| requests().into_iter().map(move |r| (a, r)))
+    {
+        // 41 rows: spans of the fused loops end in the middle.
+        for rows in [1, 41] {
+            let case = Case::new(activation, request, rows);
+            let mut tape = Tape::new(&case.graph, request);
+            let mut gradient = vec![0.0; case.parameters.len()];
+            let mut x_bar = vec![0.0; case.x.len()];
+            case.run(&mut tape, &case.parameters, &case.x);
+            let mut bar = tape.output_bar();
+            case.for_each_coefficient(|c, row, weights| {
+                bar.row_mut(c, row).unwrap().copy_from_slice(&weights);
+            });
+            tape.adjoint(&case.graph, &case.parameters, Some(&mut gradient), Some(&mut x_bar));
+
+            let at = |parameters: &[f64], x: &[f64]| {
+                let mut tape = Tape::new(&case.graph, request);
+                case.run(&mut tape, parameters, x);
+                case.functional(&tape)
+            };
+            let stride = if rows == 1 { 1 } else { 7 };
+            let t = 1e-5;
+            for i in (0..gradient.len()).step_by(stride) {
+                let mut p = case.parameters.clone();
+                p[i] += t;
+                let up = at(&p, &case.x);
+                p[i] -= 2.0 * t;
+                let slope = (up - at(&p, &case.x)) / (2.0 * t);
+                close(
+                    gradient[i],
+                    slope,
+                    1e-6,
+                    &format!("{activation:?} {request:?} parameter {i}"),
+                );
+            }
+            for i in (0..x_bar.len()).step_by(stride) {
+                let mut x = case.x.clone();
+                x[i] += t;
+                let up = at(&case.parameters, &x);
+                x[i] -= 2.0 * t;
+                let slope = (up - at(&case.parameters, &x)) / (2.0 * t);
+                close(x_bar[i], slope, 1e-6, &format!("{activation:?} {request:?} x {i}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tape_gives_the_same_after_larger_and_smaller_batches() {
+    let request = Request::second(First::PerRow, 2, 2);
+    let mut reused = Tape::new(&every_op(Activation::Softplus), request);
+    for rows in [5, 2, 7, 3] {
+        let case = Case::new(Activation::Softplus, request, rows);
+        let mut fresh = Tape::new(&case.graph, request);
+        let mut gradients = [vec![0.0; case.parameters.len()], vec![0.0; case.parameters.len()]];
+        for (tape, gradient) in [&mut reused, &mut fresh].into_iter().zip(&mut gradients) {
+            case.run(tape, &case.parameters, &case.x);
+            let mut bar = tape.output_bar();
+            case.for_each_coefficient(|c, row, weights| {
+                bar.row_mut(c, row).unwrap().copy_from_slice(&weights);
+            });
+            tape.adjoint(&case.graph, &case.parameters, Some(gradient), None);
+        }
+        assert_eq!(gradients[0], gradients[1]);
+    }
+}
