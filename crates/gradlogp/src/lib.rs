@@ -1,12 +1,17 @@
 //! Fit the score of your data, and know how far to trust it.
 
 pub mod error;
+pub mod exec;
 pub mod graph;
 pub mod jet;
 pub mod kernel;
+pub mod model;
+pub mod objective;
 pub mod score;
 pub mod slice;
 
 pub use error::{Error, ErrorClass, Result};
+pub use model::{Derivatives, Mlp, Model, ModelKind};
+pub use objective::Objective;
 pub use score::{LogDensity, Score};
 pub use slice::SliceLaw;

@@ -143,6 +143,16 @@ impl<T: Real> Tape<T> {
         JetMut { form: self.forms[last], extent: self.extent, data }
     }
 
+    /// The adjoint of the output as [`Tape::output_bar`] left it, to be filled further.
+    ///
+    /// # Panics
+    /// When [`Tape::output_bar`] was not called since the last [`Tape::adjoint`].
+    pub fn current_bar(&mut self) -> JetMut<'_, T> {
+        let last = self.forms.len() - 1;
+        let data = self.bars[last].as_mut().expect("output_bar comes first");
+        JetMut { form: self.forms[last], extent: self.extent, data }
+    }
+
     /// Carries the adjoint set in [`Tape::output_bar`] back: adds to the gradient of the parameters
     /// (flat, same layout) and, where asked, writes the adjoint of x (n x d).
     ///

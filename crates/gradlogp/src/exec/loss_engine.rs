@@ -1,0 +1,158 @@
+//! Mean loss and gradient over a batch.
+
+use rand_distr::{Distribution, StandardNormal};
+use rayon::prelude::*;
+
+use super::shard_rows;
+use super::stream::{Domain, stream};
+use crate::kernel::Real;
+use crate::kernel::vector::add_assign;
+use crate::model::{LossPass, Model, Tile};
+use crate::objective::{Directions, Objective};
+use crate::slice::SliceLaw;
+
+/// Rows of the stacked matrices that one pass aims at: enough to keep matrix products efficient, few
+/// enough to keep a layer's coefficients in the second-level cache.
+const STACK_ROWS: usize = 1024;
+
+/// Names the random draws of one evaluation.
+#[derive(Debug, Clone, Copy)]
+pub struct Draw {
+    /// Seed of the run.
+    pub seed: u64,
+    /// What they are for.
+    pub domain: Domain,
+    /// Step.
+    pub step: u64,
+}
+
+/// Evaluates one objective with one slice law on models that share a graph.
+pub struct LossEngine<T: Real> {
+    law: SliceLaw,
+    shards: Vec<Shard<T>>,
+    gradient: Vec<T>,
+}
+
+struct Shard<T: Real> {
+    pass: LossPass<T>,
+    gradient: Vec<T>,
+    losses: Vec<T>,
+    slices: Vec<T>,
+    scratch: Vec<T>,
+    noise: Vec<T>,
+}
+
+impl<T: Real> LossEngine<T> {
+    /// An engine with one shard per thread.
+    pub fn new(model: &Model<T>, objective: &Objective, law: SliceLaw, threads: usize) -> Self {
+        let shard = || Shard {
+            pass: LossPass::new(model.kind(), model.graph(), objective),
+            gradient: Vec::new(),
+            losses: Vec::new(),
+            slices: Vec::new(),
+            scratch: Vec::new(),
+            noise: Vec::new(),
+        };
+        LossEngine {
+            law,
+            shards: (0..threads.max(1)).map(|_| shard()).collect(),
+            gradient: vec![T::ZERO; model.parameters.len()],
+        }
+    }
+
+    /// Bytes held in passes at present.
+    pub fn bytes(&self) -> usize {
+        self.shards.iter().map(|s| s.pass.bytes()).sum()
+    }
+
+    /// Mean loss over the rows of `x` (n x d), and its gradient, which [`LossEngine::gradient`] holds
+    /// afterwards. Call inside [`Threads::install`](super::Threads::install).
+    pub fn loss_and_gradient(&mut self, model: &Model<T>, x: &[T], draw: Draw) -> f64 {
+        let rows = x.len() / model.dim();
+        self.for_each_shard(model, x, draw, Some(T::of(1.0 / rows as f64)));
+        self.gradient.copy_from_slice(&self.shards[0].gradient);
+        for shard in &self.shards[1..] {
+            add_assign(&mut self.gradient, &shard.gradient);
+        }
+        self.row_losses().sum::<f64>() / rows as f64
+    }
+
+    /// Loss of every row of `x` (n x d). Call inside [`Threads::install`](super::Threads::install).
+    pub fn losses(&mut self, model: &Model<T>, x: &[T], draw: Draw) -> Vec<f64> {
+        self.for_each_shard(model, x, draw, None);
+        self.row_losses().collect()
+    }
+
+    /// Gradient of the last mean loss.
+    pub fn gradient(&self) -> &[T] {
+        &self.gradient
+    }
+
+    fn row_losses(&self) -> impl Iterator<Item = f64> {
+        self.shards.iter().flat_map(|s| s.losses.iter().map(|l| l.to_f64()))
+    }
+
+    fn for_each_shard(&mut self, model: &Model<T>, x: &[T], draw: Draw, weight: Option<T>) {
+        let (law, count) = (self.law, self.shards.len());
+        let rows = x.len() / model.dim();
+        self.shards.par_iter_mut().enumerate().for_each(|(k, shard)| {
+            let range = shard_rows(rows, count, k);
+            shard.losses.resize(range.len(), T::ZERO);
+            if weight.is_some() {
+                shard.gradient.clear();
+                shard.gradient.resize(model.parameters.len(), T::ZERO);
+            }
+            shard.run(model, x, range, law, draw, weight);
+        });
+    }
+}
+
+impl<T: Real> Shard<T> {
+    fn run(
+        &mut self,
+        model: &Model<T>,
+        x: &[T],
+        range: std::ops::Range<usize>,
+        law: SliceLaw,
+        draw: Draw,
+        weight: Option<T>,
+    ) {
+        let d = model.dim();
+        let tile = (STACK_ROWS / self.pass.coefficients()).max(1);
+        for start in range.clone().step_by(tile) {
+            let rows = start..(start + tile).min(range.end);
+            self.draw(law, d, rows.clone(), draw);
+            let tile = Tile {
+                rows: rows.len(),
+                x: &x[rows.start * d..rows.end * d],
+                contexts: &[],
+                slices: &self.slices,
+                noise: &self.noise,
+            };
+            let losses = &mut self.losses[rows.start - range.start..rows.end - range.start];
+            let gradient = weight.map(|w| (self.gradient.as_mut_slice(), w));
+            self.pass.run(model.graph(), &model.parameters, tile, losses, gradient);
+        }
+    }
+
+    /// Fresh slices and noise for some rows (MATH 2, trap 2: never reused).
+    fn draw(&mut self, law: SliceLaw, d: usize, rows: std::ops::Range<usize>, draw: Draw) {
+        let n = rows.len();
+        let mut rng = stream(draw.seed, draw.domain, draw.step, rows.start);
+        if let Directions::Slices(m) = self.pass.rule().directions() {
+            self.slices.resize(m * n * d, T::ZERO);
+            self.scratch.resize(m * d, T::ZERO);
+            for r in 0..n {
+                law.draw(&mut rng, d, &mut self.scratch);
+                for (slice, v) in self.scratch.chunks(d).enumerate() {
+                    let at = (slice * n + r) * d;
+                    self.slices[at..at + d].copy_from_slice(v);
+                }
+            }
+        }
+        if self.pass.rule().noise().is_some() {
+            self.noise.clear();
+            self.noise.extend((0..n * d).map(|_| T::of(StandardNormal.sample(&mut rng))));
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! From jets to objectives and back: how projections, curvature and score come out of a model, and
+//! how their adjoints return (MATH 5).
+//!
+//! | | score field, output y = s | potential, output y = f |
+//! |---|---|---|
+//! | p_m = v_m.s | v_m.y0 | y1^(m) |
+//! | q = sum_m v_m.(grad s) v_m | sum_m v_m.y1^(m) | y2 |
+//! | s | y0 | grad f, by one reverse pass |
+//! | adjoints | Y0 = sum_m P_m v_m + S, Y1^(m) = Q v_m | Y1^(m) = P_m, Y2 = Q, Y1^(u) = 1 |
+//!
+//! For the score term of a potential, u = S held constant is one more first-order direction that
+//! does not enter y2: d/dtheta of the term is S . d(grad f)/dtheta = d/dtheta (u.grad f) = d/dtheta y1^(u).
+
+use super::ModelKind;
+use crate::graph::Graph;
+use crate::jet::{Coefficient, First, Inputs, Request, Tape};
+use crate::kernel::Real;
+use crate::kernel::vector::{axpy, dot};
+use crate::objective::{Directions, Objective, RowLoss};
+
+/// Most unit vectors handled at once by an exact loss: bounds its memory at
+/// 2 + 64 coefficients per row, whatever d is.
+const LARGEST_BLOCK: usize = 64;
+
+/// Some rows of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Tile<'a, T> {
+    /// Number of rows n.
+    pub rows: usize,
+    /// x, n x d.
+    pub x: &'a [T],
+    /// Contexts by slot.
+    pub contexts: &'a [&'a [T]],
+    /// Random slices, \[M, n, d\], for objectives that use them.
+    pub slices: &'a [T],
+    /// Standard normal noise, n x d, for objectives that use it.
+    pub noise: &'a [T],
+}
+
+/// Computes losses and gradients of one objective on one graph, tile by tile, in kept buffers.
+pub struct LossPass<T: Real> {
+    kind: ModelKind,
+    rule: Box<dyn RowLoss<T>>,
+    /// Carries the directions of the slice term, and u.
+    tape: Tape<T>,
+    /// Gives grad f; only for the score term of a potential.
+    reverse: Option<Tape<T>>,
+    dim: usize,
+    x: Vec<T>,
+    directions: Vec<T>,
+    score: Vec<T>,
+    score_bar: Vec<T>,
+    projections: Vec<T>,
+    projections_bar: Vec<T>,
+}
+
+impl<T: Real> LossPass<T> {
+    /// Plans the passes.
+    pub fn new(kind: ModelKind, graph: &Graph, objective: &Objective) -> Self {
+        let rule = objective.row_loss::<T>();
+        let dim = graph.input_width();
+        let (first, count) = match rule.directions() {
+            Directions::None => (First::Zero, 0),
+            Directions::Slices(m) => (First::PerRow, m),
+            Directions::Basis => (First::Shared, dim.div_ceil(dim.div_ceil(LARGEST_BLOCK))),
+        };
+        let reverse = kind == ModelKind::Potential && rule.has_score_term();
+        let request = match kind {
+            ModelKind::Score => Request::first(first, count),
+            ModelKind::Potential if reverse => Request::second(First::PerRow, count + 1, count),
+            ModelKind::Potential => Request::second(first, count, count),
+        };
+        LossPass {
+            kind,
+            rule,
+            tape: Tape::new(graph, request),
+            reverse: reverse.then(|| Tape::new(graph, Request::VALUE)),
+            dim,
+            x: Vec::new(),
+            directions: Vec::new(),
+            score: Vec::new(),
+            score_bar: Vec::new(),
+            projections: vec![T::ZERO; count],
+            projections_bar: vec![T::ZERO; count],
+        }
+    }
+
+    /// The objective's needs.
+    pub fn rule(&self) -> &dyn RowLoss<T> {
+        self.rule.as_ref()
+    }
+
+    /// Coefficient rows per data row in the widest pass.
+    pub fn coefficients(&self) -> usize {
+        self.tape.request().coefficients()
+    }
+
+    /// Bytes held at present.
+    pub fn bytes(&self) -> usize {
+        self.tape.bytes() + self.reverse.as_ref().map_or(0, Tape::bytes)
+    }
+
+    /// Writes the loss of every row and, where a gradient is given, adds to it
+    /// `weight` times the gradient of their sum with respect to the parameters.
+    pub fn run(
+        &mut self,
+        graph: &Graph,
+        parameters: &[T],
+        tile: Tile<'_, T>,
+        losses: &mut [T],
+        mut gradient: Option<(&mut [T], T)>,
+    ) {
+        losses.fill(T::ZERO);
+        self.place_points(tile);
+        self.score_bar.resize(tile.rows * self.dim, T::ZERO);
+        if self.reverse.is_some() {
+            self.potential_score(graph, parameters, tile, losses);
+        }
+        let blocks = match self.rule.directions() {
+            Directions::Basis => self.dim.div_ceil(self.projections.len()),
+            _ => 1,
+        };
+        for block in 0..blocks {
+            self.place_directions(tile, block);
+            let inputs = Inputs {
+                rows: tile.rows,
+                x: &self.x,
+                contexts: tile.contexts,
+                directions: &self.directions,
+            };
+            self.tape.forward(graph, parameters, inputs);
+            let weight = gradient.as_ref().map_or(T::ZERO, |(_, weight)| *weight);
+            self.tape.output_bar();
+            match self.kind {
+                ModelKind::Score => self.score_rows(tile, block, losses, weight),
+                ModelKind::Potential => self.potential_rows(tile, losses, weight),
+            }
+            if let Some((gradient, _)) = &mut gradient {
+                self.tape.adjoint(graph, parameters, Some(gradient), None);
+            }
+        }
+    }
+
+    /// x, or x + sigma z.
+    fn place_points(&mut self, tile: Tile<'_, T>) {
+        self.x.clear();
+        self.x.extend_from_slice(&tile.x[..tile.rows * self.dim]);
+        if let Some(sigma) = self.rule.noise() {
+            axpy(&mut self.x, T::of(sigma), &tile.noise[..tile.rows * self.dim]);
+        }
+    }
+
+    /// The slices, or one block of unit vectors; after them u, if any.
+    fn place_directions(&mut self, tile: Tile<'_, T>, block: usize) {
+        self.directions.clear();
+        match self.rule.directions() {
+            Directions::None => {}
+            Directions::Slices(m) => {
+                self.directions.extend_from_slice(&tile.slices[..m * tile.rows * self.dim]);
+            }
+            Directions::Basis => {
+                let count = self.projections.len();
+                self.directions.resize(count * self.dim, T::ZERO);
+                // Past the last column the direction stays zero and adds nothing.
+                for (k, i) in (block * count..self.dim).take(count).enumerate() {
+                    self.directions[k * self.dim + i] = T::ONE;
+                }
+            }
+        }
+        if self.reverse.is_some() {
+            self.directions.extend_from_slice(&self.score_bar);
+        }
+    }
+
+    /// grad f by a reverse pass, then the score term of every row.
+    fn potential_score(
+        &mut self,
+        graph: &Graph,
+        parameters: &[T],
+        tile: Tile<'_, T>,
+        losses: &mut [T],
+    ) {
+        let Some(reverse) = &mut self.reverse else { return };
+        let n = tile.rows * self.dim;
+        self.score.resize(n, T::ZERO);
+        let (x, contexts) = (self.x.as_slice(), tile.contexts);
+        reverse.forward(
+            graph,
+            parameters,
+            Inputs { rows: tile.rows, x, contexts, directions: &[] },
+        );
+        reverse.output_bar().data.fill(T::ONE);
+        reverse.adjoint(graph, parameters, None, Some(&mut self.score[..n]));
+        for (r, loss) in losses.iter_mut().enumerate() {
+            let row = r * self.dim..(r + 1) * self.dim;
+            let noise = if tile.noise.is_empty() { &[] } else { &tile.noise[row.clone()] };
+            *loss +=
+                self.rule.score_term(&self.score[row.clone()], noise, &mut self.score_bar[row]);
+        }
+    }
+
+    fn potential_rows(&mut self, tile: Tile<'_, T>, losses: &mut [T], weight: T) {
+        let slices = self.projections.len();
+        let has_slices = slices > 0;
+        for r in 0..tile.rows {
+            if has_slices {
+                let output = self.tape.output();
+                for (m, p) in self.projections.iter_mut().enumerate() {
+                    *p = output.row(Coefficient::First(m), r).map_or(T::ZERO, |y| y[0]);
+                }
+                let q = output.row(Coefficient::Second, r).map_or(T::ZERO, |y| y[0]);
+                let term = self.rule.slice_term(&self.projections, q, &mut self.projections_bar);
+                losses[r] += term.loss;
+                let mut bar = self.tape.current_bar();
+                for (m, p_bar) in self.projections_bar.iter().enumerate() {
+                    if let Some(bar) = bar.row_mut(Coefficient::First(m), r) {
+                        bar[0] = weight * *p_bar;
+                    }
+                }
+                if let Some(bar) = bar.row_mut(Coefficient::Second, r) {
+                    bar[0] = weight * term.curvature_bar;
+                }
+            }
+            if self.reverse.is_some() {
+                let mut bar = self.tape.current_bar();
+                if let Some(bar) = bar.row_mut(Coefficient::First(slices), r) {
+                    bar[0] = weight;
+                }
+            }
+        }
+    }
+
+    fn score_rows(&mut self, tile: Tile<'_, T>, block: usize, losses: &mut [T], weight: T) {
+        let (d, slices) = (self.dim, self.projections.len());
+        let basis = self.rule.directions() == Directions::Basis;
+        let direction = |m: usize, r: usize| {
+            let at = if basis { m } else { m * tile.rows + r };
+            at * d..(at + 1) * d
+        };
+        for r in 0..tile.rows {
+            let output = self.tape.output();
+            let s = output.value(r);
+            let s_bar = &mut self.score_bar[r * d..(r + 1) * d];
+            s_bar.fill(T::ZERO);
+            if self.rule.has_score_term() && block == 0 {
+                let noise =
+                    if tile.noise.is_empty() { &[] } else { &tile.noise[r * d..(r + 1) * d] };
+                losses[r] += self.rule.score_term(s, noise, s_bar);
+            }
+            let mut q = T::ZERO;
+            for m in 0..slices {
+                let v = &self.directions[direction(m, r)];
+                self.projections[m] = dot(v, s);
+                q += output.row(Coefficient::First(m), r).map_or(T::ZERO, |y1| dot(v, y1));
+            }
+            let mut q_bar = T::ZERO;
+            if slices > 0 {
+                let term = self.rule.slice_term(&self.projections, q, &mut self.projections_bar);
+                losses[r] += term.loss;
+                q_bar = term.curvature_bar;
+            }
+            let mut bar = self.tape.current_bar();
+            for m in 0..slices {
+                let v = &self.directions[direction(m, r)];
+                axpy(s_bar, self.projections_bar[m], v);
+                if let Some(bar) = bar.row_mut(Coefficient::First(m), r) {
+                    axpy(bar, weight * q_bar, v);
+                }
+            }
+            if let Some(bar) = bar.row_mut(Coefficient::Value, r) {
+                axpy(bar, weight, s_bar);
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Multilayer perceptrons: the default networks.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::{Model, ModelKind};
+use crate::graph::{Graph, GraphBuilder};
+use crate::kernel::{Activation, Real};
+use crate::{Error, Result};
+
+/// A multilayer perceptron as settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mlp {
+    /// Columns of x.
+    pub dim: usize,
+    /// Score field or potential.
+    pub kind: ModelKind,
+    /// Width of each hidden layer.
+    pub hidden: Vec<usize>,
+    /// The nonlinearity after each hidden layer.
+    pub activation: Activation,
+    /// h + activation(W h + b) instead of activation(W h + b) where widths agree.
+    pub residual: bool,
+    /// Potentials: adds -|x|^2 / (2 tau^2), so that exp f can be normalised.
+    pub base_scale: Option<f64>,
+}
+
+impl Mlp {
+    /// Softplus, two hidden layers of 128, no residuals, no base.
+    pub fn new(dim: usize, kind: ModelKind) -> Self {
+        Mlp {
+            dim,
+            kind,
+            hidden: vec![128, 128],
+            activation: Activation::Softplus,
+            residual: false,
+            base_scale: None,
+        }
+    }
+
+    fn validate(&self) -> Result<()> {
+        if self.dim == 0 {
+            return Err(Error::config("dim", "must be at least 1"));
+        }
+        if self.hidden.contains(&0) {
+            return Err(Error::config("hidden", "every layer needs at least one unit"));
+        }
+        match self.base_scale {
+            Some(_) if self.kind == ModelKind::Score => {
+                Err(Error::config("base scale", "a Gaussian base belongs to a potential"))
+            }
+            Some(tau) if !(tau > 0.0 && tau.is_finite()) => {
+                Err(Error::config("base scale", format!("must be a positive number, not {tau}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The graph: layers `net.0`, `net.1`, ...
+    ///
+    /// # Errors
+    /// A zero width, or a base scale that is not positive or not on a potential.
+    pub fn graph(&self) -> Result<Graph> {
+        self.validate()?;
+        let mut b = GraphBuilder::new();
+        let x = b.input(self.dim);
+        let (mut h, mut width) = (x, self.dim);
+        for (layer, &next) in self.hidden.iter().enumerate() {
+            let linear = b.affine(h, next, &format!("net.{layer}"));
+            let bent = b.activation(linear, self.activation);
+            let skip = self.residual && layer > 0 && next == width;
+            h = if skip { b.add(h, bent) } else { bent };
+            width = next;
+        }
+        let out = match self.kind {
+            ModelKind::Score => self.dim,
+            ModelKind::Potential => 1,
+        };
+        let output = b.affine(h, out, &format!("net.{}", self.hidden.len()));
+        if let Some(tau) = self.base_scale {
+            let norm = b.squared_norm(x);
+            let base = b.scale(norm, -0.5 / (tau * tau));
+            b.add(output, base);
+        }
+        b.build()
+    }
+
+    /// The model with parameters drawn by [`initialise`].
+    ///
+    /// # Errors
+    /// As [`Mlp::graph`] and [`Model::new`].
+    pub fn build<T: Real>(&self, seed: u64) -> Result<Model<T>> {
+        let graph = self.graph()?;
+        let parameters = initialise(&graph, seed);
+        Model::new(self.kind, graph, parameters)
+    }
+}
+
+/// Initial parameters: weights uniform with variance 1 / fan-in, biases uniform in
+/// +-1 / sqrt(fan-in) of the weight before them, so that units bend at different places.
+pub fn initialise<T: Real>(graph: &Graph, seed: u64) -> Vec<T> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut fan_in = 1usize;
+    let mut out = Vec::with_capacity(graph.parameters().len());
+    for (parameter, range) in graph.parameters().iter() {
+        let is_weight = parameter.shape.len() == 2;
+        if is_weight {
+            fan_in = parameter.shape[1];
+        }
+        let spread = if is_weight { 3f64.sqrt() } else { 1.0 } / (fan_in as f64).sqrt();
+        out.extend(range.map(|_| T::of(rng.random_range(-spread..spread))));
+    }
+    out
+}

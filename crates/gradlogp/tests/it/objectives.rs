@@ -1,0 +1,307 @@
+//! Every objective, slice law and model kind: unbiasedness, gradients, and the identities behind them.
+
+use gradlogp::exec::{Domain, Draw, LossEngine};
+use gradlogp::kernel::Activation;
+use gradlogp::model::{Derivatives, Mlp, Model, ModelKind};
+use gradlogp::{Objective, SliceLaw};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+const KINDS: [ModelKind; 2] = [ModelKind::Score, ModelKind::Potential];
+
+fn small(kind: ModelKind, dim: usize) -> Model<f64> {
+    let base_scale = (kind == ModelKind::Potential).then_some(1.5);
+    let activation = if dim == 3 { Activation::Softplus } else { Activation::Tanh };
+    Mlp { hidden: vec![6, 6], base_scale, residual: true, activation, ..Mlp::new(dim, kind) }
+        .build(5)
+        .unwrap()
+}
+
+fn normals(n: usize, seed: u64) -> Vec<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    (0..n).map(|_| StandardNormal.sample(&mut rng)).collect()
+}
+
+fn draw(step: u64) -> Draw {
+    Draw { seed: 9, domain: Domain::Train, step }
+}
+
+fn engine(model: &Model<f64>, objective: Objective, law: SliceLaw) -> LossEngine<f64> {
+    LossEngine::new(model, &objective, law, 2)
+}
+
+fn losses(
+    model: &Model<f64>,
+    objective: Objective,
+    law: SliceLaw,
+    x: &[f64],
+    step: u64,
+) -> Vec<f64> {
+    engine(model, objective, law).losses(model, x, draw(step))
+}
+
+/// (mean, standard error).
+fn estimate(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    (mean, (variance / n).sqrt())
+}
+
+fn exact_by_hand(model: &Model<f64>, x: &[f64]) -> Vec<f64> {
+    let at = Derivatives::new(model);
+    let (s, trace) = (at.score(x), at.trace(x));
+    let half = |s: &[f64]| 0.5 * s.iter().map(|s| s * s).sum::<f64>();
+    s.chunks(model.dim()).zip(trace).map(|(s, t)| t + half(s)).collect()
+}
+
+#[test]
+fn exact_loss_is_trace_plus_half_square() {
+    for kind in KINDS {
+        // 70 columns: two blocks of unit vectors.
+        for dim in [1, 3, 70] {
+            let model = small(kind, dim);
+            let x = normals(9 * dim, 1);
+            let got = losses(&model, Objective::Exact, SliceLaw::default(), &x, 0);
+            for (got, want) in got.iter().zip(exact_by_hand(&model, &x)) {
+                assert!((got - want).abs() < 1e-10 * (1.0 + want.abs()), "{kind:?} {dim}");
+            }
+        }
+    }
+}
+
+#[test]
+fn sliced_losses_are_unbiased_for_the_exact_loss() {
+    // The same few rows many times over: only the slices vary.
+    let (dim, copies) = (3, 40_000);
+    let row = normals(dim, 2);
+    let x = row.repeat(copies);
+    for kind in KINDS {
+        let model = small(kind, dim);
+        let want = exact_by_hand(&model, &row)[0];
+        for law in SliceLaw::ALL {
+            for objective in [
+                Objective::Ssm { slices: 1 },
+                Objective::Ssm { slices: 4 },
+                Objective::SsmVr { slices: 1 },
+                Objective::SsmVr { slices: 4 },
+            ] {
+                let (mean, error) = estimate(&losses(&model, objective, law, &x, 0));
+                assert!(
+                    (mean - want).abs() <= 4.0 * error + 1e-9,
+                    "{kind:?} {law:?} {objective:?}: {mean} +- {error}, exact {want}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn joint_laws_make_ssm_exact_at_m_equal_d() {
+    let dim = 3;
+    let x = normals(20 * dim, 2);
+    for kind in KINDS {
+        let model = small(kind, dim);
+        let want = exact_by_hand(&model, &x);
+        for law in [SliceLaw::Orthogonal, SliceLaw::Coordinate] {
+            let got = losses(&model, Objective::Ssm { slices: dim }, law, &x, 0);
+            for (got, want) in got.iter().zip(&want) {
+                assert!((got - want).abs() < 1e-10 * (1.0 + want.abs()), "{kind:?} {law:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn denoising_is_the_exact_loss_of_the_smoothed_density_plus_a_constant() {
+    // Stein's lemma holds at every x: E_z[1/2 |s(x + sigma z) + z / sigma|^2]
+    // = E_z[1/2 |s|^2 + tr grad s at x + sigma z] + d / (2 sigma^2).
+    let (dim, copies, sigma) = (3, 60_000, 0.7);
+    let row = normals(dim, 4);
+    let x = row.repeat(copies);
+    let noisy: Vec<f64> = x.iter().zip(normals(x.len(), 8)).map(|(x, z)| x + sigma * z).collect();
+    for kind in KINDS {
+        let model = small(kind, dim);
+        let (left, e1) =
+            estimate(&losses(&model, Objective::Dsm { sigma }, SliceLaw::default(), &x, 0));
+        let (right, e2) = estimate(&exact_by_hand(&model, &noisy));
+        let constant = dim as f64 / (2.0 * sigma * sigma);
+        let error = (e1 * e1 + e2 * e2).sqrt();
+        assert!(
+            (left - right - constant).abs() < 4.0 * error,
+            "{kind:?}: {left} {right} {constant}"
+        );
+    }
+}
+
+#[test]
+fn gradients_match_finite_differences() {
+    let dim = 3;
+    // More rows than one tile of the exact loss holds.
+    let x = normals(7 * dim, 3);
+    let mut objectives = vec![(Objective::Exact, SliceLaw::default())];
+    objectives.push((Objective::Dsm { sigma: 0.5 }, SliceLaw::default()));
+    for law in SliceLaw::ALL {
+        for slices in [1, 4] {
+            objectives.push((Objective::Ssm { slices }, law));
+            objectives.push((Objective::SsmVr { slices }, law));
+        }
+    }
+    for kind in KINDS {
+        let model = small(kind, dim);
+        for (objective, law) in &objectives {
+            let mut engine = engine(&model, *objective, *law);
+            engine.loss_and_gradient(&model, &x, draw(3));
+            let gradient = engine.gradient().to_vec();
+            let size = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+            assert!(size > 1e-3);
+            let mut at = |i: usize, t: f64| {
+                let mut moved = model.clone();
+                moved.parameters[i] += t;
+                estimate(&engine.losses(&moved, &x, draw(3))).0
+            };
+            let t = 1e-3;
+            for i in (0..gradient.len()).step_by(3) {
+                let slope = (8.0 * (at(i, t) - at(i, -t)) - (at(i, 2.0 * t) - at(i, -2.0 * t)))
+                    / (12.0 * t);
+                assert!(
+                    (gradient[i] - slope).abs() < 1e-6 * (slope.abs() + 0.1 * size),
+                    "{kind:?} {law:?} {objective:?} parameter {i}: {} {slope}",
+                    gradient[i]
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn projected_score_matching_differs_from_ssm_by_a_constant() {
+    // MATH 1: 1/2 E (v.s - v.s*)^2 - E[ssm loss] does not depend on the parameters. x ~ N(0, I), s* = -x.
+    // The constant is 1/2 E (v.s*)^2 = d / 2, which a wrong scale of the slices would change.
+    let (dim, n) = (3, 60_000);
+    let x = normals(n * dim, 12);
+    for kind in KINDS {
+        let model = small(kind, dim);
+        let at = Derivatives::new(&model);
+        let (s, trace) = (at.score(x.as_slice()), at.trace(x.as_slice()));
+        drop(trace);
+        for law in SliceLaw::ALL {
+            let mut rng = ChaCha8Rng::seed_from_u64(21);
+            let mut v = vec![0.0; dim];
+            let mut slices = Vec::with_capacity(x.len());
+            for _ in 0..n {
+                law.draw(&mut rng, dim, &mut v);
+                slices.extend_from_slice(&v);
+            }
+            let curvature = at.curvature(x.as_slice(), &slices);
+            let gaps: Vec<f64> = (0..n)
+                .map(|r| {
+                    let row = r * dim..(r + 1) * dim;
+                    let along = |field: &dyn Fn(usize) -> f64| -> f64 {
+                        row.clone().map(|k| slices[k] * field(k)).sum()
+                    };
+                    let (fitted, exact) = (along(&|k| s[k]), along(&|k| -x[k]));
+                    0.5 * (fitted - exact).powi(2) - curvature[r] - 0.5 * fitted * fitted
+                })
+                .collect();
+            let (gap, error) = estimate(&gaps);
+            assert!(
+                (gap - 0.5 * dim as f64).abs() < 4.0 * error,
+                "{kind:?} {law:?}: {gap} {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn linear_score_has_the_closed_form_loss() {
+    // s = -A (x - b), MATH 4: J = 1/2 tr(A^T A C) - tr A with C the second moment about b.
+    let dim = 2;
+    let affine = Mlp { hidden: vec![], ..Mlp::new(dim, ModelKind::Score) }.graph().unwrap();
+    let (a, b) = ([1.3, 0.4, -0.2, 0.8], [0.5, -1.0]);
+    let minus_a: Vec<f64> = a.iter().map(|a| -a).collect();
+    let shift = [a[0] * b[0] + a[1] * b[1], a[2] * b[0] + a[3] * b[1]];
+    let parameters: Vec<f64> = affine
+        .parameters()
+        .iter()
+        .flat_map(|(p, _)| if p.shape.len() == 2 { minus_a.clone() } else { shift.to_vec() })
+        .collect();
+    let model = Model::new(ModelKind::Score, affine, parameters).unwrap();
+    let x = normals(50 * dim, 6);
+    let got = estimate(&losses(&model, Objective::Exact, SliceLaw::default(), &x, 0)).0;
+    let mut want = 0.0;
+    for row in x.chunks(2) {
+        let (u, w) = (row[0] - b[0], row[1] - b[1]);
+        let s = [a[0] * u + a[1] * w, a[2] * u + a[3] * w];
+        want += 0.5 * (s[0] * s[0] + s[1] * s[1]) / 50.0;
+    }
+    want -= a[0] + a[3];
+    assert!((got - want).abs() < 1e-12, "{got} {want}");
+}
+
+#[test]
+fn slices_are_fresh_for_every_row_and_step() {
+    let model = small(ModelKind::Score, 3);
+    let x = normals(3, 1).repeat(64);
+    for law in SliceLaw::ALL {
+        let first = losses(&model, Objective::Ssm { slices: 1 }, law, &x, 0);
+        let again = losses(&model, Objective::Ssm { slices: 1 }, law, &x, 0);
+        let next = losses(&model, Objective::Ssm { slices: 1 }, law, &x, 1);
+        assert_eq!(first, again);
+        let repeated = first.iter().zip(&next).filter(|(a, b)| a == b).count();
+        assert!(repeated < 40, "{law:?}: {repeated} of 64 rows kept their slice");
+        let distinct: std::collections::BTreeSet<u64> = first.iter().map(|l| l.to_bits()).collect();
+        // Four slices up to sign in three dimensions for Rademacher, three for coordinate.
+        assert!(distinct.len() >= 3, "{law:?}");
+    }
+}
+
+#[test]
+fn derivatives_agree_with_each_other() {
+    for kind in KINDS {
+        let (dim, rows) = (4, 5);
+        let model = small(kind, dim);
+        let at = Derivatives::new(&model);
+        let x = normals(rows * dim, 3);
+        let v = normals(rows * dim, 4);
+        let (jv, vjv) = (at.jacobian_vector(x.as_slice(), &v), at.curvature(x.as_slice(), &v));
+        let t = 1e-5;
+        let moved = |t: f64| -> Vec<f64> {
+            let x: Vec<f64> = x.iter().zip(&v).map(|(x, v)| x + t * v).collect();
+            at.score(x.as_slice())
+        };
+        let (up, down) = (moved(t), moved(-t));
+        for k in 0..rows * dim {
+            let slope = (up[k] - down[k]) / (2.0 * t);
+            assert!((jv[k] - slope).abs() < 1e-7, "{kind:?} {} {slope}", jv[k]);
+        }
+        for r in 0..rows {
+            let row = r * dim..(r + 1) * dim;
+            let want: f64 = row.map(|k| v[k] * jv[k]).sum();
+            assert!((vjv[r] - want).abs() < 1e-10, "{kind:?} {} {want}", vjv[r]);
+        }
+        let (trace, diagonal) = (at.trace(x.as_slice()), at.jacobian_diagonal(x.as_slice()));
+        for (t, d) in trace.iter().zip(diagonal.chunks(dim)) {
+            assert!((t - d.iter().sum::<f64>()).abs() < 1e-10);
+        }
+        if kind == ModelKind::Potential {
+            // s is the gradient of the value.
+            let up: Vec<f64> = x.iter().zip(&v).map(|(x, v)| x + t * v).collect();
+            let down: Vec<f64> = x.iter().zip(&v).map(|(x, v)| x - t * v).collect();
+            let (fu, fd, s) =
+                (at.value(up.as_slice()), at.value(down.as_slice()), at.score(x.as_slice()));
+            for r in 0..rows {
+                let want: f64 = (r * dim..(r + 1) * dim).map(|k| v[k] * s[k]).sum();
+                assert!(((fu[r] - fd[r]) / (2.0 * t) - want).abs() < 1e-7);
+            }
+        }
+    }
+}
+
+#[test]
+fn relu_is_refused_for_a_potential_only() {
+    let relu = |kind| Mlp { activation: Activation::Relu, ..Mlp::new(2, kind) }.build::<f32>(0);
+    assert!(relu(ModelKind::Score).is_ok());
+    assert!(relu(ModelKind::Potential).unwrap_err().to_string().contains("zero curvature"));
+}
