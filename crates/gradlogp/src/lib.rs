@@ -1,5 +1,6 @@
 //! Fit the score of your data, and know how far to trust it.
 
+pub mod data;
 pub mod error;
 pub mod exec;
 pub mod graph;
@@ -9,6 +10,8 @@ pub mod model;
 pub mod objective;
 pub mod score;
 pub mod slice;
+pub mod storage;
+pub mod train;
 
 pub use error::{Error, ErrorClass, Result};
 pub use model::{Derivatives, Mlp, Model, ModelKind};

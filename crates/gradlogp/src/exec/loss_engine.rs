@@ -15,6 +15,9 @@ use crate::slice::SliceLaw;
 /// enough to keep a layer's coefficients in the second-level cache.
 const STACK_ROWS: usize = 1024;
 
+/// Parameters per task when gradients are added.
+const CHUNK: usize = 1 << 15;
+
 /// Names the random draws of one evaluation.
 #[derive(Debug, Clone, Copy)]
 pub struct Draw {
@@ -30,7 +33,6 @@ pub struct Draw {
 pub struct LossEngine<T: Real> {
     law: SliceLaw,
     shards: Vec<Shard<T>>,
-    gradient: Vec<T>,
 }
 
 struct Shard<T: Real> {
@@ -53,11 +55,7 @@ impl<T: Real> LossEngine<T> {
             scratch: Vec::new(),
             noise: Vec::new(),
         };
-        LossEngine {
-            law,
-            shards: (0..threads.max(1)).map(|_| shard()).collect(),
-            gradient: vec![T::ZERO; model.parameters.len()],
-        }
+        LossEngine { law, shards: (0..threads.max(1)).map(|_| shard()).collect() }
     }
 
     /// Bytes held in passes at present.
@@ -70,9 +68,12 @@ impl<T: Real> LossEngine<T> {
     pub fn loss_and_gradient(&mut self, model: &Model<T>, x: &[T], draw: Draw) -> f64 {
         let rows = x.len() / model.dim();
         self.for_each_shard(model, x, draw, Some(T::of(1.0 / rows as f64)));
-        self.gradient.copy_from_slice(&self.shards[0].gradient);
-        for shard in &self.shards[1..] {
-            add_assign(&mut self.gradient, &shard.gradient);
+        let (first, others) = self.shards.split_at_mut(1);
+        for shard in others {
+            // Chunks run in parallel; each sum is still formed in the order of the shards.
+            (first[0].gradient.par_chunks_mut(CHUNK), shard.gradient.par_chunks(CHUNK))
+                .into_par_iter()
+                .for_each(|(sum, part)| add_assign(sum, part));
         }
         self.row_losses().sum::<f64>() / rows as f64
     }
@@ -85,7 +86,7 @@ impl<T: Real> LossEngine<T> {
 
     /// Gradient of the last mean loss.
     pub fn gradient(&self) -> &[T] {
-        &self.gradient
+        &self.shards[0].gradient
     }
 
     fn row_losses(&self) -> impl Iterator<Item = f64> {

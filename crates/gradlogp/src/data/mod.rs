@@ -1,0 +1,4 @@
+//! Data.
+mod batches;
+mod permutation;
+pub use batches::BatchPlan;

@@ -1,0 +1,112 @@
+//! Everything a run needs to continue, in one file.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::adamw::AdamW;
+use super::held_out::HeldOutLoss;
+use super::trainer::HistoryPoint;
+use crate::storage::{Tensor, TensorFile};
+use crate::{Error, Result};
+
+/// The best weights so far.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Best {
+    pub(super) step: u64,
+    pub(super) loss: HeldOutLoss,
+    pub(super) parameters: Vec<f32>,
+}
+
+/// The part of a run that is not weights.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct State {
+    pub(super) step: u64,
+    pub(super) loss_sum: f64,
+    pub(super) loss_count: u64,
+    pub(super) since_best: u64,
+    pub(super) history: Vec<HistoryPoint>,
+    /// Stored beside it, as weights.
+    #[serde(skip)]
+    pub(super) best: Option<Best>,
+}
+
+/// A run that can be continued by [`super::Trainer::resume`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    pub(super) parameters: Vec<f32>,
+    pub(super) optimiser: AdamW<f32>,
+    pub(super) state: State,
+}
+
+/// The JSON beside the weights.
+#[derive(Serialize, Deserialize)]
+struct Description {
+    state: State,
+    optimiser_step: u64,
+    best: Option<(u64, HeldOutLoss)>,
+    /// Whatever the caller needs to set the run up again.
+    extra: serde_json::Value,
+}
+
+const KIND: &str = "gradlogp.checkpoint";
+
+impl Checkpoint {
+    /// Steps taken.
+    pub fn step(&self) -> u64 {
+        self.state.step
+    }
+
+    /// Writes it atomically, with a description of the run for whoever resumes it.
+    ///
+    /// # Errors
+    /// When the file cannot be written; an older file stays whole.
+    pub fn save(&self, path: &Path, extra: &serde_json::Value) -> Result<()> {
+        let best = self.state.best.as_ref();
+        let description = Description {
+            state: self.state.clone(),
+            optimiser_step: self.optimiser.step,
+            best: best.map(|b| (b.step, b.loss)),
+            extra: extra.clone(),
+        };
+        let mut tensors = vec![
+            Tensor::flat("parameters", &self.parameters),
+            Tensor::flat("first", &self.optimiser.first),
+            Tensor::flat("second", &self.optimiser.second),
+            Tensor::flat("average", &self.optimiser.average),
+        ];
+        tensors.extend(best.map(|b| Tensor::flat("best", &b.parameters)));
+        TensorFile::write(path, KIND, &description, tensors)
+    }
+
+    /// Reads a checkpoint and the description saved with it.
+    ///
+    /// # Errors
+    /// When the file is missing, truncated or something else.
+    pub fn load(path: &Path) -> Result<(Self, serde_json::Value)> {
+        let (description, mut tensors) = TensorFile::read::<Description>(path, KIND)?;
+        let mut take = |name: &str| -> Result<Vec<f32>> {
+            let at = tensors.iter().position(|t| t.name == name);
+            at.map(|at| tensors.swap_remove(at).data)
+                .ok_or_else(|| Error::model_file(path, format!("has no tensor \"{name}\"")))
+        };
+        let parameters = take("parameters")?;
+        let optimiser = AdamW {
+            step: description.optimiser_step,
+            first: take("first")?,
+            second: take("second")?,
+            average: take("average")?,
+        };
+        let mut state = description.state;
+        if let Some((step, loss)) = description.best {
+            state.best = Some(Best { step, loss, parameters: take("best")? });
+        }
+        let n = parameters.len();
+        let lengths = [&optimiser.first, &optimiser.second, &optimiser.average];
+        let best_fits = state.best.as_ref().is_none_or(|b| b.parameters.len() == n);
+        if !best_fits || lengths.iter().any(|v| v.len() != n) {
+            return Err(Error::model_file(path, "its tensors have different lengths"));
+        }
+        Ok((Checkpoint { parameters, optimiser, state }, description.extra))
+    }
+}

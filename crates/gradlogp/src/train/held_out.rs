@@ -1,0 +1,65 @@
+//! The loss by which training decides when to stop.
+//!
+//! Always an estimate of MATH (4), the implicit score matching loss, whatever objective trains the
+//! model: it can be compared between objectives, slice laws and model kinds. With many columns the
+//! exact trace costs too much at every evaluation; then it is estimated along a fixed number of
+//! Rademacher slices, the same at every evaluation, so that the *difference* between two evaluations
+//! is nearly free of slice noise.
+
+use serde::{Deserialize, Serialize};
+
+use crate::exec::{Domain, Draw, LossEngine};
+use crate::kernel::Real;
+use crate::model::Model;
+use crate::objective::Objective;
+use crate::slice::SliceLaw;
+
+/// Most columns for which every evaluation takes the exact trace.
+const EXACT_COLUMNS: usize = 64;
+/// Slices per row beyond that.
+const SLICES: usize = 16;
+/// Most rows evaluated.
+const ROWS: usize = 4096;
+
+/// Mean and standard error over rows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct HeldOutLoss {
+    /// Mean of MATH (4).
+    pub mean: f64,
+    /// Its standard error over rows.
+    pub standard_error: f64,
+}
+
+/// Evaluates models on held-out rows.
+pub struct HeldOut<T: Real> {
+    engine: LossEngine<T>,
+    rows: Vec<T>,
+    seed: u64,
+}
+
+impl<T: Real> HeldOut<T> {
+    /// On `rows` (n x d, the first few thousand are used).
+    pub fn new(model: &Model<T>, rows: &[T], seed: u64, threads: usize) -> Self {
+        let objective = if model.dim() <= EXACT_COLUMNS {
+            Objective::Exact
+        } else {
+            Objective::SsmVr { slices: SLICES }
+        };
+        HeldOut {
+            engine: LossEngine::new(model, &objective, SliceLaw::Rademacher, threads),
+            rows: rows[..rows.len().min(ROWS * model.dim())].to_vec(),
+            seed,
+        }
+    }
+
+    /// The loss of `model`. Call inside a thread pool.
+    pub fn evaluate(&mut self, model: &Model<T>) -> HeldOutLoss {
+        let draw = Draw { seed: self.seed, domain: Domain::Held, step: 0 };
+        let losses = self.engine.losses(model, &self.rows, draw);
+        let n = losses.len() as f64;
+        let mean = losses.iter().sum::<f64>() / n;
+        let squares = losses.iter().map(|l| (l - mean).powi(2)).sum::<f64>();
+        let standard_error = (squares / (n - 1.0).max(1.0) / n).sqrt();
+        HeldOutLoss { mean, standard_error }
+    }
+}

@@ -1,0 +1,400 @@
+//! The training loop.
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+
+use super::adamw::{AdamW, Update};
+use super::checkpoint::{Best, Checkpoint, State};
+use super::held_out::{HeldOut, HeldOutLoss};
+use super::schedule::Schedule;
+use crate::data::BatchPlan;
+use crate::exec::{Domain, Draw, LossEngine, Threads};
+use crate::model::Model;
+use crate::objective::Objective;
+use crate::slice::SliceLaw;
+use crate::{Error, Result};
+
+/// Settings of a training run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainConfig {
+    /// The loss that is minimised.
+    pub objective: Objective,
+    /// Where its slices come from.
+    pub law: SliceLaw,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Rows per step.
+    pub batch: usize,
+    /// Largest learning rate.
+    pub rate: f64,
+    /// How the rate moves.
+    pub schedule: Schedule,
+    /// Steps over which the rate rises from 0.
+    pub warm_up: u64,
+    /// Largest gradient norm; larger ones are scaled down.
+    pub clip: f64,
+    /// Decoupled weight decay.
+    pub decay: f64,
+    /// Decay of the weight average that is evaluated and kept; 0 keeps the last weights.
+    pub ema: f64,
+    /// Steps between held-out evaluations.
+    pub evaluate_every: u64,
+    /// Stop after so many evaluations without a better one; 0 never stops early.
+    pub patience: u64,
+    /// Seed of batches and slices.
+    pub seed: u64,
+    /// Worker threads; 0 takes one per core.
+    pub threads: usize,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        TrainConfig {
+            objective: Objective::SsmVr { slices: 1 },
+            law: SliceLaw::Rademacher,
+            steps: 10_000,
+            batch: 256,
+            rate: 2e-3,
+            schedule: Schedule::Cosine,
+            warm_up: 100,
+            clip: 10.0,
+            decay: 0.0,
+            ema: 0.999,
+            evaluate_every: 100,
+            patience: 0,
+            seed: 0,
+            threads: 0,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// Names the first setting that cannot be used.
+    pub fn validate(&self) -> Result<()> {
+        self.objective.validate()?;
+        let positive = |name: &str, value: f64| {
+            let fine = value > 0.0 && !value.is_nan();
+            let message = || format!("must be a positive number, not {value}");
+            if fine { Ok(()) } else { Err(Error::config(name, message())) }
+        };
+        positive("steps", self.steps as f64)?;
+        positive("batch", self.batch as f64)?;
+        positive("evaluate-every", self.evaluate_every as f64)?;
+        positive("clip", self.clip)?;
+        positive("rate", self.rate)?;
+        if !self.rate.is_finite() {
+            return Err(Error::config("rate", "must be finite"));
+        }
+        if !(self.decay >= 0.0 && self.decay.is_finite()) {
+            return Err(Error::config("weight-decay", "must be zero or a positive number"));
+        }
+        if !(0.0..1.0).contains(&self.ema) {
+            return Err(Error::config("ema", format!("must be in [0, 1), not {}", self.ema)));
+        }
+        Ok(())
+    }
+}
+
+/// One held-out evaluation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct HistoryPoint {
+    /// Steps taken.
+    pub step: u64,
+    /// Mean training loss since the evaluation before.
+    pub train_loss: f64,
+    /// Held-out loss, MATH (4), of the weights that would be kept.
+    pub held_out: HeldOutLoss,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Steps taken.
+    pub step: u64,
+    /// Steps to take.
+    pub steps: u64,
+    /// Loss of the last batch.
+    pub loss: f64,
+    /// Norm of its gradient before clipping.
+    pub gradient_norm: f64,
+    /// Rows in the last batch.
+    pub rows: usize,
+}
+
+/// What a run tells its observer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A step was taken.
+    Step(Progress),
+    /// The held-out loss was evaluated; `best` if it is the lowest so far.
+    Evaluated {
+        /// The evaluation.
+        point: HistoryPoint,
+        /// Whether it is the lowest so far.
+        best: bool,
+    },
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Stop {
+    /// All steps were taken.
+    Completed,
+    /// The held-out loss has not improved for as long as asked.
+    Patience,
+    /// The observer said so.
+    Interrupted,
+    /// The loss left the finite range; the best weights so far are kept. Says what to try.
+    Diverged {
+        /// What was seen and what to try.
+        message: String,
+    },
+}
+
+/// A training run in progress. Weights are f32.
+pub struct Trainer {
+    config: TrainConfig,
+    threads: Threads,
+    model: Model<f32>,
+    optimiser: AdamW<f32>,
+    engine: LossEngine<f32>,
+    held_out: HeldOut<f32>,
+    rows: Vec<f32>,
+    batches: BatchPlan,
+    state: State,
+    // Buffers of a step.
+    chosen: Vec<usize>,
+    batch: Vec<f32>,
+}
+
+impl Trainer {
+    /// A run of `model` on training rows (n x d), judged on held-out rows (m x d), both in the units
+    /// in which the model works.
+    ///
+    /// # Errors
+    /// Settings that cannot be used; no rows.
+    pub fn new(
+        model: Model<f32>,
+        training: Vec<f32>,
+        held_out: &[f32],
+        config: TrainConfig,
+    ) -> Result<Self> {
+        config.validate()?;
+        let d = model.dim();
+        if training.is_empty() || held_out.is_empty() {
+            return Err(Error::data(
+                "training and held-out rows",
+                "there must be at least one each",
+            ));
+        }
+        let threads = Threads::new(config.threads)?;
+        let count = threads.count();
+        Ok(Trainer {
+            optimiser: AdamW::new(&model.parameters),
+            engine: LossEngine::new(&model, &config.objective, config.law, count),
+            held_out: HeldOut::new(&model, held_out, config.seed, count),
+            batches: BatchPlan::new(training.len() / d, config.batch, config.seed)?,
+            state: State::default(),
+            rows: training,
+            chosen: Vec::new(),
+            batch: Vec::new(),
+            threads,
+            model,
+            config,
+        })
+    }
+
+    /// Continues from a checkpoint; the result is bit-identical to a run that never stopped if model,
+    /// rows, settings and thread count are the same.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`]; a checkpoint of another model.
+    pub fn resume(
+        model: Model<f32>,
+        training: Vec<f32>,
+        held_out: &[f32],
+        config: TrainConfig,
+        checkpoint: Checkpoint,
+    ) -> Result<Self> {
+        let mut trainer = Trainer::new(model, training, held_out, config)?;
+        let expected = vec![trainer.model.parameters.len()];
+        if checkpoint.parameters.len() != expected[0] {
+            let found = vec![checkpoint.parameters.len()];
+            return Err(Error::Shape { operation: "resume", expected, found });
+        }
+        trainer.model.parameters = checkpoint.parameters;
+        trainer.optimiser = checkpoint.optimiser;
+        trainer.state = checkpoint.state;
+        Ok(trainer)
+    }
+
+    /// Everything needed to continue.
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            parameters: self.model.parameters.clone(),
+            optimiser: self.optimiser.clone(),
+            state: self.state.clone(),
+        }
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// Steps taken.
+    pub fn step(&self) -> u64 {
+        self.state.step
+    }
+
+    /// Evaluations so far.
+    pub fn history(&self) -> &[HistoryPoint] {
+        &self.state.history
+    }
+
+    /// The step and held-out loss of the best weights, once evaluated.
+    pub fn best(&self) -> Option<(u64, HeldOutLoss)> {
+        self.state.best.as_ref().map(|b| (b.step, b.loss))
+    }
+
+    /// The model with the best weights so far (the current ones before any evaluation).
+    pub fn best_model(&self) -> Model<f32> {
+        let mut model = self.model.clone();
+        if let Some(best) = &self.state.best {
+            model.parameters.clone_from(&best.parameters);
+        }
+        model
+    }
+
+    /// Runs to the end, or until the observer breaks. Can be called again to go on.
+    pub fn run(
+        &mut self,
+        observer: &mut (dyn FnMut(&Trainer, Event) -> ControlFlow<()> + Send),
+    ) -> Stop {
+        // The pool moves out so that the loop can borrow the rest; one hand-off for the whole run.
+        let Ok(idle) = Threads::new(1) else { return Stop::Interrupted };
+        let threads = std::mem::replace(&mut self.threads, idle);
+        let stop = threads.install(|| self.run_inside(observer));
+        self.threads = threads;
+        stop
+    }
+
+    fn run_inside(
+        &mut self,
+        observer: &mut (dyn FnMut(&Trainer, Event) -> ControlFlow<()> + Send),
+    ) -> Stop {
+        if self.state.history.is_empty()
+            && let Err(stop) = self.evaluate(observer)
+        {
+            return stop;
+        }
+        while self.state.step < self.config.steps {
+            match self.take_step(observer) {
+                Ok(()) => {}
+                Err(stop) => return stop,
+            }
+        }
+        Stop::Completed
+    }
+
+    fn take_step(
+        &mut self,
+        observer: &mut (dyn FnMut(&Trainer, Event) -> ControlFlow<()> + Send),
+    ) -> Result<(), Stop> {
+        let step = self.state.step;
+        let d = self.model.dim();
+        self.batches.indices_for_step(step, &mut self.chosen);
+        self.batch.clear();
+        for row in &self.chosen {
+            self.batch.extend_from_slice(&self.rows[row * d..(row + 1) * d]);
+        }
+        let draw = Draw { seed: self.config.seed, domain: Domain::Train, step };
+        let loss = self.engine.loss_and_gradient(&self.model, &self.batch, draw);
+        let c = &self.config;
+        let rate = c.rate * c.schedule.factor(step, c.steps, c.warm_up);
+        let update = Update { rate, decay: c.decay, clip: c.clip, ema: c.ema };
+        let gradient_norm =
+            self.optimiser.update(&mut self.model.parameters, self.engine.gradient(), update);
+        if !loss.is_finite() || !gradient_norm.is_finite() {
+            return Err(self.diverged(&format!("the loss became {loss}")));
+        }
+        self.state.step += 1;
+        self.state.loss_sum += loss;
+        self.state.loss_count += 1;
+        let progress = Progress {
+            step: self.state.step,
+            steps: self.config.steps,
+            loss,
+            gradient_norm,
+            rows: self.chosen.len(),
+        };
+        let mut stop = Ok(());
+        let last = self.state.step == self.config.steps;
+        if last || self.state.step.is_multiple_of(self.config.evaluate_every) {
+            stop = self.evaluate(observer);
+        }
+        // The observer sees the step when all its consequences are in the state, so that a
+        // checkpoint taken here continues exactly.
+        if observer(self, Event::Step(progress)).is_break() {
+            return stop.and(Err(Stop::Interrupted));
+        }
+        stop
+    }
+
+    /// Judges the weights that would be kept, and keeps them if they are the best.
+    fn evaluate(
+        &mut self,
+        observer: &mut (dyn FnMut(&Trainer, Event) -> ControlFlow<()> + Send),
+    ) -> Result<(), Stop> {
+        // The average takes the model's place for the evaluation: no copy.
+        let averaged = self.config.ema > 0.0;
+        if averaged {
+            std::mem::swap(&mut self.model.parameters, &mut self.optimiser.average);
+        }
+        let held_out = self.held_out.evaluate(&self.model);
+        let best = held_out.mean.is_finite()
+            && self.state.best.as_ref().is_none_or(|b| held_out.mean < b.loss.mean);
+        if best {
+            let (step, parameters) = (self.state.step, self.model.parameters.clone());
+            self.state.best = Some(Best { step, loss: held_out, parameters });
+        }
+        if averaged {
+            std::mem::swap(&mut self.model.parameters, &mut self.optimiser.average);
+        }
+        let train_loss = self.state.loss_sum / self.state.loss_count.max(1) as f64;
+        (self.state.loss_sum, self.state.loss_count) = (0.0, 0);
+        let point = HistoryPoint { step: self.state.step, train_loss, held_out };
+        let start = self.state.history.first().map_or(held_out.mean, |p| p.held_out.mean);
+        self.state.since_best = if best { 0 } else { self.state.since_best + 1 };
+        self.state.history.push(point);
+        if !(held_out.mean <= start + 1e3 * (1.0 + start.abs())) {
+            return Err(self.diverged(&format!("the held-out loss rose to {}", held_out.mean)));
+        }
+        let broken = observer(self, Event::Evaluated { point, best }).is_break();
+        if self.config.patience > 0 && self.state.since_best >= self.config.patience {
+            return Err(Stop::Patience);
+        }
+        if broken { Err(Stop::Interrupted) } else { Ok(()) }
+    }
+
+    fn diverged(&self, what: &str) -> Stop {
+        let kept = match &self.state.best {
+            Some(best) => format!("the weights of step {} are kept", best.step),
+            None => "no weights were kept".to_string(),
+        };
+        Stop::Diverged {
+            message: format!(
+                "diverged at step {}: {what}; {kept}. Try a learning rate of {:.1e}, more warm-up steps, \
+                 or --dequantize if columns are rounded",
+                self.state.step,
+                self.config.rate / 4.0
+            ),
+        }
+    }
+}
