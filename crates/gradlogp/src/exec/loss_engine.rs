@@ -63,6 +63,12 @@ impl<T: Real> LossEngine<T> {
         self.shards.iter().map(|s| s.pass.bytes()).sum()
     }
 
+    /// Floating-point operations in the matrix products of one loss and gradient over `rows` rows.
+    pub fn product_operations(&self, model: &Model<T>, rows: usize) -> u64 {
+        // Rows add up exactly but for the rows shared between them, which are few.
+        self.shards[0].pass.product_operations(model.graph(), rows)
+    }
+
     /// Mean loss over the rows of `x` (n x d), and its gradient, which [`LossEngine::gradient`] holds
     /// afterwards. Call inside [`Threads::install`](super::Threads::install).
     pub fn loss_and_gradient(&mut self, model: &Model<T>, x: &[T], draw: Draw) -> f64 {

@@ -65,6 +65,31 @@ impl<T: Real> Tape<T> {
         all.chain(bars).map(|v| v.capacity() * size_of::<T>()).sum()
     }
 
+    /// Floating-point operations in the matrix products of one run over `rows` rows: forward, and,
+    /// where asked, the adjoints of parameters and of inputs. Two per multiply-add.
+    pub fn product_operations(
+        &self,
+        graph: &Graph,
+        rows: usize,
+        parameters: bool,
+        want_input: bool,
+    ) -> u64 {
+        let extent = Extent { rows, ..self.extent };
+        let mut sum = 0;
+        for (node, form) in graph.nodes().iter().zip(&self.forms) {
+            let Op::Affine { input, .. } = node.op else { continue };
+            let inner = self.forms[input.0].width;
+            let one = 2 * form.stack_rows(extent) * form.width * inner;
+            let adjoint = match graph.nodes()[input.0].op {
+                Op::Input => want_input,
+                Op::Context { .. } => false,
+                _ => parameters || want_input,
+            };
+            sum += one * (1 + usize::from(parameters) + usize::from(adjoint));
+        }
+        sum as u64
+    }
+
     /// Computes every coefficient of every node.
     ///
     /// # Panics

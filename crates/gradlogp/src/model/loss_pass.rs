@@ -95,6 +95,14 @@ impl<T: Real> LossPass<T> {
         self.tape.request().coefficients()
     }
 
+    /// Floating-point operations in the matrix products of one loss and gradient over `rows` rows.
+    pub fn product_operations(&self, graph: &Graph, rows: usize) -> u64 {
+        let reverse = self.reverse.as_ref();
+        let score = reverse.map_or(0, |t| t.product_operations(graph, rows, false, true));
+        let blocks = self.blocks() as u64;
+        score + blocks * self.tape.product_operations(graph, rows, true, false)
+    }
+
     /// Bytes held at present.
     pub fn bytes(&self) -> usize {
         self.tape.bytes() + self.reverse.as_ref().map_or(0, Tape::bytes)
@@ -116,11 +124,7 @@ impl<T: Real> LossPass<T> {
         if self.reverse.is_some() {
             self.potential_score(graph, parameters, tile, losses);
         }
-        let blocks = match self.rule.directions() {
-            Directions::Basis => self.dim.div_ceil(self.projections.len()),
-            _ => 1,
-        };
-        for block in 0..blocks {
+        for block in 0..self.blocks() {
             self.place_directions(tile, block);
             let inputs = Inputs {
                 rows: tile.rows,
@@ -138,6 +142,14 @@ impl<T: Real> LossPass<T> {
             if let Some((gradient, _)) = &mut gradient {
                 self.tape.adjoint(graph, parameters, Some(gradient), None);
             }
+        }
+    }
+
+    /// Blocks of directions, each with a pass of its own.
+    fn blocks(&self) -> usize {
+        match self.rule.directions() {
+            Directions::Basis => self.dim.div_ceil(self.projections.len()),
+            _ => 1,
         }
     }
 

@@ -243,6 +243,11 @@ impl Trainer {
         }
     }
 
+    /// Floating-point operations in the matrix products of one full step, two per multiply-add.
+    pub fn product_operations(&self) -> u64 {
+        self.engine.product_operations(&self.model, self.batches.largest_batch())
+    }
+
     /// The settings.
     pub fn config(&self) -> &TrainConfig {
         &self.config
