@@ -1,6 +1,10 @@
 //! Fit the score of your data, and know how far to trust it.
 
+pub mod data;
+pub mod diagnose;
 pub mod error;
+pub mod oracle;
+pub mod sample;
 pub mod score;
 
 pub use error::{Error, ErrorClass, Result};
