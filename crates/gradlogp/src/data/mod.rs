@@ -1,0 +1,3 @@
+//! Data: where the rows come from.
+
+pub mod synthetic;
