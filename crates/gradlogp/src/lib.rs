@@ -1,6 +1,7 @@
 //! Fit the score of your data, and know how far to trust it.
 
 pub mod data;
+pub mod diagnose;
 pub mod error;
 pub mod exec;
 pub mod graph;
@@ -8,6 +9,8 @@ pub mod jet;
 pub mod kernel;
 pub mod model;
 pub mod objective;
+pub mod oracle;
+pub mod sample;
 pub mod score;
 pub mod slice;
 pub mod storage;

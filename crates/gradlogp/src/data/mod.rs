@@ -1,4 +1,5 @@
 //! Data.
 mod batches;
 mod permutation;
+pub mod synthetic;
 pub use batches::BatchPlan;

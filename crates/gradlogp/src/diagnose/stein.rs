@@ -1,0 +1,546 @@
+//! Stein identities: does a score belong to these rows? No truth is needed. MATH (4).
+//!
+//! For every smooth density p and s = grad log p, integrating by parts,
+//!
+//! ```text
+//! E[s] = 0,     E[s x^T] = -I.
+//! ```
+//!
+//! A score c times too large shows as -c I, an inverted sign as +I. To be free of units and location
+//! the columns are standardised: with m and D = diag(sd) of the rows, z = D^-1 (x - m) and
+//! s_z = D s (the score of z), so that E[s_z z^T] = D E[s (x - m)^T] D^-1 = -I where E[s] = 0. What is
+//! estimated is the covariance of s_z and z (both centred, divisor n - 1), which is unbiased for
+//! E[s (x - E x)^T] although m comes from the same rows, and which a wrong mean of s does not touch:
+//! a fault of the mean and a fault of the slope are told apart. The estimated sd cancel on the
+//! diagonal and multiply a zero elsewhere.
+//!
+//! **Bands.** d means, d^2 products and the slope c = -tr E[s_z z^T]/d make d + d^2 + 1 statements,
+//! each with its standard error over rows. All bands together hold with probability at least
+//! 1 - `level` by Bonferroni: half width = t * standard error, t the Student-t quantile of n - 1
+//! degrees of freedom at 1 - level/(2 (d + d^2 + 1)).
+//!
+//! The check has power against first-order faults only: a score can pass and still be wrong where
+//! both identities do not look. And with many rows it sees faults too small to matter: read the
+//! estimates, not only the verdict.
+
+use super::{Estimate, check_rows, finite_score};
+use crate::error::{Error, Result};
+use crate::score::Score;
+use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
+use statrs::distribution::{ContinuousCDF, StudentsT};
+use std::fmt;
+
+/// What [`stein_check`] found, all in standardised columns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SteinReport {
+    /// Rows.
+    pub n: usize,
+    /// `E[s_z]` by column, should be 0: d.
+    pub mean: Array1<f64>,
+    /// (mean - 0) / standard error: d.
+    pub mean_z: Array1<f64>,
+    /// `E[s_z z^T]`, row = column of s, should be -I: d x d.
+    pub product: Array2<f64>,
+    /// (product - (-I)) / standard error: d x d.
+    pub product_z: Array2<f64>,
+    /// c in `E[s_z z^T] = -c I` by the trace, should be 1, with its standard error.
+    pub slope: Estimate,
+    /// Largest |mean_z|.
+    pub mean_max_z: f64,
+    /// Largest |product_z|.
+    pub product_max_z: f64,
+    /// t of the simultaneous bands: a |z| above it is a fault.
+    pub critical_z: f64,
+    /// Chance of any fault found in a true score, at most.
+    pub level: f64,
+    /// The worst fault in words.
+    pub verdict: Verdict,
+}
+
+/// The worst fault that the Stein identities show. Columns are counted from 0 here, from 1 in text;
+/// values are those of standardised columns, each with the half width of its simultaneous band.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// All identities hold within their bands.
+    Consistent,
+    /// The slope is below 0: the score points away from the data.
+    SignInverted {
+        /// c, which should be 1.
+        slope: f64,
+        /// Of its band.
+        half_width: f64,
+    },
+    /// The score is wrong by one factor in all columns alike.
+    ScaleOff {
+        /// c, which should be 1.
+        slope: f64,
+        /// Of its band.
+        half_width: f64,
+    },
+    /// The score of one column is wrong by a factor, and not that of all columns.
+    ColumnScaleOff {
+        /// The column.
+        column: usize,
+        /// `-E[s_i x_i]`, which should be 1.
+        slope: f64,
+        /// Of its band.
+        half_width: f64,
+    },
+    /// The score's mean over the rows is not 0.
+    MeanOff {
+        /// The column.
+        column: usize,
+        /// `E[s_i]`, which should be 0.
+        mean: f64,
+        /// Of its band.
+        half_width: f64,
+    },
+    /// The score of one column is wrong in how it goes with another.
+    DependenceOff {
+        /// The column of the score.
+        score_column: usize,
+        /// The column of the data.
+        data_column: usize,
+        /// `E[s_i x_j]`, which should be 0.
+        product: f64,
+        /// Of its band.
+        half_width: f64,
+    },
+}
+
+impl Verdict {
+    /// True where no fault was found.
+    pub fn is_consistent(&self) -> bool {
+        *self == Verdict::Consistent
+    }
+
+    /// In plain words, with the columns' `names` where there are enough of them.
+    pub fn describe(&self, names: &[String]) -> String {
+        let column = |i: usize| match names.get(i) {
+            Some(name) => format!("column \"{name}\""),
+            None => format!("column {}", i + 1),
+        };
+        match *self {
+            Verdict::Consistent => "consistent with these rows".into(),
+            Verdict::SignInverted { slope, half_width } => format!(
+                "the sign is inverted: the score points away from the data (slope {slope:.3} +- \
+                 {half_width:.3}, should be 1)"
+            ),
+            Verdict::ScaleOff { slope, half_width } => {
+                format!("the score is {}", factor(slope, half_width))
+            }
+            Verdict::ColumnScaleOff { column: i, slope, half_width } => {
+                format!("the score of {} is {}", column(i), factor(slope, half_width))
+            }
+            Verdict::MeanOff { column: i, mean, half_width } => format!(
+                "the mean of the score is off in {}: {mean:.3} +- {half_width:.3}, should be 0",
+                column(i)
+            ),
+            Verdict::DependenceOff { score_column, data_column, product, half_width } => format!(
+                "the dependence between {} (score) and {} (data) is off: {product:.3} +- \
+                 {half_width:.3}, should be 0",
+                column(score_column),
+                column(data_column)
+            ),
+        }
+    }
+}
+
+fn factor(slope: f64, half_width: f64) -> String {
+    match slope > 1.0 {
+        true => format!("{slope:.3} (+- {half_width:.3}) times too large"),
+        false => format!("too small: {slope:.3} (+- {half_width:.3}) times what it should be"),
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.describe(&[]))
+    }
+}
+
+/// Checks both identities on the rows of `x` (n x d), which the score must not have been fitted to,
+/// with simultaneous bands that a true score leaves with probability at most `level` (0.05, say).
+///
+/// ```
+/// use gradlogp::oracle::{Gaussian, Oracle};
+/// use gradlogp::diagnose::stein_check;
+/// use rand::SeedableRng;
+///
+/// let p = Gaussian::rank_one(0.5, 3)?;
+/// let x = p.sample(2000, &mut rand_chacha::ChaCha8Rng::seed_from_u64(1));
+/// let report = stein_check(&p, x.view(), 0.05)?;
+/// assert_eq!(report.verdict.to_string(), "consistent with these rows");
+/// assert!((report.slope.mean - 1.0).abs() < 4.0 * report.slope.standard_error);
+/// # Ok::<(), gradlogp::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Config`] for a level outside (0, 1); [`Error::Shape`] where columns differ or there are
+/// fewer than 3 rows; [`Error::Data`] for a constant column; [`Error::Numerical`] where the score is
+/// not finite.
+pub fn stein_check(score: &dyn Score, x: ArrayView2<'_, f64>, level: f64) -> Result<SteinReport> {
+    if !(level > 0.0 && level < 1.0) {
+        return Err(Error::config("level", "must lie between 0 and 1"));
+    }
+    check_rows("Stein check", score, x, 3)?;
+    let (z, sd) = standardise(x)?;
+    let s = finite_score("Stein check", score, x)? * &sd;
+    let mean = s.mean_axis(Axis(0)).unwrap_or_default();
+    let mean_error = s.std_axis(Axis(0), 1.0) / (x.nrows() as f64).sqrt();
+    let centred = &s - &mean;
+    let (product, product_error) = covariance(&centred, &z);
+    let fitted = Fitted { mean, mean_error, product, product_error, slope: slope(&centred, &z) };
+    Ok(fitted.report(critical_z(x.nrows(), x.ncols(), level)?, level))
+}
+
+/// The Bonferroni quantile over d + d^2 + 1 statements.
+fn critical_z(n: usize, d: usize, level: f64) -> Result<f64> {
+    let statements = (d + d * d + 1) as f64;
+    let student = StudentsT::new(0.0, 1.0, (n - 1) as f64).map_err(|_| Error::Numerical {
+        operation: "Stein check",
+        message: "no Student-t quantile for these rows".into(),
+    })?;
+    Ok(-student.inverse_cdf(level / (2.0 * statements)))
+}
+
+/// (x - m)/sd and sd, with divisor n - 1.
+fn standardise(x: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Array1<f64>)> {
+    let mean = x.mean_axis(Axis(0)).unwrap_or_default();
+    let sd = x.std_axis(Axis(0), 1.0);
+    match sd.iter().position(|sd| !(*sd > 0.0 && sd.is_finite())) {
+        None => Ok(((&x - &mean) / &sd, sd)),
+        Some(column) => Err(Error::data(
+            "rows of the Stein check",
+            format!("column {} is constant or not finite there", column + 1),
+        )),
+    }
+}
+
+/// sum s_i z_j / (n - 1) of centred columns, and its standard error over rows; both d x d.
+fn covariance(s: &Array2<f64>, z: &Array2<f64>) -> (Array2<f64>, Array2<f64>) {
+    let n = s.nrows() as f64;
+    let square = |v: &Array2<f64>| v.mapv(|v| v * v);
+    let sums = s.t().dot(z);
+    // Sums of squared products, less the square of their mean: the mean is of the order of their
+    // spread, so nothing cancels.
+    let spread = square(s).t().dot(&square(z)) - square(&sums) / n;
+    let error = spread.mapv(|v| (v.max(0.0) / (n - 1.0) / n).sqrt());
+    (sums / (n - 1.0), error)
+}
+
+/// c = -tr E[s_z z^T]/d.
+fn slope(s: &Array2<f64>, z: &Array2<f64>) -> Estimate {
+    let (n, d) = s.dim();
+    let rows = Zip::from(s.rows()).and(z.rows()).map_collect(|s, z| -s.dot(&z) / d as f64);
+    let over_rows = Estimate::of(rows.view());
+    Estimate { mean: over_rows.mean * n as f64 / (n - 1) as f64, ..over_rows }
+}
+
+/// (value - target) / error; a value known without error is exactly right or infinitely wrong.
+fn z_score(value: f64, target: f64, error: f64) -> f64 {
+    let miss = value - target;
+    if miss == 0.0 { 0.0 } else { miss / error }
+}
+
+/// Estimates with their standard errors.
+struct Fitted {
+    mean: Array1<f64>,
+    mean_error: Array1<f64>,
+    product: Array2<f64>,
+    product_error: Array2<f64>,
+    slope: Estimate,
+}
+
+/// One statement outside its band: how far, and what it says.
+struct Fault {
+    excess: f64,
+    verdict: Verdict,
+}
+
+impl Fitted {
+    fn report(self, critical_z: f64, level: f64) -> SteinReport {
+        let verdict = self.verdict(critical_z);
+        let d = self.mean.len();
+        let mean_z = Array1::from_shape_fn(d, |i| self.mean_z(i));
+        let product_z = Array2::from_shape_fn((d, d), |(i, j)| self.product_z(i, j));
+        let largest = |largest: f64, z: &f64| largest.max(z.abs());
+        SteinReport {
+            n: self.slope.n,
+            mean_max_z: mean_z.iter().fold(0.0, largest),
+            product_max_z: product_z.iter().fold(0.0, largest),
+            mean: self.mean,
+            mean_z,
+            product: self.product,
+            product_z,
+            slope: self.slope,
+            critical_z,
+            level,
+            verdict,
+        }
+    }
+
+    fn mean_z(&self, i: usize) -> f64 {
+        z_score(self.mean[i], 0.0, self.mean_error[i])
+    }
+
+    fn product_z(&self, i: usize, j: usize) -> f64 {
+        let target = if i == j { -1.0 } else { 0.0 };
+        z_score(self.product[[i, j]], target, self.product_error[[i, j]])
+    }
+
+    /// An inverted sign before all else; otherwise the statement furthest outside its band, and where
+    /// that is a scale, the scale of all columns if one factor explains them.
+    fn verdict(&self, t: f64) -> Verdict {
+        let Estimate { mean: slope, standard_error, .. } = self.slope;
+        let half_width = t * standard_error;
+        if slope + half_width < 0.0 {
+            return Verdict::SignInverted { slope, half_width };
+        }
+        let overall = Fault {
+            excess: z_score(slope, 1.0, standard_error).abs(),
+            verdict: Verdict::ScaleOff { slope, half_width },
+        };
+        let worst = std::iter::once(overall)
+            .chain(self.faults(t))
+            .filter(|fault| fault.excess > t)
+            .max_by(|a, b| a.excess.total_cmp(&b.excess));
+        match worst.map(|fault| fault.verdict) {
+            None => Verdict::Consistent,
+            Some(Verdict::ColumnScaleOff { .. }) if self.is_one_factor(t) => {
+                Verdict::ScaleOff { slope, half_width }
+            }
+            Some(Verdict::ScaleOff { .. }) if !self.is_one_factor(t) => self.worst_column(t),
+            Some(verdict) => verdict,
+        }
+    }
+
+    /// Every statement about one column or two, in order.
+    fn faults(&self, t: f64) -> impl Iterator<Item = Fault> {
+        let d = self.mean.len();
+        let means = (0..d).map(move |i| {
+            let (mean, half_width) = (self.mean[i], t * self.mean_error[i]);
+            let verdict = Verdict::MeanOff { column: i, mean, half_width };
+            Fault { excess: self.mean_z(i).abs(), verdict }
+        });
+        let products = (0..d * d).map(move |k| {
+            let verdict = self.product_verdict(k / d, k % d, t);
+            Fault { excess: self.product_z(k / d, k % d).abs(), verdict }
+        });
+        means.chain(products)
+    }
+
+    fn product_verdict(&self, i: usize, j: usize, t: f64) -> Verdict {
+        let (product, half_width) = (self.product[[i, j]], t * self.product_error[[i, j]]);
+        match i == j {
+            true => Verdict::ColumnScaleOff { column: i, slope: -product, half_width },
+            false => {
+                Verdict::DependenceOff { score_column: i, data_column: j, product, half_width }
+            }
+        }
+    }
+
+    /// The slope itself is off 1 and lies in the band of every column's.
+    fn is_one_factor(&self, t: f64) -> bool {
+        let Estimate { mean: slope, standard_error, .. } = self.slope;
+        let fits =
+            |i: usize| z_score(-self.product[[i, i]], slope, self.product_error[[i, i]]).abs() <= t;
+        z_score(slope, 1.0, standard_error).abs() > t && (0..self.mean.len()).all(fits)
+    }
+
+    /// The column whose own product is furthest off.
+    fn worst_column(&self, t: f64) -> Verdict {
+        let off = |i: &usize| self.product_z(*i, *i).abs();
+        let worst = (0..self.mean.len()).max_by(|i, j| off(i).total_cmp(&off(j))).unwrap_or(0);
+        self.product_verdict(worst, worst, t)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Changed, Linear};
+    use super::*;
+    use crate::oracle::{Banana, Gaussian, GaussianMixture, Oracle};
+    use ndarray::array;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    fn correlated() -> Gaussian {
+        let covariance = array![[1.0, 0.6, 0.0], [0.6, 4.0, -0.5], [0.0, -0.5, 0.2]];
+        Gaussian::new(array![5.0, 0.0, -3.0], covariance).unwrap()
+    }
+
+    fn mixture() -> GaussianMixture {
+        let means = array![[-2.0, 0.0, 1.0], [2.0, 1.0, 0.0]];
+        GaussianMixture::isotropic(array![0.4, 0.6], means.view(), 0.9).unwrap()
+    }
+
+    /// How many of `repetitions` fresh samples of 2000 rows are judged consistent.
+    fn consistent(p: &dyn Oracle, score: &dyn Score, repetitions: u64) -> usize {
+        let judge = |seed: u64| {
+            let x = p.sample(2000, &mut ChaCha8Rng::seed_from_u64(seed));
+            stein_check(score, x.view(), 0.05).unwrap().verdict.is_consistent()
+        };
+        (0..repetitions).filter(|seed| judge(*seed)).count()
+    }
+
+    fn check(p: &dyn Oracle, score: &dyn Score) -> SteinReport {
+        let x = p.sample(4000, &mut ChaCha8Rng::seed_from_u64(99));
+        stein_check(score, x.view(), 0.05).unwrap()
+    }
+
+    #[test]
+    fn true_scores_pass_as_often_as_stated() {
+        let banana = Banana::new(3, 1.0, 0.4, 0.7).unwrap();
+        let oracles: [&dyn Oracle; 3] = [&correlated(), &mixture(), &banana];
+        for (k, p) in oracles.into_iter().enumerate() {
+            let score: &dyn Score = p;
+            let passed = consistent(p, score, 200);
+            assert!(passed >= 182, "oracle {k}: {passed} of 200");
+        }
+    }
+
+    #[test]
+    fn wrong_scales_nearly_never_pass() {
+        for factor in [1.2, 0.8, -1.0] {
+            let (gaussian, mixture) = (correlated(), mixture());
+            let wrong = |score| Changed { score, factor, shift: Array1::zeros(3) };
+            let passed = consistent(&gaussian, &wrong(&gaussian), 50)
+                + consistent(&mixture, &wrong(&mixture), 50);
+            assert!(passed <= 2, "factor {factor}: {passed} of 100 passed");
+        }
+    }
+
+    #[test]
+    fn verdict_names_scale_and_sign() {
+        let p = correlated();
+        let with = |factor| check(&p, &Changed { score: &p, factor, shift: Array1::zeros(3) });
+        let large = with(1.5);
+        assert!(
+            matches!(large.verdict, Verdict::ScaleOff { slope, .. } if (1.4..1.6).contains(&slope))
+        );
+        assert!(large.verdict.to_string().contains("times too large"), "{}", large.verdict);
+        let small = with(0.5);
+        assert!(
+            matches!(small.verdict, Verdict::ScaleOff { slope, .. } if (0.45..0.55).contains(&slope))
+        );
+        assert!(small.verdict.to_string().contains("too small: 0."), "{}", small.verdict);
+        let inverted = with(-1.0);
+        assert!(matches!(inverted.verdict, Verdict::SignInverted { .. }));
+        assert!(inverted.verdict.to_string().contains("sign is inverted"));
+        assert!((inverted.slope.mean + 1.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn verdict_names_the_column_of_a_wrong_mean() {
+        let p = correlated();
+        let wrong = Changed { score: &p, factor: 1.0, shift: array![0.0, 0.0, 3.0] };
+        let report = check(&p, &wrong);
+        let Verdict::MeanOff { column: 2, mean, .. } = report.verdict else {
+            panic!("{:?}", report.verdict)
+        };
+        // The standardised score has the shift times the sd.
+        assert!((mean - 3.0 * 0.2f64.sqrt()).abs() < 0.2, "{mean}");
+        assert_eq!(report.mean_max_z, report.mean_z[2].abs());
+        let names = ["a", "b", "c"].map(String::from);
+        assert!(report.verdict.describe(&names).contains("off in column \"c\""));
+        assert!(report.verdict.to_string().contains("off in column 3"));
+        // The slope is not touched by it.
+        assert!((report.slope.mean - 1.0).abs() < 4.0 * report.slope.standard_error);
+    }
+
+    /// The precision of the diagonal alone: right by column, blind to the correlation.
+    #[test]
+    fn verdict_names_a_missing_dependence() {
+        let p = Gaussian::new(array![0.0, 0.0], array![[1.0, 0.7], [0.7, 1.0]]).unwrap();
+        let report = check(&p, &Linear { a: Array2::eye(2), b: array![0.0, 0.0] });
+        let Verdict::DependenceOff { product, .. } = report.verdict else {
+            panic!("{:?}", report.verdict)
+        };
+        assert!((product + 0.7).abs() < 0.1);
+    }
+
+    #[test]
+    fn verdict_names_one_column_of_wrong_scale() {
+        let p = Gaussian::standard(3).unwrap();
+        let a = Array2::from_diag(&array![1.0, 1.6, 1.0]);
+        let report = check(&p, &Linear { a, b: Array1::zeros(3) });
+        let Verdict::ColumnScaleOff { column: 1, slope, .. } = report.verdict else {
+            panic!("{:?}", report.verdict)
+        };
+        assert!((slope - 1.6).abs() < 0.15);
+    }
+
+    /// Another unit and origin for every column, the score's with it: nothing changes.
+    #[test]
+    fn is_free_of_units_and_origin() {
+        struct Moved<'a>(&'a dyn Score, Array1<f64>, Array1<f64>);
+        impl Score for Moved<'_> {
+            fn dim(&self) -> usize {
+                self.0.dim()
+            }
+            fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+                self.0.score(((&x - &self.2) / &self.1).view()) / &self.1
+            }
+            fn trace(&self, _: ArrayView2<'_, f64>) -> Array1<f64> {
+                Array1::zeros(0)
+            }
+        }
+        let p = mixture();
+        let x = p.sample(500, &mut ChaCha8Rng::seed_from_u64(1));
+        let (unit, origin) = (array![1e-3, 50.0, 2.0], array![7.0, -1e3, 0.5]);
+        let moved = Moved(&p, unit.clone(), origin.clone());
+        let here = stein_check(&p, x.view(), 0.05).unwrap();
+        let there = stein_check(&moved, (&x * &unit + &origin).view(), 0.05).unwrap();
+        assert!((&here.product_z - &there.product_z).iter().all(|e| e.abs() < 1e-6));
+        assert!((&here.mean_z - &there.mean_z).iter().all(|e| e.abs() < 1e-6));
+        assert!((here.slope.mean - there.slope.mean).abs() < 1e-9);
+    }
+
+    /// One column, three rows x = -1, 0, 1 (sd 1), s = -2x: products -2, 0, -2; covariance -2.
+    #[test]
+    fn estimates_by_hand() {
+        let x = array![[-1.0], [0.0], [1.0]];
+        let report =
+            stein_check(&Linear { a: array![[2.0]], b: array![0.0] }, x.view(), 0.05).unwrap();
+        assert!((report.product[[0, 0]] + 2.0).abs() < 1e-14);
+        assert!((report.slope.mean - 2.0).abs() < 1e-14);
+        // Products -2, 0, -2 have variance 4/3, so the standard error is 2/3 and z = -1.5.
+        assert!((report.product_z[[0, 0]] + 1.5).abs() < 1e-12);
+        assert_eq!(report.mean_max_z, 0.0);
+        // Two degrees of freedom: F(t) = 1/2 + t/(2 sqrt(2 + t^2)), at 1 - 0.05/6.
+        let u: f64 = 1.0 - 0.05 / 3.0;
+        let expected = u * (2.0 / (1.0 - u * u)).sqrt();
+        assert!((report.critical_z - expected).abs() < 1e-6, "{}", report.critical_z);
+    }
+
+    /// Two-sided 5% over 13 statements at many rows: the normal quantile at 1 - 0.05/26 is 2.8905.
+    #[test]
+    fn critical_value_is_the_quantile() {
+        assert!((critical_z(10_000_000, 3, 0.05).unwrap() - 2.8905).abs() < 1e-3);
+        // 784 columns: level/2 over 615,441 statements, 1 - Phi(5.369) = 4.0e-8.
+        let many = critical_z(1_000_000, 784, 0.05).unwrap();
+        assert!((5.3..5.5).contains(&many), "{many}");
+    }
+
+    /// A score that does not depend on x at all: no spread, no slope.
+    #[test]
+    fn constant_score_is_called_too_small() {
+        let p = Gaussian::standard(2).unwrap();
+        let report = check(&p, &Linear { a: Array2::zeros((2, 2)), b: array![0.0, 0.0] });
+        assert!(report.verdict.to_string().contains("too small: 0.000"), "{}", report.verdict);
+        assert_eq!(report.mean_max_z, 0.0);
+    }
+
+    #[test]
+    fn refuses_what_cannot_be_judged() {
+        let p = Gaussian::standard(2).unwrap();
+        let constant = array![[1.0, 2.0], [1.0, 3.0], [1.0, 4.0]];
+        let error = stein_check(&p, constant.view(), 0.05).unwrap_err();
+        assert!(error.to_string().contains("column 1"), "{error}");
+        assert!(stein_check(&p, array![[1.0, 2.0], [2.0, 1.0]].view(), 0.05).is_err());
+        assert!(stein_check(&p, array![[1.0], [2.0], [4.0]].view(), 0.05).is_err());
+        assert!(stein_check(&p, Array2::eye(2).view(), 1.5).is_err());
+    }
+}

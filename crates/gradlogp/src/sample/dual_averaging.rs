@@ -1,0 +1,86 @@
+//! Finding the step size at which a sampler accepts as often as it should.
+//!
+//! Nesterov's dual averaging as in Hoffman and Gelman (2014), "The No-U-Turn Sampler", section 3.2,
+//! on l = log sqrt(a), where a is the step size. With acceptance alpha_t at step t = 1, 2, ...:
+//!
+//! ```text
+//! H_t    = (1 - 1/(t + t0)) H_{t-1} + (target - alpha_t)/(t + t0)
+//! l_t    = l_0 - sqrt(t)/gamma H_t                    the next step size tried
+//! lbar_t = t^-kappa l_t + (1 - t^-kappa) lbar_{t-1}   the one to keep
+//! ```
+//!
+//! gamma = 0.05, t0 = 10, kappa = 0.75. Unlike theirs, l_t is drawn to the first step size itself
+//! and not to ten times it. Steps under adaptation are not a Markov chain with the right law: they
+//! are warm-up, not draws.
+
+const GAMMA: f64 = 0.05;
+const T0: f64 = 10.0;
+const KAPPA: f64 = 0.75;
+
+/// Step-size adaptation; see the formulas at the top of its file.
+#[derive(Debug, Clone)]
+pub struct DualAveraging {
+    target: f64,
+    first: f64,
+    steps: f64,
+    mean_error: f64,
+    current: f64,
+    averaged: f64,
+}
+
+impl DualAveraging {
+    /// Starts at `step_size` > 0 and moves towards acceptance `target` in (0, 1).
+    pub fn new(step_size: f64, target: f64) -> Self {
+        let first = 0.5 * step_size.ln();
+        let (steps, mean_error) = (0.0, 0.0);
+        Self { target, first, steps, mean_error, current: first, averaged: first }
+    }
+
+    /// Takes in the acceptance in [0, 1] of the step just made (the mean over chains).
+    pub fn update(&mut self, acceptance: f64) {
+        self.steps += 1.0;
+        let weight = 1.0 / (self.steps + T0);
+        self.mean_error += weight * (self.target - acceptance - self.mean_error);
+        self.current = self.first - self.steps.sqrt() / GAMMA * self.mean_error;
+        let newness = self.steps.powf(-KAPPA);
+        self.averaged += newness * (self.current - self.averaged);
+    }
+
+    /// The step size to try next.
+    pub fn current(&self) -> f64 {
+        (2.0 * self.current).exp()
+    }
+
+    /// The step size to keep when adaptation ends.
+    pub fn averaged(&self) -> f64 {
+        (2.0 * self.averaged).exp()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A made-up sampler that accepts exp(-a): the target 0.574 is at a = -log 0.574.
+    #[test]
+    fn finds_the_step_size_of_the_target_from_both_sides() {
+        for first in [1e-4, 0.5, 1e3] {
+            let mut adaptation = DualAveraging::new(first, 0.574);
+            for _ in 0..1000 {
+                adaptation.update((-adaptation.current()).exp());
+            }
+            let expected = -0.574f64.ln();
+            assert!((adaptation.averaged() / expected - 1.0).abs() < 0.05, "from {first}");
+        }
+    }
+
+    #[test]
+    fn first_update_is_the_formula() {
+        let mut adaptation = DualAveraging::new(4.0, 0.5);
+        adaptation.update(0.0);
+        // H = 0.5/11; l = log 2 - H/0.05; both step sizes are its square.
+        let expected = (2.0 * (2f64.ln() - 0.5 / 11.0 / 0.05)).exp();
+        assert!((adaptation.current() - expected).abs() < 1e-14);
+        assert!((adaptation.averaged() - expected).abs() < 1e-14);
+    }
+}

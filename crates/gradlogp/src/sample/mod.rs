@@ -1,0 +1,37 @@
+//! Drawing from a score or a density: pure steps, a runner for many chains, and how far to trust it.
+//!
+//! A step is a function `step(rng, state, model, step_size) -> (state, info)`, one algorithm per
+//! file. A state holds many chains as rows (chains x d) and nothing that is not needed for the next
+//! step; what was learnt about the step is in `info`. Step sizes a are those of MATH (6),
+//! x += (a/2) s + sqrt(a) z, in squared units of x.
+
+mod chain;
+pub mod convergence;
+mod dual_averaging;
+pub mod mala;
+pub mod ula;
+
+pub use chain::{ChainConfig, ChainRun, Phase, Progress, run_mala, run_ula, standard_normal_start};
+pub use dual_averaging::DualAveraging;
+
+use crate::error::{Error, Result};
+use ndarray::Array2;
+use rand::Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+fn normals(shape: (usize, usize), rng: &mut (impl Rng + ?Sized)) -> Array2<f64> {
+    Array2::from_shape_simple_fn(shape, || StandardNormal.sample(rng))
+}
+
+fn check_columns(operation: &'static str, position: &Array2<f64>, dim: usize) -> Result<()> {
+    if position.ncols() == dim && position.nrows() > 0 {
+        return Ok(());
+    }
+    let expected = vec![position.nrows().max(1), dim];
+    Err(Error::Shape { operation, expected, found: position.shape().to_vec() })
+}
+
+/// The first row with a value that is not finite.
+fn first_bad_row(rows: &Array2<f64>) -> Option<usize> {
+    rows.outer_iter().position(|row| row.iter().any(|v| !v.is_finite()))
+}

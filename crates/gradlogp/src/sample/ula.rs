@@ -1,0 +1,129 @@
+//! The unadjusted Langevin algorithm: for any score field, exact only as the step goes to 0.
+//!
+//! ```text
+//! x' = x + (a/2) s(x) + sqrt(a) z,   z ~ N(0, I)          MATH (6)
+//! ```
+//!
+//! Nothing corrects the error of the finite step: on N(0, 1) the stationary variance is
+//! 1/(1 - a/4), and for a >= 4 the chain explodes. Reference: Roberts and Tweedie (1996),
+//! "Exponential convergence of Langevin distributions and their discrete approximations".
+
+use super::{check_columns, first_bad_row, normals};
+use crate::error::{Error, Result};
+use crate::score::Score;
+use ndarray::{Array1, Array2};
+use rand::Rng;
+
+/// Where the chains are.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// chains x d.
+    pub position: Array2<f64>,
+    /// Steps taken so far.
+    pub step: u64,
+}
+
+/// What a step showed.
+#[derive(Debug, Clone)]
+pub struct Info {
+    /// |s(x)| of each chain at the place it left.
+    pub score_norm: Array1<f64>,
+}
+
+/// Chains at the rows of `position` (chains x d).
+///
+/// # Errors
+/// [`Error::Shape`] unless there is a row and the columns are the model's.
+pub fn init(position: Array2<f64>, model: &dyn Score) -> Result<State> {
+    check_columns("ULA start", &position, model.dim())?;
+    Ok(State { position, step: 0 })
+}
+
+/// One step of every chain with step size a > 0.
+///
+/// # Errors
+/// [`Error::Diverged`], naming step and chain, where the score or the new place is not finite.
+pub fn step(
+    rng: &mut (impl Rng + ?Sized),
+    state: State,
+    model: &dyn Score,
+    step_size: f64,
+) -> Result<(State, Info)> {
+    let score = model.score(state.position.view());
+    let noise = normals(state.position.dim(), rng);
+    let mut position = state.position;
+    position.scaled_add(0.5 * step_size, &score);
+    position.scaled_add(step_size.sqrt(), &noise);
+    let next = State { position, step: state.step + 1 };
+    // A score that is not finite makes the new place so too.
+    if let Some(chain) = first_bad_row(&next.position) {
+        return Err(diverged(next.step, chain, step_size));
+    }
+    let score_norm = score.outer_iter().map(|s| s.dot(&s).sqrt()).collect();
+    Ok((next, Info { score_norm }))
+}
+
+fn diverged(step: u64, chain: usize, step_size: f64) -> Error {
+    let message = format!(
+        "chain {} left the finite numbers; try a step size well below {step_size}, or start nearer \
+         to the data",
+        chain + 1
+    );
+    Error::Diverged { step, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oracle::{Gaussian, Oracle};
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    /// var = 1/(1 - a/4), here 1.25 where the exact law has 1.
+    #[test]
+    fn stationary_variance_on_a_normal_is_the_known_one() {
+        let (p, a) = (Gaussian::standard(1).unwrap(), 0.8);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let chains = 20_000;
+        let mut state = init(p.sample(chains, &mut rng), &p).unwrap();
+        for _ in 0..30 {
+            state = step(&mut rng, state, &p, a).unwrap().0;
+        }
+        let variance = state.position.var(1.0);
+        let expected = 1.0 / (1.0 - a / 4.0);
+        let error = expected * (2.0 / chains as f64).sqrt();
+        assert!((variance - expected).abs() < 4.5 * error, "{variance} vs {expected}");
+    }
+
+    #[test]
+    fn explosion_names_step_and_chain() {
+        let p = Gaussian::standard(1).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        // |1 - a/2| = 1.5e6: twice the exponent of f64 in some 50 steps.
+        let mut state = init(Array2::ones((2, 1)), &p).unwrap();
+        let error = loop {
+            match step(&mut rng, state, &p, 3e6) {
+                Ok((next, _)) => state = next,
+                Err(error) => break error,
+            }
+        };
+        let Error::Diverged { step, message } = error else { panic!("{error}") };
+        assert!((40..60).contains(&step), "{step}");
+        assert!(message.starts_with("chain 1"), "{message}");
+    }
+
+    #[test]
+    fn info_is_the_norm_where_the_chain_was() {
+        let p = Gaussian::standard(2).unwrap();
+        let state = init(ndarray::array![[3.0, 4.0]], &p).unwrap();
+        let (next, info) = step(&mut ChaCha8Rng::seed_from_u64(1), state, &p, 0.1).unwrap();
+        assert_eq!(info.score_norm[0], 5.0);
+        assert_eq!(next.step, 1);
+    }
+
+    #[test]
+    fn refuses_another_number_of_columns() {
+        assert!(init(Array2::ones((2, 3)), &Gaussian::standard(2).unwrap()).is_err());
+        assert!(init(Array2::ones((0, 2)), &Gaussian::standard(2).unwrap()).is_err());
+    }
+}
