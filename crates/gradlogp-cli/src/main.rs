@@ -1,6 +1,25 @@
-//! The program `gradlogp`.
+//! The program `gradlogp`: arguments become a checked plan, the plan runs, errors become exit codes.
 
-#[allow(dead_code, unused_imports)]
+mod args;
+mod commands;
+mod exit;
+mod input;
+mod interrupt;
+mod judgement;
+mod output;
+mod progress;
 mod report;
+mod sampling;
+mod text;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    match commands::run(&cli) {
+        Ok(code) => code,
+        Err(error) => exit::report(&error),
+    }
+}

@@ -4,6 +4,7 @@ pub mod data;
 pub mod diagnose;
 pub mod error;
 pub mod exec;
+pub mod fitted;
 pub mod graph;
 pub mod jet;
 pub mod kernel;
@@ -17,6 +18,7 @@ pub mod storage;
 pub mod train;
 
 pub use error::{Error, ErrorClass, Result};
+pub use fitted::FittedModel;
 pub use model::{Derivatives, Mlp, Model, ModelKind};
 pub use objective::Objective;
 pub use score::{LogDensity, Score};

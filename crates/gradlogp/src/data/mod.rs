@@ -1,5 +1,34 @@
-//! Data.
+//! From a file to rows that a model can be trained on, and back to the user's own units.
+//!
+//! The way of a table: [`read_csv`] (columns chosen before a number is parsed) -> [`check_table`]
+//! (errors and [`DataWarning`]s) -> [`Dequantization`] on request -> [`split_rows`] ->
+//! [`Transform`] fitted on the training rows -> [`BatchPlan`]. Only the transform is needed again
+//! afterwards: it carries samples, scores, log densities and Hessians back.
+
 mod batches;
+mod checks;
+mod csv_field;
+mod csv_file;
+mod csv_sniff;
+mod dequantize;
+mod names;
 mod permutation;
+mod split;
 pub mod synthetic;
+mod table;
+mod ties;
+mod transform;
+mod warning;
+
+#[cfg(test)]
+mod real_file_tests;
+
 pub use batches::BatchPlan;
+pub use checks::check_table;
+pub use csv_file::{Header, ReadOptions, read_csv, read_csv_from};
+pub use dequantize::{Dequantization, DequantizeColumns, GapRule};
+pub use split::{Split, SplitFractions, split_rows};
+pub use table::Table;
+pub use ties::Ties;
+pub use transform::{Standardization, Transform};
+pub use warning::{ColumnTies, DataWarning};

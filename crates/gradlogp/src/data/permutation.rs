@@ -25,7 +25,7 @@ pub(crate) fn permute(n: usize, seed: u64, purpose: Purpose, epoch: u64, order: 
     order.clear();
     order.extend(0..n);
     for i in (1..n).rev() {
-        let below = ((u128::from(rng.next_u64()) * (i as u128)) >> 64) as usize;
+        let below = ((u128::from(rng.next_u64()) * (i as u128 + 1)) >> 64) as usize;
         order.swap(i, below);
     }
 }

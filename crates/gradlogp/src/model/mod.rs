@@ -1,9 +1,12 @@
 //! Models: a graph, its parameters, and how a score comes out of it.
 
+mod as_score;
 mod derivatives;
 mod loss_pass;
 mod mlp;
 
+pub use as_score::Potential;
+pub(crate) use as_score::rows;
 pub use derivatives::{Derivatives, Points};
 pub use loss_pass::{LossPass, Tile};
 pub use mlp::{Mlp, initialise};

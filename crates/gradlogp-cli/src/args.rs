@@ -1,0 +1,424 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use gradlogp::ModelKind;
+use gradlogp::data::{GapRule, Standardization};
+use gradlogp::kernel::Activation;
+use gradlogp::slice::SliceLaw;
+use gradlogp::train::Schedule;
+
+/// Fit the score (the gradient of log p) of your data by sliced score matching, and know how far to
+/// trust it.
+///
+/// `gradlogp fit my.csv` fits a density model, checks it on rows it has not seen, and writes
+/// model.safetensors.
+#[derive(Debug, Parser)]
+#[command(version, after_help = crate::exit::HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Print nothing but errors and results.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Print one JSON object with every figure that the text shows. Keys are described in docs/json.md.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Fit a model to a table and check it on held-out rows.
+    Fit(Box<FitArgs>),
+    /// Check a fitted model on a table.
+    Eval(EvalArgs),
+    /// Score, log density and Laplacian of every row of a table.
+    Score(ScoreArgs),
+    /// Draw rows from a fitted model by Langevin dynamics.
+    Sample(SampleArgs),
+    /// Write the HTML report of a fitted model.
+    Report(ReportArgs),
+    /// Show what a model file holds.
+    Info(InfoArgs),
+    /// List the built-in data sets.
+    Datasets,
+    /// Measure this machine.
+    Bench(BenchArgs),
+}
+
+/// Where rows come from.
+#[derive(Debug, Args)]
+pub(crate) struct SourceArgs {
+    /// Table of numbers: CSV with `,` `;` or tab, with or without a header, gzipped or not.
+    #[arg(value_name = "DATA", required_unless_present_any = ["dataset", "resume"])]
+    pub(crate) data: Option<PathBuf>,
+    /// A built-in data set instead of a file; `gradlogp datasets` lists them.
+    #[arg(long, value_name = "NAME", conflicts_with = "data")]
+    pub(crate) dataset: Option<String>,
+    /// Rows to draw of a built-in set that is drawn.
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    pub(crate) rows: usize,
+}
+
+/// How a file is read.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reading")]
+pub(crate) struct ReadArgs {
+    /// Columns to use, in this order [default: all].
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub(crate) columns: Option<Vec<String>>,
+    /// Columns to leave out.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub(crate) drop: Vec<String>,
+    /// The first line holds column names [default: found].
+    #[arg(long, conflicts_with = "no_header")]
+    pub(crate) header: bool,
+    /// The first line is data; columns are called x0, x1, ... [default: found].
+    #[arg(long)]
+    pub(crate) no_header: bool,
+    /// Character between fields [default: found among , ; and tab].
+    #[arg(long, value_name = "CHAR")]
+    pub(crate) delimiter: Option<char>,
+    /// Leave out rows with missing values instead of refusing the file.
+    #[arg(long)]
+    pub(crate) drop_missing: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FitArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Model file to write.
+    #[arg(long, short, default_value = "model.safetensors", value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Also write an HTML report.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Go on with an interrupted fit from its checkpoint; takes every setting from there.
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = ["data", "dataset"])]
+    pub(crate) resume: Option<PathBuf>,
+    /// Seconds between checkpoints, which go to OUTPUT.checkpoint; 0 writes one at every evaluation.
+    #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
+    pub(crate) checkpoint_every: f64,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    #[command(flatten)]
+    pub(crate) prepare: PrepareArgs,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) objective: ObjectiveArgs,
+    #[command(flatten)]
+    pub(crate) training: TrainingArgs,
+}
+
+/// What is done to the table before training.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Preparing")]
+pub(crate) struct PrepareArgs {
+    /// Add uniform noise as wide as a column's own step to rounded columns, whose ties make score
+    /// matching degenerate; with names, to these columns only.
+    #[arg(long, value_delimiter = ',', num_args = 0.., require_equals = true, value_name = "NAMES")]
+    pub(crate) dequantize: Option<Vec<String>>,
+    /// Width of that noise: gap, the step of a column's tied values; median-gap, twice the median
+    /// gap between distinct values, as in the literature.
+    #[arg(long, value_enum, default_value_t = GapRuleArg::Gap)]
+    pub(crate) dequantize_rule: GapRuleArg,
+    /// How columns are scaled, from training rows only, undone in every answer: standardize fits
+    /// most tables; whiten suits strong correlations; none keeps your units.
+    #[arg(long, value_enum, default_value_t = StandardizeArg::Standardize)]
+    pub(crate) standardize: StandardizeArg,
+    /// Share of rows that decides when to stop.
+    #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
+    pub(crate) validation: f64,
+    /// Share of rows that the final check uses and nothing else sees.
+    #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
+    pub(crate) test: f64,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct ModelArgs {
+    /// potential: the network is log p(x) up to a constant, which gives densities and MALA;
+    /// score: the network is the score itself, cheaper and more flexible, but no density.
+    #[arg(long, value_enum, default_value_t = ModelArg::Potential)]
+    pub(crate) model: ModelArg,
+    /// Width of each hidden layer. Two of 128 fit most tables of a few columns.
+    #[arg(long, value_delimiter = ',', default_value = "128,128", value_name = "WIDTHS")]
+    pub(crate) hidden: Vec<usize>,
+    /// softplus is smooth with bounded slopes, which second derivatives like; relu is for scores only.
+    #[arg(long, value_enum, default_value_t = ActivationArg::Softplus)]
+    pub(crate) activation: ActivationArg,
+    /// Residual connections between hidden layers of equal width; helps deep networks.
+    #[arg(long)]
+    pub(crate) residual: bool,
+    /// Potentials: add -|z|^2 / (2 TAU^2) in standardised units, so that the density falls off far
+    /// from the data; 0 for none.
+    #[arg(long, default_value_t = 3.0, value_name = "TAU")]
+    pub(crate) base_scale: f64,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Objective")]
+pub(crate) struct ObjectiveArgs {
+    /// auto: exact up to 16 columns, where it costs little and has no slice noise, ssm-vr beyond;
+    /// ssm: sliced score matching; ssm-vr: with variance reduction; exact: exact trace; dsm:
+    /// denoising, which fits the data smoothed by noise --sigma.
+    #[arg(long, value_enum, default_value_t = ObjectiveArg::Auto)]
+    pub(crate) objective: ObjectiveArg,
+    /// Slices per row and step; more cost more and have less noise.
+    #[arg(long, default_value_t = 1, value_name = "M")]
+    pub(crate) slices: usize,
+    /// rademacher has the least variance of the laws with independent components; orthogonal and
+    /// coordinate are exact at M = columns; sphere has radius sqrt(columns).
+    #[arg(long, value_enum, default_value_t = LawArg::Rademacher)]
+    pub(crate) slice_law: LawArg,
+    /// Noise level of dsm, in standardised units.
+    #[arg(long, default_value_t = 0.1)]
+    pub(crate) sigma: f64,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Training")]
+pub(crate) struct TrainingArgs {
+    /// Optimiser steps [default: 6000, which is about a minute or less for small tables].
+    #[arg(long, default_value_t = 6000)]
+    pub(crate) steps: u64,
+    /// Rows per step.
+    #[arg(long, default_value_t = 256)]
+    pub(crate) batch: usize,
+    /// Largest learning rate of AdamW.
+    #[arg(long, default_value_t = 2e-3)]
+    pub(crate) rate: f64,
+    /// cosine ends at a hundredth of the rate, which averages noise out; constant stays.
+    #[arg(long, value_enum, default_value_t = ScheduleArg::Cosine)]
+    pub(crate) schedule: ScheduleArg,
+    /// Steps over which the rate rises from 0.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) warm_up: u64,
+    /// Largest gradient norm; larger ones are scaled down, so that one bad batch does no harm.
+    #[arg(long, default_value_t = 10.0)]
+    pub(crate) clip: f64,
+    /// Decoupled weight decay.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) weight_decay: f64,
+    /// Decay of the average of weights that is kept; 0 keeps the weights of the best step.
+    #[arg(long, default_value_t = 0.999)]
+    pub(crate) ema: f64,
+    /// Steps between held-out evaluations.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) evaluate_every: u64,
+    /// Stop after so many evaluations without a better one; 0 never stops early. The best weights
+    /// are kept in any case.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) patience: u64,
+    /// Worker threads; 0 takes one per core. Results depend on it in the last bits.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) threads: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// Model file.
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    /// Seed of drawn rows and dequantisation.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScoreArgs {
+    /// Model file.
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Where to write: .npy, else CSV [default: CSV to standard output].
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Also the diagonal of the Hessian of log p (of grad s for score fields).
+    #[arg(long)]
+    pub(crate) hessian_diagonal: bool,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    /// Seed of drawn rows.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SampleArgs {
+    /// Model file.
+    pub(crate) model: PathBuf,
+    /// Rows to draw.
+    #[arg(short, default_value_t = 1000)]
+    pub(crate) n: usize,
+    /// Where to write: .npy, else CSV [default: CSV to standard output].
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) chain: ChainArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct ChainArgs {
+    /// auto: mala for potentials, ula for score fields. mala corrects its steps by the density and is
+    /// exact in the long run; ula does not and is slightly too wide.
+    #[arg(long, value_enum, default_value_t = SamplerArg::Auto)]
+    pub(crate) sampler: SamplerArg,
+    /// Chains side by side [default: as many as rows asked for, at most 500].
+    #[arg(long)]
+    pub(crate) chains: Option<usize>,
+    /// Steps dropped at the start of each chain.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) warm_up: usize,
+    /// Keep every so many-th step.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) thinning: usize,
+    /// Step a in x += a/2 s + sqrt(a) z, in standardised units [default: mala adapts it to 57%
+    /// acceptance; ula 0.2 / mean square of the score].
+    #[arg(long, value_name = "A")]
+    pub(crate) step_size: Option<f64>,
+    /// Seed of the chains.
+    #[arg(long = "sample-seed", default_value_t = 0, value_name = "SEED")]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Model file.
+    pub(crate) model: PathBuf,
+    /// Table to show the model against [default: what it was fitted to, if that is still there].
+    pub(crate) data: Option<PathBuf>,
+    /// Where to write.
+    #[arg(long, short, default_value = "report.html", value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    /// Model or checkpoint file.
+    pub(crate) model: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    pub(crate) what: BenchCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Time one full training step: slices, forward, adjoint, clipping, AdamW.
+    Step(StepArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StepArgs {
+    /// Score field or potential.
+    #[arg(long, value_enum, default_value_t = ModelArg::Score)]
+    pub(crate) model: ModelArg,
+    /// Columns.
+    #[arg(long)]
+    pub(crate) dim: usize,
+    /// Width of each hidden layer.
+    #[arg(long, value_delimiter = ',', default_value = "128,128,128")]
+    pub(crate) hidden: Vec<usize>,
+    /// Activation.
+    #[arg(long, value_enum, default_value_t = ActivationArg::Softplus)]
+    pub(crate) activation: ActivationArg,
+    /// Rows per step.
+    #[arg(long, default_value_t = 256)]
+    pub(crate) batch: usize,
+    /// Objective.
+    #[arg(long, value_enum, default_value_t = ObjectiveArg::SsmVr)]
+    pub(crate) objective: ObjectiveArg,
+    /// Slices per row.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) slices: usize,
+    /// Slice law.
+    #[arg(long, value_enum, default_value_t = LawArg::Rademacher)]
+    pub(crate) slice_law: LawArg,
+    /// Worker threads; 0 takes one per core.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) threads: usize,
+    /// Seconds to measure.
+    #[arg(long, default_value_t = 2.0)]
+    pub(crate) seconds: f64,
+}
+
+/// A closed list of words that stand for library values.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident => $target:ty { $($variant:ident => $value:expr),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+        pub(crate) enum $name { $($variant),+ }
+
+        impl From<$name> for $target {
+            fn from(word: $name) -> Self {
+                match word { $($name::$variant => $value),+ }
+            }
+        }
+    };
+}
+
+words!(ModelArg => ModelKind { Score => ModelKind::Score, Potential => ModelKind::Potential });
+words!(ActivationArg => Activation {
+    Softplus => Activation::Softplus,
+    Tanh => Activation::Tanh,
+    Silu => Activation::Silu,
+    Gelu => Activation::Gelu,
+    Sin => Activation::Sin,
+    Relu => Activation::Relu,
+});
+words!(LawArg => SliceLaw {
+    Rademacher => SliceLaw::Rademacher,
+    Gaussian => SliceLaw::Gaussian,
+    Sphere => SliceLaw::Sphere,
+    Orthogonal => SliceLaw::Orthogonal,
+    Coordinate => SliceLaw::Coordinate,
+});
+words!(ScheduleArg => Schedule { Cosine => Schedule::Cosine, Constant => Schedule::Constant });
+words!(StandardizeArg => Standardization {
+    Standardize => Standardization::Standardize,
+    Whiten => Standardization::Whiten,
+    None => Standardization::None,
+});
+words!(GapRuleArg => GapRule { Gap => GapRule::Gap, MedianGap => GapRule::MedianGap });
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ObjectiveArg {
+    Auto,
+    Ssm,
+    SsmVr,
+    Exact,
+    Dsm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SamplerArg {
+    Auto,
+    Ula,
+    Mala,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

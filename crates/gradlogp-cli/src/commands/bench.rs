@@ -1,0 +1,146 @@
+//! `gradlogp bench step`
+
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use gradlogp::kernel::{Mat, MatMut, matmul};
+use gradlogp::train::{Event, TrainConfig, Trainer};
+use gradlogp::{Error, Mlp, Objective};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use serde::Serialize;
+
+use super::Show;
+use crate::args::{ObjectiveArg, StepArgs};
+use crate::text::{aligned, short};
+
+/// Steps before the clock counts.
+const WARM_UP: usize = 5;
+
+#[derive(Serialize)]
+struct Measured {
+    median_ms: f64,
+    min_ms: f64,
+    rows_per_s: f64,
+    /// Share of the measured matrix-product rate that the step's products alone account for.
+    gemm_share: f64,
+    gflop_per_step: f64,
+    machine_gflop_per_s: f64,
+    steps: usize,
+    threads: usize,
+}
+
+pub(crate) fn step(args: &StepArgs, show: Show) -> Result<ExitCode> {
+    let (trainer, threads) = trainer(args)?;
+    let operations = trainer.product_operations() as f64;
+    let mut times = time_steps(trainer, Duration::from_secs_f64(args.seconds.clamp(0.01, 3600.0)));
+    times.sort_by(f64::total_cmp);
+    let (median, least) = (times[times.len() / 2], times[0]);
+    let rate = product_rate(threads);
+    let measured = Measured {
+        median_ms: 1e3 * median,
+        min_ms: 1e3 * least,
+        rows_per_s: args.batch as f64 / median,
+        gemm_share: operations / median / rate,
+        gflop_per_step: 1e-9 * operations,
+        machine_gflop_per_s: 1e-9 * rate,
+        steps: times.len(),
+        threads,
+    };
+    let rows = [
+        ("Median", format!("{} ms", short(measured.median_ms))),
+        ("Minimum", format!("{} ms", short(measured.min_ms))),
+        ("Rows", format!("{} a second", short(measured.rows_per_s))),
+        ("Products", format!("{} GFLOP a step", short(measured.gflop_per_step))),
+        (
+            "Machine",
+            format!("{} GFLOP/s on {threads} threads", short(measured.machine_gflop_per_s)),
+        ),
+        ("Share of it", format!("{:.0}%", 100.0 * measured.gemm_share)),
+    ];
+    let cells: Vec<Vec<String>> = rows.into_iter().map(|(a, b)| vec![a.to_string(), b]).collect();
+    show.result(&aligned(&cells), &measured)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn trainer(args: &StepArgs) -> Result<(Trainer, usize)> {
+    let objective = match args.objective {
+        ObjectiveArg::Ssm => Objective::Ssm { slices: args.slices },
+        ObjectiveArg::SsmVr => Objective::SsmVr { slices: args.slices },
+        ObjectiveArg::Exact => Objective::Exact,
+        ObjectiveArg::Dsm => Objective::Dsm { sigma: 0.1 },
+        ObjectiveArg::Auto => {
+            return Err(Error::config("--objective", "name one to time it").into());
+        }
+    };
+    let mlp = Mlp {
+        hidden: args.hidden.clone(),
+        activation: args.activation.into(),
+        ..Mlp::new(args.dim, args.model.into())
+    };
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    // Several batches, so that rows are gathered as in training.
+    let count = 4 * args.batch * args.dim;
+    let rows: Vec<f32> = (0..count).map(|_| StandardNormal.sample(&mut rng)).collect();
+    let config = TrainConfig {
+        objective,
+        law: args.slice_law.into(),
+        batch: args.batch,
+        steps: u64::MAX,
+        evaluate_every: u64::MAX,
+        threads: args.threads,
+        ..TrainConfig::default()
+    };
+    config.validate()?;
+    let threads = gradlogp::exec::Threads::new(args.threads)?.count();
+    let held_out = rows[..args.dim.min(rows.len())].to_vec();
+    Ok((Trainer::new(mlp.build(0)?, rows, &held_out, config)?, threads))
+}
+
+/// Seconds of each step, for about as long as asked and at least three steps.
+fn time_steps(mut trainer: Trainer, length: Duration) -> Vec<f64> {
+    let (mut times, mut seen) = (Vec::new(), 0);
+    let start = Instant::now();
+    let mut last = start;
+    trainer.run(&mut |_, event| {
+        if let Event::Step(_) = event {
+            let now = Instant::now();
+            seen += 1;
+            if seen > WARM_UP {
+                times.push((now - last).as_secs_f64());
+            }
+            last = now;
+        }
+        let enough = times.len() >= 3 && start.elapsed() >= length;
+        if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    times
+}
+
+/// Floating-point operations a second of large single-precision matrix products, one per thread:
+/// the best of several.
+fn product_rate(threads: usize) -> f64 {
+    const N: usize = 768;
+    let operations = 2.0 * (N * N * N) as f64 * threads as f64;
+    let matrices = || (vec![0.5f32; N * N], vec![0.25f32; N * N], vec![0.0f32; N * N]);
+    let mut all: Vec<_> = (0..threads).map(|_| matrices()).collect();
+    let mut best: f64 = 0.0;
+    for _ in 0..12 {
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            for (a, b, c) in &mut all {
+                scope.spawn(|| {
+                    for _ in 0..4 {
+                        let c = MatMut::new(c, N, N);
+                        matmul(c, Mat::new(a, N, N), Mat::new(b, N, N), false);
+                    }
+                });
+            }
+        });
+        best = best.max(4.0 * operations / start.elapsed().as_secs_f64());
+    }
+    best
+}

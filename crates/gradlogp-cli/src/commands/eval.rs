@@ -1,0 +1,27 @@
+//! `gradlogp eval MODEL DATA`
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use gradlogp::FittedModel;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::Show;
+use crate::args::EvalArgs;
+use crate::input::{Source, show_warnings};
+use crate::judgement::judge;
+
+pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
+    let model = FittedModel::load(&args.model)?;
+    let source = Source::new(&args.source, &args.read)?;
+    let mut loaded = source.load(args.seed, Some(&model.description.columns))?;
+    show_warnings(show.silent(), &loaded.warnings);
+    if let Some(noise) = &model.description.dequantization {
+        noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(args.seed))?;
+        show.note("rounded columns were dequantised as when the model was fitted");
+    }
+    let judgement = judge(&model, loaded.table.rows.view(), loaded.drawn_from.as_ref())?;
+    show.result(&judgement.table(), &judgement)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,120 @@
+//! `gradlogp info MODEL`
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use gradlogp::FittedModel;
+use serde::Serialize;
+
+use super::Show;
+use crate::args::InfoArgs;
+use crate::text::{aligned, short};
+
+#[derive(Serialize)]
+struct Info<'a> {
+    parameters: usize,
+    #[serde(flatten)]
+    description: &'a gradlogp::fitted::Description,
+}
+
+pub(crate) fn run(args: &InfoArgs, show: Show) -> Result<ExitCode> {
+    let model = FittedModel::load(&args.model)?;
+    let d = &model.description;
+    let parameters = model.network.parameters.len();
+    let mut rows = settings(&model);
+    rows.push(("Parameters".into(), parameters.to_string()));
+    if let Some(best) = d.summary.history.iter().find(|p| p.step == d.summary.best_step) {
+        let loss = best.held_out;
+        rows.push((
+            "Validation loss".into(),
+            format!("{} +- {}", short(loss.mean), short(loss.standard_error)),
+        ));
+    }
+    let cells: Vec<Vec<String>> = rows.into_iter().map(|(a, b)| vec![a, b]).collect();
+    show.result(&aligned(&cells), &Info { parameters, description: d })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a model is and how it was fitted, in words; also the report's table.
+pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
+    let d = &model.description;
+    let (t, n) = (&d.training, &d.network);
+    let word = |value: &dyn erased::Word| value.word();
+    let hidden: Vec<String> = n.hidden.iter().map(ToString::to_string).collect();
+    let mut rows = vec![
+        ("Data".into(), format!("{} ({} rows)", d.data.source, d.data.rows)),
+        (
+            "Rows used".into(),
+            format!(
+                "{} training, {} validation, {} test",
+                d.data.parts[0], d.data.parts[1], d.data.parts[2]
+            ),
+        ),
+        ("Columns".into(), d.columns.join(", ")),
+        ("Scaling".into(), word(&d.transform.kind())),
+        ("Model".into(), word(&n.kind)),
+        ("Hidden layers".into(), format!("{} of {}", hidden.len(), hidden.join(", "))),
+        ("Activation".into(), word(&n.activation)),
+        ("Objective".into(), objective(model)),
+        (
+            "Training".into(),
+            format!(
+                "{} steps of {} rows, rate {}, {} schedule, {} seconds, {}",
+                d.summary.steps,
+                t.batch,
+                t.rate,
+                word(&t.schedule),
+                short(d.summary.seconds),
+                d.summary.stopped
+            ),
+        ),
+        ("Weights kept from step".into(), d.summary.best_step.to_string()),
+        ("Seed".into(), t.seed.to_string()),
+        ("Written by".into(), format!("gradlogp {}", d.library_version)),
+    ];
+    if let Some(tau) = n.base_scale {
+        rows.insert(7, ("Gaussian base".into(), format!("standard deviation {tau}")));
+    }
+    if let Some(noise) = &d.dequantization {
+        let named = noise.columns().filter_map(|k| d.columns.get(k).map(String::as_str));
+        rows.push(("Dequantised".into(), named.collect::<Vec<_>>().join(", ")));
+    }
+    rows
+}
+
+/// The objective with its slices, in words.
+pub(crate) fn objective(model: &FittedModel) -> String {
+    let t = &model.description.training;
+    let slices = |m: usize| {
+        format!("{m} {} slice{}", erased::Word::word(&t.law), if m == 1 { "" } else { "s" })
+    };
+    match t.objective {
+        gradlogp::Objective::Ssm { slices: m } => format!("sliced score matching, {}", slices(m)),
+        gradlogp::Objective::SsmVr { slices: m } => {
+            format!("sliced score matching with variance reduction, {}", slices(m))
+        }
+        gradlogp::Objective::Exact => "exact implicit score matching".into(),
+        gradlogp::Objective::Dsm { sigma } => {
+            format!("denoising score matching, noise {sigma} in standardised units")
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// Serde's names of unit variants, as the command line writes them.
+pub(crate) mod erased {
+    use serde::Serialize;
+
+    pub(crate) trait Word {
+        fn word(&self) -> String;
+    }
+
+    impl<T: Serialize> Word for T {
+        fn word(&self) -> String {
+            match serde_json::to_value(self) {
+                Ok(serde_json::Value::String(word)) => word,
+                other => format!("{other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! One file per command; each reads like what the command does.
+
+mod bench;
+mod datasets;
+mod eval;
+mod fit;
+mod info;
+mod report;
+mod sample;
+mod score;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::args::{BenchCommand, Cli, Command};
+use crate::text;
+
+/// Runs one command.
+pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
+    let show = Show { quiet: cli.quiet, json: cli.json };
+    match &cli.command {
+        Command::Fit(args) => fit::run(args, show),
+        Command::Eval(args) => eval::run(args, show),
+        Command::Score(args) => score::run(args, show),
+        Command::Sample(args) => sample::run(args, show),
+        Command::Report(args) => report::run(args, show),
+        Command::Info(args) => info::run(args, show),
+        Command::Datasets => datasets::run(show),
+        Command::Bench(args) => match &args.what {
+            BenchCommand::Step(args) => bench::step(args, show),
+        },
+    }
+}
+
+/// How a command shows itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Show {
+    pub(crate) quiet: bool,
+    pub(crate) json: bool,
+}
+
+impl Show {
+    /// No notes on the way.
+    pub(crate) fn silent(self) -> bool {
+        self.quiet
+    }
+
+    pub(crate) fn note(self, text: &str) {
+        if !self.quiet {
+            text::note(text);
+        }
+    }
+
+    pub(crate) fn warning(self, text: &str) {
+        if !self.quiet {
+            text::warning(text);
+        }
+    }
+
+    /// The result: the text, or the object that holds the same figures.
+    pub(crate) fn result(self, text: &str, object: &impl Serialize) -> Result<()> {
+        if self.json {
+            return text::result(&serde_json::to_string_pretty(object)?);
+        }
+        text::result(text)
+    }
+}

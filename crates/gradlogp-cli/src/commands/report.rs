@@ -1,0 +1,156 @@
+//! `gradlogp report MODEL [DATA]`
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use gradlogp::FittedModel;
+use gradlogp::storage::write_atomically;
+use ndarray::{Array2, s};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+use super::Show;
+use super::info::{erased::Word, objective, settings};
+use crate::args::{ChainArgs, ReportArgs, SamplerArg};
+use crate::input::{Place, Source, show_warnings};
+use crate::judgement::{Judgement, judge};
+use crate::output::check_writable;
+use crate::report::{self, FieldGrid, Fitted, GridSpec, ReportData};
+use crate::{interrupt, sampling};
+
+/// Rows drawn for the pictures.
+const SAMPLES: usize = 1500;
+/// Rows of data shown.
+const SHOWN: usize = 5000;
+/// Grid points per side of the field pictures.
+const GRID: usize = 72;
+
+#[derive(Serialize)]
+struct Written {
+    output: String,
+    #[serde(flatten)]
+    judgement: Judgement,
+}
+
+pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
+    let model = FittedModel::load(&args.model)?;
+    check_writable(&args.output)?;
+    let record = &model.description.data;
+    let place = match &args.data {
+        Some(path) => Place::File(path.clone()),
+        None if record.built_in => {
+            Place::BuiltIn { name: record.source.clone(), rows: record.rows }
+        }
+        None => Place::File(record.source.clone().into()),
+    };
+    interrupt::watch();
+    // Not the seed of the fit: a drawn set is drawn anew, and no row trained the model.
+    let seed = model.description.training.seed.wrapping_add(1);
+    let source = Source::at(place, &args.read);
+    let mut loaded = source.load(seed, Some(&model.description.columns))?;
+    let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    show_warnings(show.silent(), &loaded.warnings);
+    if args.data.is_none() && loaded.drawn_from.is_none() {
+        let note = "these rows include those that trained the model, so the check is too kind; \
+                    give a table of new rows, or use fit --report, which keeps test rows apart";
+        show.warning(note);
+        warnings.push(note.into());
+    }
+    if let Some(noise) = &model.description.dequantization {
+        noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(seed))?;
+    }
+    let rows = loaded.table.rows;
+    let judgement = judge(&model, rows.view(), loaded.drawn_from.as_ref())?;
+    write(&model, &judgement, rows, warnings, &args.output, show)?;
+    let output = args.output.display().to_string();
+    let text = format!("{}Report: {output}", judgement.table());
+    show.result(&text, &Written { output, judgement })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Draws samples and writes the page.
+pub(crate) fn write(
+    model: &FittedModel,
+    judgement: &Judgement,
+    rows: Array2<f64>,
+    warnings: Vec<String>,
+    path: &std::path::Path,
+    show: Show,
+) -> Result<()> {
+    let chain = ChainArgs {
+        sampler: SamplerArg::Auto,
+        chains: None,
+        warm_up: 1000,
+        thinning: 20,
+        step_size: None,
+        seed: 0,
+    };
+    let mut warnings = warnings;
+    let samples = match sampling::draw(model, SAMPLES, &chain, show.silent()) {
+        Ok(drawn) => {
+            warnings.extend(drawn.warning());
+            Some(drawn.rows)
+        }
+        Err(error) => {
+            warnings.push(format!("no samples: {error}"));
+            None
+        }
+    };
+    let page = report::render(&data(model, judgement, rows, samples, warnings))?;
+    write_atomically(path, |out| out.write_all(page.as_bytes()))?;
+    Ok(())
+}
+
+fn data(
+    model: &FittedModel,
+    judgement: &Judgement,
+    rows: Array2<f64>,
+    samples: Option<Array2<f64>>,
+    warnings: Vec<String>,
+) -> ReportData {
+    let d = &model.description;
+    let shown = rows.nrows().min(SHOWN);
+    let rows = rows.slice(s![..shown, ..]).to_owned();
+    let grid = (rows.ncols() == 2).then(|| field(model, &rows));
+    let estimate = |e: &gradlogp::train::HeldOutLoss| report::Estimate {
+        value: e.mean,
+        standard_error: Some(e.standard_error),
+    };
+    let history = d.summary.history.iter().map(|p| report::HistoryPoint {
+        step: p.step,
+        // Nothing was trained before the first evaluation.
+        train_loss: if p.step == 0 { f64::NAN } else { p.train_loss },
+        validation_loss: Some(estimate(&p.held_out)),
+    });
+    ReportData {
+        title: format!("Score of {}", d.data.source),
+        fitted: Fitted {
+            data_name: d.data.source.clone(),
+            rows: d.data.rows,
+            columns: d.columns.len(),
+            model: d.network.kind.word(),
+            objective: objective(model),
+            slices: String::new(),
+            seed: d.training.seed,
+            version: d.library_version.clone(),
+            date: None,
+        },
+        verdict: judgement.as_verdict(),
+        checks: judgement.checks(),
+        history: history.collect(),
+        best_step: Some(d.summary.best_step),
+        columns: d.columns.clone(),
+        data: rows,
+        samples,
+        grid,
+        warnings,
+        settings: settings(model),
+    }
+}
+
+fn field(model: &FittedModel, rows: &Array2<f64>) -> FieldGrid {
+    let spec = GridSpec::around(rows.view(), GRID);
+    let scores = model.scores(spec.points().view());
+    FieldGrid { spec, score: scores.score, log_density: scores.log_density }
+}

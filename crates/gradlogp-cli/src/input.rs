@@ -1,0 +1,174 @@
+//! Tables from files and built-in sets.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use gradlogp::data::synthetic::{self, Dataset};
+use gradlogp::data::{DataWarning, Header, ReadOptions, Table, read_csv};
+use gradlogp::{Error, Score};
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use crate::args::{ReadArgs, SourceArgs};
+use crate::text;
+
+/// The built-in real table: 11 measured columns of UCI's red wine quality data (the twelfth, a grade
+/// from 3 to 8, is not a continuous quantity).
+pub(crate) const RED_WINE: &str = "red-wine";
+
+/// Where rows come from and how they are read; stored in checkpoints.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Source {
+    pub(crate) place: Place,
+    columns: Option<Vec<String>>,
+    drop: Vec<String>,
+    header: Option<bool>,
+    delimiter: Option<char>,
+    drop_missing: bool,
+}
+
+/// A file or a built-in set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Place {
+    File(PathBuf),
+    BuiltIn { name: String, rows: usize },
+}
+
+/// A table and what is known of it.
+pub(crate) struct Loaded {
+    pub(crate) table: Table,
+    pub(crate) warnings: Vec<DataWarning>,
+    /// The set it was drawn from, if it was drawn.
+    pub(crate) drawn_from: Option<Dataset>,
+}
+
+impl Source {
+    pub(crate) fn new(source: &SourceArgs, read: &ReadArgs) -> Result<Self> {
+        let place = match (&source.data, &source.dataset) {
+            (Some(path), _) => Place::File(path.clone()),
+            (None, Some(name)) => Place::BuiltIn { name: name.clone(), rows: source.rows },
+            (None, None) => {
+                return Err(Error::config("DATA", "name a file, or --dataset NAME").into());
+            }
+        };
+        Ok(Source::at(place, read))
+    }
+
+    pub(crate) fn at(place: Place, read: &ReadArgs) -> Self {
+        Source {
+            place,
+            columns: read.columns.clone(),
+            drop: read.drop.clone(),
+            header: if read.header { Some(true) } else { read.no_header.then_some(false) },
+            delimiter: read.delimiter,
+            drop_missing: read.drop_missing,
+        }
+    }
+
+    /// The name that messages and model files use.
+    pub(crate) fn name(&self) -> String {
+        match &self.place {
+            Place::File(path) => path.display().to_string(),
+            Place::BuiltIn { name, .. } => name.clone(),
+        }
+    }
+
+    /// Reads or draws the table; `like` are a fitted model's columns, to be matched.
+    pub(crate) fn load(&self, seed: u64, like: Option<&[String]>) -> Result<Loaded> {
+        match &self.place {
+            Place::File(path) => {
+                let (table, warnings) = read_csv(path, &self.options(like)?)?;
+                Ok(Loaded { table, warnings, drawn_from: None })
+            }
+            Place::BuiltIn { name, rows } => {
+                let (table, drawn_from) = built_in(name, *rows, seed)?;
+                let table = match &self.columns {
+                    Some(columns) => table.select(columns)?,
+                    None => table,
+                };
+                let table =
+                    if self.drop.is_empty() { table } else { table.drop_columns(&self.drop)? };
+                // With columns left out, the set's density is not that of the table.
+                let whole = drawn_from.as_ref().is_some_and(|set| set.dim == table.n_columns());
+                let drawn_from = drawn_from.filter(|_| whole);
+                if let Some(like) = like.filter(|like| like.len() != table.n_columns()) {
+                    return Err(Error::data(
+                        name.as_str(),
+                        format!("has {} columns, the model {}", table.n_columns(), like.len()),
+                    )
+                    .into());
+                }
+                Ok(Loaded { table, warnings: Vec::new(), drawn_from })
+            }
+        }
+    }
+
+    fn options(&self, like: Option<&[String]>) -> Result<ReadOptions> {
+        let header = match self.header {
+            Some(true) => Header::Present,
+            Some(false) => Header::Absent,
+            None => Header::Find,
+        };
+        let delimiter = match self.delimiter {
+            Some(c) if !c.is_ascii() => {
+                return Err(Error::config("--delimiter", "must be one ASCII character").into());
+            }
+            other => other.map(|c| c as u8),
+        };
+        Ok(ReadOptions {
+            columns: self.columns.clone(),
+            drop: self.drop.clone(),
+            like: like.map(<[String]>::to_vec),
+            header,
+            delimiter,
+            drop_missing: self.drop_missing,
+        })
+    }
+}
+
+/// Prints the warnings.
+pub(crate) fn show_warnings(quiet: bool, warnings: &[DataWarning]) {
+    if !quiet {
+        warnings.iter().for_each(|w| text::warning(&w.to_string()));
+    }
+}
+
+/// Name, shape and description of every built-in set.
+pub(crate) fn listing() -> Vec<(String, usize, String, bool)> {
+    let drawn = synthetic::names().filter_map(synthetic::named).map(|set| {
+        (set.name.to_string(), set.dim, set.description.to_string(), set.oracle().is_some())
+    });
+    let wine = "real: 1599 red wines, 11 measurements (UCI); rounded, so add --dequantize";
+    drawn.chain([(RED_WINE.to_string(), 11, wine.to_string(), false)]).collect()
+}
+
+fn built_in(name: &str, rows: usize, seed: u64) -> Result<(Table, Option<Dataset>)> {
+    if name == RED_WINE {
+        return Ok((red_wine()?, None));
+    }
+    let Some(set) = synthetic::named(name) else {
+        let names: Vec<String> = listing().into_iter().map(|entry| entry.0).collect();
+        let message = format!("there is no set \"{name}\"; there are {}", names.join(", "));
+        return Err(Error::config("--dataset", message).into());
+    };
+    if rows == 0 {
+        return Err(Error::config("--rows", "must be at least 1").into());
+    }
+    let columns = (0..set.dim).map(|k| format!("x{k}")).collect();
+    let table = Table::new(name, columns, set.sample_seeded(rows, seed))?;
+    Ok((table, Some(set)))
+}
+
+fn red_wine() -> Result<Table> {
+    let wine = linfa_datasets::winequality();
+    let records = wine.records();
+    let rows = Array2::from_shape_fn(records.dim(), |(i, j)| records[[i, j]]);
+    let columns = wine.feature_names().iter().map(ToString::to_string).collect();
+    Ok(Table::new(RED_WINE, columns, rows)?)
+}
+
+/// The exact density behind a drawn set.
+pub(crate) fn truth(loaded: Option<&Dataset>) -> Option<&dyn Score> {
+    loaded.and_then(Dataset::oracle).map(|oracle| oracle as &dyn Score)
+}

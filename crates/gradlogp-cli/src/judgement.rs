@@ -1,0 +1,191 @@
+//! What is known of a fitted model on some rows: the figures of `fit` and `eval`.
+
+use anyhow::Result;
+use gradlogp::data::synthetic::Dataset;
+use gradlogp::diagnose::{Estimate, SteinReport, fisher_divergence, stein_check};
+use gradlogp::{Error, FittedModel};
+use ndarray::ArrayView2;
+use serde::Serialize;
+
+use crate::input::truth;
+use crate::report::{self, Grade};
+use crate::text::short;
+
+/// Chance of a fault reported in a true score.
+const LEVEL: f64 = 0.05;
+/// Fresh rows on which a fit is compared with a known truth.
+const FRESH_ROWS: usize = 10_000;
+/// Seed offset of fresh rows: not the rows that trained the model.
+const FRESH: u64 = 0x5eed_f5e5;
+
+/// The figures, as `--json` shows them. Keys are described in docs/json.md.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Judgement {
+    pub(crate) rows: usize,
+    pub(crate) exact_loss: f64,
+    pub(crate) exact_loss_se: f64,
+    pub(crate) stein_mean_max_z: f64,
+    pub(crate) stein_product_max_z: f64,
+    pub(crate) stein_critical_z: f64,
+    pub(crate) stein_slope: f64,
+    pub(crate) stein_slope_se: f64,
+    pub(crate) consistent: bool,
+    pub(crate) verdict: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) relative_fisher_divergence: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) relative_fisher_divergence_se: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fisher_divergence: Option<f64>,
+}
+
+/// Judges a model on held-out rows, and against the truth where the rows were drawn from one.
+pub(crate) fn judge(
+    model: &FittedModel,
+    rows: ArrayView2<'_, f64>,
+    drawn_from: Option<&Dataset>,
+) -> Result<Judgement> {
+    let least = 3;
+    if rows.nrows() < least {
+        let message =
+            format!("{} rows are too few to check a fit; {least} are needed", rows.nrows());
+        return Err(Error::data("held-out rows", message).into());
+    }
+    let loss = Estimate::of(model.exact_loss_rows(rows).view());
+    let stein = stein_check(model, rows, LEVEL)?;
+    let fisher = match (drawn_from, truth(drawn_from)) {
+        (Some(set), Some(truth)) => {
+            let fresh = set.sample_seeded(FRESH_ROWS, FRESH ^ model.description.training.seed);
+            Some(fisher_divergence(model, truth, fresh.view())?)
+        }
+        _ => None,
+    };
+    Ok(Judgement {
+        rows: rows.nrows(),
+        exact_loss: loss.mean,
+        exact_loss_se: loss.standard_error,
+        stein_mean_max_z: stein.mean_max_z,
+        stein_product_max_z: stein.product_max_z,
+        stein_critical_z: stein.critical_z,
+        stein_slope: stein.slope.mean,
+        stein_slope_se: stein.slope.standard_error,
+        consistent: stein.verdict.is_consistent(),
+        verdict: sentence(&stein, &model.description.columns),
+        relative_fisher_divergence: fisher.map(|f| f.relative.mean),
+        relative_fisher_divergence_se: fisher.map(|f| f.relative.standard_error),
+        fisher_divergence: fisher.map(|f| f.absolute.mean),
+    })
+}
+
+fn sentence(stein: &SteinReport, columns: &[String]) -> String {
+    if stein.verdict.is_consistent() {
+        return "no fault found: the score agrees with the held-out rows in mean and slope".into();
+    }
+    stein.verdict.describe(columns)
+}
+
+impl Judgement {
+    /// The check table of the report and the terminal.
+    pub(crate) fn checks(&self) -> Vec<report::Check> {
+        let estimate = |value, se: f64| report::Estimate { value, standard_error: Some(se) };
+        let plain = |value| report::Estimate { value, standard_error: None };
+        let graded = |fine: bool| if fine { Grade::Pass } else { Grade::Fail };
+        let mut checks = vec![
+            report::Check {
+                name: "Exact loss".into(),
+                value: estimate(self.exact_loss, self.exact_loss_se),
+                expected: None,
+                grade: Grade::Info,
+                explanation: "Implicit score matching loss on held-out rows, columns in units of \
+                              their standard deviations. Lower is better; compare fits of the same \
+                              rows."
+                    .into(),
+            },
+            report::Check {
+                name: "Stein slope".into(),
+                value: estimate(self.stein_slope, self.stein_slope_se),
+                expected: Some("1".into()),
+                grade: graded(
+                    (self.stein_slope - 1.0).abs() <= self.stein_critical_z * self.stein_slope_se,
+                ),
+                explanation:
+                    "c in E[s x^T] = -c I. Above 1 the score is c times too large, below 1 \
+                              too small, below 0 its sign is inverted."
+                        .into(),
+            },
+            report::Check {
+                name: "Stein mean, largest |z|".into(),
+                value: plain(self.stein_mean_max_z),
+                expected: Some(format!("below {}", short(self.stein_critical_z))),
+                grade: graded(self.stein_mean_max_z <= self.stein_critical_z),
+                explanation: "E[s] must be 0 in every column; in standard errors.".into(),
+            },
+            report::Check {
+                name: "Stein products, largest |z|".into(),
+                value: plain(self.stein_product_max_z),
+                expected: Some(format!("below {}", short(self.stein_critical_z))),
+                grade: graded(self.stein_product_max_z <= self.stein_critical_z),
+                explanation: "E[s x^T] must be -I in every pair of columns; in standard errors."
+                    .into(),
+            },
+        ];
+        if let (Some(value), Some(se)) =
+            (self.relative_fisher_divergence, self.relative_fisher_divergence_se)
+        {
+            checks.push(report::Check {
+                name: "Relative Fisher divergence".into(),
+                value: estimate(value, se),
+                expected: Some("0".into()),
+                grade: Grade::Info,
+                explanation:
+                    "E|s - s*|^2 / E|s*|^2 against the true score s* of this built-in set, \
+                              on 10,000 fresh rows."
+                        .into(),
+            });
+        }
+        checks
+    }
+
+    /// The verdict as the report shows it.
+    pub(crate) fn as_verdict(&self) -> report::Verdict {
+        let grade = if self.consistent { Grade::Pass } else { Grade::Fail };
+        let mut headline = self.verdict.clone();
+        if let Some(first) = headline.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        let note = format!(
+            "Checked on {} rows that did not train the model, all bands together at 95%.",
+            self.rows
+        );
+        report::Verdict { grade, headline, details: vec![note] }
+    }
+
+    /// The terminal's table.
+    pub(crate) fn table(&self) -> String {
+        let word = |grade| match grade {
+            Grade::Pass => "ok",
+            Grade::Warn => "look",
+            Grade::Fail => "FAULT",
+            Grade::Info => "",
+        };
+        let rows: Vec<Vec<String>> = self
+            .checks()
+            .iter()
+            .map(|c| {
+                let spread =
+                    c.value.standard_error.map_or(String::new(), |se| format!("+- {}", short(se)));
+                let expected =
+                    c.expected.as_ref().map_or(String::new(), |e| format!("(expected {e})"));
+                vec![
+                    c.name.clone(),
+                    short(c.value.value),
+                    spread,
+                    expected,
+                    word(c.grade).to_string(),
+                ]
+            })
+            .collect();
+        let head = format!("Check on {} held-out rows:\n", self.rows);
+        format!("{head}{}Verdict: {}\n", crate::text::aligned(&rows), self.verdict)
+    }
+}

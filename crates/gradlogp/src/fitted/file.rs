@@ -1,0 +1,68 @@
+//! Model files: `.safetensors` with weights under readable names (`net.0.weight` \[out, in\], ...), and
+//! graph and description as JSON in the metadata.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Description, FittedModel};
+use crate::graph::Graph;
+use crate::model::{Model, ModelKind};
+use crate::storage::{Tensor, TensorFile};
+use crate::{Error, Result};
+
+const KIND: &str = "gradlogp.model";
+
+#[derive(Serialize, Deserialize)]
+struct Contents {
+    kind: ModelKind,
+    graph: Graph,
+    fit: Description,
+}
+
+impl FittedModel {
+    /// Writes the model atomically.
+    ///
+    /// # Errors
+    /// When the file cannot be written; an older file stays whole.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let graph = self.network.graph().clone();
+        let tensors = graph
+            .parameters()
+            .iter()
+            .map(|(p, range)| Tensor {
+                name: p.name.clone(),
+                shape: p.shape.clone(),
+                data: self.network.parameters[range].to_vec(),
+            })
+            .collect();
+        let contents = Contents { kind: self.kind(), graph, fit: self.description.clone() };
+        TensorFile::write(path, KIND, &contents, tensors)
+    }
+
+    /// Reads a model.
+    ///
+    /// # Errors
+    /// A missing, truncated, foreign or newer file, or one whose parts do not fit together.
+    pub fn load(path: &Path) -> Result<Self> {
+        let (contents, tensors) = TensorFile::read::<Contents>(path, KIND)?;
+        let failed = |what: String| Error::model_file(path, what);
+        let mut parameters = vec![0.0; contents.graph.parameters().len()];
+        for (parameter, range) in contents.graph.parameters().iter() {
+            let tensor = tensors
+                .iter()
+                .find(|t| t.name == parameter.name)
+                .ok_or_else(|| failed(format!("has no tensor \"{}\"", parameter.name)))?;
+            if tensor.shape != parameter.shape {
+                return Err(failed(format!(
+                    "tensor \"{}\" has shape {:?}, not {:?}",
+                    parameter.name, tensor.shape, parameter.shape
+                )));
+            }
+            parameters[range].copy_from_slice(&tensor.data);
+        }
+        let network = Model::new(contents.kind, contents.graph, parameters)
+            .map_err(|e| failed(e.to_string()))?;
+        FittedModel::new(network, contents.fit).map_err(|e| failed(e.to_string()))
+    }
+}

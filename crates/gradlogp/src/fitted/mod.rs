@@ -1,0 +1,191 @@
+//! A model fitted to a table: the network, the map from the user's units, and what is known of the fit.
+//!
+//! Everything it answers is in the user's own units: with z = A (x - m) (the transform) and the
+//! network's score s_z, s(x) = A^T s_z(z), log p(x) = log p_z(z) + log |det A|,
+//! tr grad s(x) = sum over columns k of (A e_k).(grad s_z)(A e_k).
+
+mod description;
+mod file;
+
+pub use description::{DataRecord, Description, FitSummary};
+
+use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
+
+use crate::model::{Derivatives, Model, ModelKind};
+use crate::score::{LogDensity, Score};
+use crate::{Error, Result};
+
+/// A network with its description.
+#[derive(Debug, Clone)]
+pub struct FittedModel {
+    /// The network as trained and stored; its units are those of the transform's z.
+    pub network: Model<f32>,
+    /// The same in f64, for answers without rounding.
+    precise: Model<f64>,
+    /// What is known of the fit.
+    pub description: Description,
+}
+
+/// Everything `score` tells about rows.
+#[derive(Debug, Clone)]
+pub struct Scores {
+    /// s(x), n x d.
+    pub score: Array2<f64>,
+    /// log p(x) up to one constant, for potentials.
+    pub log_density: Option<Array1<f64>>,
+    /// tr grad s(x), the Laplacian of log p for potentials.
+    pub trace: Array1<f64>,
+}
+
+impl FittedModel {
+    /// Joins network and description.
+    ///
+    /// # Errors
+    /// When they do not have the same columns.
+    pub fn new(network: Model<f32>, description: Description) -> Result<Self> {
+        let d = network.dim();
+        let found = vec![
+            description.columns.len(),
+            description.transform.dim(),
+            description.column_mean.len(),
+            description.column_scale.len(),
+        ];
+        if found.iter().any(|n| *n != d) {
+            return Err(Error::Shape { operation: "fitted model", expected: vec![d; 4], found });
+        }
+        Ok(FittedModel { precise: network.cast(), network, description })
+    }
+
+    /// Score field or potential.
+    pub fn kind(&self) -> ModelKind {
+        self.network.kind()
+    }
+
+    /// Rows in the network's units, flat.
+    fn inside(&self, x: ArrayView2<'_, f64>) -> Vec<f64> {
+        self.description.transform.forward(x).iter().copied().collect()
+    }
+
+    /// A e_k by rows, flat: the directions in z that belong to the user's columns.
+    fn directions(&self) -> Array2<f64> {
+        self.description.transform.column_directions()
+    }
+
+    fn outside(&self, score: &[f64]) -> Array2<f64> {
+        let rows = crate::model::rows(score, self.network.dim());
+        self.description.transform.score_to_user(rows.view())
+    }
+
+    /// Score, log density and trace of every row.
+    pub fn scores(&self, x: ArrayView2<'_, f64>) -> Scores {
+        let z = self.inside(x);
+        let at = Derivatives::new(&self.precise);
+        let (value, score) = at.value_and_score(z.as_slice());
+        let log_density = (self.kind() == ModelKind::Potential)
+            .then(|| self.description.transform.log_density_to_user(Array1::from(value).view()));
+        Scores { score: self.outside(&score), log_density, trace: self.trace(x) }
+    }
+
+    /// d s_k / d x_k for every row and column, n x d: the diagonal of the Hessian of log p for
+    /// potentials.
+    pub fn jacobian_diagonal(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+        let z = self.inside(x);
+        let directions = standard_layout(self.directions());
+        let flat = Derivatives::new(&self.precise).curvatures(z.as_slice(), &directions);
+        crate::model::rows(&flat, self.network.dim())
+    }
+
+    /// Mean over the rows of the Jacobian grad s (row i, column j: d s_i / d x_j), d x d.
+    pub fn mean_jacobian(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+        let (z, d) = (self.inside(x), self.network.dim());
+        let at = Derivatives::new(&self.precise);
+        let mut out = Array2::zeros((d, d));
+        for (j, direction) in self.directions().outer_iter().enumerate() {
+            let along: Vec<f64> = (0..x.nrows()).flat_map(|_| direction.to_vec()).collect();
+            let column = self.outside(&at.jacobian_vector(z.as_slice(), &along));
+            if let Some(mean) = column.mean_axis(Axis(0)) {
+                out.column_mut(j).assign(&mean);
+            }
+        }
+        out
+    }
+
+    /// The exact loss of every row, MATH (4), for columns measured in their training standard
+    /// deviations: tr(D G D) + 1/2 |D s|^2 with D = diag(standard deviations).
+    ///
+    /// That makes it free of units and the same for every kind of standardisation, so that fits of
+    /// one table can be compared.
+    pub fn exact_loss_rows(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+        let scale = Array1::from(self.description.column_scale.clone());
+        let z = self.inside(x);
+        let at = Derivatives::new(&self.precise);
+        let directions = standard_layout(self.directions() * scale.view().insert_axis(Axis(1)));
+        let trace = Array1::from(at.curvature_sum(z.as_slice(), &directions));
+        let score = self.outside(&at.score(z.as_slice())) * &scale;
+        let half_square = score.map_axis(Axis(1), |s| 0.5 * s.dot(&s));
+        trace + half_square
+    }
+
+    /// The model as a log density in the user's units, if it is a potential.
+    pub fn as_log_density(&self) -> Option<FittedLogDensity<'_>> {
+        (self.kind() == ModelKind::Potential).then_some(FittedLogDensity(self))
+    }
+}
+
+fn standard_layout(matrix: Array2<f64>) -> Vec<f64> {
+    matrix.iter().copied().collect()
+}
+
+impl Score for FittedModel {
+    fn dim(&self) -> usize {
+        self.network.dim()
+    }
+
+    fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+        let z = self.inside(x);
+        self.outside(&Derivatives::new(&self.precise).score(z.as_slice()))
+    }
+
+    fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+        let z = self.inside(x);
+        let directions = standard_layout(self.directions());
+        Array1::from(Derivatives::new(&self.precise).curvature_sum(z.as_slice(), &directions))
+    }
+}
+
+/// A fitted potential in the user's units.
+#[derive(Debug, Clone, Copy)]
+pub struct FittedLogDensity<'m>(&'m FittedModel);
+
+impl Score for FittedLogDensity<'_> {
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+        self.0.score(x)
+    }
+
+    fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+        self.0.trace(x)
+    }
+}
+
+impl LogDensity for FittedLogDensity<'_> {
+    fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+        let value = Derivatives::new(&self.0.precise).value(self.0.inside(x).as_slice());
+        self.0.description.transform.log_density_to_user(Array1::from(value).view())
+    }
+}
+
+/// Root mean square of the score over rows and columns in the network's own units: the typical
+/// slope, from which step sizes follow.
+pub fn root_mean_square_score(network: &Model<f32>, z: ArrayView2<'_, f64>) -> f64 {
+    let score = network.score(z);
+    let mut sum = 0.0;
+    Zip::from(&score).for_each(|s| sum += s * s);
+    (sum / score.len().max(1) as f64).sqrt()
+}
+
+#[cfg(test)]
+mod tests;

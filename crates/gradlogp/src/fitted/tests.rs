@@ -1,0 +1,143 @@
+use ndarray::{Array1, Array2, Axis};
+
+use super::*;
+use crate::data::{Standardization, Transform};
+use crate::model::Mlp;
+use crate::train::TrainConfig;
+
+fn fitted(kind: ModelKind, standardization: Standardization, x: &Array2<f64>) -> FittedModel {
+    let columns: Vec<String> = (0..x.ncols()).map(|k| format!("c{k}")).collect();
+    let mlp = Mlp { hidden: vec![8, 8], ..Mlp::new(x.ncols(), kind) };
+    let transform = Transform::fit(standardization, x.view(), &columns).unwrap();
+    let network = mlp.build::<f32>(4).unwrap();
+    let description = Description {
+        library_version: "0".into(),
+        network: mlp,
+        columns,
+        transform,
+        column_mean: x.mean_axis(Axis(0)).unwrap().to_vec(),
+        column_scale: x.std_axis(Axis(0), 0.0).to_vec(),
+        dequantization: None,
+        training: TrainConfig::default(),
+        data: DataRecord {
+            source: "test".into(),
+            built_in: false,
+            rows: x.nrows(),
+            parts: [x.nrows(), 0, 0],
+            content_hash: String::new(),
+        },
+        summary: FitSummary {
+            stopped: "completed".into(),
+            steps: 1,
+            best_step: 1,
+            seconds: 0.5,
+            score_scale: 1.0,
+            history: vec![],
+        },
+    };
+    FittedModel::new(network, description).unwrap()
+}
+
+fn table() -> Array2<f64> {
+    Array2::from_shape_fn((12, 3), |(i, j)| {
+        let t = (i * 3 + j) as f64;
+        [10.0, 0.3, 500.0][j] * ((1.7 * t).sin() + 0.4 * (i as f64 * 0.9).cos() + j as f64)
+    })
+}
+
+const KINDS: [Standardization; 3] =
+    [Standardization::Standardize, Standardization::Whiten, Standardization::None];
+
+#[test]
+fn answers_in_the_users_units_are_derivatives_in_the_users_units() {
+    // Whatever the transform: score, Jacobian, trace and log density must be consistent in x itself.
+    let x = table() * 0.1;
+    let scale = x.std_axis(Axis(0), 0.0);
+    for standardization in KINDS {
+        let model = fitted(ModelKind::Potential, standardization, &x);
+        let density = model.as_log_density().unwrap();
+        let (score, diagonal) = (model.score(x.view()), model.jacobian_diagonal(x.view()));
+        let mean_jacobian = model.mean_jacobian(x.view());
+        let mut numeric = Array2::<f64>::zeros((3, 3));
+        for k in 0..3 {
+            let t = 1e-4 * scale[k];
+            let moved = |t: f64| {
+                let mut x = x.clone();
+                x.column_mut(k).mapv_inplace(|v| v + t);
+                x
+            };
+            let (up, down) = (moved(t), moved(-t));
+            let slope =
+                (density.log_density(up.view()) - density.log_density(down.view())) / (2.0 * t);
+            let bend = (model.score(up.view()) - model.score(down.view())) / (2.0 * t);
+            for r in 0..x.nrows() {
+                let size = 1.0 / scale[k];
+                assert!((slope[r] - score[[r, k]]).abs() < 1e-6 * size, "{standardization:?}");
+                assert!((bend[[r, k]] - diagonal[[r, k]]).abs() < 1e-5 * size * size);
+            }
+            numeric.column_mut(k).assign(&bend.mean_axis(Axis(0)).unwrap());
+        }
+        let trace = model.trace(x.view());
+        for (t, d) in trace.iter().zip(diagonal.sum_axis(Axis(1))) {
+            assert!((t - d).abs() < 1e-9 * (1.0 + d.abs()), "{standardization:?}: {t} {d}");
+        }
+        for ((i, j), got) in mean_jacobian.indexed_iter() {
+            let size = 1.0 / (scale[i] * scale[j]);
+            assert!((got - numeric[[i, j]]).abs() < 1e-5 * size, "{standardization:?}");
+        }
+    }
+}
+
+#[test]
+fn log_density_carries_the_log_determinant() {
+    let x = table();
+    let (plain, scaled) = (
+        fitted(ModelKind::Potential, Standardization::Standardize, &x),
+        fitted(ModelKind::Potential, Standardization::Standardize, &(&x * 2.0)),
+    );
+    // The same network on columns twice as wide: log p falls by d log 2.
+    let one = plain.as_log_density().unwrap().log_density(x.view());
+    let two = scaled.as_log_density().unwrap().log_density((&x * 2.0).view());
+    for (a, b) in one.iter().zip(&two) {
+        assert!((a - b - 3.0 * 2f64.ln()).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn exact_loss_is_that_of_columns_in_standard_deviations() {
+    let x = table();
+    let scale = x.std_axis(Axis(0), 0.0);
+    for standardization in KINDS {
+        let model = fitted(ModelKind::Score, standardization, &x);
+        let score = model.score(x.view()) * &scale;
+        let diagonal = model.jacobian_diagonal(x.view()) * &scale * &scale;
+        let want: Array1<f64> =
+            diagonal.sum_axis(Axis(1)) + score.map_axis(Axis(1), |s| 0.5 * s.dot(&s));
+        for (got, want) in model.exact_loss_rows(x.view()).iter().zip(&want) {
+            assert!((got - want).abs() < 1e-9 * (1.0 + want.abs()), "{standardization:?}");
+        }
+    }
+    // Standardised columns are the network's own: there it is the loss of the network.
+    let model = fitted(ModelKind::Score, Standardization::Standardize, &x);
+    let z = model.description.transform.forward(x.view());
+    let (s, t) = (model.network.score(z.view()), Score::trace(&model.network, z.view()));
+    let want = t + s.map_axis(Axis(1), |s| 0.5 * s.dot(&s));
+    for (got, want) in model.exact_loss_rows(x.view()).iter().zip(&want) {
+        assert!((got - want).abs() < 1e-4 * (1.0 + want.abs()), "{got} {want}");
+    }
+}
+
+#[test]
+fn file_round_trip_gives_the_same_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    let x = table();
+    for kind in [ModelKind::Score, ModelKind::Potential] {
+        let model = fitted(kind, Standardization::Whiten, &x);
+        model.save(&path).unwrap();
+        let back = FittedModel::load(&path).unwrap();
+        assert_eq!(back.description, model.description);
+        assert_eq!(back.scores(x.view()).score, model.scores(x.view()).score);
+        assert_eq!(back.as_log_density().is_some(), kind == ModelKind::Potential);
+    }
+}

@@ -1,0 +1,71 @@
+//! Models as [`Score`] and [`LogDensity`], for samplers and diagnostics.
+
+use ndarray::{Array1, Array2, ArrayView2};
+
+use super::{Derivatives, Model, ModelKind};
+use crate::kernel::Real;
+use crate::score::{LogDensity, Score};
+
+/// A potential, known to have a log density.
+#[derive(Debug, Clone, Copy)]
+pub struct Potential<'m, T>(&'m Model<T>);
+
+impl<T: Real> Model<T> {
+    /// The model as a log density, if it is a potential.
+    pub fn as_potential(&self) -> Option<Potential<'_, T>> {
+        (self.kind == ModelKind::Potential).then_some(Potential(self))
+    }
+}
+
+/// Rows in the model's precision.
+pub(crate) fn narrow<T: Real>(x: ArrayView2<'_, f64>) -> Vec<T> {
+    x.iter().map(|x| T::of(*x)).collect()
+}
+
+pub(crate) fn rows<T: Real>(values: &[T], d: usize) -> Array2<f64> {
+    let wide = values.iter().map(|v| v.to_f64()).collect();
+    Array2::from_shape_vec((values.len() / d, d), wide).expect("whole rows")
+}
+
+fn column<T: Real>(values: &[T]) -> Array1<f64> {
+    values.iter().map(|v| v.to_f64()).collect()
+}
+
+impl<T: Real> Score for Model<T> {
+    fn dim(&self) -> usize {
+        self.dim()
+    }
+
+    fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+        rows(&Derivatives::new(self).score(narrow::<T>(x).as_slice()), self.dim())
+    }
+
+    fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+        column(&Derivatives::new(self).trace(narrow::<T>(x).as_slice()))
+    }
+}
+
+impl<T: Real> Score for Potential<'_, T> {
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+        self.0.score(x)
+    }
+
+    fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+        Score::trace(self.0, x)
+    }
+}
+
+impl<T: Real> LogDensity for Potential<'_, T> {
+    fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+        column(&Derivatives::new(self.0).value(narrow::<T>(x).as_slice()))
+    }
+
+    fn log_density_and_score(&self, x: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
+        let (value, score) = Derivatives::new(self.0).value_and_score(narrow::<T>(x).as_slice());
+        (column(&value), rows(&score, self.0.dim()))
+    }
+}
