@@ -1,5 +1,6 @@
 //! Fit the score of your data, and know how far to trust it.
 
+pub mod data;
 pub mod error;
 pub mod score;
 

@@ -1,0 +1,15 @@
+//! From a file to rows that a model can be trained on, and back to the user's own units.
+//!
+//! The way of a table: [`read_csv`] (columns chosen before a number is parsed) -> [`check_table`]
+//! (errors and [`DataWarning`]s) -> [`Dequantization`] on request -> [`split_rows`] ->
+//! [`Transform`] fitted on the training rows -> [`BatchPlan`]. Only the transform is needed again
+//! afterwards: it carries samples, scores, log densities and Hessians back.
+
+mod names;
+mod table;
+mod ties;
+mod warning;
+
+pub use table::Table;
+pub use ties::Ties;
+pub use warning::{ColumnTies, DataWarning};
