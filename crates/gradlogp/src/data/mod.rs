@@ -5,11 +5,15 @@
 //! [`Transform`] fitted on the training rows -> [`BatchPlan`]. Only the transform is needed again
 //! afterwards: it carries samples, scores, log densities and Hessians back.
 
+mod csv_field;
+mod csv_file;
+mod csv_sniff;
 mod names;
 mod table;
 mod ties;
 mod warning;
 
+pub use csv_file::{Header, ReadOptions, read_csv, read_csv_from};
 pub use table::Table;
 pub use ties::Ties;
 pub use warning::{ColumnTies, DataWarning};

@@ -1,0 +1,262 @@
+use super::*;
+use flate2::{Compression, write::GzEncoder};
+use ndarray::array;
+use std::io::Write;
+
+type Read = (Table, Vec<DataWarning>);
+
+fn read_with(text: impl AsRef<[u8]>, options: &ReadOptions) -> Result<Read> {
+    read_csv_from(text.as_ref(), "t.csv", options)
+}
+
+fn read(text: impl AsRef<[u8]>) -> Result<Read> {
+    read_with(text, &ReadOptions::default())
+}
+
+fn good(text: impl AsRef<[u8]>) -> Table {
+    let (table, warnings) = read(text).unwrap();
+    assert_eq!(warnings, []);
+    table
+}
+
+fn message(text: impl AsRef<[u8]>) -> String {
+    let error = read(text).unwrap_err();
+    assert_eq!(error.class(), crate::ErrorClass::Data);
+    error.to_string()
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn list(names: &[&str]) -> Vec<String> {
+    names.iter().map(|s| s.to_string()).collect()
+}
+
+#[test]
+fn delimiters_line_ends_quotes_spaces_and_bom() {
+    let expected = array![[1.0, -2.5], [3.38e-5, 4e3]];
+    for text in [
+        "a,b\n1,-2.5\n3.38e-005,4E3\n",
+        "a;b\n1;-2.5\n3.38e-005;4E3",
+        "a\tb\r\n1\t-2.5\r\n3.38e-005\t4e+3\r\n",
+        "\u{feff}a,b\n 1 , -2.5\n\n3.38e-005,\t4e3  \n   \n",
+        "\"a\",\"b\"\n\"1\",-2.5\n\"3.38e-005\",\"+4e3\"\n",
+    ] {
+        let table = good(text);
+        assert_eq!(table.columns, ["a", "b"], "{text:?}");
+        assert_eq!(table.rows, expected, "{text:?}");
+    }
+    let named = good("\"x, y\",\"say \"\"b\"\"\"\n1,2\n");
+    assert_eq!(named.columns, ["x, y", "say \"b\""]);
+}
+
+#[test]
+fn header_is_found_or_not() {
+    let bare = good("1,2\n3,4\n");
+    assert_eq!((bare.columns, bare.rows), (list(&["x0", "x1"]), array![[1.0, 2.0], [3.0, 4.0]]));
+    assert_eq!(good("v\n1\n2\n").columns, ["v"]);
+    // A missing value in the first row does not make it a header.
+    let drop = ReadOptions { drop_missing: true, ..Default::default() };
+    assert_eq!(read_with("NA,2\n3,4\n", &drop).unwrap().0.rows, array![[3.0, 4.0]]);
+    // Text in the same places as in the second row: data, whose text column can be dropped.
+    let options = ReadOptions { drop: list(&["x2"]), ..Default::default() };
+    let iris = read_with("5.1,3.5,setosa\n4.9,3.0,setosa\n", &options).unwrap().0;
+    assert_eq!(iris.rows, array![[5.1, 3.5], [4.9, 3.0]]);
+    // Numbers among the names: a header with a warning.
+    let (years, warnings) = read("id,1990\n1,2\n3,4\n").unwrap();
+    assert_eq!(years.columns, ["id", "1990"]);
+    assert!(
+        matches!(&warnings[..], [DataWarning::NumericHeader { fields }] if fields == &["1990"])
+    );
+}
+
+#[test]
+fn header_can_be_forced() {
+    let with = |header| ReadOptions { header, ..Default::default() };
+    let table = read_with("1,2\n3,4\n", &with(Header::Present)).unwrap().0;
+    assert_eq!((table.columns, table.rows), (list(&["1", "2"]), array![[3.0, 4.0]]));
+    let error = read_with("a,b\n3,4\n", &with(Header::Absent)).unwrap_err().to_string();
+    assert!(error.starts_with("t.csv, row 1, column \"x0\": \"a\" is not a number"), "{error}");
+    assert!(error.contains("--header"), "{error}");
+}
+
+#[test]
+fn repeated_and_empty_names_are_renamed_with_a_warning() {
+    let (table, warnings) = read("a,,a,a_2,a\n1,2,3,4,5\n").unwrap();
+    assert_eq!(table.columns, ["a", "x1", "a_3", "a_2", "a_4"]);
+    let text = warnings[0].to_string();
+    assert!(text.contains("a further \"a\" is called \"a_3\""), "{text}");
+    assert!(text.contains("a column without a name is called \"x1\""), "{text}");
+}
+
+#[test]
+fn columns_are_chosen_before_parsing() {
+    let text = "id,a,note,b\nk1,1,hello,2\nk2,3,,4\n";
+    let keep = ReadOptions { columns: Some(list(&["b", "a"])), ..Default::default() };
+    assert_eq!(read_with(text, &keep).unwrap().0.rows, array![[2.0, 1.0], [4.0, 3.0]]);
+    let drop = ReadOptions { drop: list(&["id", "note"]), ..Default::default() };
+    assert_eq!(read_with(text, &drop).unwrap().0.rows, array![[1.0, 2.0], [3.0, 4.0]]);
+    let unknown = ReadOptions { drop: list(&["nota"]), ..Default::default() };
+    let error = read_with(text, &unknown).unwrap_err().to_string();
+    assert!(error.contains("no column \"nota\". Did you mean \"note\"?"), "{error}");
+}
+
+#[test]
+fn a_models_columns_are_found() {
+    let like = |names: &[&str]| ReadOptions { like: Some(list(names)), ..Default::default() };
+    let (table, warnings) = read_with("id,b,a\nk,1,2\n", &like(&["a", "b"])).unwrap();
+    assert_eq!((table.rows, warnings), (array![[2.0, 1.0]], vec![]));
+    let (table, warnings) = read_with("1,2\n3,4\n", &like(&["a", "b"])).unwrap();
+    assert_eq!(table.rows, array![[1.0, 2.0], [3.0, 4.0]]);
+    assert!(matches!(warnings[..], [DataWarning::MatchedByPosition { .. }]));
+    assert!(read_with("1,2,3\n", &like(&["a", "b"])).is_err());
+    assert!(read_with("a,c\n1,2\n", &like(&["a", "b"])).is_err());
+}
+
+#[test]
+fn decimal_commas_are_read_with_a_warning() {
+    for text in ["a;b\n1,5;2\n-0,25;3\n", "a\tb\n1,5\t2\n-0,25\t3\n", "1,5;2,0\n-0,25;3,0\n"] {
+        let (table, warnings) = read(text).unwrap();
+        assert_eq!(table.rows, array![[1.5, 2.0], [-0.25, 3.0]], "{text:?}");
+        assert!(
+            matches!(&warnings[..], [DataWarning::DecimalCommas { first, .. }] if first == "1,5")
+        );
+    }
+    let mixed = message("a;b\n1,500;2\n1.5;3\n");
+    assert!(mixed.starts_with("t.csv, row 2, column \"a\""), "{mixed}");
+    let thousands = message("a,b\n\"1,500\",2\n");
+    assert!(thousands.contains("thousands separators"), "{thousands}");
+}
+
+#[test]
+fn gzip_is_found_by_content_even_in_several_members() {
+    let mut bytes = gzip("a,b\n1,2\n");
+    bytes.extend(gzip("3,4\n"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plain_name.csv");
+    std::fs::write(&path, &bytes).unwrap();
+    let table = read_csv(&path, &ReadOptions::default()).unwrap().0;
+    assert_eq!(table.rows, array![[1.0, 2.0], [3.0, 4.0]]);
+    std::fs::write(&path, &bytes[..bytes.len() - 9]).unwrap();
+    let error = read_csv(&path, &ReadOptions::default()).unwrap_err();
+    assert_eq!(error.class(), crate::ErrorClass::Io);
+    assert!(error.to_string().contains("plain_name.csv: cannot read"), "{error}");
+    let missing = gzip("");
+    assert!(message(missing).contains("the file is empty"));
+}
+
+#[test]
+fn missing_file_and_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    let absent = read_csv(&folder.path().join("no.csv"), &ReadOptions::default()).unwrap_err();
+    assert_eq!(absent.class(), crate::ErrorClass::Io);
+    assert!(absent.to_string().contains("no.csv: cannot read"), "{absent}");
+    let directory = read_csv(folder.path(), &ReadOptions::default()).unwrap_err().to_string();
+    assert!(directory.contains("it is a directory"), "{directory}");
+}
+
+#[test]
+fn empty_and_header_only() {
+    for text in ["", "\n\n", "  \r\n", "\u{feff}"] {
+        assert_eq!(message(text), "t.csv: the file is empty", "{text:?}");
+    }
+    assert!(message("a,b\n").contains("no row of data"));
+    assert!(message("a,b\n\n  \n").contains("no row of data"));
+}
+
+#[test]
+fn ragged_rows() {
+    let short = message("a,b,c\n1,2,3\n\n4,5\n6,7,8\n");
+    assert_eq!(short, "t.csv, row 2: expected 3 fields, like the header, found 2 fields: 4,5");
+    let long = message("1,2\n3,4,5\n");
+    assert!(long.starts_with("t.csv, row 2: expected 2 fields, like the first row, found 3"));
+    let open = message("a,b\n1,2\n\"3,4\n5,6\n");
+    assert!(open.contains("found 1 field: ") && open.contains("not closed"), "{open}");
+}
+
+#[test]
+fn text_in_a_number_column() {
+    let one = message("a,b\n1,2\n3,12 kg\n");
+    assert_eq!(
+        one,
+        "t.csv, row 2, column \"b\": \"12 kg\" is not a number; correct it, or leave the column out \
+         with --drop b"
+    );
+    let several = message("id,a,note\nk,1,hello\n");
+    assert!(several.contains("--drop id,note"), "{several}");
+    let spaces = message("1 2 3\n4 5 6\n");
+    assert!(spaces.contains("separated by commas, semicolons or tabs"), "{spaces}");
+    let long = message(format!("a\n1\n{}\n", "z".repeat(500)));
+    assert!(long.len() < 200, "{long}");
+}
+
+#[test]
+fn missing_values_are_counted_or_dropped() {
+    let text = "a,b\n1,2\n,3\nNaN,n/a\n4,?\n5,6\n";
+    let error = message(text);
+    assert_eq!(
+        error,
+        "t.csv, row 2, column \"a\": 4 missing values in 3 of 5 rows, the first here (\"\"); leave \
+         these rows out with --drop-missing, or fill them in"
+    );
+    let drop = ReadOptions { drop_missing: true, ..Default::default() };
+    let (table, warnings) = read_with(text, &drop).unwrap();
+    assert_eq!(table.rows, array![[1.0, 2.0], [5.0, 6.0]]);
+    assert_eq!(warnings, [DataWarning::MissingDropped { dropped: 3, total: 5 }]);
+    let everywhere = read_with("a,b\n1,\n2,\n", &drop).unwrap_err().to_string();
+    assert!(everywhere.contains("every row") && everywhere.contains("--drop b"), "{everywhere}");
+    for token in ["", "NA", "nan", "-NaN", "NULL", "None", ".", "-", "?", "#N/A", " "] {
+        let error = message(format!("a,b\n1,2\n{token},3\n"));
+        assert!(error.contains("1 missing value in 1 of 2 rows"), "{token:?} {error}");
+    }
+}
+
+#[test]
+fn infinite_and_huge_numbers() {
+    for token in ["inf", "-Inf", "+infinity", "INF"] {
+        let error = message(format!("a,b\n1,2\n3,{token}\n"));
+        assert!(error.starts_with("t.csv, row 2, column \"b\""), "{error}");
+        assert!(error.contains(&format!("\"{token}\" is infinite")), "{error}");
+    }
+    for token in ["1e300", "-1e400", "1.1e150"] {
+        let error = message(format!("a,b\n1,2\n3,{token}\n"));
+        assert!(error.contains(&format!("{token} is too large: its square overflows")), "{error}");
+        assert!(error.contains("limit is 1e150"), "{error}");
+    }
+    assert_eq!(good("a\n1e150\n-1e150\n").rows[[1, 0]], -1e150);
+}
+
+#[test]
+fn other_encodings_and_formats() {
+    let latin = message(b"a,b\n1,2\n3,4\xE9\n");
+    assert!(latin.contains("column \"b\": \"4\\u{fffd}\" is not valid UTF-8"), "{latin}");
+    assert!(message(b"caf\xE9,b\n1,2\n").contains("column names are not valid UTF-8"));
+    let utf16: Vec<u8> = "\u{feff}a,b\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert!(message(utf16).contains("UTF-16"));
+    assert!(message(b"PK\x03\x04rest").contains("export it as CSV"));
+    assert!(message(b"\x93NUMPY\x01\x00").contains("NumPy"));
+    assert!(message(b"1,2\n\x00\n").contains("binary"));
+    // Text that is not UTF-8 does no harm in a column that is left out.
+    let options = ReadOptions { drop: list(&["a"]), ..Default::default() };
+    assert_eq!(read_with(b"a,b\n\xE9,2\n\xFF,4\n", &options).unwrap().0.rows, array![[2.0], [4.0]]);
+}
+
+#[test]
+fn files_longer_than_the_sample_are_read_whole() {
+    let mut text = String::from("a;b\n");
+    let n = 60_000;
+    for i in 0..n {
+        text += &format!("{i};{}\n", 0.5 * f64::from(i));
+    }
+    assert!(text.len() as u64 > 2 * SAMPLE_BYTES);
+    let table = good(&text);
+    assert_eq!(table.n_rows(), n as usize);
+    for i in 0..n {
+        assert_eq!(table.rows[[i as usize, 1]], 0.5 * f64::from(i));
+    }
+    text += "1;x\n";
+    assert!(message(&text).starts_with(&format!("t.csv, row {}", n + 1)));
+}
