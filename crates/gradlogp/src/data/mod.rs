@@ -5,6 +5,7 @@
 //! [`Transform`] fitted on the training rows -> [`BatchPlan`]. Only the transform is needed again
 //! afterwards: it carries samples, scores, log densities and Hessians back.
 
+mod checks;
 mod csv_field;
 mod csv_file;
 mod csv_sniff;
@@ -13,6 +14,7 @@ mod table;
 mod ties;
 mod warning;
 
+pub use checks::check_table;
 pub use csv_file::{Header, ReadOptions, read_csv, read_csv_from};
 pub use table::Table;
 pub use ties::Ties;
