@@ -9,6 +9,7 @@ mod checks;
 mod csv_field;
 mod csv_file;
 mod csv_sniff;
+mod dequantize;
 mod names;
 mod table;
 mod ties;
@@ -16,6 +17,7 @@ mod warning;
 
 pub use checks::check_table;
 pub use csv_file::{Header, ReadOptions, read_csv, read_csv_from};
+pub use dequantize::{Dequantization, DequantizeColumns, GapRule};
 pub use table::Table;
 pub use ties::Ties;
 pub use warning::{ColumnTies, DataWarning};

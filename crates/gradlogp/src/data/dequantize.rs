@@ -1,0 +1,227 @@
+//! Noise that undoes rounding, so that a density exists: x + h u, u uniform on (-1, 1), h per column.
+//!
+//! A column recorded in steps of g tells only that the true value lies within g/2: [`GapRule::Gap`]
+//! puts it anywhere in that cell, h = g/2, which fills the cells without overlap. As the step g it
+//! takes the distance from a value to its nearest distinct neighbour, the median over tied rows
+//! ([`Ties::tied_gap`]). For an evenly rounded column that is the smallest gap. It is not
+//! taken from the smallest gap itself, because one odd value (9.05 among tenths) would decide for all
+//! rows, and the noise would leave spikes; nor from the median gap between distinct values, because
+//! sparse tails with many distinct values would decide, and the noise would blur the body.
+//! [`GapRule::MedianGap`] is what Wenliang et al. 2019 (deep kernel exponential families) and the
+//! sliced score matching paper did: h = the median gap between distinct values, twice as wide.
+
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use super::{Table, Ties, names};
+use crate::{Error, Result};
+
+/// How wide the noise is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapRule {
+    /// Uniform on (-g/2, g/2), g the column's step at its tied rows.
+    #[default]
+    Gap,
+    /// Uniform on (-m, m), m the median gap between sorted distinct values, as in the papers.
+    MedianGap,
+}
+
+/// Which columns get noise.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum DequantizeColumns {
+    /// Those for which [`Ties::is_discrete`] holds.
+    #[default]
+    Discrete,
+    /// All.
+    All,
+    /// These.
+    Named(Vec<String>),
+}
+
+/// The noise of a table's columns: stored with the model, so that held-out tables are treated alike.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dequantization {
+    /// The rule that gave the widths.
+    pub rule: GapRule,
+    /// h for every column, in its unit; 0 for a column that gets no noise.
+    pub half_widths: Vec<f64>,
+}
+
+impl Dequantization {
+    /// Measures the steps of a table (all its rows: the step belongs to the instrument, and knowing it
+    /// from held-out rows gives nothing away).
+    ///
+    /// # Errors
+    /// [`Error::Data`] for an unknown name, or a chosen column that is constant.
+    pub fn fit(table: &Table, rule: GapRule, columns: &DequantizeColumns) -> Result<Self> {
+        let named = match columns {
+            DequantizeColumns::Named(names) => {
+                names::choose(&table.name, &table.columns, Some(names), &[])?
+            }
+            _ => Vec::new(),
+        };
+        let mut half_widths = vec![0.0; table.n_columns()];
+        for (j, half_width) in half_widths.iter_mut().enumerate() {
+            let ties = Ties::of(table.rows.column(j));
+            let chosen = match columns {
+                DequantizeColumns::Discrete => ties.is_discrete(),
+                DequantizeColumns::All => true,
+                DequantizeColumns::Named(_) => named.contains(&j),
+            };
+            if chosen {
+                *half_width = positive_half_width(table, j, &ties, rule)?;
+            }
+        }
+        Ok(Dequantization { rule, half_widths })
+    }
+
+    /// Indices of the columns that get noise.
+    pub fn columns(&self) -> impl Iterator<Item = usize> + '_ {
+        self.half_widths.iter().enumerate().filter(|(_, h)| **h > 0.0).map(|(j, _)| j)
+    }
+
+    /// Adds the noise, one 64-bit draw per changed value in row order, so that equal generators give
+    /// equal tables.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another number of columns.
+    pub fn apply(&self, table: &mut Table, rng: &mut impl Rng) -> Result<()> {
+        let (n, d) = table.rows.dim();
+        if d != self.half_widths.len() {
+            let (expected, found) = (vec![n, self.half_widths.len()], vec![n, d]);
+            return Err(Error::Shape { operation: "dequantize", expected, found });
+        }
+        let columns: Vec<usize> = self.columns().collect();
+        for mut row in table.rows.rows_mut() {
+            for &j in &columns {
+                row[j] += self.half_widths[j] * signed_unit(rng.next_u64());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn positive_half_width(table: &Table, j: usize, ties: &Ties, rule: GapRule) -> Result<f64> {
+    let half_width = match rule {
+        GapRule::Gap => 0.5 * ties.tied_gap,
+        GapRule::MedianGap => ties.median_gap,
+    };
+    if half_width > 0.0 {
+        return Ok(half_width);
+    }
+    Err(Error::Data {
+        source_name: table.name.clone(),
+        row: None,
+        column: Some(table.columns[j].clone()),
+        message: "a constant column has no step to take noise from".into(),
+    })
+}
+
+/// Uniform on (-1, 1): the midpoints of 2^52 equal cells, so symmetric and never an end point.
+fn signed_unit(bits: u64) -> f64 {
+    let half_cells = 2 * (bits >> 12) + 1;
+    half_cells as f64 / (1u64 << 52) as f64 - 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array2;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    /// Column a continuous, b in steps of 0.5, c integers with a sparse tail.
+    fn table() -> Table {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let mut rows = Array2::from_shape_simple_fn((6000, 3), || rng.random::<f64>());
+        rows.column_mut(1).mapv_inplace(|x| (20.0 * x).round() / 2.0);
+        rows.column_mut(2).mapv_inplace(|x| (1.0 / (x + 1e-3)).round());
+        let names = ["a", "b", "c"].map(String::from).to_vec();
+        Table::new("t", names, rows).unwrap()
+    }
+
+    fn fit(rule: GapRule, columns: DequantizeColumns) -> Dequantization {
+        Dequantization::fit(&table(), rule, &columns).unwrap()
+    }
+
+    #[test]
+    fn widths_follow_the_rule() {
+        let gap = fit(GapRule::Gap, DequantizeColumns::Discrete);
+        assert_eq!(gap.half_widths, [0.0, 0.25, 0.5]);
+        assert_eq!(gap.columns().collect::<Vec<_>>(), [1, 2]);
+        let paper = fit(GapRule::MedianGap, DequantizeColumns::Discrete);
+        // h is the gap itself, not half of it.
+        assert_eq!(paper.half_widths, [0.0, 0.5, 1.0]);
+        // A sparse tail with more distinct values than the body decides the papers' width only.
+        let values =
+            (0..1000).map(|i| f64::from(i % 10)).chain((0..40).map(|i| f64::from(99 + 7 * i)));
+        let rows = Array2::from_shape_vec((1040, 1), values.collect()).unwrap();
+        let tailed = Table::new("t", vec!["a".into()], rows).unwrap();
+        for (rule, half_width) in [(GapRule::Gap, 0.5), (GapRule::MedianGap, 7.0)] {
+            let fitted = Dequantization::fit(&tailed, rule, &DequantizeColumns::All).unwrap();
+            assert_eq!(fitted.half_widths, [half_width]);
+        }
+        let named = fit(GapRule::Gap, DequantizeColumns::Named(vec!["c".into()]));
+        assert_eq!(named.half_widths, [0.0, 0.0, 0.5]);
+        assert!(fit(GapRule::Gap, DequantizeColumns::All).half_widths[0] > 0.0);
+    }
+
+    #[test]
+    fn noise_is_uniform_in_the_cell_and_undoes_the_ties() {
+        let dequantization = fit(GapRule::Gap, DequantizeColumns::Discrete);
+        let (before, mut after) = (table(), table());
+        dequantization.apply(&mut after, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+        assert_eq!(before.rows.column(0), after.rows.column(0));
+        let noise = (&after.rows - &before.rows).column(1).to_owned();
+        assert!(noise.iter().all(|e| e.abs() < 0.25));
+        // Uniform on (-h, h): mean 0, variance h^2 / 3; both within 4 standard errors.
+        let n = noise.len() as f64;
+        let variance = 0.0625 / 3.0;
+        assert!(noise.mean().unwrap().abs() < 4.0 * (variance / n).sqrt());
+        let spread = variance * (4.0 / 5.0 / n).sqrt();
+        assert!((noise.var(0.0) - variance).abs() < 4.0 * spread);
+        for j in 1..3 {
+            assert!(!Ties::of(after.rows.column(j)).is_discrete());
+        }
+    }
+
+    #[test]
+    fn the_same_generator_gives_the_same_table() {
+        let dequantization = fit(GapRule::Gap, DequantizeColumns::Discrete);
+        let run = |seed| {
+            let mut t = table();
+            dequantization.apply(&mut t, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
+            t.content_hash()
+        };
+        assert_eq!(run(3), run(3));
+        assert_ne!(run(3), run(4));
+    }
+
+    #[test]
+    fn unit_noise_never_touches_its_ends() {
+        assert_eq!(signed_unit(0), -signed_unit(u64::MAX));
+        assert!(signed_unit(u64::MAX) < 1.0 && signed_unit(0) > -1.0);
+    }
+
+    #[test]
+    fn refusals() {
+        let mut constant = table();
+        constant.rows.column_mut(1).fill(2.0);
+        let error =
+            Dequantization::fit(&constant, GapRule::Gap, &DequantizeColumns::Discrete).unwrap_err();
+        assert!(error.to_string().contains("column \"b\": a constant column"), "{error}");
+        let mut narrow = table().select(&["a".into()]).unwrap();
+        let d = fit(GapRule::Gap, DequantizeColumns::Discrete);
+        let error = d.apply(&mut narrow, &mut ChaCha8Rng::seed_from_u64(0)).unwrap_err();
+        assert!(matches!(error, Error::Shape { .. }));
+    }
+
+    #[test]
+    fn json_round_trip_is_exact() {
+        let d = Dequantization { rule: GapRule::MedianGap, half_widths: vec![0.1 + 0.2, 0.0] };
+        let text = serde_json::to_string(&d).unwrap();
+        assert!(text.contains("\"median_gap\""), "{text}");
+        assert_eq!(serde_json::from_str::<Dequantization>(&text).unwrap(), d);
+    }
+}
