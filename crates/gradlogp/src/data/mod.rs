@@ -13,6 +13,7 @@ mod dequantize;
 mod names;
 mod table;
 mod ties;
+mod transform;
 mod warning;
 
 pub use checks::check_table;
@@ -20,4 +21,5 @@ pub use csv_file::{Header, ReadOptions, read_csv, read_csv_from};
 pub use dequantize::{Dequantization, DequantizeColumns, GapRule};
 pub use table::Table;
 pub use ties::Ties;
+pub use transform::{Standardization, Transform};
 pub use warning::{ColumnTies, DataWarning};

@@ -1,0 +1,240 @@
+use super::*;
+use ndarray::{Zip, array, s};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+const KINDS: [Standardization; 3] =
+    [Standardization::Standardize, Standardization::Whiten, Standardization::None];
+
+fn names(d: usize) -> Vec<String> {
+    (0..d).map(|j| format!("c{j}")).collect()
+}
+
+/// 400 correlated rows of three columns with very different units and offsets.
+fn rows() -> Array2<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let e = Array2::from_shape_simple_fn((400, 3), || StandardNormal.sample(&mut rng));
+    let mix = array![[2.0, 0.0, 0.0], [30.0, 10.0, 0.0], [-0.01, 0.02, 0.005]];
+    e.dot(&mix.t()) + array![5.0, -300.0, 0.4]
+}
+
+fn fitted(kind: Standardization) -> Transform {
+    Transform::fit(kind, rows().view(), &names(3)).unwrap()
+}
+
+fn close(a: &Array2<f64>, b: &Array2<f64>, tolerance: f64) {
+    assert_eq!(a.dim(), b.dim());
+    let scale = b.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+    for (x, y) in a.iter().zip(b) {
+        assert!((x - y).abs() <= tolerance * scale, "{a:?}\n{b:?}");
+    }
+}
+
+fn det3(m: &Array2<f64>) -> f64 {
+    let minor = |i: usize, j: usize| m[[1, i]] * m[[2, j]] - m[[1, j]] * m[[2, i]];
+    m[[0, 0]] * minor(1, 2) - m[[0, 1]] * minor(0, 2) + m[[0, 2]] * minor(0, 1)
+}
+
+/// Inverse by the adjugate.
+fn inv3(m: &Array2<f64>) -> Array2<f64> {
+    let cofactor = |i: usize, j: usize| {
+        let (a, b) = ((i + 1) % 3, (i + 2) % 3);
+        let (c, e) = ((j + 1) % 3, (j + 2) % 3);
+        m[[a, c]] * m[[b, e]] - m[[a, e]] * m[[b, c]]
+    };
+    Array2::from_shape_fn((3, 3), |(i, j)| cofactor(j, i) / det3(m))
+}
+
+/// N(mu, sigma) in closed form.
+struct Gaussian {
+    mu: Array1<f64>,
+    sigma: Array2<f64>,
+}
+
+impl Gaussian {
+    fn in_user_units() -> Self {
+        let sigma = array![[3.0, 20.0, -0.01], [20.0, 900.0, 0.05], [-0.01, 0.05, 0.002]];
+        Gaussian { mu: array![4.0, -310.0, 0.45], sigma }
+    }
+
+    /// The law of A (x - m).
+    fn pushed(&self, a: &Array2<f64>, m: ArrayView1<'_, f64>) -> Self {
+        Gaussian { mu: a.dot(&(&self.mu - &m)), sigma: a.dot(&self.sigma).dot(&a.t()) }
+    }
+
+    fn score(&self, x: &Array2<f64>) -> Array2<f64> {
+        -(x - &self.mu).dot(&inv3(&self.sigma))
+    }
+
+    fn log_density(&self, x: &Array2<f64>) -> Array1<f64> {
+        let centred = x - &self.mu;
+        let quadratic = (centred.dot(&inv3(&self.sigma)) * &centred).sum_axis(Axis(1));
+        let log_norm = 0.5 * ((2.0 * std::f64::consts::PI).powi(3) * det3(&self.sigma)).ln();
+        quadratic.mapv(|q| -0.5 * q - log_norm)
+    }
+}
+
+/// A computed from the definition alone, by differences of `forward`.
+fn numeric_a(t: &Transform) -> Array2<f64> {
+    let base = t.forward(Array2::zeros((1, 3)).view());
+    Array2::from_shape_fn((3, 3), |(i, j)| {
+        let mut e = Array2::zeros((1, 3));
+        e[[0, j]] = 1.0;
+        t.forward(e.view())[[0, i]] - base[[0, i]]
+    })
+}
+
+#[test]
+fn training_rows_get_mean_zero_and_unit_covariance() {
+    let z = fitted(Standardization::Whiten).forward(rows().view());
+    let n = z.nrows() as f64;
+    close(&(z.t().dot(&z) / n), &Array2::eye(3), 1e-12);
+    let z = fitted(Standardization::Standardize).forward(rows().view());
+    for column in z.columns() {
+        assert!(column.mean().unwrap().abs() < 1e-13);
+        assert!((column.dot(&column) / n - 1.0).abs() < 1e-13);
+    }
+    assert!((z.column(0).dot(&z.column(1)) / n).abs() > 0.5, "correlations stay");
+    assert_eq!(fitted(Standardization::None).forward(rows().view()), rows());
+}
+
+#[test]
+fn round_trips() {
+    for kind in KINDS {
+        let t = fitted(kind);
+        close(&t.inverse(t.forward(rows().view()).view()), &rows(), 1e-12);
+        let z = t.forward(rows().slice(s![..9, ..]));
+        close(&t.forward(t.inverse(z.view()).view()), &z, 1e-11);
+        assert_eq!((t.kind(), t.dim()), (kind, 3));
+    }
+}
+
+#[test]
+fn a_is_the_jacobian_and_not_symmetric_when_whitening() {
+    for kind in KINDS {
+        let t = fitted(kind);
+        close(&t.jacobian_factor(), &numeric_a(&t), 1e-9);
+        assert!((t.log_abs_det() - det3(&numeric_a(&t)).abs().ln()).abs() < 1e-8);
+        let diagonal = t.diagonal_scale().map(|a| Array2::from_diag(&a));
+        assert_eq!(diagonal, (kind != Standardization::Whiten).then(|| t.jacobian_factor()));
+    }
+    let a = fitted(Standardization::Whiten).jacobian_factor();
+    assert!((a[[0, 1]] - a[[1, 0]]).abs() > 0.01 * a[[0, 1]].abs());
+}
+
+#[test]
+fn a_gaussian_comes_back_in_user_units() {
+    let user = Gaussian::in_user_units();
+    let x = rows().slice(s![..20, ..]).to_owned();
+    let hessian = -inv3(&user.sigma);
+    for kind in KINDS {
+        let t = fitted(kind);
+        let model = user.pushed(&numeric_a(&t), t.mean());
+        let z = t.forward(x.view());
+        close(&t.score_to_user(model.score(&z).view()), &user.score(&x), 1e-8);
+        let log_p = t.log_density_to_user(model.log_density(&z).view());
+        let difference = &log_p - &user.log_density(&x);
+        assert!(difference.iter().all(|e| e.abs() < 1e-7), "{kind:?} {difference}");
+        let h_z = -inv3(&model.sigma);
+        close(&t.hessian_to_user(h_z.view()), &hessian, 1e-8);
+        let v = t.column_directions();
+        let diagonal = (v.dot(&h_z) * &v).sum_axis(Axis(1));
+        for (k, value) in diagonal.iter().enumerate() {
+            assert!((value / hessian[[k, k]] - 1.0).abs() < 1e-8, "{kind:?} {k}");
+        }
+        assert!((diagonal.sum() / hessian.diag().sum() - 1.0).abs() < 1e-8);
+        if let Some(a) = t.diagonal_scale() {
+            let trace: f64 = Zip::from(&a).and(h_z.diag()).fold(0.0, |sum, a, h| sum + a * a * h);
+            assert!((trace / hessian.diag().sum() - 1.0).abs() < 1e-8);
+        }
+    }
+}
+
+#[test]
+fn a_jacobian_that_is_not_symmetric_keeps_its_rows_and_columns() {
+    // s_z(z) = B z, so s(x) = A^T B A (x - m), whose Jacobian can be read off two score values.
+    let b = array![[-1.0, 0.5, 0.0], [0.0, -2.0, 0.3], [0.7, 0.0, -1.0]];
+    for kind in KINDS {
+        let t = fitted(kind);
+        let score = |x: Array2<f64>| t.score_to_user(t.forward(x.view()).dot(&b.t()).view());
+        let origin = score(Array2::zeros((1, 3)));
+        let jacobian = Array2::from_shape_fn((3, 3), |(i, j)| {
+            let mut e = Array2::zeros((1, 3));
+            e[[0, j]] = 1.0;
+            score(e)[[0, i]] - origin[[0, i]]
+        });
+        close(&t.hessian_to_user(b.view()), &jacobian, 1e-8);
+    }
+}
+
+#[test]
+fn dependent_columns_are_named_when_whitening() {
+    let base = rows();
+    let column = |j: usize| base.column(j).to_owned();
+    let with = |extra: [Array1<f64>; 2]| {
+        let mut all = Array2::zeros((400, 5));
+        all.slice_mut(s![.., 1..4]).assign(&base);
+        all.column_mut(0).assign(&extra[0]);
+        all.column_mut(4).assign(&extra[1]);
+        Transform::fit(Standardization::Whiten, all.view(), &names(5))
+    };
+    let noise = |seed| {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        Array1::from_shape_simple_fn(400, || StandardNormal.sample(&mut rng))
+    };
+    assert!(with([noise(8), noise(9)]).is_ok());
+    let sum = with([noise(8), column(0) * 10.0 + column(1) - 3.0]).unwrap_err().to_string();
+    assert!(sum.contains("columns \"c1\", \"c2\", \"c4\" are linearly dependent"), "{sum}");
+    assert!(sum.contains("use --drop c4,"), "{sum}");
+    let twice = with([column(2) * -5.0, column(0)]).unwrap_err().to_string();
+    assert!(twice.contains("\"c0\", \"c1\", \"c3\", \"c4\""), "{twice}");
+    assert!(twice.contains("use --drop c3,c4,"), "{twice}");
+}
+
+#[test]
+fn constant_columns_and_few_rows_are_refused() {
+    let mut constant = rows();
+    constant.column_mut(1).fill(0.1);
+    for kind in [Standardization::Standardize, Standardization::Whiten] {
+        let error = Transform::fit(kind, constant.view(), &names(3)).unwrap_err().to_string();
+        assert!(error.contains("\"c1\"; use --drop c1"), "{error}");
+    }
+    assert!(Transform::fit(Standardization::None, constant.view(), &names(3)).is_ok());
+    let few = rows().slice(s![..3, ..]).to_owned();
+    let error = Transform::fit(Standardization::Whiten, few.view(), &names(3)).unwrap_err();
+    assert!(error.to_string().contains("more than 3 rows"), "{error}");
+    assert!(Transform::fit(Standardization::Standardize, few.view(), &names(3)).is_ok());
+    assert!(Transform::fit(Standardization::None, few.slice(s![..0, ..]), &names(3)).is_err());
+}
+
+#[test]
+fn tiny_and_huge_columns_neither_underflow_nor_overflow() {
+    let mut extreme = rows();
+    extreme.column_mut(0).mapv_inplace(|x| x * 1e-200);
+    extreme.column_mut(1).mapv_inplace(|x| x * 1e145);
+    for kind in [Standardization::Standardize, Standardization::Whiten] {
+        let t = Transform::fit(kind, extreme.view(), &names(3)).unwrap();
+        let plain = Transform::fit(kind, rows().view(), &names(3)).unwrap();
+        close(&t.forward(extreme.view()), &plain.forward(rows().view()), 1e-10);
+        let shift = (200.0 - 145.0) * std::f64::consts::LN_10;
+        assert!((t.log_abs_det() - plain.log_abs_det() - shift).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn json_round_trip_is_exact_and_refuses_nonsense() {
+    for kind in KINDS {
+        let t = fitted(kind);
+        let text = serde_json::to_string(&t).unwrap();
+        assert_eq!(serde_json::from_str::<Transform>(&text).unwrap(), t);
+    }
+    for bad in [
+        r#"{"kind":"standardize","mean":[0.0,1.0],"sd":[1.0]}"#,
+        r#"{"kind":"standardize","mean":[0.0],"sd":[0.0]}"#,
+        r#"{"kind":"whiten","mean":[0.0],"sd":[1.0]}"#,
+        r#"{"kind":"none","mean":[],"sd":[]}"#,
+    ] {
+        assert!(serde_json::from_str::<Transform>(bad).is_err(), "{bad}");
+    }
+}
