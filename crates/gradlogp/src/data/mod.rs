@@ -5,20 +5,25 @@
 //! [`Transform`] fitted on the training rows -> [`BatchPlan`]. Only the transform is needed again
 //! afterwards: it carries samples, scores, log densities and Hessians back.
 
+mod batches;
 mod checks;
 mod csv_field;
 mod csv_file;
 mod csv_sniff;
 mod dequantize;
 mod names;
+mod permutation;
+mod split;
 mod table;
 mod ties;
 mod transform;
 mod warning;
 
+pub use batches::BatchPlan;
 pub use checks::check_table;
 pub use csv_file::{Header, ReadOptions, read_csv, read_csv_from};
 pub use dequantize::{Dequantization, DequantizeColumns, GapRule};
+pub use split::{Split, SplitFractions, split_rows};
 pub use table::Table;
 pub use ties::Ties;
 pub use transform::{Standardization, Transform};
