@@ -19,6 +19,9 @@ mod ties;
 mod transform;
 mod warning;
 
+#[cfg(test)]
+mod real_file_tests;
+
 pub use batches::BatchPlan;
 pub use checks::check_table;
 pub use csv_file::{Header, ReadOptions, read_csv, read_csv_from};
