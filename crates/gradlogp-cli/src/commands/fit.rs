@@ -215,7 +215,11 @@ impl Prepared {
                 .retain(|w| !is_tie_warning(w) || first.contains(&std::mem::discriminant(w)));
         }
         show_warnings(show.silent(), &loaded.warnings);
-        let fractions = SplitFractions { validation: plan.validation, test: plan.test };
+        let fractions = SplitFractions {
+            train: 1.0 - plan.validation - plan.test,
+            validation: plan.validation,
+            test: plan.test,
+        };
         let split = split_rows(loaded.table.n_rows(), &fractions, plan.training.seed)?;
         let training = loaded.table.rows.select(Axis(0), &split.train);
         let transform =

@@ -86,7 +86,7 @@ impl Ties {
     /// one step only turns the atom into a needle.
     pub fn has_spike(&self) -> bool {
         let share = self.most_common_count as f64 / self.rows as f64;
-        self.is_discrete() && share > SPIKE * self.tied_gap && self.tied_gap > 0.0
+        self.is_discrete() && share * self.sd > SPIKE * self.tied_gap && self.tied_gap > 0.0
     }
 }
 
