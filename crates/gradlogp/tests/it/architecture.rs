@@ -380,10 +380,10 @@ fn only_one_file_prints() {
     let files = shipped(&library()).into_iter().chain(shipped(&program()));
     let mut printing = BTreeSet::new();
     for source in files {
-        let prints = |name: &&str| {
+        let prints = |name: &str| {
             words(&source.text, name).any(|at| source.text[at + name.len()..].starts_with('!'))
         };
-        if macros.iter().any(|name| prints(&name)) {
+        if macros.iter().any(|name| prints(name)) {
             printing.insert(source.path);
         }
     }
