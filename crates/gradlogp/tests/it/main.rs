@@ -1,4 +1,5 @@
 //! One binary for all integration tests: what holds across modules, checked against oracles.
 
+mod fits;
 mod jets;
 mod objectives;
