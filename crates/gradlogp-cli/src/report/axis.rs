@@ -18,8 +18,12 @@ pub(super) struct Axis {
     decimals: usize,
 }
 
+/// So many ticks above the wanted number are allowed where round values are too far apart.
+const MORE_TICKS: usize = 6;
+
 impl Axis {
-    /// The axis from `lo` to `hi` with at most `ticks` ticks. Ranges without width are widened.
+    /// The axis from `lo` to `hi` with at most `ticks` ticks, or a few more where that leaves fewer
+    /// than two. Ranges without width are widened.
     pub(super) fn new((lo, hi): (f64, f64), ticks: usize) -> Self {
         let (lo, hi) = if stats::is_usable(lo) && stats::is_usable(hi) && lo <= hi {
             stats::widen(lo, hi)
@@ -31,6 +35,10 @@ impl Axis {
         let order = largest.log10().floor() as i32;
         let power = if (-2..6).contains(&order) { 0 } else { order };
         let mut axis = Self { lo, hi, offset, power, ticks, decimals: 0 };
+        // A single tick gives no scale.
+        while axis.tick_values().len() < 2 && axis.ticks < ticks + MORE_TICKS {
+            axis.ticks += 1;
+        }
         axis.decimals = decimals(&axis.tick_values());
         axis
     }
@@ -167,6 +175,18 @@ mod tests {
         let narrow = Axis::fitting((0.0, 0.05), 6, 14);
         assert!(narrow.tick_values().len() * (narrow.widest_label() + 2) <= 14);
         assert!(narrow.tick_values().len() >= 2);
+    }
+
+    #[test]
+    fn every_axis_has_a_scale() {
+        // From -4.9 to 4.9 at most four steps of 5 fit, and only 0 lies inside.
+        for k in 1..2000 {
+            let (lo, hi) = (-0.013 * f64::from(k), 0.0137 * f64::from(k));
+            for ticks in 2..6 {
+                let axis = Axis::new((lo, hi), ticks);
+                assert!(axis.tick_values().len() >= 2, "{lo} {hi} {ticks}");
+            }
+        }
     }
 
     #[test]
