@@ -3,3 +3,4 @@
 mod fits;
 mod jets;
 mod objectives;
+mod training;
