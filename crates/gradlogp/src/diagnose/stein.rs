@@ -1,4 +1,4 @@
-//! Stein identities: does a score belong to these rows? No truth is needed. MATH (4).
+//! Stein identities: does a score belong to these rows? No truth is needed. MATH 4.
 //!
 //! For every smooth density p and s = grad log p, integrating by parts,
 //!

@@ -1,7 +1,7 @@
 //! Elementwise activations h: their derivatives, and the fused loops that carry jets through them.
 //!
 //! An activation supplies y = h(a), one saved number, and h', h'', h''' at the same point from
-//! (a, y, saved) without another transcendental; [`forward`] and [`adjoint`] do the chain rule
+//! (a, y, saved) without another transcendental; `forward` and `adjoint` do the chain rule
 //! of MATH 5 for every activation:
 //!
 //! y0 = h(a0), y1 = h' a1, y2 = h' a2 + h'' sum_m (a1^(m))^2 (collapsed second order), and back

@@ -1,5 +1,6 @@
 //! One binary for all integration tests: what holds across modules, checked against oracles.
 
+mod architecture;
 mod fits;
 mod jets;
 mod objectives;
