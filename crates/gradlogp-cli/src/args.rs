@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use gradlogp::ModelKind;
 use gradlogp::data::{GapRule, Standardization};
 use gradlogp::kernel::Activation;
@@ -15,7 +17,7 @@ use gradlogp::train::Schedule;
 /// `gradlogp fit my.csv` fits a density model, checks it on rows it has not seen, and writes
 /// model.safetensors.
 #[derive(Debug, Parser)]
-#[command(version, after_help = crate::exit::HELP, max_term_width = 100)]
+#[command(name = "gradlogp", version, after_help = crate::exit::HELP, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -27,15 +29,55 @@ pub(crate) struct Cli {
     pub(crate) json: bool,
 }
 
+/// What may be given together with `--resume`: nothing that changes the result.
+const WITH_RESUME: [&str; 6] = ["resume", "output", "report", "checkpoint_every", "quiet", "json"];
+
+impl Cli {
+    /// The command line of this process; ends it with a message if there is something wrong.
+    pub(crate) fn read() -> Self {
+        Self::parse_checked(&Cli::command().get_matches()).unwrap_or_else(|e| e.exit())
+    }
+
+    fn parse_checked(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let cli = Cli::from_arg_matches(matches)?;
+        let Some(("fit", fit)) = matches.subcommand() else { return Ok(cli) };
+        let ignored = ignored_by_resume(fit);
+        if ignored.is_empty() {
+            return Ok(cli);
+        }
+        let message = format!(
+            "a resumed fit takes its settings from the checkpoint, so {} would be ignored; leave it \
+             out, or start a new fit",
+            ignored.join(", ")
+        );
+        Err(Cli::command().error(ErrorKind::ArgumentConflict, message))
+    }
+}
+
+/// Options given beside `--resume` that have no effect then.
+fn ignored_by_resume(fit: &ArgMatches) -> Vec<String> {
+    let given = |id: &str| fit.value_source(id) == Some(ValueSource::CommandLine);
+    let command = Cli::command();
+    let Some(command) = command.find_subcommand("fit").filter(|_| given("resume")) else {
+        return Vec::new();
+    };
+    let ids = command.get_arguments().filter(|a| !WITH_RESUME.contains(&a.get_id().as_str()));
+    ids.filter(|a| given(a.get_id().as_str()))
+        .map(|a| format!("--{}", a.get_long().unwrap_or_default()))
+        .collect()
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Fit a model to a table and check it on held-out rows.
+    #[command(allow_negative_numbers = true)]
     Fit(Box<FitArgs>),
     /// Check a fitted model on a table.
     Eval(EvalArgs),
     /// Score, log density and Laplacian of every row of a table.
     Score(ScoreArgs),
     /// Draw rows from a fitted model by Langevin dynamics.
+    #[command(allow_negative_numbers = true)]
     Sample(SampleArgs),
     /// Write the HTML report of a fitted model.
     Report(ReportArgs),
@@ -51,14 +93,14 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct SourceArgs {
     /// Table of numbers: CSV with `,` `;` or tab, with or without a header, gzipped or not.
-    #[arg(value_name = "DATA", required_unless_present_any = ["dataset", "resume"])]
+    #[arg(value_name = "DATA")]
     pub(crate) data: Option<PathBuf>,
     /// A built-in data set instead of a file; `gradlogp datasets` lists them.
     #[arg(long, value_name = "NAME", conflicts_with = "data")]
     pub(crate) dataset: Option<String>,
-    /// Rows to draw of a built-in set that is drawn.
-    #[arg(long, default_value_t = 10_000, value_name = "N")]
-    pub(crate) rows: usize,
+    /// Rows to draw of a built-in set that is drawn [default: 10000].
+    #[arg(long, value_name = "N", conflicts_with = "data")]
+    pub(crate) rows: Option<usize>,
 }
 
 /// How a file is read.
@@ -77,8 +119,8 @@ pub(crate) struct ReadArgs {
     /// The first line is data; columns are called x0, x1, ... [default: found].
     #[arg(long)]
     pub(crate) no_header: bool,
-    /// Character between fields [default: found among , ; and tab].
-    #[arg(long, value_name = "CHAR")]
+    /// Character between fields, or the word tab [default: found among , ; and tab].
+    #[arg(long, value_name = "CHAR", value_parser = delimiter)]
     pub(crate) delimiter: Option<char>,
     /// Leave out rows with missing values instead of refusing the file.
     #[arg(long)]
@@ -89,18 +131,20 @@ pub(crate) struct ReadArgs {
 pub(crate) struct FitArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
-    /// Model file to write.
-    #[arg(long, short, default_value = "model.safetensors", value_name = "FILE")]
-    pub(crate) output: PathBuf,
+    /// Model file to write [default: model.safetensors].
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
     /// Also write an HTML report.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// Go on with an interrupted fit from its checkpoint; takes every setting from there.
+    /// Go on with an interrupted fit from its checkpoint, which holds all settings; only --output,
+    /// --report and --checkpoint-every may be given anew.
     #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = ["data", "dataset"])]
     pub(crate) resume: Option<PathBuf>,
-    /// Seconds between checkpoints, which go to OUTPUT.checkpoint; 0 writes one at every evaluation.
-    #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
-    pub(crate) checkpoint_every: f64,
+    /// Seconds between checkpoints, which go to OUTPUT.checkpoint; 0 writes one at every evaluation
+    /// [default: 5].
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) checkpoint_every: Option<f64>,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
     #[command(flatten)]
@@ -320,6 +364,7 @@ pub(crate) struct BenchArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
     /// Time one full training step: slices, forward, adjoint, clipping, AdamW.
+    #[command(allow_negative_numbers = true)]
     Step(StepArgs),
 }
 
@@ -355,6 +400,17 @@ pub(crate) struct StepArgs {
     /// Seconds to measure.
     #[arg(long, default_value_t = 2.0)]
     pub(crate) seconds: f64,
+}
+
+/// One ASCII character that can stand between fields; tab also by name.
+fn delimiter(text: &str) -> Result<char, String> {
+    if ["tab", "\\t"].contains(&text) {
+        return Ok('\t');
+    }
+    match text.chars().collect::<Vec<_>>()[..] {
+        [c] if c.is_ascii() && !c.is_ascii_alphanumeric() && !"\"\r\n.+-".contains(c) => Ok(c),
+        _ => Err("must be one character such as , ; | or the word tab".into()),
+    }
 }
 
 /// A closed list of words that stand for library values.
@@ -418,7 +474,27 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_resumed_fit_refuses_what_it_would_ignore() {
+        let parse = |line: &str| {
+            let words = line.split(' ');
+            Cli::command().try_get_matches_from(words).and_then(|m| Cli::parse_checked(&m))
+        };
+        assert!(parse("gradlogp fit --resume c -o m --report r --checkpoint-every 0 -q").is_ok());
+        assert!(parse("gradlogp fit a.csv --hidden 8 --steps 5").is_ok());
+        let refused = parse("gradlogp fit --resume c --hidden 8 --steps 5").unwrap_err();
+        assert!(refused.to_string().contains("--hidden, --steps would be ignored"), "{refused}");
+    }
+
+    #[test]
+    fn delimiters() {
+        assert_eq!((delimiter("tab"), delimiter("\\t")), (Ok('\t'), Ok('\t')));
+        assert_eq!(delimiter(";"), Ok(';'));
+        for bad in ["", "ab", "é", "\"", "\n", "1", "."] {
+            assert!(delimiter(bad).is_err(), "{bad:?}");
+        }
     }
 }

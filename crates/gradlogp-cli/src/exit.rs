@@ -16,7 +16,7 @@ pub(crate) const HELP: &str = "Exit codes:
   4    a model or checkpoint file that cannot be used
   5    a file that cannot be read or written
   6    training or sampling diverged, or a computation has no solution
-  130  stopped by Ctrl-C; what was done is kept";
+  130  stopped by Ctrl-C or a termination signal; what was done is kept";
 
 /// The exit code of a class.
 pub(crate) fn code(class: ErrorClass) -> u8 {
@@ -31,15 +31,59 @@ pub(crate) fn code(class: ErrorClass) -> u8 {
 
 /// Prints an error to the terminal and returns its code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    let class = error.chain().find_map(|e| e.downcast_ref::<Error>()).map(Error::class);
-    let broken_pipe = error
-        .chain()
-        .filter_map(|e| e.downcast_ref::<std::io::Error>())
-        .any(|e| e.kind() == std::io::ErrorKind::BrokenPipe);
-    if broken_pipe {
+    let system = || error.chain().filter_map(|e| e.downcast_ref::<std::io::Error>());
+    if system().any(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
         // The reader, such as `head`, has seen enough.
         return ExitCode::SUCCESS;
     }
-    crate::text::error(&format!("{error:#}"));
+    crate::text::error(&message(error));
+    let class = error.chain().find_map(|e| e.downcast_ref::<Error>()).map(Error::class);
+    let class = class.or(system().next().map(|_| ErrorClass::Io));
     ExitCode::from(class.map_or(1, code))
+}
+
+/// All links of the chain, without those that the link before has said already.
+pub(crate) fn message(error: &anyhow::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for link in error.chain() {
+        let text = match link.downcast_ref::<Error>() {
+            Some(Error::Config { option, message }) => format!("{}: {message}", spelled(option)),
+            _ => link.to_string(),
+        };
+        if parts.last().is_none_or(|last| !last.ends_with(&text)) {
+            parts.push(text);
+        }
+    }
+    parts.join(": ")
+}
+
+/// A setting of the library as the command line writes it, if it is an option there.
+fn spelled(setting: &str) -> String {
+    let long = setting.replace(['_', ' '], "-");
+    let command = <crate::args::Cli as clap::CommandFactory>::command();
+    let known = all_commands(&command)
+        .iter()
+        .any(|command| command.get_arguments().any(|a| a.get_long() == Some(&long)));
+    if known { format!("--{long}") } else { setting.to_string() }
+}
+
+fn all_commands(command: &clap::Command) -> Vec<&clap::Command> {
+    let below = command.get_subcommands().flat_map(all_commands);
+    std::iter::once(command).chain(below).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_called_by_their_options_and_reasons_said_once() {
+        let text = |e: Error| message(&anyhow::Error::from(e));
+        assert_eq!(text(Error::config("base scale", "no")), "--base-scale: no");
+        assert_eq!(text(Error::config("step_size", "no")), "--step-size: no");
+        assert_eq!(text(Error::config("-n", "no")), "-n: no");
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let error = anyhow::Error::from(Error::io("a", "write", full)).context("on the way");
+        assert_eq!(message(&error), "on the way: a: cannot write: no storage space");
+    }
 }

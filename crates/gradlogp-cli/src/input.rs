@@ -10,11 +10,15 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::args::{ReadArgs, SourceArgs};
+use crate::limits::check_memory;
 use crate::text;
 
 /// The built-in real table: 11 measured columns of UCI's red wine quality data (the twelfth, a grade
 /// from 3 to 8, is not a continuous quantity).
 pub(crate) const RED_WINE: &str = "red-wine";
+
+/// Rows of a drawn set unless asked for.
+const ROWS: usize = 10_000;
 
 /// Where rows come from and how they are read; stored in checkpoints.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -47,7 +51,14 @@ impl Source {
     pub(crate) fn new(source: &SourceArgs, read: &ReadArgs) -> Result<Self> {
         let place = match (&source.data, &source.dataset) {
             (Some(path), _) => Place::File(path.clone()),
-            (None, Some(name)) => Place::BuiltIn { name: name.clone(), rows: source.rows },
+            (None, Some(name)) if name == RED_WINE && source.rows.is_some() => {
+                let message =
+                    format!("{RED_WINE} is a table of 1599 rows, not drawn; leave it out");
+                return Err(Error::config("--rows", message).into());
+            }
+            (None, Some(name)) => {
+                Place::BuiltIn { name: name.clone(), rows: source.rows.unwrap_or(ROWS) }
+            }
             (None, None) => {
                 return Err(Error::config("DATA", "name a file, or --dataset NAME").into());
             }
@@ -78,7 +89,7 @@ impl Source {
     pub(crate) fn load(&self, seed: u64, like: Option<&[String]>) -> Result<Loaded> {
         match &self.place {
             Place::File(path) => {
-                let (table, warnings) = read_csv(path, &self.options(like)?)?;
+                let (table, warnings) = read_csv(path, &self.options(like))?;
                 Ok(Loaded { table, warnings, drawn_from: None })
             }
             Place::BuiltIn { name, rows } => {
@@ -92,38 +103,30 @@ impl Source {
                 // With columns left out, the set's density is not that of the table.
                 let whole = drawn_from.as_ref().is_some_and(|set| set.dim == table.n_columns());
                 let drawn_from = drawn_from.filter(|_| whole);
-                if let Some(like) = like.filter(|like| like.len() != table.n_columns()) {
-                    return Err(Error::data(
-                        name.as_str(),
-                        format!("has {} columns, the model {}", table.n_columns(), like.len()),
-                    )
-                    .into());
-                }
-                Ok(Loaded { table, warnings: Vec::new(), drawn_from })
+                let (table, warning) = match like {
+                    Some(model) => table.like_model(model)?,
+                    None => (table, None),
+                };
+                Ok(Loaded { table, warnings: warning.into_iter().collect(), drawn_from })
             }
         }
     }
 
-    fn options(&self, like: Option<&[String]>) -> Result<ReadOptions> {
+    fn options(&self, like: Option<&[String]>) -> ReadOptions {
         let header = match self.header {
             Some(true) => Header::Present,
             Some(false) => Header::Absent,
             None => Header::Find,
         };
-        let delimiter = match self.delimiter {
-            Some(c) if !c.is_ascii() => {
-                return Err(Error::config("--delimiter", "must be one ASCII character").into());
-            }
-            other => other.map(|c| c as u8),
-        };
-        Ok(ReadOptions {
+        ReadOptions {
             columns: self.columns.clone(),
             drop: self.drop.clone(),
             like: like.map(<[String]>::to_vec),
             header,
-            delimiter,
+            // Checked to be ASCII where the option is read.
+            delimiter: self.delimiter.map(|c| c as u8),
             drop_missing: self.drop_missing,
-        })
+        }
     }
 }
 
@@ -155,6 +158,7 @@ fn built_in(name: &str, rows: usize, seed: u64) -> Result<(Table, Option<Dataset
     if rows == 0 {
         return Err(Error::config("--rows", "must be at least 1").into());
     }
+    check_memory("--rows", 8.0 * rows as f64 * set.dim as f64)?;
     let columns = (0..set.dim).map(|k| format!("x{k}")).collect();
     let table = Table::new(name, columns, set.sample_seeded(rows, seed))?;
     Ok((table, Some(set)))

@@ -1,4 +1,4 @@
-//! Ctrl-C: a flag that loops look at. A second Ctrl-C ends the program at once.
+//! Ctrl-C and termination signals: a flag that loops look at. A second one ends the program at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

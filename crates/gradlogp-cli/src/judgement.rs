@@ -47,8 +47,10 @@ pub(crate) fn judge(
 ) -> Result<Judgement> {
     let least = 3;
     if rows.nrows() < least {
-        let message =
-            format!("{} rows are too few to check a fit; {least} are needed", rows.nrows());
+        let message = format!(
+            "there are {}, too few to check a fit; {least} are needed at least",
+            rows.nrows()
+        );
         return Err(Error::data("held-out rows", message).into());
     }
     let loss = Estimate::of(model.exact_loss_rows(rows).view());

@@ -6,6 +6,7 @@ mod exit;
 mod input;
 mod interrupt;
 mod judgement;
+mod limits;
 mod output;
 mod progress;
 mod report;
@@ -14,10 +15,8 @@ mod text;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    let cli = args::Cli::parse();
+    let cli = args::Cli::read();
     match commands::run(&cli) {
         Ok(code) => code,
         Err(error) => exit::report(&error),

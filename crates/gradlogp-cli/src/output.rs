@@ -1,7 +1,7 @@
 //! Writing tables: CSV, or `.npy` by the file's ending.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use gradlogp::Error;
@@ -30,15 +30,42 @@ pub(crate) fn check_writable(path: &Path) -> Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let fail = |e| Error::io(path, "write", e);
-    if path.is_dir() {
-        return Err(fail(std::io::Error::other("it is a directory; name a file")).into());
+    let fail = |why: String| Error::io(path, "write", std::io::Error::other(why));
+    if path.as_os_str().is_empty() {
+        return Err(Error::config("--output", "name a file").into());
     }
-    if path.exists() && !path.is_file() {
+    if path.is_dir() {
+        return Err(fail("it is a directory; name a file".into()).into());
+    }
+    if is_device(path) {
         return Ok(());
     }
-    tempfile::Builder::new().prefix(".gradlogp-").tempfile_in(folder).map_err(fail)?;
+    if !folder.is_dir() {
+        return Err(fail(format!("there is no folder {}", folder.display())).into());
+    }
+    if std::fs::metadata(path).is_ok_and(|m| m.permissions().readonly()) {
+        return Err(fail("it is read-only; name another file".into()).into());
+    }
+    // The reason without the name of the temporary file, which nobody asked for.
+    let probe = tempfile::Builder::new().prefix(".gradlogp-").tempfile_in(folder);
+    probe.map_err(|e| fail(e.kind().to_string()))?;
     Ok(())
+}
+
+/// Refuses to replace what the command reads.
+pub(crate) fn check_apart(output: &Path, inputs: &[Option<&PathBuf>]) -> Result<()> {
+    let Ok(place) = output.canonicalize() else { return Ok(()) };
+    let same = |input: &PathBuf| input.canonicalize().is_ok_and(|input| input == place);
+    if !is_device(output) && inputs.iter().flatten().any(|input| same(input)) {
+        let message = format!("{} would replace what is read; name another file", output.display());
+        return Err(Error::config("--output", message).into());
+    }
+    Ok(())
+}
+
+/// Something that can be written but is no file, such as /dev/stdout.
+pub(crate) fn is_device(path: &Path) -> bool {
+    path.exists() && !path.is_file() && !path.is_dir()
 }
 
 fn has_ending(path: &Path, ending: &str) -> bool {
@@ -47,9 +74,14 @@ fn has_ending(path: &Path, ending: &str) -> bool {
 
 fn write_csv(out: &mut dyn Write, columns: &[String], rows: &Array2<f64>) -> std::io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(columns)?;
+    // The system's own error, so that a closed pipe is known for what it is.
+    let plain = |e: csv::Error| match e.into_kind() {
+        csv::ErrorKind::Io(e) => e,
+        other => std::io::Error::other(format!("{other:?}")),
+    };
+    writer.write_record(columns).map_err(plain)?;
     for row in rows.outer_iter() {
-        writer.write_record(row.iter().map(f64::to_string))?;
+        writer.write_record(row.iter().map(f64::to_string)).map_err(plain)?;
     }
     writer.flush()
 }

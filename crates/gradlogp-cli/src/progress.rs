@@ -71,6 +71,15 @@ impl Progress {
         }
     }
 
+    /// Prints a warning without spoiling the display.
+    pub(crate) fn warn(&self, message: &str) {
+        match self {
+            Progress::Quiet => {}
+            Progress::Bar(bar) => bar.suspend(|| text::warning(message)),
+            Progress::Lines { .. } => text::warning(message),
+        }
+    }
+
     /// Takes the display away.
     pub(crate) fn finish(self) {
         if let Progress::Bar(bar) = self {

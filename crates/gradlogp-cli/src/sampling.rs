@@ -13,10 +13,14 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use crate::args::{ChainArgs, SamplerArg};
+use crate::limits::check_memory;
 use crate::{interrupt, text};
 
 /// Most chains side by side unless asked for.
 const CHAINS: usize = 500;
+
+/// Below this acceptance the draws are starting points, not draws.
+const ACCEPTED: f64 = 0.05;
 
 /// Draws with what is known of them, as `--json` shows it.
 #[derive(Debug, Serialize)]
@@ -60,6 +64,13 @@ impl Drawn {
     }
 
     pub(crate) fn warning(&self) -> Option<String> {
+        if let Some(rate) = self.acceptance_rate.filter(|rate| *rate < ACCEPTED) {
+            return Some(format!(
+                "only {:.2}% of the steps were accepted, so the chains have hardly left their \
+                 starting points; use a smaller --step-size, or leave it out to have it adapted",
+                100.0 * rate
+            ));
+        }
         let r = self.max_split_r_hat.filter(|r| *r > 1.05)?;
         Some(format!(
             "chains disagree (split R-hat {r:.2}, should be below 1.05): they do not cross between \
@@ -113,10 +124,17 @@ fn config(model: &FittedModel, n: usize, args: &ChainArgs, sampler: &str) -> Res
     let scale = model.description.summary.score_scale;
     let typical = 1.0 / (scale * scale).max(f64::MIN_POSITIVE);
     let step = if sampler == "ula" { 0.2 * typical } else { typical };
+    let values = model.description.columns.len() as f64 * 8.0;
+    check_memory("--chains", chains as f64 * values)?;
+    check_memory("-n", draws as f64 * chains as f64 * values)?;
+    let steps = draws
+        .checked_mul(args.thinning.max(1))
+        .filter(|steps| steps.checked_add(args.warm_up).is_some())
+        .ok_or_else(|| Error::config("--thinning", "so many steps cannot be counted"))?;
     let config = ChainConfig {
         chains,
         warm_up: args.warm_up,
-        steps: draws * args.thinning.max(1),
+        steps,
         thinning: args.thinning,
         step_size: args.step_size.unwrap_or(step),
         target_acceptance: args.step_size.is_none().then_some(0.574),

@@ -1,7 +1,5 @@
 //! The only place that prints.
 
-#![allow(clippy::print_stdout, clippy::print_stderr)]
-
 use std::io::Write;
 
 use anyhow::Result;
@@ -16,17 +14,18 @@ pub(crate) fn result(text: &str) -> Result<()> {
 
 /// A note on the way, to standard error.
 pub(crate) fn note(text: &str) {
-    eprintln!("{text}");
+    // Nobody can be told that standard error is closed or full, and the work is worth more.
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Something the user should know, to standard error.
 pub(crate) fn warning(text: &str) {
-    eprintln!("warning: {text}");
+    note(&format!("warning: {text}"));
 }
 
 /// Why the program stops, to standard error.
 pub(crate) fn error(text: &str) {
-    eprintln!("error: {text}");
+    note(&format!("error: {text}"));
 }
 
 /// A table with aligned columns: all but the last to a common width.
@@ -41,7 +40,7 @@ pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
             let pad = if k + 1 == row.len() { 0 } else { widths[k] - cell.chars().count() };
             format!("{cell}{}", " ".repeat(pad))
         });
-        format!("  {}\n", cells.collect::<Vec<_>>().join("  "))
+        format!("  {}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
     rows.iter().map(line).collect()
 }

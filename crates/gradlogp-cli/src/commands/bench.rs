@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::Show;
 use crate::args::{ObjectiveArg, StepArgs};
+use crate::limits::{check_network, check_step, check_threads};
 use crate::text::{aligned, short};
 
 /// Steps before the clock counts.
@@ -34,9 +35,12 @@ struct Measured {
 }
 
 pub(crate) fn step(args: &StepArgs, show: Show) -> Result<ExitCode> {
+    if !(args.seconds > 0.0 && args.seconds <= 3600.0) {
+        return Err(Error::config("--seconds", "must be above 0 and at most 3600").into());
+    }
     let (trainer, threads) = trainer(args)?;
     let operations = trainer.product_operations() as f64;
-    let mut times = time_steps(trainer, Duration::from_secs_f64(args.seconds.clamp(0.01, 3600.0)));
+    let mut times = time_steps(trainer, Duration::from_secs_f64(args.seconds));
     times.sort_by(f64::total_cmp);
     let (median, least) = (times[times.len() / 2], times[0]);
     let rate = product_rate(threads);
@@ -81,6 +85,9 @@ fn trainer(args: &StepArgs) -> Result<(Trainer, usize)> {
         activation: args.activation.into(),
         ..Mlp::new(args.dim, args.model.into())
     };
+    check_threads(args.threads)?;
+    check_network(args.dim, &args.hidden)?;
+    check_step(args.dim, &args.hidden, 4 * args.batch.min(usize::MAX / 4), &objective)?;
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     // Several batches, so that rows are gathered as in training.
     let count = 4 * args.batch * args.dim;

@@ -12,19 +12,20 @@ use gradlogp::data::{
 };
 use gradlogp::fitted::{DataRecord, Description, FitSummary, root_mean_square_score};
 use gradlogp::train::{Checkpoint, Event, Stop, TrainConfig, Trainer};
-use gradlogp::{Error, FittedModel, Mlp, ModelKind, Objective};
+use gradlogp::{Error, FittedModel, Mlp, Model, ModelKind, Objective};
 use ndarray::{Array2, Axis};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{Show, report};
-use crate::args::{FitArgs, ObjectiveArg};
+use crate::args::{FitArgs, ObjectiveArg, PrepareArgs};
 use crate::input::{Loaded, Place, Source, show_warnings};
 use crate::judgement::{Judgement, judge};
-use crate::output::check_writable;
+use crate::limits::{check_network, check_step, check_threads};
+use crate::output::{check_apart, check_writable, is_device};
 use crate::progress::Progress;
-use crate::text::short;
+use crate::text::{self, short};
 use crate::{exit, interrupt};
 
 /// Most columns for which `--objective auto` takes the exact trace.
@@ -50,6 +51,8 @@ struct Plan {
     base_scale: Option<f64>,
     /// None: chosen by the number of columns.
     objective: Option<Objective>,
+    /// Slices of a chosen objective that has any.
+    slices: usize,
     training: TrainConfig,
 }
 
@@ -73,8 +76,9 @@ struct Fitted {
     seconds: f64,
     validation_loss: Option<f64>,
     validation_loss_se: Option<f64>,
+    /// None if there are too few test rows.
     #[serde(flatten)]
-    judgement: Judgement,
+    judgement: Option<Judgement>,
     warnings: Vec<String>,
 }
 
@@ -82,30 +86,59 @@ pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
     interrupt::watch();
     let (plan, checkpoint) = match &args.resume {
         Some(path) => {
-            let (checkpoint, extra) = Checkpoint::load(path)?;
-            let resumable: Resumable = serde_json::from_value(extra)
-                .map_err(|e| Error::model_file(path, format!("does not hold a fit: {e}")))?;
+            let (checkpoint, mut resumable) = read_checkpoint(path)?;
+            resumable.plan.take_places(args)?;
             (resumable.plan.clone(), Some((checkpoint, resumable)))
         }
         None => (Plan::new(args)?, None),
     };
-    check_writable(&plan.output)?;
-    check_writable(&plan.checkpoint())?;
-    if let Some(report) = &plan.report {
-        check_writable(report)?;
+    plan.check_places()?;
+    if checkpoint.is_none() {
+        plan.warn_of_older_fit(show);
     }
     let prepared = Prepared::new(&plan, show)?;
     let (trainer, stop, seconds) = train(&plan, &prepared, checkpoint, show)?;
     if stop == Stop::Interrupted {
         show.note(&format!(
-            "stopped at step {} of {}; go on with: gradlogp fit --resume {}",
+            "stopped at step {} of {}; go on with: {}",
             trainer.step(),
             plan.training.steps,
-            plan.checkpoint().display()
+            resume_command(&plan.checkpoint())
         ));
         return Ok(ExitCode::from(exit::INTERRUPTED));
     }
     finish(&plan, &prepared, &trainer, stop, seconds, show)
+}
+
+fn read_checkpoint(path: &Path) -> Result<(Checkpoint, Resumable)> {
+    if !path.exists() {
+        let why = "there is no such file. A fit writes its first checkpoint at the first evaluation \
+                   after --checkpoint-every seconds and removes it when it is done; if none was \
+                   written, start the fit anew";
+        return Err(Error::io(path, "read", std::io::Error::other(why)).into());
+    }
+    let (checkpoint, extra) = Checkpoint::load(path)?;
+    let resumable = serde_json::from_value(extra)
+        .map_err(|e| Error::model_file(path, format!("does not hold a fit: {e}")))?;
+    Ok((checkpoint, resumable))
+}
+
+/// What a checkpoint file holds, in words, for `gradlogp info`.
+pub(super) fn checkpoint_settings(path: &Path) -> Result<Vec<(String, String)>> {
+    let (checkpoint, Resumable { plan, seconds, .. }) = read_checkpoint(path)?;
+    let steps =
+        format!("{} of {} done in {} s", checkpoint.step(), plan.training.steps, short(seconds));
+    Ok(vec![
+        ("Checkpoint".into(), "an unfinished fit".into()),
+        ("Data".into(), plan.source.name()),
+        ("Steps".into(), steps),
+        ("Model to be".into(), plan.output.display().to_string()),
+        ("Go on with".into(), resume_command(path)),
+    ])
+}
+
+fn resume_command(checkpoint: &Path) -> String {
+    format!("gradlogp fit --resume {}", checkpoint.display())
 }
 
 impl Plan {
@@ -120,9 +153,9 @@ impl Plan {
             ObjectiveArg::Exact => Some(Objective::Exact),
             ObjectiveArg::Dsm => Some(Objective::Dsm { sigma: args.objective.sigma }),
         };
-        if !(args.checkpoint_every >= 0.0) {
-            return Err(Error::config("--checkpoint-every", "must be 0 or more seconds").into());
-        }
+        check_shares(&args.prepare)?;
+        check_threads(training.threads)?;
+        check_network(1, &model.hidden)?;
         // Refused here, also where auto will choose an objective without slices.
         Objective::Ssm { slices }.validate()?;
         let config = TrainConfig {
@@ -142,11 +175,11 @@ impl Plan {
             threads: training.threads,
         };
         config.validate()?;
-        let plan = Plan {
+        let mut plan = Plan {
             source: Source::new(&args.source, &args.read)?,
-            output: args.output.clone(),
-            report: args.report.clone(),
-            checkpoint_every: args.checkpoint_every,
+            output: "model.safetensors".into(),
+            report: None,
+            checkpoint_every: 5.0,
             dequantize: args.prepare.dequantize.clone(),
             gap_rule: args.prepare.dequantize_rule.into(),
             standardization: args.prepare.standardize.into(),
@@ -159,14 +192,64 @@ impl Plan {
             base_scale: (kind == ModelKind::Potential && model.base_scale != 0.0)
                 .then_some(model.base_scale),
             objective,
+            slices,
             training: config,
         };
+        plan.take_places(args)?;
         // A small stand-in: settings that no network can have are refused before the data is read.
         plan.mlp(1).build::<f32>(0)?;
         Ok(plan)
     }
 
+    /// Takes over where to write, as far as it is given.
+    fn take_places(&mut self, args: &FitArgs) -> Result<()> {
+        if let Some(seconds) = args.checkpoint_every {
+            if !(seconds >= 0.0) {
+                return Err(Error::config("--checkpoint-every", "must be 0 or more seconds").into());
+            }
+            // JSON knows no infinity.
+            self.checkpoint_every = seconds.min(1e9);
+        }
+        self.output = args.output.clone().unwrap_or_else(|| self.output.clone());
+        self.report = args.report.clone().or_else(|| self.report.clone());
+        Ok(())
+    }
+
+    /// Refuses places that cannot be written, or hold what is read.
+    fn check_places(&self) -> Result<()> {
+        let data = match &self.source.place {
+            Place::File(path) => Some(path),
+            Place::BuiltIn { .. } => None,
+        };
+        check_apart(&self.output, &[data])?;
+        check_writable(&self.output)?;
+        check_writable(&self.checkpoint())?;
+        if let Some(report) = &self.report {
+            check_apart(report, &[data])?;
+            check_writable(report)?;
+        }
+        Ok(())
+    }
+
+    /// A fit that was stopped before is about to be replaced by this one.
+    fn warn_of_older_fit(&self, show: Show) {
+        let path = self.checkpoint();
+        if let Ok((older, _)) = read_checkpoint(&path) {
+            show.warning(&format!(
+                "{} holds an unfinished fit (step {}), which this one replaces; to go on with that \
+                 one instead: {}",
+                path.display(),
+                older.step(),
+                resume_command(&path)
+            ));
+        }
+    }
+
     fn checkpoint(&self) -> PathBuf {
+        if is_device(&self.output) {
+            // Nothing can be put beside a device.
+            return "model.safetensors.checkpoint".into();
+        }
         let mut name = self.output.clone().into_os_string();
         name.push(".checkpoint");
         name.into()
@@ -184,10 +267,29 @@ impl Plan {
     }
 
     fn config(&self, dim: usize) -> TrainConfig {
-        let auto =
-            if dim <= EXACT_COLUMNS { Objective::Exact } else { Objective::SsmVr { slices: 1 } };
+        let auto = match dim {
+            ..=EXACT_COLUMNS => Objective::Exact,
+            _ => Objective::SsmVr { slices: self.slices },
+        };
         TrainConfig { objective: self.objective.unwrap_or(auto), ..self.training.clone() }
     }
+}
+
+fn check_shares(prepare: &PrepareArgs) -> Result<()> {
+    let (validation, test) = (prepare.validation, prepare.test);
+    if !(validation > 0.0 && validation < 1.0) {
+        let message = "must lie between 0 and 1: these rows decide which weights are kept";
+        return Err(Error::config("--validation", message).into());
+    }
+    if !(0.0..1.0).contains(&test) {
+        return Err(Error::config("--test", "must be 0 or more, and below 1").into());
+    }
+    if validation + test >= 1.0 {
+        let message =
+            format!("with --validation {validation} and --test {test} no row is left to train on");
+        return Err(Error::config("--test", message).into());
+    }
+    Ok(())
 }
 
 /// The table, ready to train on.
@@ -197,6 +299,8 @@ struct Prepared {
     dequantization: Option<Dequantization>,
     split: Split,
     transform: Transform,
+    /// Means and standard deviations of the training columns.
+    units: Transform,
     warnings: Vec<String>,
 }
 
@@ -220,12 +324,22 @@ impl Prepared {
             validation: plan.validation,
             test: plan.test,
         };
-        let split = split_rows(loaded.table.n_rows(), &fractions, plan.training.seed)?;
+        let name = plan.source.name();
+        let rows = loaded.table.n_rows();
+        let split = split_rows(rows, &fractions, plan.training.seed)?;
+        if split.train.len() < 2 {
+            let message = format!("{rows} rows are too few: only one would be left to train on");
+            return Err(Error::data(name, message).into());
+        }
         let training = loaded.table.rows.select(Axis(0), &split.train);
-        let transform =
-            Transform::fit(plan.standardization, training.view(), &loaded.table.columns)?;
+        let fit = |kind| {
+            Transform::fit(kind, training.view(), &loaded.table.columns)
+                .map_err(|e| in_training_rows(e, &name))
+        };
+        let transform = fit(plan.standardization)?;
+        let units = fit(Standardization::Standardize)?;
         let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
-        Ok(Prepared { loaded, content_hash, dequantization, split, transform, warnings })
+        Ok(Prepared { loaded, content_hash, dequantization, split, transform, units, warnings })
     }
 
     fn rows(&self, part: &[usize]) -> Array2<f64> {
@@ -233,13 +347,37 @@ impl Prepared {
     }
 
     /// Rows in the network's units.
-    fn inside(&self, part: &[usize]) -> Vec<f32> {
+    fn inside(&self, part: &[usize]) -> Result<Vec<f32>> {
         let z = self.transform.forward(self.rows(part).view());
-        z.iter().map(|z| *z as f32).collect()
+        let bad = z.indexed_iter().find(|(_, z)| !(**z as f32).is_finite());
+        if let Some(((row, column), _)) = bad {
+            return Err(Error::Data {
+                source_name: self.loaded.table.name.clone(),
+                row: None,
+                column: Some(self.loaded.table.columns[column].clone()),
+                message: format!(
+                    "{:e} is too large for the network's single precision; scale the columns with \
+                     --standardize standardize, or remove such outliers",
+                    self.rows(part)[[row, column]]
+                ),
+            }
+            .into());
+        }
+        Ok(z.iter().map(|z| *z as f32).collect())
     }
 
     fn dim(&self) -> usize {
         self.loaded.table.n_columns()
+    }
+}
+
+/// Says of which table the training rows are.
+fn in_training_rows(error: Error, name: &str) -> Error {
+    match error {
+        Error::Data { source_name, row, column, message } => {
+            Error::Data { source_name: format!("{name}, {source_name}"), row, column, message }
+        }
+        other => other,
     }
 }
 
@@ -273,9 +411,12 @@ fn train(
     show: Show,
 ) -> Result<(Trainer, Stop, f64)> {
     let config = plan.config(prepared.dim());
+    check_network(prepared.dim(), &plan.hidden)?;
+    let batch = config.batch.min(prepared.split.train.len());
+    check_step(prepared.dim(), &plan.hidden, batch, &config.objective)?;
     let network = plan.mlp(prepared.dim()).build::<f32>(config.seed)?;
-    let training = prepared.inside(&prepared.split.train);
-    let validation = prepared.inside(&prepared.split.validation);
+    let training = prepared.inside(&prepared.split.train)?;
+    let validation = prepared.inside(&prepared.split.validation)?;
     let mut before = 0.0;
     let mut trainer = match checkpoint {
         None => Trainer::new(network, training, &validation, config)?,
@@ -290,11 +431,11 @@ fn train(
     };
     let start = Instant::now();
     let mut saver =
-        Saver { plan, hash: &prepared.content_hash, before, start, last: start, failed: None };
+        Saver { plan, hash: &prepared.content_hash, before, start, last: start, warned: false };
     let mut bar = Progress::new(show.silent(), "fitting", trainer.step(), plan.training.steps);
     let mut held_out = trainer.history().last().map(|p| p.held_out.mean);
     let mut rows = 0u64;
-    let stop = trainer.run(&mut |trainer, event| {
+    let mut observe = |trainer: &Trainer, event| {
         match event {
             Event::Evaluated { point, .. } => {
                 held_out = Some(point.held_out.mean);
@@ -307,24 +448,32 @@ fn train(
                         held_out.map_or(String::new(), |l| format!(", held out {}", short(l)));
                     format!("loss {}{held}, {rate:.0} rows/s,", short(p.loss))
                 });
-                saver.after_step(trainer);
+                if let Some(warning) = saver.after_step(trainer) {
+                    bar.warn(&warning);
+                }
             }
             _ => {}
         }
-        if interrupt::requested() || saver.failed.is_some() {
-            return ControlFlow::Break(());
-        }
-        ControlFlow::Continue(())
-    });
+        if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let stop = match out_of_patience(&trainer) {
+        true => Stop::Patience,
+        false => trainer.run(&mut observe),
+    };
     bar.finish();
-    if stop == Stop::Interrupted && saver.failed.is_none() {
-        saver.save(&trainer);
-    }
-    if let Some(error) = saver.failed.take() {
-        return Err(error).context("the fit stopped because its checkpoint cannot be written");
+    if stop == Stop::Interrupted {
+        saver.save(&trainer).context("stopped, but the checkpoint cannot be written")?;
     }
     let seconds = before + start.elapsed().as_secs_f64();
     Ok((trainer, stop, seconds))
+}
+
+/// Whether a run that is resumed had ended already: its checkpoint was written at its last evaluation.
+fn out_of_patience(trainer: &Trainer) -> bool {
+    let patience = trainer.config().patience;
+    let worse = |step| trainer.best().is_none_or(|best| step > best.0);
+    let since = trainer.history().iter().filter(|point| worse(point.step)).count();
+    patience > 0 && since as u64 >= patience
 }
 
 /// Writes checkpoints now and then.
@@ -334,31 +483,34 @@ struct Saver<'a> {
     before: f64,
     start: Instant,
     last: Instant,
-    failed: Option<anyhow::Error>,
+    warned: bool,
 }
 
 impl Saver<'_> {
-    /// At evaluations, when enough time has passed.
-    fn after_step(&mut self, trainer: &Trainer) {
+    /// At evaluations, when enough time has passed. What was trained must not be lost for want of a
+    /// checkpoint: a failure is a warning, once, and the next evaluation tries again.
+    fn after_step(&mut self, trainer: &Trainer) -> Option<String> {
         let evaluated = trainer.step().is_multiple_of(self.plan.training.evaluate_every);
-        let due =
-            self.last.elapsed() >= Duration::from_secs_f64(self.plan.checkpoint_every.min(1e9));
-        if evaluated && due {
-            self.save(trainer);
+        let due = self.last.elapsed() >= Duration::from_secs_f64(self.plan.checkpoint_every);
+        if !(evaluated && due) {
+            return None;
         }
+        let error = self.save(trainer).err()?;
+        let first = !std::mem::replace(&mut self.warned, true);
+        first.then(|| {
+            format!("{}; the fit goes on, but cannot be resumed from here", exit::message(&error))
+        })
     }
 
-    fn save(&mut self, trainer: &Trainer) {
+    fn save(&mut self, trainer: &Trainer) -> Result<()> {
         let resumable = Resumable {
             plan: self.plan.clone(),
             content_hash: self.hash.to_string(),
             seconds: self.before + self.start.elapsed().as_secs_f64(),
         };
-        let saved = serde_json::to_value(&resumable)
-            .map_err(anyhow::Error::from)
-            .and_then(|extra| Ok(trainer.checkpoint().save(&self.plan.checkpoint(), &extra)?));
-        self.failed = saved.err();
         self.last = Instant::now();
+        let extra = serde_json::to_value(&resumable)?;
+        Ok(trainer.checkpoint().save(&self.plan.checkpoint(), &extra)?)
     }
 }
 
@@ -370,63 +522,130 @@ fn finish(
     seconds: f64,
     show: Show,
 ) -> Result<ExitCode> {
-    let network = trainer.best_model();
-    let (stopped, diverged) = match &stop {
-        Stop::Completed => ("all steps taken".to_string(), None),
-        Stop::Patience => ("no better held-out loss for a while".to_string(), None),
-        Stop::Diverged { message } => ("diverged".to_string(), Some(message.clone())),
-        other => (format!("{other:?}"), None),
+    let mut warnings = prepared.warnings.clone();
+    let diverged = match &stop {
+        Stop::Diverged { message } => Some(message.clone()),
+        _ => None,
     };
-    let train_rows = prepared.rows(&prepared.split.train);
-    let inside = prepared.transform.forward(train_rows.view());
-    let scale = |axis: &Array2<f64>| axis.std_axis(Axis(0), 0.0).to_vec();
-    let description = Description {
+    if let Some(message) = &diverged {
+        refuse_without_weights(trainer, message)?;
+        // Also where notes are not wanted: the exit code alone does not say what to try.
+        text::error(message);
+        warnings.push(message.clone());
+    }
+    let stopped = match stop {
+        Stop::Completed => "all steps taken",
+        Stop::Patience => "no better held-out loss for a while",
+        _ => "diverged",
+    };
+    let network = trainer.best_model();
+    let description = describe(plan, prepared, trainer, &network, stopped, seconds);
+    let model = FittedModel::new(network, description)?;
+    if let Err(error) = model.save(&plan.output) {
+        return Err(unsaved(error, plan, prepared, trainer, diverged.is_none()));
+    }
+    remove_checkpoint(&plan.checkpoint());
+    let judgement = check(&model, prepared)?;
+    if let Err(why) = &judgement {
+        let warning = format!("the fit is not checked: {why}; use gradlogp eval with more rows");
+        show.warning(&warning);
+        warnings.push(warning);
+    }
+    let judgement = judgement.ok();
+    if let Some(path) = &plan.report {
+        let rows = match judgement {
+            Some(_) => prepared.rows(&prepared.split.test),
+            None => prepared.loaded.table.rows.clone(),
+        };
+        report::write(&model, judgement.as_ref(), rows, warnings.clone(), path, show)?;
+    }
+    present(plan, trainer, &model, judgement, warnings, show)?;
+    let code = if diverged.is_some() { exit::code(gradlogp::ErrorClass::Numerical) } else { 0 };
+    Ok(ExitCode::from(code))
+}
+
+/// A run that diverged before there was any finite held-out loss leaves nothing to keep, and an older
+/// model in its place is worth more.
+fn refuse_without_weights(trainer: &Trainer, message: &str) -> Result<()> {
+    if trainer.best().is_some() {
+        return Ok(());
+    }
+    let step = trainer.step();
+    let message = message.strip_prefix(&format!("diverged at step {step}: ")).unwrap_or(message);
+    Err(Error::Diverged { step, message: format!("{message}. No model was written") }.into())
+}
+
+/// The figures on the test rows, or why there are none.
+fn check(model: &FittedModel, prepared: &Prepared) -> Result<Result<Judgement, String>> {
+    let test = prepared.rows(&prepared.split.test);
+    match judge(model, test.view(), prepared.loaded.drawn_from.as_ref()) {
+        Ok(judgement) => Ok(Ok(judgement)),
+        Err(error) => match error.downcast_ref::<Error>().map(Error::class) {
+            Some(gradlogp::ErrorClass::Data) => Ok(Err(exit::message(&error))),
+            _ => Err(error),
+        },
+    }
+}
+
+/// The error of a model that could not be written, with what is left of the work.
+fn unsaved(
+    error: Error,
+    plan: &Plan,
+    prepared: &Prepared,
+    trainer: &Trainer,
+    sound: bool,
+) -> anyhow::Error {
+    let start = Instant::now();
+    let hash = &prepared.content_hash;
+    let mut saver = Saver { plan, hash, before: 0.0, start, last: start, warned: false };
+    // Where there is no room for this either, an older checkpoint may still be there.
+    let _ = sound.then(|| saver.save(trainer));
+    let path = plan.checkpoint();
+    let error = anyhow::Error::from(error);
+    if !path.exists() {
+        return error;
+    }
+    error.context(format!(
+        "the model cannot be written, but the fit is kept: go on with {} -o OTHER_FILE",
+        resume_command(&path)
+    ))
+}
+
+fn describe(
+    plan: &Plan,
+    prepared: &Prepared,
+    trainer: &Trainer,
+    network: &Model<f32>,
+    stopped: &str,
+    seconds: f64,
+) -> Description {
+    let inside = prepared.transform.forward(prepared.rows(&prepared.split.train).view());
+    let split = &prepared.split;
+    Description {
         library_version: env!("CARGO_PKG_VERSION").to_string(),
         network: plan.mlp(prepared.dim()),
         columns: prepared.loaded.table.columns.clone(),
         transform: prepared.transform.clone(),
-        column_mean: train_rows.mean_axis(Axis(0)).map(|m| m.to_vec()).unwrap_or_default(),
-        column_scale: scale(&train_rows),
+        column_mean: prepared.units.mean().to_vec(),
+        column_scale: prepared.units.standard_deviations().to_vec(),
         dequantization: prepared.dequantization.clone(),
         training: trainer.config().clone(),
         data: DataRecord {
             source: plan.source.name(),
             built_in: matches!(plan.source.place, Place::BuiltIn { .. }),
             rows: prepared.loaded.table.n_rows(),
-            parts: [
-                prepared.split.train.len(),
-                prepared.split.validation.len(),
-                prepared.split.test.len(),
-            ],
+            parts: [split.train.len(), split.validation.len(), split.test.len()],
             content_hash: prepared.content_hash.clone(),
         },
         summary: FitSummary {
-            stopped: stopped.clone(),
+            stopped: stopped.to_string(),
             steps: trainer.step(),
             best_step: trainer.best().map_or(0, |b| b.0),
             seconds,
-            score_scale: root_mean_square_score(&network, inside.view()),
+            score_scale: root_mean_square_score(network, inside.view()),
             history: trainer.history().to_vec(),
         },
-    };
-    let model = FittedModel::new(network, description)?;
-    model.save(&plan.output)?;
-    remove_checkpoint(&plan.checkpoint());
-    if let Some(message) = diverged {
-        show.warning(&message);
     }
-    let test = prepared.rows(&prepared.split.test);
-    let judgement = judge(&model, test.view(), prepared.loaded.drawn_from.as_ref())?;
-    if let Some(path) = &plan.report {
-        report::write(&model, &judgement, test, prepared.warnings.clone(), path, show)?;
-    }
-    present(plan, prepared, trainer, &model, judgement, show)?;
-    let code = if matches!(stop, Stop::Diverged { .. }) {
-        exit::code(gradlogp::ErrorClass::Numerical)
-    } else {
-        0
-    };
-    Ok(ExitCode::from(code))
 }
 
 /// A finished fit needs none; that it cannot be removed harms nothing.
@@ -436,10 +655,10 @@ fn remove_checkpoint(path: &Path) {
 
 fn present(
     plan: &Plan,
-    prepared: &Prepared,
     trainer: &Trainer,
     model: &FittedModel,
-    judgement: Judgement,
+    judgement: Option<Judgement>,
+    warnings: Vec<String>,
     show: Show,
 ) -> Result<()> {
     let summary = &model.description.summary;
@@ -454,12 +673,12 @@ fn present(
         validation_loss: best.map(|b| b.mean),
         validation_loss_se: best.map(|b| b.standard_error),
         judgement,
-        warnings: prepared.warnings.clone(),
+        warnings,
     };
+    let table = fitted.judgement.as_ref().map_or(String::new(), |j| j.table() + "\n");
     let report = fitted.report.as_ref().map_or(String::new(), |r| format!("Report: {r}\n"));
     let text = format!(
-        "{}\nFitted in {} s: {}, {} steps ({}), weights of step {}\nModel: {}\n{report}",
-        fitted.judgement.table(),
+        "{table}Fitted in {} s: {}, {} steps ({}), weights of step {}\nModel: {}\n{report}",
         short(fitted.seconds),
         super::info::objective(model),
         fitted.steps,

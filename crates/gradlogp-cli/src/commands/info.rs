@@ -1,9 +1,13 @@
 //! `gradlogp info MODEL`
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use gradlogp::FittedModel;
+use gradlogp::storage::TensorFile;
+use gradlogp::train::Checkpoint;
 use serde::Serialize;
 
 use super::Show;
@@ -18,6 +22,9 @@ struct Info<'a> {
 }
 
 pub(crate) fn run(args: &InfoArgs, show: Show) -> Result<ExitCode> {
+    if TensorFile::kind(&args.model).is_ok_and(|kind| kind == Checkpoint::KIND) {
+        return checkpoint(&args.model, show);
+    }
     let model = FittedModel::load(&args.model)?;
     let d = &model.description;
     let parameters = model.network.parameters.len();
@@ -32,6 +39,17 @@ pub(crate) fn run(args: &InfoArgs, show: Show) -> Result<ExitCode> {
     }
     let cells: Vec<Vec<String>> = rows.into_iter().map(|(a, b)| vec![a, b]).collect();
     show.result(&aligned(&cells), &Info { parameters, description: d })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn checkpoint(path: &Path, show: Show) -> Result<ExitCode> {
+    let rows = super::fit::checkpoint_settings(path)?;
+    let object: BTreeMap<String, String> = rows
+        .iter()
+        .map(|(key, value)| (key.to_lowercase().replace(' ', "_"), value.clone()))
+        .collect();
+    let cells: Vec<Vec<String>> = rows.into_iter().map(|(a, b)| vec![a, b]).collect();
+    show.result(&aligned(&cells), &object)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,9 +9,11 @@ mod report;
 mod sample;
 mod score;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use gradlogp::Error;
 use serde::Serialize;
 
 use crate::args::{BenchCommand, Cli, Command};
@@ -57,6 +59,16 @@ impl Show {
         if !self.quiet {
             text::warning(text);
         }
+    }
+
+    /// Refuses `--json` where the rows themselves would go to standard output.
+    pub(crate) fn check_output(self, output: Option<&Path>) -> Result<()> {
+        if self.json && output.is_none() {
+            let message = "without -o FILE the rows go to standard output, which leaves no place \
+                           for the object; add -o FILE";
+            return Err(Error::config("--json", message).into());
+        }
+        Ok(())
     }
 
     /// The result: the text, or the object that holds the same figures.

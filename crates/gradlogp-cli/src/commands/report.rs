@@ -15,7 +15,7 @@ use super::info::{erased::Word, objective, settings};
 use crate::args::{ChainArgs, ReportArgs, SamplerArg};
 use crate::input::{Place, Source, show_warnings};
 use crate::judgement::{Judgement, judge};
-use crate::output::check_writable;
+use crate::output::{check_apart, check_writable};
 use crate::report::{self, FieldGrid, Fitted, GridSpec, ReportData};
 use crate::{interrupt, sampling};
 
@@ -36,6 +36,7 @@ struct Written {
 pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     let model = FittedModel::load(&args.model)?;
     check_writable(&args.output)?;
+    check_apart(&args.output, &[Some(&args.model), args.data.as_ref()])?;
     let record = &model.description.data;
     let place = match &args.data {
         Some(path) => Place::File(path.clone()),
@@ -62,7 +63,7 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     }
     let rows = loaded.table.rows;
     let judgement = judge(&model, rows.view(), loaded.drawn_from.as_ref())?;
-    write(&model, &judgement, rows, warnings, &args.output, show)?;
+    write(&model, Some(&judgement), rows, warnings, &args.output, show)?;
     let output = args.output.display().to_string();
     let text = format!("{}Report: {output}", judgement.table());
     show.result(&text, &Written { output, judgement })?;
@@ -72,7 +73,7 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
 /// Draws samples and writes the page.
 pub(crate) fn write(
     model: &FittedModel,
-    judgement: &Judgement,
+    judgement: Option<&Judgement>,
     rows: Array2<f64>,
     warnings: Vec<String>,
     path: &std::path::Path,
@@ -90,13 +91,16 @@ pub(crate) fn write(
     let samples = match sampling::draw(model, SAMPLES, &chain, show.silent()) {
         Ok(drawn) => {
             warnings.extend(drawn.warning());
-            Some(drawn.rows)
+            Some(drawn.rows).filter(|rows| rows.nrows() > 0)
         }
         Err(error) => {
             warnings.push(format!("no samples: {error}"));
             None
         }
     };
+    if interrupt::requested() {
+        warnings.push("sampling was stopped early".into());
+    }
     let page = report::render(&data(model, judgement, rows, samples, warnings))?;
     write_atomically(path, |out| out.write_all(page.as_bytes()))?;
     Ok(())
@@ -104,7 +108,7 @@ pub(crate) fn write(
 
 fn data(
     model: &FittedModel,
-    judgement: &Judgement,
+    judgement: Option<&Judgement>,
     rows: Array2<f64>,
     samples: Option<Array2<f64>>,
     warnings: Vec<String>,
@@ -136,8 +140,8 @@ fn data(
             version: d.library_version.clone(),
             date: None,
         },
-        verdict: judgement.as_verdict(),
-        checks: judgement.checks(),
+        verdict: judgement.map_or_else(unchecked, Judgement::as_verdict),
+        checks: judgement.map(Judgement::checks).unwrap_or_default(),
         history: history.collect(),
         best_step: Some(d.summary.best_step),
         columns: d.columns.clone(),
@@ -146,6 +150,14 @@ fn data(
         grid,
         warnings,
         settings: settings(model),
+    }
+}
+
+fn unchecked() -> report::Verdict {
+    report::Verdict {
+        grade: report::Grade::Warn,
+        headline: "Not checked: too few rows were held out".into(),
+        details: vec!["The pictures show all rows, those that trained the model too.".into()],
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Show;
 use crate::args::ScoreArgs;
 use crate::input::{Source, show_warnings};
-use crate::output::{check_writable, write_table};
+use crate::output::{check_apart, check_writable, write_table};
 use crate::text;
 
 /// Rows scored at once: bounds memory at a few hundred MiB for any table.
@@ -24,9 +24,11 @@ struct Written {
 }
 
 pub(crate) fn run(args: &ScoreArgs, show: Show) -> Result<ExitCode> {
+    show.check_output(args.output.as_deref())?;
     let model = FittedModel::load(&args.model)?;
     if let Some(path) = &args.output {
         check_writable(path)?;
+        check_apart(path, &[Some(&args.model), args.source.data.as_ref()])?;
     }
     let source = Source::new(&args.source, &args.read)?;
     let loaded = source.load(args.seed, Some(&model.description.columns))?;
@@ -50,6 +52,7 @@ pub(crate) fn run(args: &ScoreArgs, show: Show) -> Result<ExitCode> {
     }
     write_table(args.output.as_deref(), &columns, &out)?;
     let output = args.output.as_ref().map(|p| p.display().to_string());
+    // Without a file, the rows are the result.
     let Some(path) = &output else { return Ok(ExitCode::SUCCESS) };
     let written = Written { rows: rows.nrows(), columns, output: output.clone() };
     if show.json {

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Axis};
 
-use super::names;
+use super::{DataWarning, names};
 use crate::{Error, Result};
 
 /// Finite numbers in named columns, one row per observation, in the user's own units.
@@ -104,6 +104,21 @@ impl Table {
         Ok(self.take(&names::choose(&self.name, &self.columns, None, columns)?))
     }
 
+    /// The columns of a fitted model, in its order: by name, else (no name in common, the same
+    /// number) in order with a warning.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when they can be matched neither way.
+    pub fn like_model(&self, model: &[String]) -> Result<(Table, Option<DataWarning>)> {
+        match names::match_model(&self.name, &self.columns, model)? {
+            names::Match::ByName(indices) => Ok((self.take(&indices), None)),
+            names::Match::ByPosition => {
+                let (model, table) = (model.to_vec(), self.columns.clone());
+                Ok((self.clone(), Some(DataWarning::MatchedByPosition { model, table })))
+            }
+        }
+    }
+
     fn take(&self, indices: &[usize]) -> Table {
         Table {
             name: self.name.clone(),
@@ -165,6 +180,18 @@ mod tests {
         assert_eq!(rest.rows, array![[1.0, 3.0], [4.0, 6.0]]);
         assert!(demo().select(&["z".into()]).is_err());
         assert!(demo().select(&[]).is_err());
+    }
+
+    #[test]
+    fn columns_of_a_model_are_found_by_name_or_by_number_with_a_warning() {
+        let model =
+            |names: &[&str]| -> Vec<String> { names.iter().map(|s| s.to_string()).collect() };
+        let (by_name, warning) = demo().like_model(&model(&["c", "a"])).unwrap();
+        assert_eq!((by_name.columns, warning), (model(&["c", "a"]), None));
+        let (by_number, warning) = demo().like_model(&model(&["u", "v", "w"])).unwrap();
+        assert_eq!(by_number, demo());
+        assert!(matches!(warning, Some(DataWarning::MatchedByPosition { .. })));
+        assert!(demo().like_model(&model(&["u", "v"])).is_err());
     }
 
     #[test]

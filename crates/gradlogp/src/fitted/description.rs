@@ -1,10 +1,10 @@
 //! What a model file says about its model.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::data::{Dequantization, Transform};
 use crate::model::Mlp;
-use crate::train::{HistoryPoint, TrainConfig};
+use crate::train::{HeldOutLoss, HistoryPoint, TrainConfig};
 
 /// Everything but the weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,6 +59,56 @@ pub struct FitSummary {
     pub seconds: f64,
     /// Root mean square of the score over training rows and columns, in the network's units.
     pub score_scale: f64,
-    /// Held-out evaluations.
+    /// Held-out evaluations. The last one of a run that diverged has numbers that are not finite,
+    /// which JSON writes as null.
+    #[serde(deserialize_with = "history")]
     pub history: Vec<HistoryPoint>,
+}
+
+/// A history in which null stands for a number that is not finite.
+fn history<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<HistoryPoint>, D::Error> {
+    #[derive(Deserialize)]
+    struct Loss {
+        mean: Option<f64>,
+        standard_error: Option<f64>,
+    }
+    #[derive(Deserialize)]
+    struct Point {
+        step: u64,
+        train_loss: Option<f64>,
+        held_out: Loss,
+    }
+    let number = |x: Option<f64>| x.unwrap_or(f64::NAN);
+    let point = |p: Point| HistoryPoint {
+        step: p.step,
+        train_loss: number(p.train_loss),
+        held_out: HeldOutLoss {
+            mean: number(p.held_out.mean),
+            standard_error: number(p.held_out.standard_error),
+        },
+    };
+    Ok(Vec::<Point>::deserialize(input)?.into_iter().map(point).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_history_of_a_diverged_run_can_be_read() {
+        let held_out = HeldOutLoss { mean: f64::INFINITY, standard_error: f64::NAN };
+        let history = vec![HistoryPoint { step: 3, train_loss: -1.5, held_out }];
+        let summary = FitSummary {
+            stopped: String::new(),
+            steps: 3,
+            best_step: 0,
+            seconds: 0.5,
+            score_scale: 1.0,
+            history,
+        };
+        let json = serde_json::to_string(&summary).unwrap();
+        let back: FitSummary = serde_json::from_str(&json).unwrap();
+        assert_eq!((back.history[0].step, back.history[0].train_loss), (3, -1.5));
+        assert!(back.history[0].held_out.mean.is_nan());
+    }
 }

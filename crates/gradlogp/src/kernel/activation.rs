@@ -406,7 +406,7 @@ fn adjoint_span<T: Real, C: Curve<T>>(l: Layout, span: Span, b: &mut Adjoint<'_,
         } else {
             for j in 0..n {
                 crossed[j] = bar[j].mul_add(a1[j], crossed[j]);
-                bar[j] = bar[j] * h1[j];
+                bar[j] *= h1[j];
             }
         }
         if l.shared {
@@ -431,7 +431,7 @@ fn adjoint_span<T: Real, C: Curve<T>>(l: Layout, span: Span, b: &mut Adjoint<'_,
         }
         let bar = &mut b.bar[second..second + n];
         for j in 0..n {
-            bar[j] = bar[j] * h1[j];
+            bar[j] *= h1[j];
         }
     }
 }

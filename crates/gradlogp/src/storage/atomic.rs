@@ -16,6 +16,9 @@ pub fn write_atomically(
     write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<()> {
     let failed = |e| Error::io(path, "write", e);
+    // A link stays one: its target is replaced.
+    let link = if path.is_symlink() { path.canonicalize().ok() } else { None };
+    let path = link.as_deref().unwrap_or(path);
     if path.is_dir() {
         return Err(failed(std::io::Error::other("it is a directory; name a file")));
     }
@@ -33,7 +36,8 @@ pub fn write_atomically(
         .suffix(".tmp")
         .permissions(permissions(path))
         .tempfile_in(folder)
-        .map_err(failed)?;
+        // The reason without the name of the temporary file, which nobody asked for.
+        .map_err(|e| failed(e.kind().into()))?;
     let mut out = BufWriter::new(temporary);
     write(&mut out).and_then(|()| out.flush()).map_err(failed)?;
     let temporary = out.into_inner().map_err(|e| failed(e.into_error()))?;

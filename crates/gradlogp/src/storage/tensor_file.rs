@@ -1,11 +1,14 @@
 //! The file format of models and checkpoints.
 //!
-//! A `.safetensors` file whose metadata has two keys: `format`, a kind and a version such as
-//! `gradlogp.model/1`, and `description`, a JSON text. Nothing in it is executed.
+//! A `.safetensors` file whose metadata has three keys: `format`, a kind and a version such as
+//! `gradlogp.model/1`; `description`, a JSON text; `crc32`, eight hexadecimal digits over the
+//! description and the bytes of the arrays in the order of their names. Nothing in it is executed. A
+//! file without `crc32`, written by other programs, is read unchecked.
 
 use std::collections::HashMap;
 use std::path::Path;
 
+use flate2::Crc;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -51,14 +54,16 @@ impl TensorFile {
     ) -> Result<()> {
         let failed = |e: String| Error::model_file(path, e);
         let json = serde_json::to_string(description).map_err(|e| failed(e.to_string()))?;
-        let metadata = HashMap::from([
-            ("format".to_string(), format!("{kind}/{VERSION}")),
-            ("description".to_string(), json),
-        ]);
         let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
             .into_iter()
             .map(|t| (t.name, t.shape, t.data.iter().flat_map(|x| x.to_le_bytes()).collect()))
             .collect();
+        let parts = bytes.iter().map(|(name, _, data)| (name.as_str(), data.as_slice()));
+        let metadata = HashMap::from([
+            ("format".to_string(), format!("{kind}/{VERSION}")),
+            ("crc32".to_string(), checksum(&json, parts)),
+            ("description".to_string(), json),
+        ]);
         let views = bytes
             .iter()
             .map(|(name, shape, data)| {
@@ -71,6 +76,19 @@ impl TensorFile {
         write_atomically(path, |out| out.write_all(&file))
     }
 
+    /// What kind of file it says to be, such as `gradlogp.model`; empty if it does not say.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is no safetensors file.
+    pub fn kind(path: &Path) -> Result<String> {
+        let file = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
+        let (_, header) = SafeTensors::read_metadata(&file)
+            .map_err(|e| Error::model_file(path, format!("is no safetensors file: {e}")))?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let format = metadata.get("format").map_or("", String::as_str);
+        Ok(format.split('/').next().unwrap_or_default().to_string())
+    }
+
     /// Reads a file of some kind: its description and arrays.
     ///
     /// # Errors
@@ -79,19 +97,36 @@ impl TensorFile {
         let failed = |e: String| Error::model_file(path, e);
         let file = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
         let broken = |e: safetensors::SafeTensorError| {
-            failed(format!("is not a whole safetensors file ({e}); was its writing cut short?"))
+            failed(format!(
+                "is not a whole safetensors file ({e}): it is something else, or was cut short"
+            ))
         };
         let (_, header) = SafeTensors::read_metadata(&file).map_err(broken)?;
         let tensors = SafeTensors::deserialize(&file).map_err(broken)?;
         let metadata = header.metadata().clone().unwrap_or_default();
         check_format(metadata.get("format"), kind).map_err(failed)?;
         let json = metadata.get("description").map_or("", String::as_str);
+        let named = tensors.iter();
+        let found = checksum(json, named.map(|(name, view)| (name, view.data())));
+        if metadata.get("crc32").is_some_and(|written| *written != found) {
+            return Err(failed("is damaged: its contents do not match its checksum".into()));
+        }
         let description = serde_json::from_str(json)
             .map_err(|e| failed(format!("its description cannot be read: {e}")))?;
         let tensors =
             tensors.iter().map(|(name, view)| tensor(name, &view)).collect::<Result<_, _>>();
         Ok((description, tensors.map_err(failed)?))
     }
+}
+
+/// CRC-32 of the description and the arrays by name, in hexadecimal.
+fn checksum<'a>(json: &str, parts: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+    let mut parts: Vec<_> = parts.collect();
+    parts.sort_by_key(|(name, _)| *name);
+    let mut crc = Crc::new();
+    crc.update(json.as_bytes());
+    parts.iter().for_each(|(_, data)| crc.update(data));
+    format!("{:08x}", crc.sum())
 }
 
 fn check_format(format: Option<&String>, kind: &str) -> Result<(), String> {
@@ -146,6 +181,34 @@ mod tests {
         assert_eq!(tensors[0].data[0].to_bits(), f32::MIN_POSITIVE.to_bits());
         assert_eq!(tensors[1].shape, [2, 1]);
         assert_eq!(tensors[1].data[1].to_bits(), (-0.0f32).to_bits());
+    }
+
+    #[test]
+    fn a_flipped_bit_is_noticed_and_other_programs_files_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = written(folder.path());
+        assert_eq!(TensorFile::kind(&path).unwrap(), "test");
+        let whole = std::fs::read(&path).unwrap();
+        let mut flipped = whole.clone();
+        // The lowest bit of a weight.
+        let at = whole.len() - 8;
+        flipped[at] ^= 1;
+        std::fs::write(&path, &flipped).unwrap();
+        let message = TensorFile::read::<String>(&path, "test").unwrap_err().to_string();
+        assert!(message.contains("damaged"), "{message}");
+        let text = flipped.iter().map(|b| *b as char).collect::<String>().replace("crc32", "other");
+        let unchecked: Vec<u8> = text.chars().map(|c| c as u8).collect();
+        std::fs::write(&path, unchecked).unwrap();
+        assert!(TensorFile::read::<String>(&path, "test").is_ok());
+    }
+
+    #[test]
+    fn the_checksum_is_the_usual_crc32() {
+        // python3 -c "import zlib; print('%08x' % zlib.crc32(b'123456789'))"
+        assert_eq!(
+            checksum("123", [("b", &b"789"[..]), ("a", &b"456"[..])].into_iter()),
+            "cbf43926"
+        );
     }
 
     #[test]

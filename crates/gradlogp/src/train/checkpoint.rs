@@ -49,9 +49,10 @@ struct Description {
     extra: serde_json::Value,
 }
 
-const KIND: &str = "gradlogp.checkpoint";
-
 impl Checkpoint {
+    /// The kind of its files, as [`TensorFile::kind`] tells it.
+    pub const KIND: &str = "gradlogp.checkpoint";
+
     /// Steps taken.
     pub fn step(&self) -> u64 {
         self.state.step
@@ -76,7 +77,7 @@ impl Checkpoint {
             Tensor::flat("average", &self.optimiser.average),
         ];
         tensors.extend(best.map(|b| Tensor::flat("best", &b.parameters)));
-        TensorFile::write(path, KIND, &description, tensors)
+        TensorFile::write(path, Self::KIND, &description, tensors)
     }
 
     /// Reads a checkpoint and the description saved with it.
@@ -84,7 +85,7 @@ impl Checkpoint {
     /// # Errors
     /// When the file is missing, truncated or something else.
     pub fn load(path: &Path) -> Result<(Self, serde_json::Value)> {
-        let (description, mut tensors) = TensorFile::read::<Description>(path, KIND)?;
+        let (description, mut tensors) = TensorFile::read::<Description>(path, Self::KIND)?;
         let mut take = |name: &str| -> Result<Vec<f32>> {
             let at = tensors.iter().position(|t| t.name == name);
             at.map(|at| tensors.swap_remove(at).data)

@@ -68,6 +68,8 @@ fn precision_error(kind: Standardization, objective: Objective, n: usize, steps:
 
 #[test]
 #[ignore = "takes a minute; run with: cargo test --release --test it -- --ignored --nocapture"]
+// The figures are the point of running it.
+#[allow(clippy::print_stdout)]
 fn potential_recovers_the_precision_matrix_of_an_ill_conditioned_gaussian() {
     for kind in [Standardization::Standardize, Standardization::Whiten] {
         for objective in [Objective::SsmVr { slices: 1 }, Objective::Exact] {

@@ -4,3 +4,4 @@ mod architecture;
 mod fits;
 mod jets;
 mod objectives;
+mod training;

@@ -1,0 +1,98 @@
+//! Ctrl-C and its relatives: the step is finished, the checkpoint written, the way on said.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command};
+
+use super::support::{Folder, table};
+
+/// Some hundred thousand steps would take seconds; the signal comes at the first.
+const LONG: &str = "--hidden 8 --batch 32 --evaluate-every 500 --threads 1 --objective ssm --seed 3 \
+                    --patience 0 --checkpoint-every 1000";
+
+fn send(signal: &str, child: &Child) {
+    let status = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+/// Sends a signal once the fit runs; returns the exit code and what was said after that.
+fn stop(folder: &Folder, line: &str, signal: &str) -> (Option<i32>, String) {
+    let mut child = folder.start(line);
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut first = String::new();
+    said.read_line(&mut first).unwrap();
+    assert!(first.starts_with("fitting "), "{first}");
+    send(signal, &child);
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    (child.wait().unwrap().code(), rest)
+}
+
+#[test]
+fn stopped_and_resumed_is_bit_for_bit_never_stopped() {
+    let folder = Folder::new();
+    folder.write("good.csv", table(200));
+    let line = |name: &str| format!("fit good.csv --steps 20000 {LONG} -o {name}");
+    folder.succeeds(&line("whole"));
+    for signal in ["-INT", "-TERM"] {
+        let (code, said) = stop(&folder, &line("parts"), signal);
+        assert_eq!(code, Some(130), "{signal}: {said}");
+        let command = "go on with: gradlogp fit --resume parts.checkpoint";
+        assert!(said.contains("stopped at step ") && said.contains(command), "{said}");
+        assert!(!folder.has("parts"));
+        let info = folder.succeeds("info parts.checkpoint").out;
+        assert!(info.contains("of 20000 done"), "{info}");
+        // Once more on the way.
+        let (code, said) = stop(&folder, "fit --resume parts.checkpoint", signal);
+        assert_eq!(code, Some(130), "{signal}: {said}");
+        folder.succeeds("fit --resume parts.checkpoint");
+        assert_eq!(folder.weights("parts"), folder.weights("whole"), "{signal}");
+        assert!(!folder.has("parts.checkpoint"), "a finished fit needs none");
+        std::fs::remove_file(folder.path("parts")).unwrap();
+    }
+}
+
+#[test]
+fn a_checkpoint_belongs_to_its_table_and_is_not_replaced_silently() {
+    let folder = Folder::new();
+    folder.write("good.csv", table(200));
+    let line = format!("fit good.csv --steps 20000 {LONG} -o m");
+    assert_eq!(stop(&folder, &line, "-INT").0, Some(130));
+    folder.fails(4, "score m.checkpoint good.csv", &["is a gradlogp.checkpoint file"]);
+    let again = folder.succeeds("fit good.csv --steps 20 --hidden 8 -o m --threads 1");
+    assert!(again.err.contains("m.checkpoint holds an unfinished fit"), "{again:?}");
+    assert_eq!(stop(&folder, &line, "-INT").0, Some(130));
+    folder.write("good.csv", table(199));
+    let pieces = ["good.csv", "has changed since the checkpoint", "start anew"];
+    folder.fails(3, "fit --resume m.checkpoint", &pieces);
+    let whole = folder.read("m.checkpoint");
+    folder.write("m.checkpoint", &whole[..whole.len() / 2]);
+    folder.fails(
+        4,
+        "fit --resume m.checkpoint",
+        &["m.checkpoint: is not a whole safetensors file"],
+    );
+}
+
+#[test]
+fn a_stopped_sampler_writes_what_it_has_or_leaves_the_old_file() {
+    let folder = Folder::with_model();
+    let sample = |options: &str| {
+        let mut child = folder.start(&format!("sample m.safetensors {options} -o s.csv"));
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        said.read_line(&mut String::new()).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        send("-INT", &child);
+        let mut rest = String::new();
+        said.read_to_string(&mut rest).unwrap();
+        (child.wait().unwrap().code(), rest)
+    };
+    folder.write("s.csv", "old");
+    let (code, said) = sample("-n 5 --warm-up 1000000000");
+    assert_eq!(code, Some(130), "{said}");
+    assert!(said.contains("nothing was written"), "{said}");
+    assert_eq!(folder.text("s.csv"), "old");
+    let (code, said) = sample("-n 100000000 --chains 2 --warm-up 1 --thinning 1");
+    assert_eq!(code, Some(130), "{said}");
+    let rows = folder.text("s.csv").lines().count();
+    assert!((3..100_000_000).contains(&rows), "{rows}");
+}

@@ -1,0 +1,16 @@
+//! The program as a user meets it: what it prints, what it writes, how it ends.
+//!
+//! `cargo test -p gradlogp-cli --test program` runs all but the long version of the kill test, which
+//! `cargo test -p gradlogp-cli --test program -- --ignored` runs.
+
+mod bad_data;
+mod bad_model;
+mod bad_output;
+mod bad_settings;
+#[cfg(unix)]
+mod interrupt;
+#[cfg(unix)]
+mod kill;
+mod results;
+mod support;
+mod training;
