@@ -22,7 +22,8 @@ pub(super) struct Axis {
 const MORE_TICKS: usize = 6;
 
 impl Axis {
-    /// The axis from `lo` to `hi` with at most `ticks` ticks. Ranges without width are widened.
+    /// The axis from `lo` to `hi` with at most `ticks` ticks, or a few more where that leaves fewer
+    /// than two. Ranges without width are widened.
     pub(super) fn new((lo, hi): (f64, f64), ticks: usize) -> Self {
         let (lo, hi) = if stats::is_usable(lo) && stats::is_usable(hi) && lo <= hi {
             stats::widen(lo, hi)
@@ -34,6 +35,10 @@ impl Axis {
         let order = largest.log10().floor() as i32;
         let power = if (-2..6).contains(&order) { 0 } else { order };
         let mut axis = Self { lo, hi, offset, power, ticks, decimals: 0 };
+        // A single tick gives no scale.
+        while axis.tick_values().len() < 2 && axis.ticks < ticks + MORE_TICKS {
+            axis.ticks += 1;
+        }
         axis.decimals = decimals(&axis.tick_values());
         axis
     }
