@@ -18,6 +18,9 @@ pub(super) struct Axis {
     decimals: usize,
 }
 
+/// So many ticks above the wanted number are tried where round values are too far apart.
+const MORE_TICKS: usize = 6;
+
 impl Axis {
     /// The axis from `lo` to `hi` with at most `ticks` ticks. Ranges without width are widened.
     pub(super) fn new((lo, hi): (f64, f64), ticks: usize) -> Self {
@@ -87,8 +90,18 @@ impl Axis {
         (v - self.offset) / 10f64.powi(self.power)
     }
 
+    /// At most `ticks` round values; a few more where that leaves fewer than two, which would give
+    /// no scale.
     fn tick_values(&self) -> Vec<f64> {
-        RangedCoordf64::from(self.shown_range()).key_points(BoldPoints(self.ticks))
+        let scale = RangedCoordf64::from(self.shown_range());
+        let mut values = Vec::new();
+        for most in self.ticks..=self.ticks + MORE_TICKS {
+            values = scale.key_points(BoldPoints(most));
+            if values.len() >= 2 {
+                break;
+            }
+        }
+        values
     }
 }
 
@@ -162,6 +175,18 @@ mod tests {
         let narrow = Axis::fitting((0.0, 0.05), 6, 14);
         assert!(narrow.tick_values().len() * (narrow.widest_label() + 2) <= 14);
         assert!(narrow.tick_values().len() >= 2);
+    }
+
+    #[test]
+    fn every_axis_has_a_scale() {
+        // From -4.9 to 4.9 at most four steps of 5 fit, and only 0 lies inside.
+        for k in 1..2000 {
+            let (lo, hi) = (-0.013 * f64::from(k), 0.0137 * f64::from(k));
+            for ticks in 2..6 {
+                let axis = Axis::new((lo, hi), ticks);
+                assert!(axis.tick_values().len() >= 2, "{lo} {hi} {ticks}");
+            }
+        }
     }
 
     #[test]

@@ -52,7 +52,7 @@ mod tests {
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
-    /// J = tr(A^T A (S + (mu - b)(mu - b)^T))/2 - tr A, MATH (4).
+    /// J = tr(A^T A (S + (mu - b)(mu - b)^T))/2 - tr A, MATH 4.
     #[test]
     fn linear_score_on_a_gaussian_has_the_closed_form() {
         let p = Gaussian::new(array![1.0, -1.0], array![[1.0, 0.5], [0.5, 2.0]]).unwrap();

@@ -92,8 +92,17 @@ mod tests {
         assert_eq!(fisher_divergence(&p, &p, x.view()).unwrap().absolute.mean, 0.0);
     }
 
-    /// s = s* + b on N(0, I): absolute |b|^2/2 exactly, relative |b|^2/d within its error, and the
-    /// error is that seen over repetitions.
+    /// s = s* + b: |b|^2/2 at every row.
+    #[test]
+    fn shifted_truth_has_the_known_absolute_divergence() {
+        let p = Gaussian::standard(2).unwrap();
+        let model = Changed { score: &p, factor: 1.0, shift: array![0.3, -0.4] };
+        let x = p.sample(50, &mut ChaCha8Rng::seed_from_u64(1));
+        let found = fisher_divergence(&model, &p, x.view()).unwrap().absolute;
+        assert!((found.mean - 0.125).abs() < 1e-14 && found.standard_error < 1e-14);
+    }
+
+    /// s = 0.9 s* + b on N(0, I): the error claimed for the ratio is that seen over repetitions.
     #[test]
     fn standard_error_of_the_ratio_is_calibrated() {
         let p = Gaussian::standard(3).unwrap();

@@ -85,7 +85,7 @@ mod testing {
     use super::*;
     use ndarray::Array1;
 
-    /// s(x) = -A (x - b), MATH (4).
+    /// s(x) = -A (x - b), MATH 4.
     pub(super) struct Linear {
         pub(super) a: Array2<f64>,
         pub(super) b: Array1<f64>,

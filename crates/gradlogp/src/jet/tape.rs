@@ -192,10 +192,10 @@ impl<T: Real> Tape<T> {
     ) {
         for (at, node) in graph.nodes().iter().enumerate().rev() {
             let Some(bar) = self.bars[at].take() else { continue };
-            if node.op == Op::Input {
-                if let Some(x_bar) = x_bar.as_deref_mut() {
-                    x_bar.copy_from_slice(&bar[..x_bar.len()]);
-                }
+            if node.op == Op::Input
+                && let Some(x_bar) = x_bar.as_deref_mut()
+            {
+                x_bar.copy_from_slice(&bar[..x_bar.len()]);
             }
             let want_input = x_bar.is_some();
             let bar = self.adjoint_node(

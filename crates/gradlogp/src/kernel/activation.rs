@@ -1,7 +1,7 @@
 //! Elementwise activations h: their derivatives, and the fused loops that carry jets through them.
 //!
 //! An activation supplies y = h(a), one saved number, and h', h'', h''' at the same point from
-//! (a, y, saved) without another transcendental; [`forward`] and [`adjoint`] do the chain rule
+//! (a, y, saved) without another transcendental; `forward` and `adjoint` do the chain rule
 //! of MATH 5 for every activation:
 //!
 //! y0 = h(a0), y1 = h' a1, y2 = h' a2 + h'' sum_m (a1^(m))^2 (collapsed second order), and back
@@ -406,7 +406,7 @@ fn adjoint_span<T: Real, C: Curve<T>>(l: Layout, span: Span, b: &mut Adjoint<'_,
         } else {
             for j in 0..n {
                 crossed[j] = bar[j].mul_add(a1[j], crossed[j]);
-                bar[j] = bar[j] * h1[j];
+                bar[j] *= h1[j];
             }
         }
         if l.shared {
@@ -431,7 +431,7 @@ fn adjoint_span<T: Real, C: Curve<T>>(l: Layout, span: Span, b: &mut Adjoint<'_,
         }
         let bar = &mut b.bar[second..second + n];
         for j in 0..n {
-            bar[j] = bar[j] * h1[j];
+            bar[j] *= h1[j];
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Arithmetic: scalars, elementary functions, matrix products, fused activation loops.
 //!
-//! The only module with `unsafe` code (one call, in [`matmul`]). Loops are written plainly and
+//! The only module with `unsafe` code (one call, in [`matmul()`]). Loops are written plainly and
 //! compiled several times, once per instruction set, by [`simd`]: a released binary runs on any
 //! machine and still uses AVX-512 or AVX2 where they exist.
 

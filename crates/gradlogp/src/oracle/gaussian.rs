@@ -98,7 +98,7 @@ impl Gaussian {
         &self.scale.inverse
     }
 
-    /// The least possible value of the implicit score matching loss, -tr(S^-1)/2: MATH (4).
+    /// The least possible value of the implicit score matching loss, -tr(S^-1)/2: MATH 4.
     pub fn optimal_loss(&self) -> f64 {
         -0.5 * self.scale.inverse.diag().sum()
     }

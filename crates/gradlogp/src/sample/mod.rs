@@ -2,7 +2,7 @@
 //!
 //! A step is a function `step(rng, state, model, step_size) -> (state, info)`, one algorithm per
 //! file. A state holds many chains as rows (chains x d) and nothing that is not needed for the next
-//! step; what was learnt about the step is in `info`. Step sizes a are those of MATH (6),
+//! step; what was learnt about the step is in `info`. Step sizes a are those of MATH 6,
 //! x += (a/2) s + sqrt(a) z, in squared units of x.
 
 mod chain;

@@ -1,7 +1,7 @@
 //! The unadjusted Langevin algorithm: for any score field, exact only as the step goes to 0.
 //!
 //! ```text
-//! x' = x + (a/2) s(x) + sqrt(a) z,   z ~ N(0, I)          MATH (6)
+//! x' = x + (a/2) s(x) + sqrt(a) z,   z ~ N(0, I)          MATH 6
 //! ```
 //!
 //! Nothing corrects the error of the finite step: on N(0, 1) the stationary variance is

@@ -258,6 +258,11 @@ impl Trainer {
         self.state.step
     }
 
+    /// The weights as they are now, without average or choice of the best.
+    pub fn parameters(&self) -> &[f32] {
+        &self.model.parameters
+    }
+
     /// Evaluations so far.
     pub fn history(&self) -> &[HistoryPoint] {
         &self.state.history

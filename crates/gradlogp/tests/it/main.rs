@@ -1,4 +1,7 @@
 //! One binary for all integration tests: what holds across modules, checked against oracles.
 
+mod architecture;
+mod fits;
 mod jets;
 mod objectives;
+mod training;

@@ -1,0 +1,97 @@
+//! Every key that `--json` prints is described in docs/json.md.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+/// Runs the program in `folder` and returns the value it prints.
+fn json(folder: &Path, arguments: &str) -> Value {
+    let run = Command::new(env!("CARGO_BIN_EXE_gradlogp"))
+        .current_dir(folder)
+        .args(arguments.split_whitespace())
+        .args(["--json", "--quiet"])
+        .assert()
+        .success();
+    let text = String::from_utf8(run.get_output().stdout.clone()).unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{arguments}: {e}\n{text}"))
+}
+
+/// All keys, at any depth.
+fn keys(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                found.insert(key.clone());
+                keys(value, found);
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| keys(value, found)),
+        _ => {}
+    }
+}
+
+/// The part of docs/json.md about one command.
+fn section(command: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let heading = format!("\n## `{command}`\n");
+    let (_, rest) =
+        document.split_once(&heading).unwrap_or_else(|| panic!("no section on {command}"));
+    rest.split("\n## ").next().unwrap_or_default().to_string()
+}
+
+/// Runs one command and looks for every key it prints in the sections given; `expected` are keys
+/// that it must print, so that an empty object does not pass.
+fn check(folder: &Path, arguments: &str, sections: &[&str], expected: &[&str]) {
+    let mut printed = BTreeSet::new();
+    keys(&json(folder, arguments), &mut printed);
+    for key in expected {
+        assert!(printed.contains(*key), "{arguments} does not print {key}");
+    }
+    let documented: String = sections.iter().map(|name| section(name)).collect();
+    let missing: Vec<&String> =
+        printed.iter().filter(|key| !documented.contains(&format!("`{key}`"))).collect();
+    assert!(missing.is_empty(), "docs/json.md says nothing of {missing:?} of {arguments}");
+}
+
+#[test]
+fn every_key_is_documented() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let truth = ["relative_fisher_divergence", "exact_loss_se", "stein_slope", "verdict"];
+    let fit = "fit --dataset eight-gaussians --rows 400 --steps 20 --hidden 8 -o a.safetensors \
+               --report a.html";
+    check(at, fit, &["fit", "eval"], &[&truth[..], &["report", "validation_loss"]].concat());
+    check(at, "eval a.safetensors --dataset eight-gaussians --rows 50", &["eval"], &truth);
+    check(at, "report a.safetensors -o b.html", &["report", "eval"], &["output", "rows"]);
+    let score = "score a.safetensors --dataset banana --rows 5 -o s.csv";
+    check(at, score, &["score"], &["rows", "columns", "output"]);
+    let sample = "sample a.safetensors -n 40 --chains 8 --warm-up 20 --thinning 2 -o x.npy";
+    check(at, sample, &["sample"], &["acceptance_rate", "max_split_r_hat", "completed"]);
+    check(at, "info a.safetensors", &["info"], &["library_version", "history", "content_hash"]);
+}
+
+#[test]
+fn every_key_of_rarer_settings_is_documented() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let fit = "fit --dataset red-wine --dequantize --standardize whiten --steps 5 --hidden 4 \
+               --model score --objective ssm --slices 2 -o a.safetensors";
+    check(at, fit, &["fit", "eval"], &["warnings"]);
+    check(at, "info a.safetensors", &["info"], &["directions", "half_widths", "slices"]);
+    let sample = "sample a.safetensors -n 8 --warm-up 5 --thinning 1 -o x.csv";
+    check(at, sample, &["sample"], &["sampler", "draws"]);
+    let fit = "fit --dataset ring --rows 200 --steps 5 --hidden 4 --objective dsm -o b.safetensors";
+    check(at, fit, &["fit", "eval"], &["exact_loss"]);
+    check(at, "info b.safetensors", &["info"], &["sigma"]);
+}
+
+#[test]
+fn every_key_of_listings_and_measurements_is_documented() {
+    let here = Path::new(".");
+    check(here, "datasets", &["datasets"], &["name", "exact_score_known"]);
+    let bench = "bench step --dim 2 --hidden 8 --batch 8 --seconds 0.01";
+    check(here, bench, &["bench step"], &["median_ms", "min_ms", "rows_per_s", "gemm_share"]);
+}

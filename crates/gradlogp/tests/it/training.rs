@@ -1,0 +1,194 @@
+//! The training loop: does it converge to the right answer, and is it reproducible?
+
+use std::ops::ControlFlow;
+
+use gradlogp::kernel::Activation;
+use gradlogp::model::Derivatives;
+use gradlogp::train::{Checkpoint, Event, Schedule, Stop, TrainConfig, Trainer};
+use gradlogp::{Mlp, Model, ModelKind, Objective, SliceLaw};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+const GO_ON: ControlFlow<()> = ControlFlow::Continue(());
+
+fn normals(n: usize, seed: u64) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    (0..n).map(|_| StandardNormal.sample(&mut rng)).collect()
+}
+
+fn network(dim: usize, kind: ModelKind) -> Mlp {
+    Mlp { hidden: vec![16, 16], activation: Activation::Tanh, ..Mlp::new(dim, kind) }
+}
+
+fn trainer(mlp: &Mlp, config: TrainConfig) -> Trainer {
+    let d = mlp.dim;
+    Trainer::new(mlp.build(1).unwrap(), normals(4000 * d, 2), &normals(500 * d, 3), config).unwrap()
+}
+
+/// Slope of the fitted score against x, by least squares on fresh rows: -1 for N(0, I).
+fn slope(model: &Model<f32>) -> f64 {
+    let model = model.cast::<f64>();
+    let x: Vec<f64> = normals(1000 * model.dim(), 4).iter().map(|x| f64::from(*x)).collect();
+    let s = Derivatives::new(&model).score(x.as_slice());
+    let product: f64 = s.iter().zip(&x).map(|(s, x)| s * x).sum();
+    product / x.iter().map(|x| x * x).sum::<f64>()
+}
+
+#[test]
+fn every_objective_and_law_finds_the_score_with_its_sign_and_scale() {
+    // MATH 2, trap 1: a slice law of the wrong length would give a slope of -1/d under SSM-VR.
+    let dim = 4;
+    let base = TrainConfig { steps: 600, rate: 1e-2, threads: 2, ..TrainConfig::default() };
+    let mut cases = vec![
+        (Objective::Exact, SliceLaw::default(), -1.0),
+        // MATH (6): the optimum belongs to the smoothed density, s = -x / (1 + sigma^2).
+        (Objective::Dsm { sigma: 1.0 }, SliceLaw::default(), -0.5),
+    ];
+    for law in SliceLaw::ALL {
+        cases.push((Objective::Ssm { slices: 2 }, law, -1.0));
+        cases.push((Objective::SsmVr { slices: 1 }, law, -1.0));
+    }
+    for kind in [ModelKind::Score, ModelKind::Potential] {
+        for (objective, law, want) in &cases {
+            let config = TrainConfig { objective: *objective, law: *law, ..base.clone() };
+            let mut trainer = trainer(&network(dim, kind), config);
+            assert_eq!(trainer.run(&mut |_, _| GO_ON), Stop::Completed);
+            // The last weights: for denoising the held-out loss would pick others.
+            let mut model = trainer.best_model();
+            if let Objective::Dsm { .. } = objective {
+                model.parameters = trainer.parameters().to_vec();
+            }
+            let got = slope(&model);
+            assert!(
+                (got - want).abs() < 0.12,
+                "{kind:?} {objective:?} {law:?}: {got}, want {want}"
+            );
+        }
+    }
+}
+
+fn short() -> TrainConfig {
+    TrainConfig { steps: 60, evaluate_every: 7, batch: 300, threads: 2, ..TrainConfig::default() }
+}
+
+#[test]
+fn resumed_runs_are_bit_identical_at_every_step() {
+    let mlp = network(3, ModelKind::Potential);
+    let mut whole = trainer(&mlp, short());
+    whole.run(&mut |_, _| GO_ON);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c");
+    for stop_at in [1, 6, 7, 8, 33, 59] {
+        let mut first = trainer(&mlp, short());
+        let stop = first.run(&mut |t: &Trainer, event| match event {
+            Event::Step(p) if p.step == stop_at => {
+                t.checkpoint().save(&path, &serde_json::json!({"note": 1})).unwrap();
+                ControlFlow::Break(())
+            }
+            _ => GO_ON,
+        });
+        assert_eq!(stop, Stop::Interrupted);
+        let (checkpoint, extra) = Checkpoint::load(&path).unwrap();
+        assert_eq!((extra["note"].as_u64(), checkpoint.step()), (Some(1), stop_at));
+        let mut second = Trainer::resume(
+            mlp.build(1).unwrap(),
+            normals(4000 * 3, 2),
+            &normals(500 * 3, 3),
+            short(),
+            checkpoint,
+        )
+        .unwrap();
+        assert_eq!(second.run(&mut |_, _| GO_ON), Stop::Completed);
+        assert_eq!(second.checkpoint(), whole.checkpoint(), "stopped at {stop_at}");
+    }
+}
+
+#[test]
+fn same_seed_same_bits_and_other_seed_other_bits() {
+    let run = |seed: u64| {
+        let mut trainer = trainer(&network(2, ModelKind::Score), TrainConfig { seed, ..short() });
+        trainer.run(&mut |_, _| GO_ON);
+        trainer.checkpoint()
+    };
+    assert_eq!(run(5), run(5));
+    assert_ne!(run(5), run(6));
+}
+
+#[test]
+fn threads_change_only_the_last_bits() {
+    // Slices belong to rows and steps, not to threads: tiles are larger than these batches.
+    let losses = |threads: usize| {
+        let config = TrainConfig { threads, objective: Objective::Exact, steps: 5, ..short() };
+        let mut trainer = trainer(&network(2, ModelKind::Score), config);
+        let mut losses = Vec::new();
+        trainer.run(&mut |_, event| {
+            if let Event::Step(p) = event {
+                losses.push(p.loss);
+            }
+            GO_ON
+        });
+        losses
+    };
+    for (one, two) in losses(1).iter().zip(losses(2)) {
+        assert!((one - two).abs() < 1e-5 * (1.0 + one.abs()), "{one} {two}");
+    }
+}
+
+#[test]
+fn patience_stops_and_keeps_the_best() {
+    let config = TrainConfig {
+        steps: 5000,
+        evaluate_every: 5,
+        patience: 4,
+        schedule: Schedule::Constant,
+        batch: 20,
+        rate: 3e-2,
+        ema: 0.0,
+        ..TrainConfig::default()
+    };
+    let mut trainer = trainer(&network(2, ModelKind::Score), config);
+    assert_eq!(trainer.run(&mut |_, _| GO_ON), Stop::Patience);
+    let (step, loss) = trainer.best().unwrap();
+    let history = trainer.history();
+    assert!(history.iter().all(|p| p.held_out.mean >= loss.mean));
+    assert_eq!(history.last().unwrap().step, step + 4 * 5);
+    // E[J] of N(0, I) at the truth is -d/2.
+    assert!((loss.mean + 1.0).abs() < 0.2, "{loss:?}");
+}
+
+#[test]
+fn divergence_ends_the_run_with_the_best_weights_and_advice() {
+    let config = TrainConfig {
+        rate: 1e6,
+        warm_up: 0,
+        clip: f64::INFINITY,
+        ema: 0.0,
+        evaluate_every: 10,
+        ..TrainConfig::default()
+    };
+    let mut trainer = trainer(&network(2, ModelKind::Score), config);
+    let Stop::Diverged { message } = trainer.run(&mut |_, _| GO_ON) else {
+        panic!("no divergence")
+    };
+    assert!(message.contains("learning rate"), "{message}");
+    assert!(trainer.best_model().parameters.iter().all(|p| p.is_finite()));
+}
+
+#[test]
+fn settings_that_cannot_be_used_are_named() {
+    let refuse = |config: TrainConfig, name: &str| {
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.starts_with(name), "{error}");
+    };
+    let base = TrainConfig::default;
+    refuse(TrainConfig { steps: 0, ..base() }, "steps");
+    refuse(TrainConfig { batch: 0, ..base() }, "batch");
+    refuse(TrainConfig { rate: f64::NAN, ..base() }, "rate");
+    refuse(TrainConfig { rate: -1.0, ..base() }, "rate");
+    refuse(TrainConfig { clip: 0.0, ..base() }, "clip");
+    refuse(TrainConfig { ema: 1.0, ..base() }, "ema");
+    refuse(TrainConfig { decay: -0.1, ..base() }, "weight-decay");
+    refuse(TrainConfig { objective: Objective::Ssm { slices: 0 }, ..base() }, "slices");
+    refuse(TrainConfig { objective: Objective::Dsm { sigma: 0.0 }, ..base() }, "sigma");
+}
