@@ -110,3 +110,21 @@ fn a_fit_whose_model_cannot_be_written_can_be_finished_elsewhere() {
     folder.succeeds(&format!("fit good.csv {QUICK} -o fresh"));
     assert_eq!(folder.weights("saved"), folder.weights("fresh"));
 }
+
+/// Resumed from a checkpoint of its last evaluation, a fit that had stopped early takes no further step.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_fit_that_had_stopped_early_stays_stopped() {
+    let folder = Folder::new();
+    folder.write("good.csv", table(60));
+    let line = "fit good.csv --hidden 64 --steps 5000 --evaluate-every 5 --patience 2 --threads 1 \
+                --rate 0.05 --ema 0 --json";
+    let fresh = folder.succeeds(&format!("{line} -o fresh")).json();
+    folder.fails(5, &format!("{line} -o /dev/full"), &["the fit is kept"]);
+    let line = "fit --resume model.safetensors.checkpoint -o saved --json";
+    let saved = folder.succeeds(line).json();
+    for key in ["stopped", "steps", "best_step", "exact_loss"] {
+        assert_eq!(saved[key], fresh[key], "{key}");
+    }
+    assert_eq!(folder.weights("saved"), folder.weights("fresh"));
+}

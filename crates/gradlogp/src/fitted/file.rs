@@ -47,6 +47,14 @@ impl FittedModel {
     pub fn load(path: &Path) -> Result<Self> {
         let (contents, tensors) = TensorFile::read::<Contents>(path, KIND)?;
         let failed = |what: String| Error::model_file(path, what);
+        // Before memory is asked for on the word of a description.
+        let (described, stored) = (
+            contents.graph.parameters().len(),
+            tensors.iter().map(|t| t.data.len()).sum::<usize>(),
+        );
+        if described != stored {
+            return Err(failed(format!("describes {described} parameters and has {stored}")));
+        }
         let mut parameters = vec![0.0; contents.graph.parameters().len()];
         for (parameter, range) in contents.graph.parameters().iter() {
             let tensor = tensors

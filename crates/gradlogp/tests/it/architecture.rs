@@ -41,9 +41,6 @@ const REEXPORTS: &[(&str, &[&str])] = &[
     ("slice", &["SliceLaw"]),
 ];
 
-/// The one file of the program that prints.
-const PRINTS: &str = "text.rs";
-
 fn library() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
@@ -375,7 +372,7 @@ fn unsafe_code_stays_in_the_kernels() {
 }
 
 #[test]
-fn only_one_file_prints() {
+fn nothing_prints_through_macros() {
     let macros = ["print", "println", "eprint", "eprintln", "dbg"];
     let files = shipped(&library()).into_iter().chain(shipped(&program()));
     let mut printing = BTreeSet::new();
@@ -387,7 +384,8 @@ fn only_one_file_prints() {
             printing.insert(source.path);
         }
     }
-    assert_eq!(printing, BTreeSet::from([PRINTS.to_string()]));
+    // The macros panic when the reader is gone; the program writes through handles that report it.
+    assert_eq!(printing, BTreeSet::new());
 }
 
 #[test]
@@ -398,7 +396,9 @@ fn every_cited_formula_is_in_the_document() {
     let crates = [library(), library().join("../tests"), program(), program().join("../tests")];
     for source in crates.iter().filter(|folder| folder.exists()).flat_map(|f| sources(f)) {
         for (line, text) in source.text.lines().enumerate() {
-            let cites = words(text, "MATH").filter(|_| !source.path.ends_with("architecture.rs"));
+            let cites = words(text, "MATH")
+                .filter(|at| !text[*at..].starts_with("MATH.md"))
+                .filter(|_| !source.path.ends_with("architecture.rs"));
             for at in cites {
                 let rest = &text[at + "MATH".len()..];
                 let place = format!("{}:{}: MATH{rest}", source.path, line + 1);
