@@ -1,0 +1,110 @@
+"""One run of a preset, from the machine's description to the files."""
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import measure
+import picture
+import table
+from presets import OURS, PRESETS
+from processes import OUT
+
+
+def run(options, program):
+    preset = PRESETS[options.preset]()
+    rounds = options.rounds or preset.rounds
+    seconds = options.seconds or preset.seconds
+    ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = measure.Limits(options.time_limit, options.memory_limit * ram)
+    result = {
+        "preset": options.preset,
+        "title": PRESETS[options.preset].__doc__,
+        "machine": machine(program, options),
+        "rounds": rounds,
+        "seconds": seconds,
+        "groups": [],
+        "memory": [],
+    }
+    groups = selected(preset.groups, options)
+    pool = measure.Pool(program, limits)
+    for at, group in enumerate(groups):
+        say(f"[{at + 1}/{len(groups)}] {group.ours.name}")
+        timed = measure.time_group(group, pool, rounds, seconds, say)
+        result["groups"].append({"name": group.ours.name, **timed})
+        save(result)  # as they come: a long run that is stopped keeps what it has
+    pool.close()
+    for memory in [] if options.no_memory else preset.memory:
+        if options.only in memory.work.name:
+            say(f"memory: {memory.work.name}")
+            memory = replace(memory, who=tuple(w for w in memory.who if chosen(w, options)))
+            result["memory"].append(measure.measure_memory(memory, program, limits, say))
+            save(result)
+    pictures = picture.draw(result, options.results.parent)
+    table.write(result, options.results, pictures)
+    say(f"wrote {options.results}, {raw(result)}, {', '.join(map(str, pictures))}")
+
+
+def chosen(who, options):
+    return who == OURS or not options.peers or who in options.peers.split(",")
+
+
+def selected(groups, options):
+    out = []
+    for group in groups:
+        entries = tuple(e for e in group.entries if chosen(e.who, options))
+        targets = tuple(t for t in group.targets if t.theirs in entries)
+        if options.only in group.ours.name and len(entries) > 1:
+            out.append(replace(group, entries=entries, targets=targets))
+    return out
+
+
+def raw(result):
+    return OUT / f"{result['preset']}.json"
+
+
+def save(result):
+    raw(result).write_text(json.dumps(result, indent=1))
+
+
+def machine(program, options):
+    """Everything a reader needs to judge the figures."""
+    packages = ("torch", "jax", "jaxlib", "folx", "numpy")
+    return {
+        "cpu": cpu_name(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load_at_start": os.getloadavg(),
+        "date": datetime.datetime.now().astimezone().isoformat(timespec="minutes"),
+        "system": f"{platform.system()} {platform.release()}",
+        "versions": {p: importlib.metadata.version(p) for p in packages}
+        | {"python": platform.python_version()},
+        "gradlogp": f"{output(program, '--version')}, commit {commit()}",
+        "build": "release" if options.program is None else f"given: {'/'.join(options.program.parts[-2:])}",
+    }
+
+
+def cpu_name():
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    found = dict(tuple(map(str.strip, line.split(":", 1))) for line in lines if ":" in line)
+    wide = [f for f in ("avx2", "avx512f") if f in found.get("flags", "").split()]
+    model = f"family {found.get('cpu family', '?')} model {found.get('model', '?')}"
+    return f"{found.get('model name', platform.processor())} ({model}; {', '.join(wide)})"
+
+
+def commit():
+    described = output("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty")
+    return described or "unknown"
+
+
+def output(*command):
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
