@@ -19,9 +19,9 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    /// Number of scalars.
+    /// Number of scalars; saturates, so that a nonsensical shape fits no file.
     pub fn len(&self) -> usize {
-        self.shape.iter().product()
+        self.shape.iter().fold(1, |product: usize, n| product.saturating_mul(*n))
     }
 
     /// No scalars at all.
@@ -64,7 +64,7 @@ impl ParameterIndex {
     /// Scalars in all.
     pub fn len(&self) -> usize {
         match (self.offsets.last(), self.entries.last()) {
-            (Some(offset), Some(last)) => offset + last.len(),
+            (Some(offset), Some(last)) => offset.saturating_add(last.len()),
             _ => 0,
         }
     }
@@ -81,11 +81,15 @@ impl ParameterIndex {
 
     /// Where it lies in the flat vector.
     pub fn range(&self, id: ParameterId) -> Range<usize> {
-        self.offsets[id.0]..self.offsets[id.0] + self.entries[id.0].len()
+        let start = self.offsets[id.0];
+        start..start.saturating_add(self.entries[id.0].len())
     }
 
     /// All parameters with their places, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&Parameter, Range<usize>)> {
-        self.entries.iter().zip(&self.offsets).map(|(p, offset)| (p, *offset..*offset + p.len()))
+        self.entries
+            .iter()
+            .zip(&self.offsets)
+            .map(|(p, offset)| (p, *offset..offset.saturating_add(p.len())))
     }
 }

@@ -383,8 +383,13 @@ impl Trainer {
         let start = self.state.history.first().map_or(held_out.mean, |p| p.held_out.mean);
         self.state.since_best = if best { 0 } else { self.state.since_best + 1 };
         self.state.history.push(point);
-        if !(held_out.mean <= start + 1e3 * (1.0 + start.abs())) {
-            return Err(self.diverged(&format!("the held-out loss rose to {}", held_out.mean)));
+        // A held-out loss that rises while the training loss falls is overfitting, and the best
+        // weights are kept anyway; only a training loss that rises is divergence.
+        if !held_out.mean.is_finite() {
+            return Err(self.diverged(&format!("the held-out loss became {}", held_out.mean)));
+        }
+        if train_loss > start + 1e3 * (1.0 + start.abs()) {
+            return Err(self.diverged(&format!("the training loss rose to {train_loss:.3e}")));
         }
         let broken = observer(self, Event::Evaluated { point, best }).is_break();
         if self.config.patience > 0 && self.state.since_best >= self.config.patience {

@@ -158,6 +158,18 @@ fn patience_stops_and_keeps_the_best() {
 }
 
 #[test]
+fn overfitting_is_not_called_divergence() {
+    let mlp = Mlp { hidden: vec![64, 64], ..Mlp::new(4, ModelKind::Potential) };
+    let config = TrainConfig { steps: 800, rate: 5e-3, ..TrainConfig::default() };
+    let (few, held) = (normals(40 * 4, 2), normals(200 * 4, 3));
+    let mut trainer = Trainer::new(mlp.build(1).unwrap(), few, &held, config).unwrap();
+    assert_eq!(trainer.run(&mut |_, _| GO_ON), Stop::Completed);
+    let last = trainer.history().last().unwrap();
+    let (step, best) = trainer.best().unwrap();
+    assert!(last.held_out.mean > best.mean + 1.0 && step < 800, "{last:?} {best:?}");
+}
+
+#[test]
 fn divergence_ends_the_run_with_the_best_weights_and_advice() {
     let config = TrainConfig {
         rate: 1e6,
