@@ -32,16 +32,17 @@ def main():
 
 def parse():
     sys.path.insert(0, str(HERE))
-    from presets import PRESETS
+    from presets import PIECES, PRESETS
 
-    described = "\n".join(f"  {name:9} {f.__doc__}" for name, f in PRESETS.items())
+    described = {name: f.__doc__ for name, f in PRESETS.items()} | PIECES
+    described = "\n".join(f"  {name:10} {text}" for name, text in described.items())
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog=f"presets:\n{described}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--preset", choices=PRESETS, default="issue2")
+    add("--preset", choices=[*PRESETS, *PIECES], default="issue2")
     add("--rounds", type=int, help="turns of every peer [default: the preset's, 3 or 5]")
     add("--seconds", type=float, help="length of a turn [default: the preset's, 0.5 or 1]")
     add("--only", default="", help="only works whose name contains this text")

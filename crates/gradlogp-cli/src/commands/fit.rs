@@ -11,7 +11,9 @@ use gradlogp::data::{
     Transform, check_table, split_rows,
 };
 use gradlogp::fitted::{DataRecord, Description, FitSummary, root_mean_square_score};
-use gradlogp::train::{Checkpoint, Event, Stop, TrainConfig, Trainer};
+use gradlogp::train::{
+    Checkpoint, Choice, Event, PILOT, Stop, TrainConfig, Trainer, choose_objective,
+};
 use gradlogp::{Error, FittedModel, Mlp, Model, ModelKind, Objective};
 use ndarray::{Array2, Axis};
 use rand::SeedableRng;
@@ -28,12 +30,9 @@ use crate::progress::Progress;
 use crate::text::{self, short};
 use crate::{exit, interrupt};
 
-/// Most columns for which `--objective auto` takes the exact trace.
-const EXACT_COLUMNS: usize = 16;
-
 /// Everything a fit needs to know: made from the command line, or read from a checkpoint.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Plan {
+pub(super) struct Plan {
     source: Source,
     output: PathBuf,
     report: Option<PathBuf>,
@@ -49,11 +48,11 @@ struct Plan {
     activation: gradlogp::kernel::Activation,
     residual: bool,
     base_scale: Option<f64>,
-    /// None: chosen by the number of columns.
-    objective: Option<Objective>,
-    /// Slices of a chosen objective that has any.
-    slices: usize,
-    training: TrainConfig,
+    /// The objective is still to be chosen: exact, or the sliced one that `training` holds.
+    choose: bool,
+    /// How it was chosen.
+    pub(super) choice: Option<Choice>,
+    pub(super) training: TrainConfig,
 }
 
 /// What a checkpoint keeps beside the weights.
@@ -71,6 +70,10 @@ struct Fitted {
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<String>,
     stopped: String,
+    objective: Objective,
+    /// If it was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    choice: Option<Choice>,
     steps: u64,
     best_step: u64,
     seconds: f64,
@@ -97,6 +100,10 @@ pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
         plan.warn_of_older_fit(show);
     }
     let prepared = Prepared::new(&plan, show)?;
+    let Some(plan) = plan.settle(&prepared, show)? else {
+        show.note("stopped while the objective was being chosen: there is nothing to keep");
+        return Ok(ExitCode::from(exit::INTERRUPTED));
+    };
     let (trainer, stop, seconds) = train(&plan, &prepared, checkpoint, show)?;
     if stop == Stop::Interrupted {
         show.note(&format!(
@@ -142,24 +149,23 @@ fn resume_command(checkpoint: &Path) -> String {
 }
 
 impl Plan {
-    fn new(args: &FitArgs) -> Result<Self> {
+    pub(super) fn new(args: &FitArgs) -> Result<Self> {
         let (model, training) = (&args.model, &args.training);
         let kind: ModelKind = model.model.into();
         let slices = args.objective.slices;
         let objective = match args.objective.objective {
-            ObjectiveArg::Auto => None,
-            ObjectiveArg::Ssm => Some(Objective::Ssm { slices }),
-            ObjectiveArg::SsmVr => Some(Objective::SsmVr { slices }),
-            ObjectiveArg::Exact => Some(Objective::Exact),
-            ObjectiveArg::Dsm => Some(Objective::Dsm { sigma: args.objective.sigma }),
+            ObjectiveArg::Ssm => Objective::Ssm { slices },
+            ObjectiveArg::Auto | ObjectiveArg::SsmVr => Objective::SsmVr { slices },
+            ObjectiveArg::Exact => Objective::Exact,
+            ObjectiveArg::Dsm => Objective::Dsm { sigma: args.objective.sigma },
         };
         check_shares(&args.prepare)?;
         check_threads(training.threads)?;
         check_network(1, &model.hidden)?;
-        // Refused here, also where auto will choose an objective without slices.
+        // Refused here, also where the objective has no slices.
         Objective::Ssm { slices }.validate()?;
         let config = TrainConfig {
-            objective: objective.unwrap_or(Objective::Exact),
+            objective,
             law: args.objective.slice_law.into(),
             steps: training.steps,
             batch: training.batch,
@@ -191,8 +197,8 @@ impl Plan {
             residual: model.residual,
             base_scale: (kind == ModelKind::Potential && model.base_scale != 0.0)
                 .then_some(model.base_scale),
-            objective,
-            slices,
+            choose: args.objective.objective == ObjectiveArg::Auto,
+            choice: None,
             training: config,
         };
         plan.take_places(args)?;
@@ -266,12 +272,36 @@ impl Plan {
         }
     }
 
-    fn config(&self, dim: usize) -> TrainConfig {
-        let auto = match dim {
-            ..=EXACT_COLUMNS => Objective::Exact,
-            _ => Objective::SsmVr { slices: self.slices },
+    /// Chooses the objective where that was left to us; `None` if interrupted meanwhile.
+    pub(super) fn settle(mut self, prepared: &Prepared, show: Show) -> Result<Option<Plan>> {
+        if !self.choose {
+            return Ok(Some(self));
+        }
+        let network = self.network(prepared)?;
+        let training = prepared.inside(&prepared.split.train)?;
+        let mut bar = Progress::new(show.silent(), "choosing the objective", 0, PILOT);
+        let mut observe = |_: &Trainer, event: Event| {
+            if let Event::Step(p) = event {
+                bar.at(p.step, String::new);
+            }
+            if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        TrainConfig { objective: self.objective.unwrap_or(auto), ..self.training.clone() }
+        let choice = choose_objective(&network, &training, &self.training, &mut observe)?;
+        bar.finish();
+        let Some(choice) = choice else { return Ok(None) };
+        show.note(&format!("objective {}", super::info::reason(&choice, &self.training)));
+        self.training.objective = choice.objective;
+        (self.choose, self.choice) = (false, Some(choice));
+        Ok(Some(self))
+    }
+
+    /// The network with its initial weights, if this machine can train it.
+    pub(super) fn network(&self, prepared: &Prepared) -> Result<Model<f32>> {
+        let (dim, config) = (prepared.dim(), &self.training);
+        check_network(dim, &self.hidden)?;
+        let batch = config.batch.min(prepared.split.train.len());
+        check_step(dim, &self.hidden, batch, &config.objective)?;
+        Ok(self.mlp(dim).build::<f32>(config.seed)?)
     }
 }
 
@@ -293,11 +323,11 @@ fn check_shares(prepare: &PrepareArgs) -> Result<()> {
 }
 
 /// The table, ready to train on.
-struct Prepared {
+pub(super) struct Prepared {
     loaded: Loaded,
     content_hash: String,
     dequantization: Option<Dequantization>,
-    split: Split,
+    pub(super) split: Split,
     transform: Transform,
     /// Means and standard deviations of the training columns.
     units: Transform,
@@ -305,7 +335,7 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(plan: &Plan, show: Show) -> Result<Self> {
+    pub(super) fn new(plan: &Plan, show: Show) -> Result<Self> {
         let mut loaded = plan.source.load(plan.training.seed, None)?;
         let content_hash = format!("{:016x}", loaded.table.content_hash());
         loaded.warnings.extend(check_table(&loaded.table)?);
@@ -347,7 +377,7 @@ impl Prepared {
     }
 
     /// Rows in the network's units.
-    fn inside(&self, part: &[usize]) -> Result<Vec<f32>> {
+    pub(super) fn inside(&self, part: &[usize]) -> Result<Vec<f32>> {
         let z = self.transform.forward(self.rows(part).view());
         let bad = z.indexed_iter().find(|(_, z)| !(**z as f32).is_finite());
         if let Some(((row, column), _)) = bad {
@@ -366,8 +396,12 @@ impl Prepared {
         Ok(z.iter().map(|z| *z as f32).collect())
     }
 
-    fn dim(&self) -> usize {
+    pub(super) fn dim(&self) -> usize {
         self.loaded.table.n_columns()
+    }
+
+    pub(super) fn columns(&self) -> &[String] {
+        &self.loaded.table.columns
     }
 }
 
@@ -410,11 +444,8 @@ fn train(
     checkpoint: Option<(Checkpoint, Resumable)>,
     show: Show,
 ) -> Result<(Trainer, Stop, f64)> {
-    let config = plan.config(prepared.dim());
-    check_network(prepared.dim(), &plan.hidden)?;
-    let batch = config.batch.min(prepared.split.train.len());
-    check_step(prepared.dim(), &plan.hidden, batch, &config.objective)?;
-    let network = plan.mlp(prepared.dim()).build::<f32>(config.seed)?;
+    let config = plan.training.clone();
+    let network = plan.network(prepared)?;
     let training = prepared.inside(&prepared.split.train)?;
     let validation = prepared.inside(&prepared.split.validation)?;
     let mut before = 0.0;
@@ -630,6 +661,7 @@ fn describe(
         column_scale: prepared.units.standard_deviations().to_vec(),
         dequantization: prepared.dequantization.clone(),
         training: trainer.config().clone(),
+        choice: plan.choice,
         data: DataRecord {
             source: plan.source.name(),
             built_in: matches!(plan.source.place, Place::BuiltIn { .. }),
@@ -667,6 +699,8 @@ fn present(
         model: plan.output.display().to_string(),
         report: plan.report.as_ref().map(|p| p.display().to_string()),
         stopped: summary.stopped.clone(),
+        objective: model.description.training.objective,
+        choice: model.description.choice,
         steps: summary.steps,
         best_step: summary.best_step,
         seconds: summary.seconds,

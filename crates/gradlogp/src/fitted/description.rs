@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::data::{Dequantization, Transform};
 use crate::model::Mlp;
-use crate::train::{HeldOutLoss, HistoryPoint, TrainConfig};
+use crate::train::{Choice, HeldOutLoss, HistoryPoint, TrainConfig};
 
 /// Everything but the weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct Description {
     pub dequantization: Option<Dequantization>,
     /// How it was trained.
     pub training: TrainConfig,
+    /// How its objective was chosen, if it was not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Choice>,
     /// What it was trained on.
     pub data: DataRecord,
     /// What came of it.

@@ -19,6 +19,7 @@ fn fitted(kind: ModelKind, standardization: Standardization, x: &Array2<f64>) ->
         column_scale: x.std_axis(Axis(0), 0.0).to_vec(),
         dequantization: None,
         training: TrainConfig::default(),
+        choice: None,
         data: DataRecord {
             source: "test".into(),
             built_in: false,

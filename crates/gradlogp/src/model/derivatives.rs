@@ -13,6 +13,9 @@ use crate::kernel::vector::dot;
 /// Rows of the stacked matrices that one task aims at.
 const STACK_ROWS: usize = 1024;
 
+/// Fewest rows worth a task of their own.
+const LEAST_ROWS: usize = 32;
+
 /// Rows at which to differentiate.
 #[derive(Debug, Clone, Copy)]
 pub struct Points<'a, T> {
@@ -100,7 +103,7 @@ impl<'m, T: Real> Derivatives<'m, T> {
         // Each task wrote its values before its scores.
         let rows = both.len() / (1 + d);
         let (mut values, mut scores) = (Vec::with_capacity(rows), Vec::with_capacity(rows * d));
-        for block in both.chunks(self.task_rows(Request::VALUE) * (1 + d)) {
+        for block in both.chunks(self.task_rows(Request::VALUE, rows) * (1 + d)) {
             let n = block.len() / (1 + d);
             values.extend_from_slice(&block[..n]);
             scores.extend_from_slice(&block[n..]);
@@ -216,8 +219,10 @@ impl<'m, T: Real> Derivatives<'m, T> {
         tape.adjoint(self.model.graph(), &self.model.parameters, None, Some(x_bar));
     }
 
-    fn task_rows(&self, request: Request) -> usize {
-        (STACK_ROWS / request.coefficients()).max(1)
+    /// Rows of a task: few enough for the cache, and for every thread to have some.
+    fn task_rows(&self, request: Request, rows: usize) -> usize {
+        let share = rows.div_ceil(rayon::current_num_threads()).max(LEAST_ROWS);
+        (STACK_ROWS / request.coefficients()).clamp(1, share)
     }
 
     /// Runs forward passes over all rows; `finish` turns each into `width` numbers per row.
@@ -232,7 +237,7 @@ impl<'m, T: Real> Derivatives<'m, T> {
         let (graph, d) = (self.model.graph(), self.model.dim());
         let rows = points.x.len() / d;
         let widths = graph.context_widths();
-        let step = self.task_rows(request);
+        let step = self.task_rows(request, rows);
         let mut out = vec![T::ZERO; rows * width];
         out.par_chunks_mut(step * width).enumerate().for_each_init(
             || Tape::new(graph, request),

@@ -31,6 +31,7 @@ fn fit(x: &Array2<f64>, mlp: Mlp, kind: Standardization, config: TrainConfig) ->
         transform,
         dequantization: None,
         training: config,
+        choice: None,
         data: DataRecord {
             source: "test".into(),
             built_in: false,
