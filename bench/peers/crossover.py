@@ -30,7 +30,7 @@ def objectives(dim):
 
 def measure(program, rounds, limits, say, options):
     for model in ("potential", "score"):
-        for dim in (2, 5) if options.seconds is not None else DIMENSIONS:
+        for dim in (2, 5) if options.tiny else DIMENSIONS:
             name = f"{model}, d {dim}"
             if options.only not in name:
                 continue

@@ -238,3 +238,6 @@ PIECES = {
     "crossover": "Up to which d the exact loss is worth its cost",
     "throughput": "Scoring, MALA chains and reading tables",
 }
+
+#: What `--preset all` runs, about half an hour.
+ALL = ("targets", "scaling", "glance", "quality", "crossover", "throughput")

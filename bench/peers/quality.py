@@ -45,7 +45,7 @@ def mixture(small):
 
 
 def measure(program, rounds, limits, say, options):
-    for name, data, dim, steps, every in problems(options.seconds is not None):
+    for name, data, dim, steps, every in problems(options.tiny):
         for objective in ("ssm-vr", "exact"):
             work = Work("potential", objective, dim, HIDDEN, BATCH, 1, THREADS)
             title = f"{name}, d {dim}, {objective}"

@@ -1,5 +1,6 @@
 """One run of a preset, from the machine's description to the files."""
 
+import argparse
 import datetime
 import importlib
 import importlib.metadata
@@ -14,11 +15,15 @@ from pathlib import Path
 import measure
 import picture
 import table
-from presets import OURS, PIECES, PRESETS
+from presets import ALL, OURS, PIECES, PRESETS
 from processes import OUT
 
 
 def run(options, program):
+    if options.preset == "all":
+        for name in ALL:
+            run(argparse.Namespace(**vars(options) | {"preset": name}), program)
+        return
     if options.preset in PIECES:
         return run_piece(options, program)
     preset = PRESETS[options.preset]()

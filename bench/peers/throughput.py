@@ -73,7 +73,7 @@ class Ours:
 
 
 def measure(program, rounds, limits, say, options):
-    for name, count, unit, command, peers, job in jobs(small=options.seconds is not None):
+    for name, count, unit, command, peers, job in jobs(small=options.tiny):
         if options.only not in name:
             continue
         say(name)

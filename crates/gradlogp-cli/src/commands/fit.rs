@@ -269,6 +269,7 @@ impl Plan {
             activation: self.activation,
             residual: self.residual,
             base_scale: self.base_scale,
+            given: 0,
         }
     }
 
@@ -286,7 +287,7 @@ impl Plan {
             }
             if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let choice = choose_objective(&network, &training, &self.training, &mut observe)?;
+        let choice = choose_objective(&network, &training.into(), &self.training, &mut observe)?;
         bar.finish();
         let Some(choice) = choice else { return Ok(None) };
         show.note(&format!("objective {}", super::info::reason(&choice, &self.training)));

@@ -23,7 +23,7 @@ use super::trainer::{Event, Stop, TrainConfig, Trainer};
 use crate::Result;
 use crate::data::BatchPlan;
 use crate::exec::{LossEngine, Threads};
-use crate::model::Model;
+use crate::model::{Model, PointSet, Points};
 use crate::objective::Objective;
 
 /// Steps of training before the noise is measured, at most.
@@ -76,13 +76,13 @@ impl Choice {
 }
 
 /// Chooses between [`Objective::Exact`] and `config.objective`, a sliced loss, for training `model` on
-/// `training` (n x d) with the other settings. `None` if the observer stops the short training run.
+/// `training` with the other settings. `None` if the observer stops the short training run.
 ///
 /// # Errors
-/// Settings that cannot be used; fewer than two rows.
+/// Settings that cannot be used; fewer than two rows; x or contexts of the wrong length.
 pub fn choose_objective(
     model: &Model<f32>,
-    training: &[f32],
+    training: &PointSet<f32>,
     config: &TrainConfig,
     observer: &mut (dyn FnMut(&Trainer, Event) -> ControlFlow<()> + Send),
 ) -> Result<Option<Choice>> {
@@ -93,9 +93,10 @@ pub fn choose_objective(
         patience: 0,
         ..config.clone()
     };
+    let rows = Points::from(training).rows(model.graph())?;
     // Its evaluations decide nothing: one row makes them free.
-    let mut trainer =
-        Trainer::new(model.clone(), training.to_vec(), &training[..model.dim()], pilot)?;
+    let first = Points::from(training).some(model.graph(), 0..rows.min(1));
+    let mut trainer = Trainer::new(model.clone(), training.clone(), first, pilot)?;
     if trainer.run(observer) == Stop::Interrupted {
         return Ok(None);
     }
@@ -108,10 +109,10 @@ pub fn choose_objective(
         let (law, count) = (config.law, threads.count());
         gradient_noise(&trained, &config.objective, law, training, config.seed, count)
     })?;
-    let rows = BatchPlan::new(training.len() / model.dim(), config.batch, config.seed)?;
+    let batches = BatchPlan::new(rows, config.batch, config.seed)?;
     let operations = |objective: &Objective| {
         LossEngine::new(model, objective, config.law, 1)
-            .product_operations(model, rows.largest_batch())
+            .product_operations(model, batches.largest_batch())
     };
     let work = [operations(&Objective::Exact), operations(&config.objective)];
     Ok(Some(Choice::new(config.objective, work, steps, noise)))
@@ -155,7 +156,7 @@ mod tests {
         use rand::SeedableRng;
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(3);
         let x = Gaussian::standard(d).unwrap().sample(2000, &mut rng);
-        let rows: Vec<f32> = x.iter().map(|x| *x as f32).collect();
+        let rows = PointSet::from(x.iter().map(|x| *x as f32).collect::<Vec<f32>>());
         let mlp = Mlp { hidden: vec![32, 32], ..Mlp::new(d, ModelKind::Potential) };
         let config = TrainConfig {
             objective: SLICED,

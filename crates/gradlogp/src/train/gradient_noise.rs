@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::BatchPlan;
 use crate::exec::{Domain, Draw, LossEngine};
 use crate::kernel::Real;
-use crate::model::Model;
+use crate::model::{Model, PointSet, Points};
 use crate::objective::Objective;
 use crate::slice::SliceLaw;
 use crate::{Error, Result};
@@ -54,20 +54,20 @@ impl GradientNoise {
     }
 }
 
-/// Measures the noise of `objective` at the model's present weights, on at most 1,024 of the rows of
-/// `x` (n x d), chosen by `seed`. Call inside [`Threads::install`](crate::exec::Threads::install).
+/// Measures the noise of `objective` at the model's present weights, on at most 1,024 of `rows`,
+/// chosen by `seed`. Call inside [`Threads::install`](crate::exec::Threads::install).
 ///
 /// # Errors
-/// Fewer than two rows.
+/// Fewer than two rows; x or contexts of the wrong length.
 pub fn gradient_noise<T: Real>(
     model: &Model<T>,
     objective: &Objective,
     law: SliceLaw,
-    x: &[T],
+    rows: &PointSet<T>,
     seed: u64,
     threads: usize,
 ) -> Result<GradientNoise> {
-    let (d, n) = (model.dim(), x.len() / model.dim());
+    let n = Points::from(rows).rows(model.graph())?;
     if n < 2 {
         return Err(Error::data("rows to measure gradient noise on", "at least 2 are needed"));
     }
@@ -76,10 +76,9 @@ pub fn gradient_noise<T: Real>(
     let size = (n / ENOUGH).clamp(1, GROUP);
     let mut engine = LossEngine::new(model, objective, law, threads);
     let mut sums = Sums::new(model.parameters.len());
-    let mut batch = Vec::with_capacity(size * d);
+    let mut batch = PointSet::default();
     for (k, group) in order.chunks_exact(size).take(GROUPS).enumerate() {
-        batch.clear();
-        group.iter().for_each(|row| batch.extend_from_slice(&x[row * d..(row + 1) * d]));
+        batch.gather(rows, model.graph(), group);
         for half in [0, 1] {
             let draw = Draw { seed, domain: Domain::Noise, step: 2 * k as u64 + half };
             engine.loss_and_gradient(model, &batch, draw);
@@ -162,9 +161,9 @@ mod tests {
         let x = normals(times * n * d);
         let all: Vec<[f64; 2]> = (x.chunks(n * d).zip(0..))
             .map(|(x, seed)| {
-                let noise = Threads::new(1)
-                    .unwrap()
-                    .install(|| gradient_noise(model, &objective, law, x, seed, 1).unwrap());
+                let noise = Threads::new(1).unwrap().install(|| {
+                    gradient_noise(model, &objective, law, &x.to_vec().into(), seed, 1).unwrap()
+                });
                 [noise.rows, noise.slices]
             })
             .collect();
@@ -226,7 +225,7 @@ mod tests {
         let model = linear(2, |_, _| 0.5);
         let measure = |x: &[f64]| {
             let objective = Objective::SsmVr { slices: 1 };
-            gradient_noise(&model, &objective, SliceLaw::Rademacher, x, 0, 1)
+            gradient_noise(&model, &objective, SliceLaw::Rademacher, &x.to_vec().into(), 0, 1)
         };
         let noise = measure(&normals(4)).unwrap();
         assert!(

@@ -58,7 +58,7 @@ pub(crate) fn fit(args: &FitClockArgs, show: Show) -> Result<ExitCode> {
     }
     let network = plan.network(&prepared)?;
     let threads = Threads::new(plan.training.threads)?;
-    let judge = HeldOut::new(&network, &held_out, plan.training.seed, threads.count());
+    let judge = HeldOut::new(&network, (&held_out).into(), plan.training.seed, threads.count());
     // Its own evaluations decide nothing: one row makes them free.
     let config = TrainConfig { evaluate_every: u64::MAX, patience: 0, ..plan.training.clone() };
     let trainer = Trainer::new(network, training, &held_out[..prepared.dim()], config)?;

@@ -133,7 +133,7 @@ fn noise(mut trainer: Trainer, args: &StepArgs) -> Result<(Trainer, Option<Gradi
     let (config, rows) = (trainer.config(), rows(args));
     let noise = threads.install(|| {
         let (law, count) = (config.law, threads.count());
-        gradient_noise(&model, &config.objective, law, &rows, config.seed, count)
+        gradient_noise(&model, &config.objective, law, &rows.into(), config.seed, count)
     })?;
     Ok((trainer, Some(noise)))
 }
