@@ -28,9 +28,9 @@ RECIPE = {"warm_up": 100, "ema": 0.999}
 
 def problems(small):
     """(name, options of the data, columns, steps, steps between evaluations)."""
-    steps = (60, 80) if small else (2000, 4000)
+    steps = (40, 50) if small else (1200, 1500)
     yield "red wine, dequantised", ["--dataset", "red-wine", "--dequantize"], 11, steps[0], 20
-    yield "mixture of 8 normals", [str(mixture(small))], 50, steps[1], 50
+    yield "mixture of 8 normals", [str(mixture(small)), "--validation", "0.05"], 50, steps[1], 50
 
 
 def mixture(small):

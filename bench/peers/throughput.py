@@ -9,6 +9,7 @@ from processes import OUT, Failed, Python, run_json
 
 ROUNDS = 3
 THREADS = 2
+STEP = 8.0  # of MALA; most proposals are accepted, not all
 SHORT = {"torch-score": "PyTorch", "torch-mala": "PyTorch", "pandas": "pandas (C engine)", "polars": "polars"}
 TABLES = ("six-digits.csv", "all-digits.csv")
 
@@ -25,10 +26,11 @@ def jobs(small):
             job = network | {"model": model, "rows": rows, "double": double, "trace": trace}
             command = ["score", *options, "--model", model, "--rows", str(rows), "--passes", "1"]
             command += ["--double"] * double + ["--trace"] * trace
-            name = f"score{' and trace' * trace}, {model}, d 16, {shape((128, 128))}, {'f64' if double else 'f32'}"
+            kind = "score field" if model == "score" else model
+            name = f"score{' and trace' * trace} of a {kind}, d 16, {shape((128, 128))}, {'f64' if double else 'f32'}"
             yield name, rows, "rows", command, ("torch-score",), job
-    job = network | {"model": "potential", "chains": chains, "steps": steps, "step_size": 0.5}
-    command = ["mala", *options, "--chains", str(chains), "--steps", str(steps), "--step-size", "0.5"]
+    job = network | {"model": "potential", "chains": chains, "steps": steps, "step_size": STEP}
+    command = ["mala", *options, "--chains", str(chains), "--steps", str(steps), "--step-size", str(STEP)]
     name = f"MALA, {chains} chains x {steps} steps, potential, d 16, 2x128"
     yield name, chains * steps, "steps", command, ("torch-mala",), job
     for path, count, about in tables(small):
@@ -136,7 +138,7 @@ def lines(result):
     yield (
         "Scores are of rows in memory, in both precisions: training and chains use f32, `gradlogp score` f64 with "
         "the trace. PyTorch takes the fastest of batches of 1,024 to 65,536 rows and uses inference mode where "
-        "it can. Its scores, its traces and three steps of its chains are checked against plain f64 first."
+        "it can. Its scores, its traces and four steps of its chains are checked against plain f64 first."
     )
 
 

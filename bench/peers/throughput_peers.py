@@ -130,13 +130,13 @@ class TorchMala:
         return (where(move, y, x), where(accepted, g, f), where(move, t, s)), accepted
 
     def check(self):
-        """Three steps of five chains against the same written out in f64."""
+        """Four steps of ten chains against the same written out in f64."""
         torch, d, rng = self.torch, self.work.dim, np.random.default_rng(4)
-        x = rng.normal(size=(5, d))
+        x = rng.normal(size=(10, d))
         state = (torch.tensor(x, dtype=torch.float32), *self.density(torch.tensor(x, dtype=torch.float32)))
         moved = []
-        for _ in range(3):
-            noise, uniform = rng.normal(size=(5, d)), rng.uniform(size=5)
+        for _ in range(4):
+            noise, uniform = rng.normal(size=(10, d)), rng.uniform(size=10)
             as32 = lambda z: torch.tensor(z, dtype=torch.float32)
             state, accepted = self.step(state, as32(noise), as32(uniform))
             x, plain = plain_mala(self.work, self.job["step_size"], x, noise, uniform)
@@ -182,25 +182,29 @@ class Pandas:
     """pandas.read_csv with its C engine."""
 
     def __init__(self, job):
-        self.job = job
-
-    def read(self):
         import pandas
 
-        return pandas.read_csv(self.job["path"], engine="c")
+        self.job, self.library = job, pandas
+        self.run()  # the first read starts what later ones find running
+
+    def read(self):
+        return self.library.read_csv(self.job["path"], engine="c")
 
     def run(self):
-        table = self.read()
-        return {"shape": list(table.shape), "sum": float(np.sum(table.to_numpy()))}
+        return {"shape": list(self.read().shape)}
 
 
 class Polars(Pandas):
     """polars.read_csv, on as many threads as it is given cores."""
 
-    def read(self):
+    def __init__(self, job):
         import polars
 
-        return polars.read_csv(self.job["path"])
+        self.job, self.library = job, polars
+        self.run()
+
+    def read(self):
+        return self.library.read_csv(self.job["path"])
 
 
 PEERS = {
