@@ -77,6 +77,7 @@
 //! | [`data`] | tables, their checks, dequantisation, splits, batches, scaling and the way back |
 //! | [`storage`] | files written whole or not at all |
 //! | [`train`] | the training loop: AdamW, schedules, held-out loss, checkpoints |
+//! | [`ode`] | an adaptive solver of ordinary differential equations, all rows of a batch at once |
 //! | [`sample`] | Langevin steps (ULA, MALA), many chains, their convergence |
 //! | [`diagnose`] | exact loss, Stein identities, Fisher divergence |
 //! | [`fitted`] | a network with its transform: answers in the user's units, model files |
@@ -97,6 +98,7 @@ pub mod jet;
 pub mod kernel;
 pub mod model;
 pub mod objective;
+pub mod ode;
 pub mod oracle;
 pub mod sample;
 pub mod score;

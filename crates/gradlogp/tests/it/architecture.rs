@@ -20,6 +20,7 @@ const ORDER: &[(&str, &[&str])] = &[
     ("data", &["error"]),
     ("storage", &["error"]),
     ("train", &["error", "kernel", "slice", "objective", "model", "exec", "data", "storage"]),
+    ("ode", &["error"]),
     ("sample", &["error", "score"]),
     ("diagnose", &["error", "score"]),
     ("fitted", &["error", "score", "graph", "model", "data", "storage", "train"]),
