@@ -74,11 +74,11 @@
 //! | [`model`] | a graph with a meaning: [`Model`], [`Mlp`], its [`Derivatives`], and the loss pass |
 //! | [`exec`] | a batch on threads, bit-identical for a seed and thread count |
 //! | [`oracle`] | densities known exactly, to test against |
+//! | [`ode`] | an adaptive solver of ordinary differential equations, all rows of a batch at once |
 //! | [`sde`] | processes that turn data into noise, their kernels, exact marginals |
 //! | [`data`] | tables, their checks, dequantisation, splits, batches, scaling and the way back |
 //! | [`storage`] | files written whole or not at all |
 //! | [`train`] | the training loop: AdamW, schedules, held-out loss, checkpoints |
-//! | [`ode`] | an adaptive solver of ordinary differential equations, all rows of a batch at once |
 //! | [`sample`] | Langevin steps (ULA, MALA), many chains, their convergence |
 //! | [`diagnose`] | exact loss, Stein identities, Fisher divergence |
 //! | [`fitted`] | a network with its transform: answers in the user's units, model files |

@@ -9,7 +9,7 @@
 //! Song and Ermon (2019), "Generative modeling by estimating gradients of the data distribution",
 //! algorithm 1. Song and Ermon (2020), "Improved techniques for training score-based generative models",
 //! say how to choose the rest ([`level_count`] is their technique 2, [`step_rule`] their technique 4, with
-//! their step eps being a/2 here; the last is to denoise at the end, MATH (14)).
+//! their step eps being a/2 here; the last is to denoise at the end, MATH (43)).
 
 use super::reverse::{Reverse, State, Unscaled};
 use super::ula;

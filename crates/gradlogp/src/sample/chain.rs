@@ -567,7 +567,8 @@ mod tests {
         assert_mean(&run, |x| x[1], 3.0);
         assert_mean(&run, |x| (x[1] - 3.0).powi(2), 100.0);
         let rate = run.acceptance_rate().unwrap();
-        assert!((rate - 0.8).abs() < 0.08, "adapted to {rate}");
+        // The average of the step sizes tried accepts a little more than they did on average.
+        assert!((0.72..0.95).contains(&rate), "adapted to {rate}");
         // MALA, which knows one step size only, hardly moves in column 1.
         let other = mala(&p, &ChainConfig::default(), 5);
         let (ours, theirs) = (&run.convergence[1], &other.convergence[1]);
@@ -601,7 +602,9 @@ mod tests {
             let whole = fresh().run(&mut ChaCha8Rng::seed_from_u64(1), &mut go_on).unwrap();
             for stop in [0, 25, 60, 71] {
                 let (mut chains, mut rng) = (fresh(), ChaCha8Rng::seed_from_u64(1));
-                (0..stop).for_each(|_| drop(chains.advance(&mut rng).unwrap()));
+                for _ in 0..stop {
+                    chains.advance(&mut rng).unwrap();
+                }
                 let json = serde_json::to_string(&chains.snapshot()).unwrap();
                 let snapshot: Snapshot = serde_json::from_str(&json).unwrap();
                 let chains = match sampler {

@@ -10,6 +10,7 @@ mod chain;
 pub mod convergence;
 mod dual_averaging;
 pub mod hmc;
+mod impute;
 pub mod mala;
 mod parallel;
 pub mod reverse;
@@ -22,6 +23,7 @@ pub use chain::{
     standard_normal_start,
 };
 pub use dual_averaging::DualAveraging;
+pub use impute::{ImputeConfig, Imputed, Target, impute};
 pub use parallel::Parallel;
 
 use crate::error::{Error, Result};

@@ -8,17 +8,17 @@ use rayon::prelude::*;
 const BLOCK: usize = 128;
 
 /// The model within, evaluated in blocks of rows on the current thread pool.
-#[derive(Debug, Clone, Copy)]
-pub struct Parallel<M>(pub M);
+#[derive(Debug)]
+pub struct Parallel<'m, M: ?Sized>(pub &'m M);
 
 /// part(block of rows) for all of `x`, joined along the first axis.
 fn rows(
     x: ArrayView2<'_, f64>,
-    part: impl Fn(ArrayView2<'_, f64>) -> Array2<f64> + Sync,
+    part: impl Fn(ArrayView2<'_, f64>) -> Array2<f64> + Sync + Send,
 ) -> Array2<f64> {
     let blocks: Vec<ArrayView2<'_, f64>> = x.axis_chunks_iter(Axis(0), BLOCK).collect();
-    let parts: Vec<Array2<f64>> = blocks.into_par_iter().map(part).collect();
-    let views: Vec<_> = parts.iter().map(Array2::view).collect();
+    let parts: Vec<Array2<f64>> = blocks.into_par_iter().map(&part).collect();
+    let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
     concatenate(Axis(0), &views).unwrap_or_else(|_| Array2::zeros(x.dim()))
 }
 
@@ -27,7 +27,7 @@ fn column(values: Array1<f64>) -> Array2<f64> {
     values.insert_axis(Axis(1))
 }
 
-impl<M: Score> Score for Parallel<M> {
+impl<M: Score + ?Sized> Score for Parallel<'_, M> {
     fn dim(&self) -> usize {
         self.0.dim()
     }
@@ -41,7 +41,7 @@ impl<M: Score> Score for Parallel<M> {
     }
 }
 
-impl<M: LogDensity> LogDensity for Parallel<M> {
+impl<M: LogDensity + ?Sized> LogDensity for Parallel<'_, M> {
     fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         rows(x, |x| column(self.0.log_density(x))).column(0).to_owned()
     }
@@ -58,7 +58,7 @@ impl<M: LogDensity> LogDensity for Parallel<M> {
     }
 }
 
-impl<M: TimeScore> TimeScore for Parallel<M> {
+impl<M: TimeScore + ?Sized> TimeScore for Parallel<'_, M> {
     fn dim(&self) -> usize {
         self.0.dim()
     }
@@ -94,10 +94,11 @@ mod tests {
     fn blocks_join_to_the_whole() {
         let centres = array![[-1.0, 0.3], [1.2, 0.0]];
         let p = GaussianMixture::isotropic(array![0.4, 0.6], centres.view(), 0.7).unwrap();
-        let family = Marginal::gaussian(Gaussian::rank_one(0.5, 2).unwrap(), Vp::default()).unwrap();
+        let family =
+            Marginal::gaussian(Gaussian::rank_one(0.5, 2).unwrap(), Vp::default()).unwrap();
         for n in [1, 128, 129, 700] {
             let x = p.sample(n, &mut ChaCha8Rng::seed_from_u64(1));
-            let many = Parallel(&p as &dyn Oracle);
+            let many = Parallel(&p);
             assert_eq!(many.score(x.view()), p.score(x.view()));
             assert_eq!(many.trace(x.view()), p.trace(x.view()));
             assert_eq!(many.log_density(x.view()), p.log_density(x.view()));

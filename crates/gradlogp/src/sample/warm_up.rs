@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// Ends of the windows in a warm-up of so many steps, each counted in steps done; and the first step
 /// that belongs to one.
-pub fn windows(warm_up: usize) -> (usize, Vec<usize>) {
+pub(super) fn windows(warm_up: usize) -> (usize, Vec<usize>) {
     if warm_up < 20 {
         return (warm_up, Vec::new());
     }
@@ -30,7 +30,7 @@ pub fn windows(warm_up: usize) -> (usize, Vec<usize>) {
 
 /// Mean and sum of squares of every column so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Spread {
+pub(super) struct Spread {
     count: f64,
     mean: Vec<f64>,
     squares: Vec<f64>,
@@ -38,7 +38,7 @@ pub struct Spread {
 
 impl Spread {
     /// Nothing of `d` columns yet.
-    pub fn new(d: usize) -> Self {
+    pub(super) fn new(d: usize) -> Self {
         Spread { count: 0.0, mean: vec![0.0; d], squares: vec![0.0; d] }
     }
 
@@ -48,7 +48,7 @@ impl Spread {
     }
 
     /// Takes in the rows of `position`.
-    pub fn add(&mut self, position: ArrayView2<'_, f64>) {
+    pub(super) fn add(&mut self, position: ArrayView2<'_, f64>) {
         for row in position.outer_iter() {
             self.count += 1.0;
             for ((x, mean), squares) in row.iter().zip(&mut self.mean).zip(&mut self.squares) {
@@ -60,7 +60,7 @@ impl Spread {
     }
 
     /// Standard deviations, drawn a little towards `before`.
-    pub fn scale(&self, before: &Array1<f64>) -> Array1<f64> {
+    pub(super) fn scale(&self, before: &Array1<f64>) -> Array1<f64> {
         let n = self.count;
         let mut scale = before.clone();
         let squares = Array1::from(self.squares.clone());

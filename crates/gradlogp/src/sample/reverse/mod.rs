@@ -74,7 +74,7 @@ impl Reverse<'_> {
     }
 
     /// The kernel at t, for schemes that cannot do without.
-    fn kernel(&self, t: f64, scheme: &str) -> Result<Kernel> {
+    pub(super) fn kernel(&self, t: f64, scheme: &str) -> Result<Kernel> {
         self.sde.kernel(t).ok_or_else(|| {
             let message = format!(
                 "{scheme} needs the closed-form kernel of the process, which this one has not; use em, \
@@ -115,7 +115,7 @@ fn checked(position: Array2<f64>, time: f64, step: u64) -> Result<State> {
     }
 }
 
-/// E[x_0 | x_t] by Tweedie's formula, MATH (14): (x + std^2 s(x, t))/scale, with the kernel's scale and
+/// E[x_0 | x_t] by Tweedie's formula, MATH (43): (x + std^2 s(x, t))/scale, with the kernel's scale and
 /// standard deviation at t.
 ///
 /// ```
@@ -135,10 +135,10 @@ pub fn tweedie(score: &dyn Score, x: ArrayView2<'_, f64>, scale: f64, std: f64) 
 
 /// A family's score at time t in units of y = x / scale, where the noise has standard deviation
 /// std / scale: every process with a kernel becomes a variance-exploding one.
-struct Unscaled<'m> {
-    score: &'m dyn TimeScore,
-    time: f64,
-    scale: f64,
+pub(super) struct Unscaled<'m> {
+    pub(super) score: &'m dyn TimeScore,
+    pub(super) time: f64,
+    pub(super) scale: f64,
 }
 
 impl Score for Unscaled<'_> {

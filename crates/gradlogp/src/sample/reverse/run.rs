@@ -43,7 +43,7 @@ pub struct ReverseConfig {
     pub schedule: TimeSchedule,
     /// How many: n, from T to the least time.
     pub steps: usize,
-    /// Replace the rows by their expected data at the end, MATH (14), which takes away the noise that is
+    /// Replace the rows by their expected data at the end, MATH (43), which takes away the noise that is
     /// left at the least time (default true; left out without a kernel).
     pub denoise: bool,
 }
@@ -183,11 +183,10 @@ impl Way<'_> {
                 (euler_maruyama::step(rng, state, self.reverse, to).map_err(named)?, 1)
             }
             Scheme::Heun => (heun::step(rng, state, self.reverse, to).map_err(named)?, 2),
-            Scheme::Exponential => {
-                (exponential::step(state, self.reverse, to).map_err(named)?, 1)
-            }
+            Scheme::Exponential => (exponential::step(state, self.reverse, to).map_err(named)?, 1),
             Scheme::PredictorCorrector { corrections, ratio } => {
-                let mut state = euler_maruyama::step(rng, state, self.reverse, to).map_err(named)?;
+                let mut state =
+                    euler_maruyama::step(rng, state, self.reverse, to).map_err(named)?;
                 for _ in 0..*corrections {
                     state = corrector::step(rng, &state, self.reverse, *ratio).map_err(named)?.0;
                 }
@@ -199,9 +198,10 @@ impl Way<'_> {
                 self.ode_step = Some(info.next_step);
                 (state, info.evaluations)
             }
-            Scheme::Annealed(config) => {
-                (annealed::level(rng, state, self.reverse, to, config).map_err(named)?, config.steps)
-            }
+            Scheme::Annealed(config) => (
+                annealed::level(rng, state, self.reverse, to, config).map_err(named)?,
+                config.steps,
+            ),
         };
         self.evaluations += evaluations;
         Ok(state)

@@ -26,7 +26,12 @@ type Advance = fn(&State, &Reverse<'_>, f64, ndarray::ArrayView2<'_, f64>) -> Ar
 
 /// Rows at the end of `steps` equal steps, driven by the same Brownian paths for every `steps` that
 /// divides 2^levels: `noise` holds the finest increments, in units of their standard deviation.
-fn paths(advance: Advance, start: &Array2<f64>, noise: &[Array2<f64>], steps: usize) -> Array2<f64> {
+fn paths(
+    advance: Advance,
+    start: &Array2<f64>,
+    noise: &[Array2<f64>],
+    steps: usize,
+) -> Array2<f64> {
     let score = Marginal::new(bumps(), process()).unwrap();
     let reverse = Reverse { sde: score.sde(), score: &score };
     let h = (process().horizon - process().t_min) / steps as f64;
@@ -46,7 +51,8 @@ fn paths(advance: Advance, start: &Array2<f64>, noise: &[Array2<f64>], steps: us
 /// (strong, weak): orders from the differences between runs of 8, 16, 32 and 64 steps on the same paths.
 fn measured_orders(advance: Advance, n: usize, seed: u64) -> (f64, f64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let start = Marginal::new(bumps(), process()).unwrap().sample_at(n, process().horizon, &mut rng);
+    let start =
+        Marginal::new(bumps(), process()).unwrap().sample_at(n, process().horizon, &mut rng);
     let noise: Vec<_> = (0..64).map(|_| super::normals((n, 1), &mut rng)).collect();
     let ends = [8, 16, 32, 64].map(|steps| paths(advance, &start, &noise, steps));
     let strong = |a: &Array2<f64>, b: &Array2<f64>| (a - b).mapv(f64::abs).mean().unwrap();
@@ -116,9 +122,10 @@ fn exponential_has_order_one_and_is_exact_for_one_point() {
     let exact = flow::solve(&state, &reverse, 0.1, &tight(), None).unwrap().0.position;
     let error = |steps: usize| {
         let times = TimeSchedule::Geometric.times(score.sde(), steps).unwrap();
-        let end = times.iter().skip(1).fold(state.clone(), |state, to| {
-            exponential::step(&state, &reverse, *to).unwrap()
-        });
+        let end = times
+            .iter()
+            .skip(1)
+            .fold(state.clone(), |state, to| exponential::step(&state, &reverse, *to).unwrap());
         (end.position - &exact).mapv(f64::abs).sum()
     };
     let order = (error(50) / error(200)).log2() / 2.0;
@@ -344,8 +351,7 @@ fn refuses_what_a_process_cannot_do() {
 fn tweedie_is_the_posterior_mean() {
     let (m, v, t) = (0.7, 0.3, 0.25);
     let sde = Vp::default();
-    let score =
-        Marginal::gaussian(Gaussian::new(array![m], array![[v]]).unwrap(), sde).unwrap();
+    let score = Marginal::gaussian(Gaussian::new(array![m], array![[v]]).unwrap(), sde).unwrap();
     let kernel = sde.kernel(t).unwrap();
     let at = crate::score::AtTime { family: &score, time: t };
     let x = array![[-1.0], [0.4], [2.0]];
