@@ -57,6 +57,8 @@ pub struct ReadOptions {
     pub delimiter: Option<u8>,
     /// Leave out rows with missing values, with a warning, instead of refusing the file.
     pub drop_missing: bool,
+    /// Keep missing values, as NaN; comes before `drop_missing`.
+    pub keep_missing: bool,
 }
 
 /// Reads a table from a file. It is recognised as gzip by its content, not its name.
@@ -117,7 +119,7 @@ fn read_in_blocks(
     refuse_foreign(&sample, source_name)?;
     let delimiter = options.delimiter.unwrap_or_else(|| find_delimiter(&sample));
     let (layout, mut warnings) = Layout::find(&sample, delimiter, source_name, options)?;
-    let mut rows = Rows::new(source_name, &layout, options.drop_missing);
+    let mut rows = Rows::new(source_name, &layout, options);
     rows.read_all(Cursor::new(sample).chain(text), delimiter, block)?;
     let (values, n) = rows.finish(&mut warnings)?;
     let columns = layout.chosen_names();
@@ -126,7 +128,9 @@ fn read_in_blocks(
         expected: vec![n, columns.len()],
         found: vec![],
     })?;
-    Ok((Table::new(source_name, columns, values)?, warnings))
+    let table = Table { name: source_name.to_string(), columns, rows: values };
+    table.validate_with(options.keep_missing)?;
+    Ok((table, warnings))
 }
 
 /// What is where in the records of a file.
@@ -265,7 +269,7 @@ struct Missing {
 struct Rows<'a> {
     source_name: &'a str,
     layout: &'a Layout,
-    drop_missing: bool,
+    options: &'a ReadOptions,
     values: Vec<f64>,
     /// Data rows read, those left out included.
     read: usize,
@@ -278,11 +282,11 @@ struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn new(source_name: &'a str, layout: &'a Layout, drop_missing: bool) -> Self {
+    fn new(source_name: &'a str, layout: &'a Layout, options: &'a ReadOptions) -> Self {
         Rows {
             source_name,
             layout,
-            drop_missing,
+            options,
             values: Vec::new(),
             read: 0,
             header_due: layout.has_header,
@@ -317,10 +321,10 @@ impl<'a> Rows<'a> {
     /// Whole lines without quotation marks, a part for every thread.
     fn read_lines(&mut self, lines: &[u8], delimiter: u8) -> Result<()> {
         let parts = split_lines(lines, rayon::current_num_threads());
-        let (source_name, layout, drop) = (self.source_name, self.layout, self.drop_missing);
+        let (source_name, layout, options) = (self.source_name, self.layout, self.options);
         let read: Vec<_> = (parts.par_iter().enumerate())
             .map(|(k, part)| {
-                let mut rows = Rows::new(source_name, layout, drop);
+                let mut rows = Rows::new(source_name, layout, options);
                 rows.header_due = self.header_due && k == 0;
                 rows.read_records(csv_reader(*part, delimiter)).map(|()| rows)
             })
@@ -397,6 +401,7 @@ impl<'a> Rows<'a> {
                     self.first_comma.get_or_insert_with(|| shown(bytes));
                     self.values.push(value);
                 }
+                Field::Missing if self.options.keep_missing => self.values.push(f64::NAN),
                 Field::Missing => {
                     complete = false;
                     self.note_missing(column, bytes);
@@ -516,7 +521,7 @@ impl<'a> Rows<'a> {
             );
             return Err(self.error_at(*row, Some(*column), message));
         }
-        if self.drop_missing {
+        if self.options.drop_missing {
             warnings.push(DataWarning::MissingDropped { dropped: *rows, total: self.read });
             return Ok(());
         }

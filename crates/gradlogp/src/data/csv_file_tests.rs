@@ -298,3 +298,15 @@ fn blocks_read_like_the_whole() {
         }
     }
 }
+
+#[test]
+fn missing_values_can_stay() {
+    let keep = ReadOptions { keep_missing: true, ..Default::default() };
+    let (table, warnings) = read_with("a,b\n1,\nNA,2\n3,4\n,NaN\n", &keep).unwrap();
+    assert_eq!(warnings, []);
+    let holes = [false, true, true, false, false, false, true, true];
+    assert!(table.rows.iter().zip(holes).all(|(x, hole)| x.is_nan() == hole), "{table:?}");
+    assert_eq!(table.rows[[2, 1]], 4.0);
+    let error = read_with("a,b\n1,\n2,inf\n", &keep).unwrap_err().to_string();
+    assert!(error.contains("row 2") && error.contains("infinite"), "{error}");
+}
