@@ -259,3 +259,29 @@ fn identity<T: Real>(d: usize) -> Vec<T> {
     (0..d).for_each(|i| out[i * (d + 1)] = T::ONE);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Mlp;
+
+    /// However many rows and threads there are, a row's value and score are those of the row alone.
+    #[test]
+    fn rows_keep_their_numbers_on_any_number_of_threads() {
+        for kind in [ModelKind::Potential, ModelKind::Score] {
+            let model = Mlp { hidden: vec![8], ..Mlp::new(3, kind) }.build::<f64>(1).unwrap();
+            let at = Derivatives::new(&model);
+            let x: Vec<f64> = (0..3 * 100).map(|k| (1.3 * k as f64).sin()).collect();
+            let alone: Vec<_> = x.chunks(3).map(|row| at.value_and_score(row)).collect();
+            for threads in [1, 2, 3, 7] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let (value, score) = pool.install(|| at.value_and_score(&x));
+                let close = |a: &[f64], b: &[f64]| {
+                    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12)
+                };
+                assert!(close(&value, &alone.iter().flat_map(|a| a.0.clone()).collect::<Vec<_>>()));
+                assert!(close(&score, &alone.iter().flat_map(|a| a.1.clone()).collect::<Vec<_>>()));
+            }
+        }
+    }
+}
