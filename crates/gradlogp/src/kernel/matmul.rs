@@ -1,15 +1,23 @@
-//! Matrix products on strided views, by the `gemm` crate.
+//! Matrix products on strided views.
+//!
+//! Made for the products of a network's layers: a few hundred rows, up to some thousand columns, row-major
+//! throughout. At these sizes what costs is not the arithmetic but moving operands to where it happens,
+//! so [`blocked`](super::blocked) copies as little as it can.
+
+use pulp::Arch;
 
 use super::Real;
+use super::blocked::Product;
+use super::narrow::Dots;
 
 /// A read-only matrix: element (i, j) is at `i * row_stride + j * col_stride`.
 #[derive(Clone, Copy)]
 pub struct Mat<'a, T> {
-    data: &'a [T],
-    rows: usize,
-    cols: usize,
-    row_stride: usize,
-    col_stride: usize,
+    pub(super) data: &'a [T],
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+    pub(super) row_stride: usize,
+    pub(super) col_stride: usize,
 }
 
 /// A writable row-major matrix.
@@ -44,11 +52,13 @@ impl<'a, T> MatMut<'a, T> {
     }
 }
 
+/// Fewest columns of C that are computed as tiles where both operands are contiguous along the sum.
+const NARROW: usize = 8;
+
 /// C = A B, or C += A B where `accumulate`. Single-threaded: callers parallelise over rows.
 ///
 /// # Panics
 /// When the shapes do not fit, which is a bug of the caller.
-#[allow(unsafe_code)]
 pub fn matmul<T: Real>(c: MatMut<'_, T>, a: Mat<'_, T>, b: Mat<'_, T>, accumulate: bool) {
     assert!(
         a.cols == b.rows && c.rows == a.rows && c.cols == b.cols,
@@ -60,31 +70,30 @@ pub fn matmul<T: Real>(c: MatMut<'_, T>, a: Mat<'_, T>, b: Mat<'_, T>, accumulat
         c.rows,
         c.cols
     );
-    // SAFETY: every view's constructor checked that rows * cols elements exist behind its pointer,
-    // its strides address only those, and `c` is a unique borrow.
-    unsafe {
-        gemm::gemm(
-            c.rows,
-            c.cols,
-            a.cols,
-            c.data.as_mut_ptr(),
-            1,
-            c.cols as isize,
-            accumulate,
-            a.data.as_ptr(),
-            a.col_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.col_stride as isize,
-            b.row_stride as isize,
-            T::ONE,
-            T::ONE,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        )
+    if c.data.is_empty() {
+        return;
     }
+    if a.cols == 0 {
+        if !accumulate {
+            c.data.fill(T::ZERO);
+        }
+        return;
+    }
+    let simd = Arch::new();
+    let n = c.cols;
+    if n < NARROW && a.col_stride == 1 && b.row_stride == 1 {
+        return simd.dispatch(Dots { c: c.data, a, b, accumulate });
+    }
+    T::scratch().with_borrow_mut(|scratch| {
+        // C^T = B^T A^T, where the columns of A make the better vectors.
+        let turned = a.row_stride == 1 && n < a.rows && n <= 16;
+        let product = if turned {
+            Product { c: c.data, c_rows: 1, c_cols: n, a: b.t(), b: a.t(), accumulate, scratch }
+        } else {
+            Product { c: c.data, c_rows: n, c_cols: 1, a, b, accumulate, scratch }
+        };
+        simd.dispatch(product);
+    });
 }
 
 #[cfg(test)]
@@ -102,5 +111,71 @@ mod tests {
         // B^T A^T = (A B)^T, added.
         matmul(MatMut::new(&mut c, 2, 2), Mat::new(&b, 3, 2).t(), Mat::new(&a, 2, 3).t(), true);
         assert_eq!(c, [10.0, 25.0, 25.0, 46.0]);
+    }
+
+    /// Every orientation, overwriting and adding, at sizes around all block boundaries, against sums in
+    /// f64. Small integers: exact in both precisions, whatever the order.
+    fn check<T: Real>(m: usize, k: usize, n: usize) {
+        let entry = |i: usize, j: usize, salt: usize| ((i * 7 + j * 13 + salt) % 9) as f64 - 4.0;
+        let store = |rows: usize, cols: usize, salt: usize, transposed: bool| -> Vec<T> {
+            let (outer, inner) = if transposed { (cols, rows) } else { (rows, cols) };
+            let at = |o, i| if transposed { entry(i, o, salt) } else { entry(o, i, salt) };
+            (0..outer * inner).map(|q| T::of(at(q / inner, q % inner))).collect()
+        };
+        for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
+            let (a, b) = (store(m, k, 1, ta), store(k, n, 5, tb));
+            let a_mat = if ta { Mat::new(&a, k, m).t() } else { Mat::new(&a, m, k) };
+            let b_mat = if tb { Mat::new(&b, n, k).t() } else { Mat::new(&b, k, n) };
+            let mut c = vec![T::of(3.0); m * n];
+            matmul(MatMut::new(&mut c, m, n), a_mat, b_mat, true);
+            let mut d = vec![T::of(f64::NAN); m * n];
+            matmul(MatMut::new(&mut d, m, n), a_mat, b_mat, false);
+            for i in 0..m {
+                for j in 0..n {
+                    let want: f64 = (0..k).map(|p| entry(i, p, 1) * entry(p, j, 5)).sum();
+                    let (c, d) = (c[i * n + j].to_f64(), d[i * n + j].to_f64());
+                    assert_eq!((c, d), (want + 3.0, want), "{m} {k} {n} {ta} {tb} at {i} {j}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_all_sizes() {
+        let sizes = [
+            (1, 1, 1),
+            (1, 7, 33),
+            (3, 2, 5),
+            (5, 64, 1),
+            (13, 3, 16),
+            (23, 17, 15),
+            (12, 40, 32),
+            (50, 33, 129),
+            (31, 130, 7),
+            (64, 9, 48),
+            (7, 401, 35),
+        ];
+        for (m, k, n) in sizes {
+            check::<f32>(m, k, n);
+            check::<f64>(m, k, n);
+        }
+    }
+
+    #[test]
+    fn products_with_long_strides() {
+        // Rows of A 2048 bytes apart, columns of B beyond one block, A^T with a long stride.
+        check::<f32>(245, 512, 131);
+        check::<f32>(37, 805, 140);
+        check::<f64>(250, 256, 70);
+        check::<f32>(513, 30, 66);
+    }
+
+    #[test]
+    fn an_empty_sum_is_zero() {
+        let mut c = [1.0f32; 4];
+        matmul(MatMut::new(&mut c, 2, 2), Mat::new(&[], 2, 0), Mat::new(&[], 0, 2), true);
+        assert_eq!(c, [1.0; 4]);
+        matmul(MatMut::new(&mut c, 2, 2), Mat::new(&[], 2, 0), Mat::new(&[], 0, 2), false);
+        assert_eq!(c, [0.0; 4]);
     }
 }
