@@ -4,6 +4,8 @@
 //! throughout. At these sizes what costs is not the arithmetic but moving operands to where it happens,
 //! so [`blocked`](super::blocked) copies as little as it can.
 
+use std::ops::Range;
+
 use pulp::Arch;
 
 use super::Real;
@@ -25,12 +27,23 @@ pub struct MatMut<'a, T> {
     data: &'a mut [T],
     rows: usize,
     cols: usize,
+    row_stride: usize,
 }
 
 impl<'a, T> Mat<'a, T> {
     /// Row-major view of the first `rows * cols` elements.
     pub fn new(data: &'a [T], rows: usize, cols: usize) -> Self {
         Mat { data: &data[..rows * cols], rows, cols, row_stride: cols, col_stride: 1 }
+    }
+
+    /// Some columns.
+    pub fn columns(self, columns: Range<usize>) -> Self {
+        assert!(columns.end <= self.cols, "columns of a smaller matrix");
+        Mat {
+            data: &self.data[columns.start * self.col_stride..],
+            cols: columns.len(),
+            ..self
+        }
     }
 
     /// The transpose, without moving anything.
@@ -48,7 +61,18 @@ impl<'a, T> Mat<'a, T> {
 impl<'a, T> MatMut<'a, T> {
     /// Row-major view of the first `rows * cols` elements.
     pub fn new(data: &'a mut [T], rows: usize, cols: usize) -> Self {
-        MatMut { data: &mut data[..rows * cols], rows, cols }
+        MatMut { data: &mut data[..rows * cols], rows, cols, row_stride: cols }
+    }
+
+    /// Some rows and columns.
+    pub fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
+        assert!(rows.end <= self.rows && columns.end <= self.cols, "part of a smaller matrix");
+        MatMut {
+            data: &mut self.data[rows.start * self.row_stride + columns.start..],
+            rows: rows.len(),
+            cols: columns.len(),
+            row_stride: self.row_stride,
+        }
     }
 }
 
@@ -70,27 +94,27 @@ pub fn matmul<T: Real>(c: MatMut<'_, T>, a: Mat<'_, T>, b: Mat<'_, T>, accumulat
         c.rows,
         c.cols
     );
-    if c.data.is_empty() {
+    if c.rows == 0 || c.cols == 0 {
         return;
     }
+    let (n, stride) = (c.cols, c.row_stride);
     if a.cols == 0 {
         if !accumulate {
-            c.data.fill(T::ZERO);
+            c.data.chunks_mut(stride).take(c.rows).for_each(|row| row[..n].fill(T::ZERO));
         }
         return;
     }
     let simd = Arch::new();
-    let n = c.cols;
     if n < NARROW && a.col_stride == 1 && b.row_stride == 1 {
-        return simd.dispatch(Dots { c: c.data, a, b, accumulate });
+        return simd.dispatch(Dots { c: c.data, c_rows: stride, a, b, accumulate });
     }
     T::scratch().with_borrow_mut(|scratch| {
         // C^T = B^T A^T, where the columns of A make the better vectors.
         let turned = a.row_stride == 1 && n < a.rows && n <= 16;
         let product = if turned {
-            Product { c: c.data, c_rows: 1, c_cols: n, a: b.t(), b: a.t(), accumulate, scratch }
+            Product { c: c.data, c_rows: 1, c_cols: stride, a: b.t(), b: a.t(), accumulate, scratch }
         } else {
-            Product { c: c.data, c_rows: n, c_cols: 1, a, b, accumulate, scratch }
+            Product { c: c.data, c_rows: stride, c_cols: 1, a, b, accumulate, scratch }
         };
         simd.dispatch(product);
     });
@@ -168,6 +192,29 @@ mod tests {
         check::<f32>(37, 805, 140);
         check::<f64>(250, 256, 70);
         check::<f32>(513, 30, 66);
+    }
+
+    #[test]
+    fn parts_of_matrices() {
+        // A = [[1, 2, 3], [4, 5, 6]]: its last two columns, times their transpose, into the lower
+        // right of a 3 x 3.
+        let a = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        let part = Mat::new(&a, 2, 3).columns(1..3);
+        let mut c = [1.0; 9];
+        matmul(MatMut::new(&mut c, 3, 3).part(1..3, 1..3), part, part.t(), true);
+        assert_eq!(c, [1.0, 1.0, 1.0, 1.0, 14.0, 29.0, 1.0, 29.0, 62.0]);
+        // Larger, so that tiles and their edges are met: a block of C = A^T A.
+        let (n, w) = (70, 50);
+        let a: Vec<f32> = (0..n * w).map(|i| (i % 7) as f32 - 3.0).collect();
+        let whole = Mat::new(&a, n, w);
+        let (mut c, mut d) = (vec![0.0; w * w], vec![0.0; w * w]);
+        matmul(MatMut::new(&mut c, w, w), whole.t(), whole, false);
+        let target = MatMut::new(&mut d, w, w).part(3..w, 3..35);
+        matmul(target, whole.columns(3..w).t(), whole.columns(3..35), false);
+        for (k, (c, d)) in c.into_iter().zip(d).enumerate() {
+            let inside = k / w >= 3 && (3..35).contains(&(k % w));
+            assert_eq!(d, if inside { c } else { 0.0 }, "{k}");
+        }
     }
 
     #[test]

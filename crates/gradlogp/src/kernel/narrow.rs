@@ -6,9 +6,10 @@ use pulp::{Simd, WithSimd};
 use super::Real;
 use super::matmul::Mat;
 
-/// C = A B or C += A B, C row-major.
+/// C = A B or C += A B, rows of C `c_rows` apart.
 pub(super) struct Dots<'a, T> {
     pub(super) c: &'a mut [T],
+    pub(super) c_rows: usize,
     pub(super) a: Mat<'a, T>,
     pub(super) b: Mat<'a, T>,
     pub(super) accumulate: bool,
@@ -20,9 +21,9 @@ impl<T: Real> WithSimd for Dots<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let n = self.b.cols;
-        for (i, c) in self.c.chunks_exact_mut(n).enumerate() {
+        for (i, c) in self.c.chunks_mut(self.c_rows).take(self.a.rows).enumerate() {
             let a = &self.a.data[i * self.a.row_stride..][..self.a.cols];
-            for (j, c) in c.iter_mut().enumerate() {
+            for (j, c) in c[..n].iter_mut().enumerate() {
                 let b = &self.b.data[j * self.b.col_stride..][..self.a.cols];
                 let sum = dot(simd, a, b);
                 *c = if self.accumulate { *c + sum } else { sum };
