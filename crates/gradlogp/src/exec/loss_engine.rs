@@ -142,7 +142,10 @@ impl<T: Real> Shard<T> {
         weight: Option<T>,
     ) {
         let d = model.dim();
-        let tile = (STACK_ROWS / self.pass.coefficients()).max(1);
+        let most = (STACK_ROWS / self.pass.coefficients()).max(1);
+        // Tiles of about the same size.
+        let tile = range.len().div_ceil(range.len().div_ceil(most).max(1)).max(1);
+        self.pass.begin(model.graph(), &model.parameters);
         for start in range.clone().step_by(tile) {
             let rows = start..(start + tile).min(range.end);
             self.draw(law, d, rows.clone(), draw);
@@ -157,6 +160,9 @@ impl<T: Real> Shard<T> {
             let losses = &mut self.losses[rows.start - range.start..rows.end - range.start];
             let gradient = weight.map(|w| (self.gradient.as_mut_slice(), w));
             self.pass.run(model.graph(), &model.parameters, tile, losses, gradient);
+        }
+        if weight.is_some() {
+            self.pass.end(model.graph(), &model.parameters, &mut self.gradient);
         }
     }
 

@@ -143,8 +143,8 @@ impl<T: Real> Squared<T> {
         let weighted = Mat::new(&self.mixed, count, inner);
         for start in (0..inner).step_by(BLOCK) {
             let columns = start..inner.min(start + BLOCK);
-            let target = MatMut::new(&mut metric.gram_bar, inner, inner)
-                .part(start..inner, columns.clone());
+            let target =
+                MatMut::new(&mut metric.gram_bar, inner, inner).part(start..inner, columns.clone());
             matmul(target, weighted.columns(start..inner).t(), u.columns(columns), true);
         }
     }

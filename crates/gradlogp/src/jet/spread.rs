@@ -18,6 +18,8 @@ pub(super) enum Spread<T> {
     Scaled { of: usize, slope: Vec<T>, slope_bar: Vec<T> },
     /// Only the sum of their squares is known; `by` is the bend before the affine map.
     Squares { by: usize, sums: Squared<T> },
+    /// Those of an earlier node, to which only what does not move was added.
+    Same { of: usize },
     /// Not known: nothing that bends may follow.
     Gone,
 }
@@ -31,8 +33,16 @@ impl<T: Real> Spread<T> {
                 (slope.capacity() + slope_bar.capacity()) * size_of::<T>()
             }
             Spread::Squares { sums, .. } => sums.bytes(),
-            Spread::None | Spread::Units { .. } | Spread::Gone => 0,
+            Spread::None | Spread::Units { .. } | Spread::Same { .. } | Spread::Gone => 0,
         }
+    }
+}
+
+/// The node whose first orders the node `at` has.
+pub(super) fn source<T>(spreads: &[Spread<T>], at: usize) -> usize {
+    match spreads.get(at) {
+        Some(Spread::Same { of }) => *of,
+        _ => at,
     }
 }
 
@@ -47,7 +57,8 @@ pub(super) fn plan<T>(graph: &Graph) -> Option<Vec<Spread<T>>> {
 }
 
 fn next<T>(op: &Op, graph: &Graph, before: &[Spread<T>]) -> Option<Spread<T>> {
-    let of = |id: &NodeId| &before[id.0];
+    let at = |id: &NodeId| source(before, id.0);
+    let of = |id: &NodeId| &before[at(id)];
     let still = |id: &NodeId| matches!(of(id), Spread::None);
     if op.inputs().iter().all(still) && *op != Op::Input {
         return Some(Spread::None);
@@ -56,20 +67,27 @@ fn next<T>(op: &Op, graph: &Graph, before: &[Spread<T>]) -> Option<Spread<T>> {
         Op::Input => Some(Spread::Units { start: 0 }),
         Op::Affine { input, .. } => Some(match of(input) {
             Spread::Units { start } => Spread::Shared(Metric::new(*start)),
-            Spread::Scaled { .. } => Spread::Squares { by: input.0, sums: Squared::new() },
+            Spread::Scaled { .. } => Spread::Squares { by: at(input), sums: Squared::new() },
             Spread::Shared(_) => return None,
             _ => Spread::Gone,
         }),
         Op::Activation { input, .. } => match of(input) {
             Spread::Shared(_) => {
-                Some(Spread::Scaled { of: input.0, slope: Vec::new(), slope_bar: Vec::new() })
+                Some(Spread::Scaled { of: at(input), slope: Vec::new(), slope_bar: Vec::new() })
             }
             Spread::Squares { .. } => Some(Spread::Gone),
             _ => None,
         },
         Op::Concat { inputs } => Some(joined(inputs, graph, before)),
-        Op::SquaredNorm { input } => matches!(of(input), Spread::Units { .. }).then_some(Spread::Gone),
-        Op::Add { .. } | Op::Slice { .. } | Op::Sum { .. } | Op::Scale { .. } => Some(Spread::Gone),
+        Op::SquaredNorm { input } => {
+            matches!(of(input), Spread::Units { .. }).then_some(Spread::Gone)
+        }
+        Op::Add { inputs: [a, b] } => Some(match (still(a), still(b)) {
+            (true, false) => Spread::Same { of: at(b) },
+            (false, true) => Spread::Same { of: at(a) },
+            _ => Spread::Gone,
+        }),
+        Op::Slice { .. } | Op::Sum { .. } | Op::Scale { .. } => Some(Spread::Gone),
         Op::Multiply { .. } | Op::Context { .. } => None,
     }
 }

@@ -1,14 +1,16 @@
 //! Runs a graph on jets: forward, then adjoints back, in buffers that are kept between runs.
 
-use super::form::{Extent, First, Form, Jet, JetMut, Request};
 use super::activation::{Elsewhere, ElsewhereBar};
+use super::form::{Extent, First, Form, Jet, JetMut, Request};
 use super::gram::Metric;
-use super::spread::Spread;
-use super::{activation, add, affine, concat, gram, multiply, scale, slice, spread, squared_norm, sum};
+use super::spread::{Spread, source};
+use super::{
+    activation, add, affine, concat, gram, multiply, scale, slice, spread, squared_norm, sum,
+};
 use crate::graph::{Graph, NodeId, Op};
 use crate::kernel::activation::Squares;
-use crate::kernel::{Mat, MatMut, Real};
 use crate::kernel::vector::add_assign;
+use crate::kernel::{Mat, MatMut, Real};
 
 /// What a run reads.
 #[derive(Debug, Clone, Copy)]
@@ -197,7 +199,7 @@ impl<T: Real> Tape<T> {
                     }
                     _ => &mut [],
                 };
-                let (kind, squares) = squares(spreads_before.get(input.0));
+                let (kind, squares) = squares(spreads_before, input.0);
                 let elsewhere = Elsewhere { kind, squares, slope };
                 activation::forward(*function, jet(*input), y, saved, elsewhere);
             }
@@ -217,7 +219,9 @@ impl<T: Real> Tape<T> {
                 let form = y.form;
                 let x = jet(*input);
                 squared_norm::forward(x, JetMut { form, extent, data: &mut *y.data });
-                if let Some(Spread::Units { .. }) = spreads_before.get(input.0) {
+                if let Some(Spread::Units { .. }) =
+                    spreads_before.get(source(spreads_before, input.0))
+                {
                     squared_norm::add_units(y, graph.input_width());
                 }
             }
@@ -435,7 +439,7 @@ fn node_form<T>(
     spreads: &[Spread<T>],
 ) -> Form {
     let of = |id: &NodeId| forms[id.0];
-    let spread = |id: &NodeId| spreads.get(id.0);
+    let spread = |id: &NodeId| spreads.get(source(spreads, id.0));
     let curved = request.curved;
     match op {
         Op::Input => Form { width, first: request.first, second: false },
@@ -488,8 +492,8 @@ fn metric_and_slope<T>(spreads: &[Spread<T>], bend: usize) -> (&Metric<T>, &[T])
 }
 
 /// The sums of squares that a node hands to the bend behind it.
-fn squares<T>(spread: Option<&Spread<T>>) -> (Squares, &[T]) {
-    match spread {
+fn squares<T>(spreads: &[Spread<T>], node: usize) -> (Squares, &[T]) {
+    match spreads.get(source(spreads, node)) {
         Some(Spread::Shared(metric)) => (Squares::Shared, &metric.diagonal),
         Some(Spread::Squares { sums, .. }) => (Squares::PerRow, &sums.sums),
         _ => (Squares::None, &[]),
@@ -497,20 +501,13 @@ fn squares<T>(spread: Option<&Spread<T>>) -> (Squares, &[T]) {
 }
 
 /// The adjoints that the bend `at`, behind `input`, takes and gives.
-fn elsewhere_bar<T>(
-    spreads: &mut [Spread<T>],
-    at: usize,
-    input: usize,
-) -> ElsewhereBar<'_, T> {
-    let nothing = ElsewhereBar {
-        kind: Squares::None,
-        squares: &[],
-        squares_bar: &mut [],
-        slope_bar: &[],
-    };
+fn elsewhere_bar<T>(spreads: &mut [Spread<T>], at: usize, input: usize) -> ElsewhereBar<'_, T> {
+    let nothing =
+        ElsewhereBar { kind: Squares::None, squares: &[], squares_bar: &mut [], slope_bar: &[] };
     if spreads.is_empty() {
         return nothing;
     }
+    let input = source(spreads, input);
     let (before, here) = spreads.split_at_mut(at);
     let slope_bar: &[T] = match &here[0] {
         Spread::Scaled { slope_bar, .. } => slope_bar,

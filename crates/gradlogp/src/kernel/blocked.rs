@@ -151,7 +151,9 @@ impl<T: Real> Product<'_, T> {
         for (panel, j) in block.columns.clone().step_by(width).enumerate() {
             let columns = j..block.columns.end.min(j + width);
             let (b, b_rows) = match block.b {
-                None => (&self.b.data[block.inner.start * self.b.row_stride + j..], self.b.row_stride),
+                None => {
+                    (&self.b.data[block.inner.start * self.b.row_stride + j..], self.b.row_stride)
+                }
                 Some(packed) => (&packed[panel * depth * width..], width),
             };
             let vectors = columns.len().div_ceil(lanes);
@@ -163,14 +165,8 @@ impl<T: Real> Product<'_, T> {
                 let height = height.unwrap_or(1);
                 let (a, a_rows, a_cols) = self.rows_of_a::<ROWS>(block, i);
                 assert!(a.len() > (height - 1) * a_rows + (depth - 1) * a_cols);
-                let o = Operands {
-                    inner: depth,
-                    a: a.as_ptr(),
-                    a_rows,
-                    a_cols,
-                    b: b.as_ptr(),
-                    b_rows,
-                };
+                let o =
+                    Operands { inner: depth, a: a.as_ptr(), a_rows, a_cols, b: b.as_ptr(), b_rows };
                 let rows = block.rows.start + i..block.rows.start + i + height;
                 self.one_tile::<S, ROWS>(simd, o, rows, columns.clone(), block.accumulate, edge);
                 i += height;

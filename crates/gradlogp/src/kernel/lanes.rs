@@ -109,5 +109,23 @@ macro_rules! lanes {
     };
 }
 
-lanes!(f32, f32s, as_simd_f32s, splat_f32s, mul_add_e_f32s, add_f32s, reduce_sum_f32s, transpose_f32);
-lanes!(f64, f64s, as_simd_f64s, splat_f64s, mul_add_e_f64s, add_f64s, reduce_sum_f64s, transpose_plainly);
+lanes!(
+    f32,
+    f32s,
+    as_simd_f32s,
+    splat_f32s,
+    mul_add_e_f32s,
+    add_f32s,
+    reduce_sum_f32s,
+    transpose_f32
+);
+lanes!(
+    f64,
+    f64s,
+    as_simd_f64s,
+    splat_f64s,
+    mul_add_e_f64s,
+    add_f64s,
+    reduce_sum_f64s,
+    transpose_plainly
+);

@@ -39,11 +39,7 @@ impl<'a, T> Mat<'a, T> {
     /// Some columns.
     pub fn columns(self, columns: Range<usize>) -> Self {
         assert!(columns.end <= self.cols, "columns of a smaller matrix");
-        Mat {
-            data: &self.data[columns.start * self.col_stride..],
-            cols: columns.len(),
-            ..self
-        }
+        Mat { data: &self.data[columns.start * self.col_stride..], cols: columns.len(), ..self }
     }
 
     /// The transpose, without moving anything.
@@ -112,7 +108,15 @@ pub fn matmul<T: Real>(c: MatMut<'_, T>, a: Mat<'_, T>, b: Mat<'_, T>, accumulat
         // C^T = B^T A^T, where the columns of A make the better vectors.
         let turned = a.row_stride == 1 && n < a.rows && n <= 16;
         let product = if turned {
-            Product { c: c.data, c_rows: 1, c_cols: stride, a: b.t(), b: a.t(), accumulate, scratch }
+            Product {
+                c: c.data,
+                c_rows: 1,
+                c_cols: stride,
+                a: b.t(),
+                b: a.t(),
+                accumulate,
+                scratch,
+            }
         } else {
             Product { c: c.data, c_rows: stride, c_cols: 1, a, b, accumulate, scratch }
         };

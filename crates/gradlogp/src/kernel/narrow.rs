@@ -45,10 +45,7 @@ fn dot<T: Real, S: Simd>(simd: S, a: &[T], b: &[T]) -> T {
             *sum = T::fused(simd, a, b, *sum);
         }
     }
-    let (mut a1, mut b1) = (
-        a4.remainder().chunks_exact(lanes),
-        b4.remainder().chunks_exact(lanes),
-    );
+    let (mut a1, mut b1) = (a4.remainder().chunks_exact(lanes), b4.remainder().chunks_exact(lanes));
     for (a, b) in (&mut a1).zip(&mut b1) {
         sums[0] = T::fused(simd, T::load(simd, a), T::load(simd, b), sums[0]);
     }
