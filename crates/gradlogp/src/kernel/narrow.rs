@@ -49,8 +49,10 @@ fn dot<T: Real, S: Simd>(simd: S, a: &[T], b: &[T]) -> T {
     for (a, b) in (&mut a1).zip(&mut b1) {
         sums[0] = T::fused(simd, T::load(simd, a), T::load(simd, b), sums[0]);
     }
-    let tail = a1.remainder().iter().zip(b1.remainder());
-    let tail = tail.fold(T::ZERO, |sum, (a, b)| a.mul_add(*b, sum));
+    let mut tail = T::ZERO;
+    for (a, b) in a1.remainder().iter().zip(b1.remainder()) {
+        tail = a.mul_add(*b, tail);
+    }
     let (left, right) = (T::sum(simd, sums[0], sums[1]), T::sum(simd, sums[2], sums[3]));
     T::reduce(simd, T::sum(simd, left, right)) + tail
 }

@@ -32,14 +32,19 @@ fn dot_inline<T: Real>(x: &[T], y: &[T]) -> T {
     const LANES: usize = 16;
     let mut sums = [T::ZERO; LANES];
     let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
-    let tail = xs.remainder().iter().zip(ys.remainder());
-    let rest = tail.fold(T::ZERO, |sum, (x, y)| x.mul_add(*y, sum));
+    let mut rest = T::ZERO;
+    for (x, y) in xs.remainder().iter().zip(ys.remainder()) {
+        rest = x.mul_add(*y, rest);
+    }
     for (x, y) in xs.zip(ys) {
         for k in 0..LANES {
             sums[k] = x[k].mul_add(y[k], sums[k]);
         }
     }
-    sums.iter().fold(rest, |sum, part| sum + *part)
+    for part in sums {
+        rest += part;
+    }
+    rest
 }
 
 /// out = rows of `matrix`, each times `factors`, elementwise.
@@ -62,8 +67,11 @@ pub fn row_dots<T: Real>(out: &mut [T], x: &[T], y: &[T], width: usize) {
     dispatch(
         #[inline(always)]
         || {
+            // Loops and not closures: only what is inlined here is compiled for the instruction set.
             let rows = x.chunks_exact(width).zip(y.chunks_exact(width));
-            out.iter_mut().zip(rows).for_each(|(o, (x, y))| *o = dot_inline(x, y));
+            for (o, (x, y)) in out.iter_mut().zip(rows) {
+                *o = dot_inline(x, y);
+            }
         },
     )
 }
