@@ -92,7 +92,8 @@ impl<T: Real> Tape<T> {
     /// Rows of working space per data row that a Laplacian needs beyond [`Request::coefficients`].
     pub fn extra_rows(&self) -> usize {
         let squared = |(at, s): (usize, &Spread<T>)| match s {
-            Spread::Squares { .. } => self.forms[at].width,
+            // Two buffers of width x inner, of which the second may lie in a farther cache.
+            Spread::Squares { .. } => self.forms[at].width / 2,
             _ => 0,
         };
         self.spreads.iter().enumerate().map(squared).sum()
