@@ -14,3 +14,4 @@ mod kill;
 mod results;
 mod support;
 mod training;
+mod trust;
