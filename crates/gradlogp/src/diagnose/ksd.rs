@@ -314,22 +314,31 @@ mod tests {
         }
     }
 
+    fn correlated() -> Gaussian {
+        Gaussian::new(array![1.0, -1.0], array![[1.0, 0.5], [0.5, 2.0]]).unwrap()
+    }
+
+    /// In how many of 20 data sets the score times `factor` is rejected at 5%.
+    fn rejected(p: &dyn Oracle, factor: f64, n: usize, config: &KsdConfig) -> usize {
+        let wrong = Changed { score: p, factor, shift: Array1::zeros(2) };
+        (0..20).filter(|seed| p_value(p, &wrong, n, *seed, config) < 0.05).count()
+    }
+
     #[test]
     fn wrong_scores_are_found() {
-        let p = mixture();
-        for factor in [1.25, 0.75, -1.0] {
-            for kernel in KERNELS {
-                let config = KsdConfig { kernel, bootstrap: 199, ..KsdConfig::default() };
-                let wrong = Changed { score: &p, factor, shift: Array1::zeros(2) };
-                let found =
-                    (0..20).filter(|s| p_value(&p, &wrong, 1000, *s, &config) < 0.05).count();
+        for kernel in KERNELS {
+            let config = KsdConfig { kernel, bootstrap: 199, ..KsdConfig::default() };
+            for factor in [1.3, 0.7] {
+                let found = rejected(&correlated(), factor, 1000, &config);
                 assert!(found >= 19, "{kernel:?}, factor {factor}: {found} of 20");
             }
+            let found = rejected(&mixture(), -1.0, 500, &config);
+            assert!(found >= 19, "{kernel:?}, inverted: {found} of 20");
         }
         // Right mean and slope, wrong shape: what the Stein identities of first order cannot see.
         let gaussian = Gaussian::new(array![0.4, 0.6], array![[4.65, 0.96], [0.96, 1.05]]).unwrap();
         let found = (0..20)
-            .filter(|s| p_value(&p, &gaussian, 1000, *s, &KsdConfig::default()) < 0.05)
+            .filter(|s| p_value(&mixture(), &gaussian, 1000, *s, &KsdConfig::default()) < 0.05)
             .count();
         assert!(found >= 19, "shape: {found} of 20");
     }
@@ -337,10 +346,8 @@ mod tests {
     /// Groups use fewer pairs, so power falls, but slowly.
     #[test]
     fn groups_keep_power() {
-        let p = mixture();
-        let wrong = Changed { score: &p, factor: 1.25, shift: Array1::zeros(2) };
         let config = KsdConfig { group: 250, bootstrap: 199, ..KsdConfig::default() };
-        let found = (0..20).filter(|s| p_value(&p, &wrong, 4000, *s, &config) < 0.05).count();
+        let found = rejected(&correlated(), 1.3, 4000, &config);
         assert!(found >= 19, "{found} of 20");
     }
 

@@ -356,7 +356,10 @@ mod tests {
     fn mass_where_no_rows_are_is_refused() {
         let model = GaussianMixture::isotropic(array![0.5, 0.5], array![[0.0], [4.0]].view(), 0.5);
         let rows = Gaussian::new(array![0.0], array![[0.25]]).unwrap();
-        let found = run(&model.unwrap(), &rows, 400, 1);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let x = rows.sample(400, &mut rng);
+        let config = NormaliserConfig { draws: 10_000, ..quick() };
+        let found = estimate_normaliser(&model.unwrap(), x.view(), &config, &mut rng).unwrap();
         let refusal = found.log_z.unwrap_err();
         assert!(matches!(refusal, Refusal::Disagree { .. }), "{found:?}");
         assert!(refusal.to_string().contains("mass where no rows are"), "{refusal}");

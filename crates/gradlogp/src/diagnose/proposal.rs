@@ -3,8 +3,8 @@
 //!
 //! A mixture of Gaussians is fitted by expectation-maximisation, with K of 1, 2, 4, ... chosen by the
 //! Bayesian information criterion, and each component is made a Student-t of 5 degrees of freedom with
-//! the same location and scale; a tenth of the weight goes to one t around all rows, so that no region
-//! nearby has (almost) no proposals. Covariances are maximum a posteriori,
+//! the same location and scale; a tenth of the weight goes to one t around all rows, three times as wide as
+//! they are, so that mass where no rows are is found, if it is near. Covariances are maximum a posteriori,
 //!
 //! ```text
 //! S_k = (sum_i r_ik (x_i - m_k)(x_i - m_k)^T + nu S_0) / (sum_i r_ik + nu),   nu = d + 1
@@ -25,6 +25,8 @@ pub type Proposal = Mixture<StudentT>;
 
 const DEGREES: f64 = 5.0;
 const DEFENSIVE: f64 = 0.1;
+/// Width of the defensive component in standard deviations of the rows.
+const WIDTH: f64 = 3.0;
 const ITERATIONS: usize = 40;
 /// Most components, and most rows that they are fitted to.
 const COMPONENTS: usize = 32;
@@ -50,7 +52,8 @@ pub fn fit_proposal(x: ArrayView2<'_, f64>, rng: &mut dyn Rng) -> Result<Proposa
         best.components.iter().map(|c| (1.0 - DEFENSIVE) * c.weight).collect::<Vec<_>>();
     weights.push(DEFENSIVE);
     let heavy = |c: &Component| StudentT::new(c.mean.clone(), c.covariance.clone(), DEGREES);
-    let all = best.components.iter().chain([&whole]).map(heavy).collect::<Result<Vec<_>>>()?;
+    let wide = Component { covariance: &whole.covariance * (WIDTH * WIDTH), ..whole };
+    let all = best.components.iter().chain([&wide]).map(heavy).collect::<Result<Vec<_>>>()?;
     Mixture::from_components(Array1::from(weights), all)
 }
 
