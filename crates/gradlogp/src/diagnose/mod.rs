@@ -35,7 +35,7 @@ pub use ksd::{KernelSteinDiscrepancy, KsdConfig, SteinKernel, kernel_stein_discr
 pub use normaliser::{
     Likelihood, LogZ, Normaliser, NormaliserConfig, Refusal, estimate_normaliser, likelihood,
 };
-pub use proposal::{Proposal, fit_proposal};
+pub use proposal::{Proposals, fit_proposals};
 pub use stein::{SteinReport, Verdict, stein_check};
 pub use test_functions::{ColumnFunction, Shape, SteinStatement, TestFunction, test_functions};
 

@@ -3,7 +3,8 @@
 //! Three estimates of log Z, Z = integral exp f:
 //!
 //! - **importance sampling** from a heavy-tailed proposal fitted to the rows (`proposal.rs`);
-//! - **forward annealing** from that proposal (`annealing.rs`), a lower bound on average;
+//! - **forward annealing** from a mixture of Gaussians fitted to the rows (`annealing.rs`), a lower bound on
+//!   average;
 //! - **reverse annealing** from held-out rows, an upper bound on average.
 //!
 //! log Z is that of the first two which has the smaller standard error. It is **refused** where
@@ -12,12 +13,12 @@
 //! - two estimates with that size differ by more than 4 of their joint standard errors and by more than
 //!   `tolerance`.
 //!
-//! What disagrees when a model has mass where no rows are, and importance sampling finds it, is the
-//! reverse estimate: its chains start at rows. When a density cannot be normalised at all, effective
+//! Where a model has mass where no rows are, importance sampling finds it, if it is near, and disagrees with
+//! annealing, whose chains stay around the rows. When a density cannot be normalised at all, effective
 //! sizes collapse. Everything runs in coordinates whitened by the rows.
 
 use super::annealing::Ladder;
-use super::proposal::fit_proposal;
+use super::proposal::{Proposals, fit_proposals};
 use super::whitened::{Whitened, Whitening};
 use super::{Estimate, LogMean, check_rows, subset};
 use crate::error::{Error, Result};
@@ -201,15 +202,15 @@ pub fn estimate_normaliser(
     let target = Whitened { model, whitening: &whitening };
     let rows = whitening.forward(x);
     let few = subset(rows.view(), 4000, rng);
-    let base = fit_proposal(few.view(), rng)?;
-    let proposals = base.sample(config.draws, rng);
-    let log_weights = target.log_density(proposals.view()) - base.log_density(proposals.view());
+    let Proposals { core, heavy } = fit_proposals(few.view(), rng)?;
+    let proposals = heavy.sample(config.draws, rng);
+    let log_weights = target.log_density(proposals.view()) - heavy.log_density(proposals.view());
     if log_weights.iter().any(|l| l.is_nan() || *l == f64::INFINITY) {
         let message = "the log density is not a number at some draws around the rows".into();
         return Err(Error::Numerical { operation: "normalising constant", message });
     }
     let importance = LogMean::of(log_weights.view());
-    let ladder = Ladder::adapt(&base, &target, config.rungs, config.chains.min(100), rng)?;
+    let ladder = Ladder::adapt(&core, &target, config.rungs, config.chains.min(100), rng)?;
     let forward = LogMean::of(ladder.forward(config.chains, rng)?.view());
     let start = subset(rows.view(), config.chains, rng);
     let inverse = LogMean::of(ladder.reverse(start.view(), config.warm_up, rng)?.view());

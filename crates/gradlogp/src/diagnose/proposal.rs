@@ -1,8 +1,9 @@
-//! A normalised density with heavy tails around given rows: where importance sampling and annealing
-//! start.
+//! Normalised densities around given rows: where importance sampling and annealing start.
 //!
-//! A mixture of Gaussians is fitted by expectation-maximisation, with K of 1, 2, 4, ... chosen by the
-//! Bayesian information criterion, and each component is made a Student-t of 5 degrees of freedom with
+//! The **core** is a mixture of Gaussians fitted by expectation-maximisation, with K of 1, 2, 4, ... chosen by
+//! the Bayesian information criterion: annealing starts here, in both directions. Its reverse weights hold
+//! q/p, so tails much heavier than those of p would spoil them. In the **heavy** mixture, from which
+//! importance sampling draws, each component is made a Student-t of 5 degrees of freedom with
 //! the same location and scale; a tenth of the weight goes to one t around all rows, three times as wide as
 //! they are, so that mass where no rows are is found, if it is near. Covariances are maximum a posteriori,
 //!
@@ -15,13 +16,19 @@
 //! effective size.
 
 use crate::error::Result;
-use crate::oracle::{Gaussian, Mixture, StudentT};
+use crate::oracle::{Gaussian, GaussianMixture, Mixture, StudentT};
 use crate::score::LogDensity;
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
 use rand::{Rng, RngExt};
 
-/// A mixture of Student-t densities: normalised, with score and sampler.
-pub type Proposal = Mixture<StudentT>;
+/// Both mixtures: normalised, with score and sampler.
+#[derive(Debug, Clone)]
+pub struct Proposals {
+    /// Gaussians fitted to the rows.
+    pub core: GaussianMixture,
+    /// Student-t components of 5 degrees of freedom in their places, and a wide one.
+    pub heavy: Mixture<StudentT>,
+}
 
 const DEGREES: f64 = 5.0;
 const DEFENSIVE: f64 = 0.1;
@@ -31,11 +38,11 @@ const ITERATIONS: usize = 40;
 /// Most components, and most rows that they are fitted to.
 const COMPONENTS: usize = 32;
 
-/// Fits a proposal to the rows of `x` (n x d), which should be of comparable scale in all columns.
+/// Fits proposals to the rows of `x` (n x d), which should be of comparable scale in all columns.
 ///
 /// # Errors
 /// [`Error::Numerical`](crate::Error::Numerical) where the rows' covariance is singular beyond repair.
-pub fn fit_proposal(x: ArrayView2<'_, f64>, rng: &mut dyn Rng) -> Result<Proposal> {
+pub fn fit_proposals(x: ArrayView2<'_, f64>, rng: &mut dyn Rng) -> Result<Proposals> {
     let whole = Component::whole(x);
     let mut best = Fit::start(x, 1, &whole, rng)?.run(x)?;
     let mut count = 2;
@@ -48,13 +55,16 @@ pub fn fit_proposal(x: ArrayView2<'_, f64>, rng: &mut dyn Rng) -> Result<Proposa
         }
         count *= 2;
     }
-    let mut weights =
-        best.components.iter().map(|c| (1.0 - DEFENSIVE) * c.weight).collect::<Vec<_>>();
-    weights.push(DEFENSIVE);
-    let heavy = |c: &Component| StudentT::new(c.mean.clone(), c.covariance.clone(), DEGREES);
+    let weights: Vec<f64> = best.components.iter().map(|c| c.weight).collect();
+    let gaussian = |c: &Component| Gaussian::new(c.mean.clone(), c.covariance.clone());
+    let gaussians = best.components.iter().map(gaussian).collect::<Result<Vec<_>>>()?;
+    let core = Mixture::from_components(Array1::from(weights.clone()), gaussians)?;
+    let mut shares: Vec<f64> = weights.iter().map(|w| (1.0 - DEFENSIVE) * w).collect();
+    shares.push(DEFENSIVE * weights.iter().sum::<f64>());
     let wide = Component { covariance: &whole.covariance * (WIDTH * WIDTH), ..whole };
+    let heavy = |c: &Component| StudentT::new(c.mean.clone(), c.covariance.clone(), DEGREES);
     let all = best.components.iter().chain([&wide]).map(heavy).collect::<Result<Vec<_>>>()?;
-    Mixture::from_components(Array1::from(weights), all)
+    Ok(Proposals { core, heavy: Mixture::from_components(Array1::from(shares), all)? })
 }
 
 #[derive(Debug, Clone)]
@@ -178,7 +188,7 @@ impl Fit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::{GaussianMixture, Oracle};
+    use crate::oracle::Oracle;
     use ndarray::array;
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
@@ -189,7 +199,7 @@ mod tests {
         let weights = array![0.1, 0.2, 0.3, 0.4];
         let p = GaussianMixture::isotropic(weights.clone(), means.view(), 0.7).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let q = fit_proposal(p.sample(2000, &mut rng).view(), &mut rng).unwrap();
+        let q = fit_proposals(p.sample(2000, &mut rng).view(), &mut rng).unwrap().heavy;
         let near = |mean: ndarray::ArrayView1<'_, f64>| -> f64 {
             // By its own draws: the share that falls near a part, without the wide component's.
             let draws = q.sample(8000, &mut ChaCha8Rng::seed_from_u64(5));
@@ -206,7 +216,8 @@ mod tests {
     #[test]
     fn degenerate_rows_give_a_proposal() {
         let x = Array2::from_shape_fn((60, 2), |(i, _)| i as f64 / 10.0);
-        let q = fit_proposal(x.view(), &mut ChaCha8Rng::seed_from_u64(0)).unwrap();
-        assert!(q.log_density(x.view()).iter().all(|l| l.is_finite()));
+        let q = fit_proposals(x.view(), &mut ChaCha8Rng::seed_from_u64(0)).unwrap();
+        assert!(q.heavy.log_density(x.view()).iter().all(|l| l.is_finite()));
+        assert!(q.core.log_density(x.view()).iter().all(|l| l.is_finite()));
     }
 }
