@@ -98,22 +98,26 @@ def main():
     parser.add_argument("--gradlogp", default=str(HERE / "../../target/release/gradlogp"))
     args = parser.parse_args()
     store = HERE / "results.json"
-    results = json.loads(store.read_text()) if store.exists() else {}
+    load = lambda: json.loads(store.read_text()) if store.exists() else {}
     for path in sorted(args.data.glob("*.csv.gz")):
         name = path.name.removesuffix(".csv.gz")
         if args.only and name not in args.only:
             continue
         x, y = read(path)
-        entry = results.setdefault(name, {"auc": {}, "seconds": {}})
-        entry.update(rows=len(y), columns=x.shape[1], anomalies=float(y.mean()))
         for detector in args.detectors:
             start = time.perf_counter()
             scores = score(detector, args.gradlogp, x)
-            entry["seconds"][detector] = time.perf_counter() - start
-            entry["auc"][detector] = float(roc_auc_score(y, scores))
-            print(f"{name} {detector}: {entry['auc'][detector]:.3f}", flush=True)
-        store.write_text(json.dumps(results, indent=1) + "\n")
-    complete = {name: r for name, r in results.items() if set(r["auc"]) >= set(DETECTORS)}
+            seconds, auc = time.perf_counter() - start, float(roc_auc_score(y, scores))
+            print(f"{name} {detector}: {auc:.3f}, {seconds:.1f} s", flush=True)
+            # Another run may have written since.
+            results = load()
+            entry = results.setdefault(name, {"auc": {}, "seconds": {}})
+            entry.update(rows=len(y), columns=x.shape[1], anomalies=float(y.mean()))
+            entry["auc"][detector], entry["seconds"][detector] = auc, seconds
+            store.write_text(json.dumps(results, indent=1) + "\n")
+    complete = {name: r for name, r in load().items() if set(r["auc"]) >= set(DETECTORS)}
+    if not complete:
+        return
     (HERE / "../ANOMALY.md").write_text(table(complete))
 
 
