@@ -2,7 +2,7 @@
 //! score is judged: every "fault" is then a false one.
 //!
 //! The full study writes docs/calibration.md (1,000 data sets, some minutes):
-//! `cargo test --release -p gradlogp --test it calibration -- --ignored`
+//! `cargo test -p gradlogp --test it calibration -- --ignored`
 
 use gradlogp::diagnose::{
     ClassifierConfig, EnergyConfig, Estimate, KsdConfig, NormaliserConfig, SteinKernel,
@@ -151,7 +151,7 @@ fn study(per_oracle: u64) -> Vec<Line> {
 
 fn page(lines: &[Line], data_sets: usize) -> String {
     let mut out = format!(
-        "# Calibration\n\nWritten by `cargo test --release -p gradlogp --test it calibration -- --ignored`: \
+        "# Calibration\n\nWritten by `cargo test -p gradlogp --test it calibration -- --ignored`: \
          {data_sets} data sets of {ROWS} rows, drawn in equal numbers from {}, each judged with its own true \
          score or density. An interval at 95% should cover in 93 to 97 of 100 data sets; a p-value should be \
          uniform: below 0.05 once in 20, and the last column, the p-value of a Kolmogorov-Smirnov test of \
