@@ -9,7 +9,6 @@ use rand_chacha::ChaCha8Rng;
 
 use super::Show;
 use crate::args::EvalArgs;
-use crate::checks::Checks;
 use crate::input::{Source, show_warnings};
 use crate::judgement::judge;
 
@@ -22,9 +21,7 @@ pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(args.seed))?;
         show.note("rounded columns were dequantised as when the model was fitted");
     }
-    let checks = Checks { args: &args.checks, read: &args.read, quiet: show.silent() };
-    let rows = loaded.table.rows.view();
-    let judgement = judge(&model, rows, loaded.drawn_from.as_ref(), Some(checks))?;
+    let judgement = judge(&model, loaded.table.rows.view(), loaded.drawn_from.as_ref())?;
     show.result(&judgement.table(), &judgement)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -15,4 +15,3 @@ mod kill;
 mod results;
 mod support;
 mod training;
-mod trust;
