@@ -129,8 +129,11 @@ def cpu_name():
 
 
 def commit():
-    described = output("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty")
-    return described or "unknown"
+    """Of the tree, and whether what the program is built from differs from it."""
+    git = "git", "-C", str(Path(__file__).parents[2])
+    changed = output(*git, "status", "--porcelain", "--", "crates", "Cargo.toml", "Cargo.lock")
+    described = output(*git, "describe", "--always") or "unknown"
+    return described + "-dirty" * bool(changed)
 
 
 def output(*command):
