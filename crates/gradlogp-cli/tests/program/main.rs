@@ -9,6 +9,7 @@ mod bad_output;
 mod bad_settings;
 #[cfg(unix)]
 mod interrupt;
+mod kernel_families;
 #[cfg(unix)]
 mod kill;
 mod results;
