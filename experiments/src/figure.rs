@@ -119,14 +119,15 @@ fn draw_panel(
         let colour = COLOURS[k % COLOURS.len()];
         let aside = if panel.labels.is_empty() { 0.0 } else { shift * (k as f64 - middle) };
         let place = |p: &(f64, f64, f64)| (panel.at(p.0) + aside, p.1, error(p.2));
-        let bars = series.points.iter().map(place).map(|(x, y, e)| {
-            let (low, high) = (panel.at(y - e), panel.at(y + e));
-            ErrorBar::new_vertical(x, low, panel.at(y), high, colour.filled(), 6)
-        });
+        let (fill, thin) = (colour.filled(), colour.stroke_width(1));
+        let points: Vec<(f64, f64, f64)> = series.points.iter().map(place).collect();
+        chart.draw_series(points.iter().map(|(x, y, e)| {
+            PathElement::new(vec![(*x, panel.at(y - e)), (*x, panel.at(y + e))], thin)
+        }))?;
         chart
-            .draw_series(bars)?
+            .draw_series(points.iter().map(|(x, y, _)| Circle::new((*x, panel.at(*y)), 4, fill)))?
             .label(&series.name)
-            .legend(move |(x, y)| Circle::new((x + 8, y), 4, colour.filled()));
+            .legend(move |(x, y)| Circle::new((x + 8, y), 4, fill));
         if panel.labels.is_empty() {
             let line = series.points.iter().map(|p| (panel.at(p.0), panel.at(p.1)));
             chart.draw_series(LineSeries::new(line, &colour))?;
