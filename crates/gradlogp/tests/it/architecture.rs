@@ -17,6 +17,7 @@ const ORDER: &[(&str, &[&str])] = &[
     ("model", &["error", "score", "kernel", "graph", "jet", "objective"]),
     ("exec", &["error", "kernel", "slice", "objective", "model"]),
     ("oracle", &["error", "score"]),
+    ("sde", &["error", "score", "oracle"]),
     ("data", &["error"]),
     ("storage", &["error"]),
     ("train", &["error", "kernel", "slice", "objective", "model", "exec", "data", "storage"]),
@@ -38,7 +39,7 @@ const REEXPORTS: &[(&str, &[&str])] = &[
     ("fitted", &["FittedModel"]),
     ("model", &["Derivatives", "Mlp", "Model", "ModelKind"]),
     ("objective", &["Objective"]),
-    ("score", &["LogDensity", "Score"]),
+    ("score", &["LogDensity", "Score", "TimeScore"]),
     ("slice", &["SliceLaw"]),
 ];
 
