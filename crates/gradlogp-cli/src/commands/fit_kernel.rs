@@ -8,7 +8,6 @@ use gradlogp::dkef::{
     log_normalizer, median_log_width,
 };
 use gradlogp::fitted::KernelDescription;
-use gradlogp::kernel::Activation;
 use gradlogp::train::{Schedule, Stop, TrainConfig};
 use gradlogp::{Error, Mlp, ModelKind, Objective};
 use serde::{Deserialize, Serialize};
@@ -129,12 +128,9 @@ pub(super) fn train(
     let outcome = Outcome {
         network: fit.potential(-kernel.log_normalizer.value)?,
         settings: Mlp {
-            dim,
-            kind: ModelKind::Potential,
             hidden: fit.family.features.map_or(Vec::new(), |h| vec![h, h]),
-            activation: Activation::Softplus,
-            residual: false,
             base_scale: Some(plan.base_sd),
+            ..Mlp::new(dim, ModelKind::Potential)
         },
         config,
         steps: trainer.steps(),
