@@ -45,7 +45,7 @@ impl Moments {
         let m = self.linear.len();
         let n = self.rows.max(1) as f64;
         let finite = self.gram.iter().chain(&self.linear).all(|x| x.is_finite());
-        if !finite || !(lambda > 0.0 && lambda.is_finite()) {
+        if !(finite && lambda > 0.0 && lambda.is_finite()) {
             return Err(failed("G, b or lambda is not finite; lower the learning rate"));
         }
         let mean_diagonal = (0..m).map(|i| self.gram[i * (m + 1)]).sum::<f64>() / (n * m as f64);

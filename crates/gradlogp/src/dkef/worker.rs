@@ -172,7 +172,7 @@ impl<T: Real> Worker<T> {
             let mut part = vec![T::ZERO; m];
             if c.rule.curvature > 0.0 {
                 add_row_sums(&mut part, &self.k2);
-                part.iter_mut().for_each(|p| *p = *p * T::of(c.rule.curvature / c.rule.square));
+                part.iter_mut().for_each(|p| *p *= T::of(c.rule.curvature / c.rule.square));
             }
             let k1 = Mat::new(&self.k1[first * m..], rows, m).t();
             matmul(MatMut::new(&mut part, m, 1), k1, Mat::new(&targets, rows, 1), true);
@@ -393,7 +393,7 @@ impl<T: Real> Worker<T> {
         let mut part = vec![T::ZERO; m];
         if c.rule.curvature > 0.0 {
             add_row_sums(&mut part, &self.k2);
-            part.iter_mut().for_each(|p| *p = *p * curvature);
+            part.iter_mut().for_each(|p| *p *= curvature);
         }
         let first = from * tile.rows;
         let k1 = Mat::new(&self.k1[first * m..], factors.len(), m).t();
