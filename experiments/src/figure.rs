@@ -55,8 +55,8 @@ pub fn draw(path: &Path, panels: &[Panel]) -> Result<()> {
     root.present().map_err(|e| failed(&e))
 }
 
-/// Axes in log10 where the panel is logarithmic: plotted values are those of [`Panel::at`].
 impl Panel {
+    /// Where a value lies on an axis: its log10 where the panel is logarithmic.
     fn at(&self, v: f64) -> f64 {
         if self.logarithmic { v.log10() } else { v }
     }
