@@ -102,7 +102,7 @@ pub fn load(folder: &Path, table: Uci, protocol: Protocol, seed: u64) -> Result<
         )
     })?;
     let split = Split::read(&folder.join(format!("ssm_split_{}.csv", table.name())), &read)?;
-    Ok(prepare(&read, &split, table, protocol, seed)?)
+    prepare(&read, &split, table, protocol, seed)
 }
 
 /// The published order of rows, and how many of them are of each part.
