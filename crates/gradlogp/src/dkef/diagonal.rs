@@ -1,4 +1,4 @@
-//! The Laplacian of a kernel by back-propagated diagonals (Kingma and LeCun 2010), MATH (42).
+//! The Laplacian of a kernel by back-propagated diagonals (Kingma and LeCun 2010), MATH (62).
 //!
 //! Second derivatives are carried through the network as if every Hessian on the way were diagonal. Written
 //! forwards it is the collapsed second-order jet in which sum_i (a1_i)^2 of a unit is replaced by t, that

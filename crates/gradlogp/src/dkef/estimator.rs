@@ -1,7 +1,7 @@
 //! Which estimate of the score matching loss gives G and b.
 //!
 //! With q the score of the base density, g_m = grad k(x, z_m), and per row directions v_i of weight c,
-//! every one of them is, MATH (41),
+//! every one of them is, MATH (61),
 //!
 //! G = E\[ c sum_i (v_i.g)(v_i.g)^T ],  b = E\[ w sum_j (u_j.(grad g) u_j) + c sum_i (v_i.g)(v_i.q + o_i) ]
 //!
@@ -44,7 +44,7 @@ pub enum Estimator {
         /// Standard deviation of the noise.
         sigma: f64,
     },
-    /// MATH (4) with the Laplacian of each kernel replaced by back-propagated diagonals, MATH (42): biased.
+    /// MATH (4) with the Laplacian of each kernel replaced by back-propagated diagonals, MATH (62): biased.
     ApproximateBackprop,
 }
 

@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// A (deep) kernel exponential family as settings.
 ///
 /// log p(x) = -|x|^2 / (2 tau^2) + sum over m of alpha_m k(x, z_m) + constant, with
-/// k(x, z) = sum over r of rho_r exp(-|phi_r(x) - phi_r(z)|^2 / (2 * 10^(s_r))), MATH (40).
+/// k(x, z) = sum over r of rho_r exp(-|phi_r(x) - phi_r(z)|^2 / (2 * 10^(s_r))), MATH (60).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KernelFamily {
     /// Columns of x, d.

@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! log p(x) = log q0(x) + sum_m alpha_m k(x, z_m) + constant
-//! k(x, z) = sum_r rho_r exp(-|phi_r(x) - phi_r(z)|^2 / (2 * 10^(s_r)))                         MATH (40)
-//! alpha = -(G + lambda I)^-1 b                                                                 MATH (41)
+//! k(x, z) = sum_r rho_r exp(-|phi_r(x) - phi_r(z)|^2 / (2 * 10^(s_r)))                         MATH (60)
+//! alpha = -(G + lambda I)^-1 b                                                                 MATH (61)
 //! ```
 //!
 //! A step fits alpha to one half of a batch and differentiates the loss on the other half through that fit, to

@@ -5,7 +5,7 @@
 //! alpha, and dL/dalpha = h = mean of w k2 + c sum_i r_i k1_i. Through alpha = -A^-1 b, A = G + lambda I, and with
 //! y = A^-1 h, the fitting half has dL = -y.(dA alpha + db): adjoints K2 = -(w/n) y and
 //! K1_i = -(c/n) (r_i y + (v_i . grad f_y) alpha), f_y = sum_m y_m k_m. Neither forms a matrix over pairs of
-//! inducing points, MATH (41).
+//! inducing points, MATH (61).
 //!
 //! Where the gradient enters along all unit vectors but the curvature does not, the sum over i of r_i times a
 //! first-order coefficient is one coefficient along the vector r itself: the adjoint pass then has two

@@ -24,7 +24,7 @@ const ORDER: &[(&str, &[&str])] = &[
     ("train", &["error", "kernel", "slice", "objective", "model", "exec", "data", "storage"]),
     ("dkef", &["error", "score", "kernel", "graph", "jet", "slice", "model", "exec", "train"]),
     ("sample", &["error", "score", "ode", "sde"]),
-    ("diagnose", &["error", "score"]),
+    ("diagnose", &["error", "score", "oracle", "sample"]),
     ("fitted", &["error", "score", "graph", "model", "data", "storage", "train", "dkef"]),
 ];
 
