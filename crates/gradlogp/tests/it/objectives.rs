@@ -112,6 +112,8 @@ fn exact_loss_and_gradient_are_those_of_all_coordinate_slices() {
             for (got, want) in exact.gradient().iter().zip(sliced.gradient()) {
                 assert!((got - want).abs() < 1e-10 * (1.0 + want.abs()), "{mlp:?}: {got} {want}");
             }
+            let norm = exact.gradient().iter().map(|g| g * g).sum::<f64>().sqrt();
+            assert!((exact.gradient_norm() - norm).abs() < 1e-12 * norm, "{mlp:?}");
         }
         // The whole Laplacian costs fewer operations than its directions.
         let operations = |e: &LossEngine<f64>| e.product_operations(&model, 9);
