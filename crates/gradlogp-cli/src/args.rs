@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use gradlogp::ModelKind;
 use gradlogp::data::{GapRule, Standardization};
 use gradlogp::kernel::Activation;
 use gradlogp::slice::SliceLaw;
 use gradlogp::train::Schedule;
+use gradlogp::{ModelKind, Objective};
 
 /// Fit the score (the gradient of log p) of your data by sliced score matching, and know how far to
 /// trust it.
@@ -211,7 +211,8 @@ pub(crate) struct ModelArgs {
 pub(crate) struct ObjectiveArgs {
     /// auto: exact up to 16 columns, where it costs little and has no slice noise, ssm-vr beyond;
     /// ssm: sliced score matching; ssm-vr: with variance reduction; exact: exact trace; dsm:
-    /// denoising, which fits the data smoothed by noise --sigma.
+    /// denoising, which fits the data smoothed by noise --sigma; fd-ssm, fd-dsm: sliced and denoising
+    /// score matching by finite differences of network values, with an error of order --fd-eps squared.
     #[arg(long, value_enum, default_value_t = ObjectiveArg::Auto)]
     pub(crate) objective: ObjectiveArg,
     /// Slices per row and step; more cost more and have less noise.
@@ -221,9 +222,21 @@ pub(crate) struct ObjectiveArgs {
     /// coordinate are exact at M = columns; sphere has radius sqrt(columns).
     #[arg(long, value_enum, default_value_t = LawArg::Rademacher)]
     pub(crate) slice_law: LawArg,
-    /// Noise level of dsm, in standardised units.
+    /// Noise level of dsm and fd-dsm, in standardised units.
     #[arg(long, default_value_t = 0.1)]
     pub(crate) sigma: f64,
+    /// Step of fd-ssm and fd-dsm, which look at x +- EPS v with slices v of length about
+    /// sqrt(columns), in standardised units [default: that which balances truncation and single
+    /// precision: 0.041 / sqrt(columns) for fd-ssm of potentials, else 0.0056 / sqrt(columns)].
+    #[arg(long, value_name = "EPS")]
+    pub(crate) fd_eps: Option<f64>,
+}
+
+impl ObjectiveArgs {
+    /// The objective asked for; None for auto.
+    pub(crate) fn chosen(&self) -> Option<Objective> {
+        self.objective.with(self.slices, self.sigma, self.fd_eps)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -385,7 +398,7 @@ pub(crate) struct StepArgs {
     /// Rows per step.
     #[arg(long, default_value_t = 256)]
     pub(crate) batch: usize,
-    /// Objective.
+    /// Objective; dsm and fd-dsm with noise 0.1.
     #[arg(long, value_enum, default_value_t = ObjectiveArg::SsmVr)]
     pub(crate) objective: ObjectiveArg,
     /// Slices per row.
@@ -459,6 +472,23 @@ pub(crate) enum ObjectiveArg {
     SsmVr,
     Exact,
     Dsm,
+    FdSsm,
+    FdDsm,
+}
+
+impl ObjectiveArg {
+    /// The objective of this name; None for auto.
+    pub(crate) fn with(self, slices: usize, sigma: f64, eps: Option<f64>) -> Option<Objective> {
+        Some(match self {
+            ObjectiveArg::Auto => return None,
+            ObjectiveArg::Ssm => Objective::Ssm { slices },
+            ObjectiveArg::SsmVr => Objective::SsmVr { slices },
+            ObjectiveArg::Exact => Objective::Exact,
+            ObjectiveArg::Dsm => Objective::Dsm { sigma },
+            ObjectiveArg::FdSsm => Objective::FdSsm { slices, eps },
+            ObjectiveArg::FdDsm => Objective::FdDsm { slices, sigma, eps },
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

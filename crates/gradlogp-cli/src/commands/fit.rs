@@ -19,7 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{Show, report};
-use crate::args::{FitArgs, ObjectiveArg, PrepareArgs};
+use crate::args::{FitArgs, PrepareArgs};
 use crate::input::{Loaded, Place, Source, show_warnings};
 use crate::judgement::{Judgement, judge};
 use crate::limits::{check_network, check_step, check_threads};
@@ -146,13 +146,7 @@ impl Plan {
         let (model, training) = (&args.model, &args.training);
         let kind: ModelKind = model.model.into();
         let slices = args.objective.slices;
-        let objective = match args.objective.objective {
-            ObjectiveArg::Auto => None,
-            ObjectiveArg::Ssm => Some(Objective::Ssm { slices }),
-            ObjectiveArg::SsmVr => Some(Objective::SsmVr { slices }),
-            ObjectiveArg::Exact => Some(Objective::Exact),
-            ObjectiveArg::Dsm => Some(Objective::Dsm { sigma: args.objective.sigma }),
-        };
+        let objective = args.objective.chosen();
         check_shares(&args.prepare)?;
         check_threads(training.threads)?;
         check_network(1, &model.hidden)?;

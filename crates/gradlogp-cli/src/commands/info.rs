@@ -115,6 +115,13 @@ pub(crate) fn objective(model: &FittedModel) -> String {
         gradlogp::Objective::Dsm { sigma } => {
             format!("denoising score matching, noise {sigma} in standardised units")
         }
+        gradlogp::Objective::FdSsm { slices: m, .. } => {
+            format!("sliced score matching by finite differences, {}", slices(m))
+        }
+        gradlogp::Objective::FdDsm { slices: m, sigma, .. } => format!(
+            "denoising score matching by finite differences, noise {sigma} in standardised units, {}",
+            slices(m)
+        ),
         other => format!("{other:?}"),
     }
 }

@@ -8,7 +8,7 @@ use super::stream::{Domain, stream};
 use crate::kernel::Real;
 use crate::kernel::vector::add_assign;
 use crate::model::{LossPass, Model, Tile};
-use crate::objective::{Directions, Objective};
+use crate::objective::Objective;
 use crate::slice::SliceLaw;
 
 /// Rows of the stacked matrices that one pass aims at: enough to keep matrix products efficient, few
@@ -146,7 +146,8 @@ impl<T: Real> Shard<T> {
     fn draw(&mut self, law: SliceLaw, d: usize, rows: std::ops::Range<usize>, draw: Draw) {
         let n = rows.len();
         let mut rng = stream(draw.seed, draw.domain, draw.step, rows.start);
-        if let Directions::Slices(m) = self.pass.rule().directions() {
+        let m = self.pass.slices();
+        if m > 0 {
             self.slices.resize(m * n * d, T::ZERO);
             self.scratch.resize(m * d, T::ZERO);
             for r in 0..n {

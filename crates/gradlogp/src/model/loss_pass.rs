@@ -10,13 +10,16 @@
 //!
 //! For the score term of a potential, u = S held constant is one more first-order direction that
 //! does not enter y2: d/dtheta of the term is S . d(grad f)/dtheta = d/dtheta (u.grad f) = d/dtheta y1^(u).
+//!
+//! Objectives by finite differences take values at shifted points instead: `stencil.rs`.
 
 use super::ModelKind;
+use super::stencil::Stencil;
 use crate::graph::Graph;
 use crate::jet::{Coefficient, First, Inputs, Request, Tape};
 use crate::kernel::Real;
 use crate::kernel::vector::{axpy, dot};
-use crate::objective::{Directions, Objective, RowLoss};
+use crate::objective::{Directions, Objective, RowLoss, Slices};
 
 /// Most unit vectors handled at once by an exact loss: bounds its memory at
 /// 2 + 64 coefficients per row, whatever d is.
@@ -45,6 +48,8 @@ pub struct LossPass<T: Real> {
     tape: Tape<T>,
     /// Gives grad f; only for the score term of a potential.
     reverse: Option<Tape<T>>,
+    /// For objectives by finite differences; the tape then carries values only.
+    stencil: Option<Stencil<T>>,
     dim: usize,
     x: Vec<T>,
     directions: Vec<T>,
@@ -57,8 +62,9 @@ pub struct LossPass<T: Real> {
 impl<T: Real> LossPass<T> {
     /// Plans the passes.
     pub fn new(kind: ModelKind, graph: &Graph, objective: &Objective) -> Self {
-        let rule = objective.row_loss::<T>();
+        let rule = objective.row_loss::<T>(kind == ModelKind::Score);
         let dim = graph.input_width();
+        let stencil = objective.differences().map(|d| Stencil::new(kind, dim, d, rule.as_ref()));
         let (first, count) = match rule.directions() {
             Directions::None => (First::Zero, 0),
             Directions::Slices(m) => (First::PerRow, m),
@@ -66,6 +72,7 @@ impl<T: Real> LossPass<T> {
         };
         let reverse = kind == ModelKind::Potential && rule.has_score_term();
         let request = match kind {
+            _ if stencil.is_some() => Request::VALUE,
             ModelKind::Score => Request::first(first, count),
             ModelKind::Potential if reverse => Request::second(First::PerRow, count + 1, count),
             ModelKind::Potential => Request::second(first, count, count),
@@ -75,6 +82,7 @@ impl<T: Real> LossPass<T> {
             rule,
             tape: Tape::new(graph, request),
             reverse: reverse.then(|| Tape::new(graph, Request::VALUE)),
+            stencil,
             dim,
             x: Vec::new(),
             directions: Vec::new(),
@@ -90,9 +98,23 @@ impl<T: Real> LossPass<T> {
         self.rule.as_ref()
     }
 
+    /// Random slices to draw for every row.
+    pub fn slices(&self) -> usize {
+        match (&self.stencil, self.rule.directions()) {
+            (Some(stencil), _) => stencil.slices(),
+            (None, Directions::Slices(m)) => m,
+            (None, _) => 0,
+        }
+    }
+
     /// Coefficient rows per data row in the widest pass.
     pub fn coefficients(&self) -> usize {
-        self.tape.request().coefficients()
+        self.points() * self.tape.request().coefficients()
+    }
+
+    /// Rows on the tape per data row.
+    fn points(&self) -> usize {
+        self.stencil.as_ref().map_or(1, Stencil::points)
     }
 
     /// Floating-point operations in the matrix products of one loss and gradient over `rows` rows.
@@ -100,6 +122,7 @@ impl<T: Real> LossPass<T> {
         let reverse = self.reverse.as_ref();
         let score = reverse.map_or(0, |t| t.product_operations(graph, rows, false, true));
         let blocks = self.blocks() as u64;
+        let rows = rows * self.points();
         score + blocks * self.tape.product_operations(graph, rows, true, false)
     }
 
@@ -120,6 +143,22 @@ impl<T: Real> LossPass<T> {
     ) {
         losses.fill(T::ZERO);
         self.place_points(tile);
+        let weight = gradient.as_ref().map_or(T::ZERO, |(_, weight)| *weight);
+        if let Some(stencil) = &mut self.stencil {
+            let network = (graph, parameters);
+            stencil.run(
+                &mut self.tape,
+                self.rule.as_ref(),
+                network,
+                (tile, &self.x),
+                losses,
+                weight,
+            );
+            if let Some((gradient, _)) = gradient {
+                self.tape.adjoint(graph, parameters, Some(gradient), None);
+            }
+            return;
+        }
         self.score_bar.resize(tile.rows * self.dim, T::ZERO);
         if self.reverse.is_some() {
             self.potential_score(graph, parameters, tile, losses);
@@ -133,7 +172,6 @@ impl<T: Real> LossPass<T> {
                 directions: &self.directions,
             };
             self.tape.forward(graph, parameters, inputs);
-            let weight = gradient.as_ref().map_or(T::ZERO, |(_, weight)| *weight);
             self.tape.output_bar();
             match self.kind {
                 ModelKind::Score => self.score_rows(tile, block, losses, weight),
@@ -221,7 +259,8 @@ impl<T: Real> LossPass<T> {
                     *p = output.row(Coefficient::First(m), r).map_or(T::ZERO, |y| y[0]);
                 }
                 let q = output.row(Coefficient::Second, r).map_or(T::ZERO, |y| y[0]);
-                let term = self.rule.slice_term(&self.projections, q, &mut self.projections_bar);
+                let seen = Slices { projections: &self.projections, noise: &[], curvature: q };
+                let term = self.rule.slice_term(seen, &mut self.projections_bar);
                 losses[r] += term.loss;
                 let mut bar = self.tape.current_bar();
                 for (m, p_bar) in self.projections_bar.iter().enumerate() {
@@ -267,7 +306,8 @@ impl<T: Real> LossPass<T> {
             }
             let mut q_bar = T::ZERO;
             if slices > 0 {
-                let term = self.rule.slice_term(&self.projections, q, &mut self.projections_bar);
+                let seen = Slices { projections: &self.projections, noise: &[], curvature: q };
+                let term = self.rule.slice_term(seen, &mut self.projections_bar);
                 losses[r] += term.loss;
                 q_bar = term.curvature_bar;
             }

@@ -4,6 +4,7 @@ mod as_score;
 mod derivatives;
 mod loss_pass;
 mod mlp;
+mod stencil;
 
 pub use as_score::Potential;
 pub(crate) use as_score::rows;
