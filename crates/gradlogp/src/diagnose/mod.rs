@@ -3,10 +3,12 @@
 //! [`exact_loss`] is the held-out objective on a scale common to all training losses,
 //! [`stein_check`] needs no truth, [`fisher_divergence`] does.
 
+mod bounded_stein;
 mod exact_loss;
 mod fisher;
 mod stein;
 
+pub use bounded_stein::stein_check_within;
 pub use exact_loss::{exact_loss, exact_loss_rows};
 pub use fisher::{FisherDivergence, fisher_divergence};
 pub use stein::{SteinReport, Verdict, stein_check};

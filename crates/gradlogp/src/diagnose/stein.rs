@@ -196,7 +196,7 @@ pub fn stein_check(score: &dyn Score, x: ArrayView2<'_, f64>, level: f64) -> Res
 }
 
 /// The Bonferroni quantile over d + d^2 + 1 statements.
-fn critical_z(n: usize, d: usize, level: f64) -> Result<f64> {
+pub(super) fn critical_z(n: usize, d: usize, level: f64) -> Result<f64> {
     let statements = (d + d * d + 1) as f64;
     let student = StudentsT::new(0.0, 1.0, (n - 1) as f64).map_err(|_| Error::Numerical {
         operation: "Stein check",
@@ -206,7 +206,7 @@ fn critical_z(n: usize, d: usize, level: f64) -> Result<f64> {
 }
 
 /// (x - m)/sd and sd, with divisor n - 1.
-fn standardise(x: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Array1<f64>)> {
+pub(super) fn standardise(x: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Array1<f64>)> {
     let mean = x.mean_axis(Axis(0)).unwrap_or_default();
     let sd = x.std_axis(Axis(0), 1.0);
     match sd.iter().position(|sd| !(*sd > 0.0 && sd.is_finite())) {
@@ -245,12 +245,12 @@ fn z_score(value: f64, target: f64, error: f64) -> f64 {
 }
 
 /// Estimates with their standard errors.
-struct Fitted {
-    mean: Array1<f64>,
-    mean_error: Array1<f64>,
-    product: Array2<f64>,
-    product_error: Array2<f64>,
-    slope: Estimate,
+pub(super) struct Fitted {
+    pub(super) mean: Array1<f64>,
+    pub(super) mean_error: Array1<f64>,
+    pub(super) product: Array2<f64>,
+    pub(super) product_error: Array2<f64>,
+    pub(super) slope: Estimate,
 }
 
 /// One statement outside its band: how far, and what it says.
@@ -260,7 +260,7 @@ struct Fault {
 }
 
 impl Fitted {
-    fn report(self, critical_z: f64, level: f64) -> SteinReport {
+    pub(super) fn report(self, critical_z: f64, level: f64) -> SteinReport {
         let verdict = self.verdict(critical_z);
         let d = self.mean.len();
         let mean_z = Array1::from_shape_fn(d, |i| self.mean_z(i));

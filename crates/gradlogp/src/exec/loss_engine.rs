@@ -1,10 +1,13 @@
 //! Mean loss and gradient over a batch.
 
+use std::sync::Arc;
+
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use super::shard_rows;
-use super::stream::{Domain, stream};
+use super::stream::{Domain as Purpose, stream};
+use crate::domain::Domain;
 use crate::kernel::Real;
 use crate::kernel::vector::add_assign;
 use crate::model::{LossPass, Model, Tile};
@@ -24,7 +27,7 @@ pub struct Draw {
     /// Seed of the run.
     pub seed: u64,
     /// What they are for.
-    pub domain: Domain,
+    pub domain: Purpose,
     /// Step.
     pub step: u64,
 }
@@ -32,6 +35,7 @@ pub struct Draw {
 /// Evaluates one objective with one slice law on models that share a graph.
 pub struct LossEngine<T: Real> {
     law: SliceLaw,
+    domain: Option<Arc<Domain>>,
     shards: Vec<Shard<T>>,
 }
 
@@ -42,20 +46,37 @@ struct Shard<T: Real> {
     slices: Vec<T>,
     scratch: Vec<T>,
     noise: Vec<T>,
+    roots: Vec<T>,
+    slopes: Vec<T>,
 }
 
 impl<T: Real> LossEngine<T> {
     /// An engine with one shard per thread.
     pub fn new(model: &Model<T>, objective: &Objective, law: SliceLaw, threads: usize) -> Self {
+        LossEngine::within(None, model, objective, law, threads)
+    }
+
+    /// An engine for rows of a domain with a boundary, in the model's units: MATH (7). The objective
+    /// must be one that [`Objective::check_bounded`] allows.
+    pub fn within(
+        domain: Option<&Domain>,
+        model: &Model<T>,
+        objective: &Objective,
+        law: SliceLaw,
+        threads: usize,
+    ) -> Self {
         let shard = || Shard {
-            pass: LossPass::new(model.kind(), model.graph(), objective),
+            pass: LossPass::new(model.kind(), model.graph(), objective, domain.is_some()),
             gradient: Vec::new(),
             losses: Vec::new(),
             slices: Vec::new(),
             scratch: Vec::new(),
             noise: Vec::new(),
+            roots: Vec::new(),
+            slopes: Vec::new(),
         };
-        LossEngine { law, shards: (0..threads.max(1)).map(|_| shard()).collect() }
+        let domain = domain.cloned().map(Arc::new);
+        LossEngine { law, domain, shards: (0..threads.max(1)).map(|_| shard()).collect() }
     }
 
     /// Bytes held in passes at present.
@@ -100,7 +121,7 @@ impl<T: Real> LossEngine<T> {
     }
 
     fn for_each_shard(&mut self, model: &Model<T>, x: &[T], draw: Draw, weight: Option<T>) {
-        let (law, count) = (self.law, self.shards.len());
+        let (law, count, domain) = (self.law, self.shards.len(), self.domain.as_deref());
         let rows = x.len() / model.dim();
         self.shards.par_iter_mut().enumerate().for_each(|(k, shard)| {
             let range = shard_rows(rows, count, k);
@@ -109,7 +130,7 @@ impl<T: Real> LossEngine<T> {
                 shard.gradient.clear();
                 shard.gradient.resize(model.parameters.len(), T::ZERO);
             }
-            shard.run(model, x, range, law, draw, weight);
+            shard.run(model, x, range, (law, domain), draw, weight);
         });
     }
 }
@@ -120,7 +141,7 @@ impl<T: Real> Shard<T> {
         model: &Model<T>,
         x: &[T],
         range: std::ops::Range<usize>,
-        law: SliceLaw,
+        (law, domain): (SliceLaw, Option<&Domain>),
         draw: Draw,
         weight: Option<T>,
     ) {
@@ -129,16 +150,35 @@ impl<T: Real> Shard<T> {
         for start in range.clone().step_by(tile) {
             let rows = start..(start + tile).min(range.end);
             self.draw(law, d, rows.clone(), draw);
+            if let Some(domain) = domain {
+                self.weigh(domain, &x[rows.start * d..rows.end * d]);
+            }
             let tile = Tile {
                 rows: rows.len(),
                 x: &x[rows.start * d..rows.end * d],
                 contexts: &[],
                 slices: &self.slices,
                 noise: &self.noise,
+                roots: &self.roots,
+                slopes: &self.slopes,
             };
             let losses = &mut self.losses[rows.start - range.start..rows.end - range.start];
             let gradient = weight.map(|w| (self.gradient.as_mut_slice(), w));
             self.pass.run(model.graph(), &model.parameters, tile, losses, gradient);
+        }
+    }
+
+    /// Weights of some rows, as MATH (7) has them.
+    fn weigh(&mut self, domain: &Domain, x: &[T]) {
+        let d = domain.dim();
+        let (mut weights, mut slopes, mut row) = (vec![0.0; d], vec![0.0; d], vec![0.0; d]);
+        self.roots.clear();
+        self.slopes.clear();
+        for x in x.chunks(d) {
+            row.iter_mut().zip(x).for_each(|(row, x)| *row = x.to_f64());
+            domain.weigh(&row, &mut weights, &mut slopes);
+            self.roots.extend(weights.iter().map(|w| T::of(w.sqrt())));
+            self.slopes.extend(slopes.iter().map(|s| T::of(*s)));
         }
     }
 

@@ -11,6 +11,11 @@
 //! For the score term of a potential, u = S held constant is one more first-order direction that
 //! does not enter y2: d/dtheta of the term is S . d(grad f)/dtheta = d/dtheta (u.grad f) = d/dtheta y1^(u).
 //!
+//! On a domain with a boundary (MATH (7)), with w and d the weights and slopes of a row, every direction v becomes
+//! sqrt(w) v and s becomes sqrt(w) s, columnwise, which turns q into sum_m v_m.(sqrt(w) grad s sqrt(w)) v_m, of
+//! expectation sum_j w_j ds_j/dx_j over slices, and |s|^2 into sum_j w_j s_j^2; objectives do not
+//! notice. The rest, d.s, is a score term.
+//!
 //! Objectives by finite differences take values at shifted points instead: `stencil.rs`.
 
 use super::ModelKind;
@@ -38,6 +43,17 @@ pub struct Tile<'a, T> {
     pub slices: &'a [T],
     /// Standard normal noise, n x d, for objectives that use it.
     pub noise: &'a [T],
+    /// Square roots of the weights on a bounded domain, n x d; empty without one.
+    pub roots: &'a [T],
+    /// Slopes of the weights, n x d; empty without a domain.
+    pub slopes: &'a [T],
+}
+
+impl<'a, T> Tile<'a, T> {
+    /// Row `r` of n x `width` numbers; empty where there are none.
+    fn row(data: &'a [T], r: usize, width: usize) -> &'a [T] {
+        data.get(r * width..(r + 1) * width).unwrap_or(&[])
+    }
 }
 
 /// Computes losses and gradients of one objective on one graph, tile by tile, in kept buffers.
@@ -50,27 +66,32 @@ pub struct LossPass<T: Real> {
     reverse: Option<Tape<T>>,
     /// For objectives by finite differences; the tape then carries values only.
     stencil: Option<Stencil<T>>,
+    /// Whether rows come with weights.
+    bounded: bool,
     dim: usize,
     x: Vec<T>,
     directions: Vec<T>,
     score: Vec<T>,
     score_bar: Vec<T>,
+    /// sqrt(w) s of one row.
+    weighted: Vec<T>,
     projections: Vec<T>,
     projections_bar: Vec<T>,
 }
 
 impl<T: Real> LossPass<T> {
-    /// Plans the passes.
-    pub fn new(kind: ModelKind, graph: &Graph, objective: &Objective) -> Self {
+    /// Plans the passes; `bounded` where rows will come with weights.
+    pub fn new(kind: ModelKind, graph: &Graph, objective: &Objective, bounded: bool) -> Self {
         let rule = objective.row_loss::<T>(kind == ModelKind::Score);
         let dim = graph.input_width();
         let stencil = objective.differences().map(|d| Stencil::new(kind, dim, d, rule.as_ref()));
         let (first, count) = match rule.directions() {
             Directions::None => (First::Zero, 0),
             Directions::Slices(m) => (First::PerRow, m),
-            Directions::Basis => (First::Shared, dim.div_ceil(dim.div_ceil(LARGEST_BLOCK))),
+            Directions::Basis if bounded => (First::PerRow, block(dim)),
+            Directions::Basis => (First::Shared, block(dim)),
         };
-        let reverse = kind == ModelKind::Potential && rule.has_score_term();
+        let reverse = kind == ModelKind::Potential && (rule.has_score_term() || bounded);
         let request = match kind {
             _ if stencil.is_some() => Request::VALUE,
             ModelKind::Score => Request::first(first, count),
@@ -83,11 +104,13 @@ impl<T: Real> LossPass<T> {
             tape: Tape::new(graph, request),
             reverse: reverse.then(|| Tape::new(graph, Request::VALUE)),
             stencil,
+            bounded,
             dim,
             x: Vec::new(),
             directions: Vec::new(),
             score: Vec::new(),
             score_bar: Vec::new(),
+            weighted: vec![T::ZERO; dim],
             projections: vec![T::ZERO; count],
             projections_bar: vec![T::ZERO; count],
         }
@@ -175,7 +198,7 @@ impl<T: Real> LossPass<T> {
             self.tape.output_bar();
             match self.kind {
                 ModelKind::Score => self.score_rows(tile, block, losses, weight),
-                ModelKind::Potential => self.potential_rows(tile, losses, weight),
+                ModelKind::Potential => self.potential_rows(tile, block, losses, weight),
             }
             if let Some((gradient, _)) = &mut gradient {
                 self.tape.adjoint(graph, parameters, Some(gradient), None);
@@ -210,11 +233,19 @@ impl<T: Real> LossPass<T> {
             }
             Directions::Basis => {
                 let count = self.projections.len();
-                self.directions.resize(count * self.dim, T::ZERO);
+                let copies = if self.bounded { tile.rows } else { 1 };
+                self.directions.resize(count * copies * self.dim, T::ZERO);
                 // Past the last column the direction stays zero and adds nothing.
                 for (k, i) in (block * count..self.dim).take(count).enumerate() {
-                    self.directions[k * self.dim + i] = T::ONE;
+                    for r in 0..copies {
+                        self.directions[(k * copies + r) * self.dim + i] = T::ONE;
+                    }
                 }
+            }
+        }
+        if self.bounded {
+            for directions in self.directions.chunks_mut(tile.rows * self.dim) {
+                directions.iter_mut().zip(tile.roots).for_each(|(v, root)| *v = *root * *v);
             }
         }
         if self.reverse.is_some() {
@@ -243,13 +274,12 @@ impl<T: Real> LossPass<T> {
         reverse.adjoint(graph, parameters, None, Some(&mut self.score[..n]));
         for (r, loss) in losses.iter_mut().enumerate() {
             let row = r * self.dim..(r + 1) * self.dim;
-            let noise = if tile.noise.is_empty() { &[] } else { &tile.noise[row.clone()] };
-            *loss +=
-                self.rule.score_term(&self.score[row.clone()], noise, &mut self.score_bar[row]);
+            let (score, bar) = (&self.score[row.clone()], &mut self.score_bar[row]);
+            *loss += score_term(self.rule.as_ref(), tile, r, score, &mut self.weighted, bar);
         }
     }
 
-    fn potential_rows(&mut self, tile: Tile<'_, T>, losses: &mut [T], weight: T) {
+    fn potential_rows(&mut self, tile: Tile<'_, T>, block: usize, losses: &mut [T], weight: T) {
         let slices = self.projections.len();
         let has_slices = slices > 0;
         for r in 0..tile.rows {
@@ -272,7 +302,7 @@ impl<T: Real> LossPass<T> {
                     bar[0] = weight * term.curvature_bar;
                 }
             }
-            if self.reverse.is_some() {
+            if self.reverse.is_some() && block == 0 {
                 let mut bar = self.tape.current_bar();
                 if let Some(bar) = bar.row_mut(Coefficient::First(slices), r) {
                     bar[0] = weight;
@@ -283,9 +313,9 @@ impl<T: Real> LossPass<T> {
 
     fn score_rows(&mut self, tile: Tile<'_, T>, block: usize, losses: &mut [T], weight: T) {
         let (d, slices) = (self.dim, self.projections.len());
-        let basis = self.rule.directions() == Directions::Basis;
+        let shared = self.rule.directions() == Directions::Basis && !self.bounded;
         let direction = |m: usize, r: usize| {
-            let at = if basis { m } else { m * tile.rows + r };
+            let at = if shared { m } else { m * tile.rows + r };
             at * d..(at + 1) * d
         };
         for r in 0..tile.rows {
@@ -293,10 +323,9 @@ impl<T: Real> LossPass<T> {
             let s = output.value(r);
             let s_bar = &mut self.score_bar[r * d..(r + 1) * d];
             s_bar.fill(T::ZERO);
-            if self.rule.has_score_term() && block == 0 {
-                let noise =
-                    if tile.noise.is_empty() { &[] } else { &tile.noise[r * d..(r + 1) * d] };
-                losses[r] += self.rule.score_term(s, noise, s_bar);
+            if block == 0 {
+                let rule = self.rule.as_ref();
+                losses[r] += score_term(rule, tile, r, s, &mut self.weighted, s_bar);
             }
             let mut q = T::ZERO;
             for m in 0..slices {
@@ -324,4 +353,37 @@ impl<T: Real> LossPass<T> {
             }
         }
     }
+}
+
+/// Unit vectors handled at once by an exact loss in d columns.
+fn block(dim: usize) -> usize {
+    dim.div_ceil(dim.div_ceil(LARGEST_BLOCK))
+}
+
+/// The objective's score term of row `r`, of sqrt(w) s where there are weights, and d.s; writes the
+/// adjoint of s.
+fn score_term<T: Real>(
+    rule: &dyn RowLoss<T>,
+    tile: Tile<'_, T>,
+    r: usize,
+    score: &[T],
+    weighted: &mut [T],
+    score_bar: &mut [T],
+) -> T {
+    let d = score.len();
+    score_bar.fill(T::ZERO);
+    let mut loss = T::ZERO;
+    if rule.has_score_term() {
+        let (noise, roots) = (Tile::row(tile.noise, r, d), Tile::row(tile.roots, r, d));
+        weighted.copy_from_slice(score);
+        weighted.iter_mut().zip(roots).for_each(|(s, root)| *s = *root * *s);
+        loss = rule.score_term(weighted, noise, score_bar);
+        score_bar.iter_mut().zip(roots).for_each(|(bar, root)| *bar = *root * *bar);
+    }
+    let slopes = Tile::row(tile.slopes, r, d);
+    if !slopes.is_empty() {
+        loss += dot(slopes, score);
+        axpy(score_bar, T::ONE, slopes);
+    }
+    loss
 }

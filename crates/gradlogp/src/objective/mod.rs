@@ -179,6 +179,20 @@ impl Objective {
         }
     }
 
+    /// Refuses what cannot be weighted on a domain with a boundary, MATH (7).
+    ///
+    /// # Errors
+    /// Denoising, whose noise leaves the domain; finite differences, whose points do.
+    pub fn check_bounded(&self) -> Result<()> {
+        let why = match self {
+            Objective::Ssm { .. } | Objective::SsmVr { .. } | Objective::Exact => return Ok(()),
+            Objective::FdSsm { .. } => "its differences look across the boundary",
+            _ => "its noise carries rows across the boundary",
+        };
+        let message = format!("is not for data with bounds: {why}; use exact, ssm or ssm-vr");
+        Err(Error::config("objective", message))
+    }
+
     /// Checks the numbers in the setting.
     ///
     /// # Errors

@@ -13,16 +13,20 @@ const ORDER: &[(&str, &[&str])] = &[
     ("graph", &["error", "kernel"]),
     ("jet", &["graph", "kernel"]),
     ("slice", &["kernel"]),
+    ("domain", &["error"]),
     ("objective", &["error", "kernel"]),
     ("model", &["error", "score", "kernel", "graph", "jet", "objective"]),
-    ("exec", &["error", "kernel", "slice", "objective", "model"]),
+    ("exec", &["error", "kernel", "slice", "domain", "objective", "model"]),
     ("oracle", &["error", "score"]),
     ("data", &["error"]),
     ("storage", &["error"]),
-    ("train", &["error", "kernel", "slice", "objective", "model", "exec", "data", "storage"]),
+    (
+        "train",
+        &["error", "kernel", "slice", "domain", "objective", "model", "exec", "data", "storage"],
+    ),
     ("sample", &["error", "score"]),
-    ("diagnose", &["error", "score"]),
-    ("fitted", &["error", "score", "graph", "model", "data", "storage", "train"]),
+    ("diagnose", &["error", "score", "domain"]),
+    ("fitted", &["error", "score", "domain", "graph", "model", "data", "storage", "train"]),
 ];
 
 /// Single files that may import more than their module.
