@@ -11,6 +11,8 @@ use gradlogp::slice::SliceLaw;
 use gradlogp::train::Schedule;
 use gradlogp::{ModelKind, Objective};
 
+use crate::bounds::{ColumnBounds, Region, column_bounds, region};
+
 /// Fit the score (the gradient of log p) of your data by sliced score matching, and know how far to
 /// trust it.
 ///
@@ -150,6 +152,8 @@ pub(crate) struct FitArgs {
     #[command(flatten)]
     pub(crate) prepare: PrepareArgs,
     #[command(flatten)]
+    pub(crate) boundary: BoundaryArgs,
+    #[command(flatten)]
     pub(crate) model: ModelArgs,
     #[command(flatten)]
     pub(crate) objective: ObjectiveArgs,
@@ -182,6 +186,32 @@ pub(crate) struct PrepareArgs {
     /// Seed of everything random.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
+}
+
+/// Where the data ends.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Boundary")]
+pub(crate) struct BoundaryArgs {
+    /// Columns that end at bounds, such as age=0:inf,share=0:1. Score matching then weights the rows near
+    /// them by their distance, without which it is wrong there; for exact, ssm and ssm-vr.
+    #[arg(long, value_delimiter = ',', value_name = "COLUMN=LOW:HIGH", value_parser = column_bounds)]
+    pub(crate) bounds: Vec<ColumnBounds>,
+    /// A domain of all columns together: simplex, all but one part of a composition (each at least 0, their sum at
+    /// most 1); ball:RADIUS, around the origin.
+    #[arg(long, value_name = "DOMAIN", value_parser = region, conflicts_with = "bounds")]
+    pub(crate) domain: Option<Region>,
+    /// K of the weight min(1, distance / standard deviation)^K. 2 for densities that rise without bound
+    /// towards the boundary.
+    #[arg(long, default_value_t = 1.0, value_name = "K")]
+    pub(crate) boundary_power: f64,
+}
+
+impl BoundaryArgs {
+    /// Where all rows are known to lie; None: anywhere.
+    pub(crate) fn region(&self) -> Option<Region> {
+        let columns = (!self.bounds.is_empty()).then(|| Region::Columns(self.bounds.clone()));
+        self.domain.clone().or(columns)
+    }
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use anyhow::Result;
+use gradlogp::domain::Within;
 use gradlogp::sample::{
     ChainConfig, ChainRun, Progress as ChainProgress, run_mala, run_ula, standard_normal_start,
 };
@@ -98,6 +99,12 @@ pub(crate) fn draw(model: &FittedModel, n: usize, args: &ChainArgs, quiet: bool)
         (SamplerArg::Ula, _) | (SamplerArg::Auto, ModelKind::Score) => "ula",
         _ => "mala",
     };
+    let domain = model.description.training.domain.as_ref();
+    if domain.is_some() && sampler == "ula" {
+        let why = "ula would walk across the bounds of this model; fit with --model potential and use \
+                   mala, which rejects such steps";
+        return Err(Error::config("--sampler", why).into());
+    }
     let config = config(model, n, args, sampler)?;
     let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
     let start = start(model, config.chains, &mut rng);
@@ -114,7 +121,13 @@ pub(crate) fn draw(model: &FittedModel, n: usize, args: &ChainArgs, quiet: bool)
         if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let run = match model.network.as_potential().filter(|_| sampler == "mala") {
-        Some(potential) => run_mala(&potential, start.view(), &config, &mut rng, &mut observe),
+        Some(potential) => match domain {
+            Some(domain) => {
+                let cut = Within { density: &potential, domain };
+                run_mala(&cut, start.view(), &config, &mut rng, &mut observe)
+            }
+            None => run_mala(&potential, start.view(), &config, &mut rng, &mut observe),
+        },
         None => run_ula(&model.network, start.view(), &config, &mut rng, &mut observe),
     };
     bar.finish();
@@ -152,7 +165,19 @@ fn start(model: &FittedModel, chains: usize, rng: &mut ChaCha8Rng) -> Array2<f64
     let description = &model.description;
     let scale = Array1::from(description.column_scale.clone());
     let mean = Array1::from(description.column_mean.clone());
-    let x = standard_normal_start(chains, description.columns.len(), rng) * &scale + &mean;
+    let mut x = standard_normal_start(chains, description.columns.len(), rng) * &scale + &mean;
+    if let Some(domain) = &description.domain {
+        // The mean of rows in a convex domain lies in it.
+        for mut x in x.outer_iter_mut() {
+            for _halving in 0..60 {
+                if domain.contains(&x.to_vec()) {
+                    break;
+                }
+                x += &mean;
+                x *= 0.5;
+            }
+        }
+    }
     description.transform.forward(x.view())
 }
 

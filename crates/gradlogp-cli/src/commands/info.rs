@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use gradlogp::FittedModel;
+use gradlogp::domain::Domain;
 use gradlogp::storage::TensorFile;
 use gradlogp::train::Checkpoint;
 use serde::Serialize;
@@ -93,11 +94,30 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
     if let Some(tau) = n.base_scale {
         rows.insert(7, ("Gaussian base".into(), format!("standard deviation {tau}")));
     }
+    if let Some(domain) = &d.domain {
+        rows.push(("Bounds".into(), bounds(domain, &d.columns)));
+    }
     if let Some(noise) = &d.dequantization {
         let named = noise.columns().filter_map(|k| d.columns.get(k).map(String::as_str));
         rows.push(("Dequantised".into(), named.collect::<Vec<_>>().join(", ")));
     }
     rows
+}
+
+/// Where the data ends, in words.
+fn bounds(domain: &Domain, columns: &[String]) -> String {
+    let side = |bound: Option<f64>| bound.map_or(String::new(), |b| b.to_string());
+    match domain {
+        Domain::Box(domain) => {
+            let bounded = columns.iter().zip(&domain.columns);
+            let bounded = bounded.filter(|(_, b)| b.low.is_some() || b.high.is_some());
+            let words = bounded.map(|(name, b)| format!("{name}={}:{}", side(b.low), side(b.high)));
+            words.collect::<Vec<_>>().join(", ")
+        }
+        Domain::Polytope(domain) => format!("{} linear inequalities", domain.faces.len()),
+        Domain::Ellipsoid(domain) => format!("ball of radius {}", domain.axes[0]),
+        other => format!("{other:?}"),
+    }
 }
 
 /// The objective with its slices, in words.

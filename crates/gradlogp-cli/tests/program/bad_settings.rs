@@ -25,6 +25,8 @@ fn settings_are_refused_by_name() {
         ("--validation 0.6 --test 0.5", "no row is left to train on"),
         ("--base-scale -1", "--base-scale"),
         ("--objective dsm --sigma 0", "--sigma"),
+        ("--objective fd-dsm --sigma -1", "--sigma"),
+        ("--objective fd-ssm --fd-eps 0", "--fd-eps"),
         ("--checkpoint-every -1", "--checkpoint-every"),
         ("--hidden 0", "--hidden: every layer needs at least one unit"),
         ("--hidden 100000000,100000000", "--hidden: needs about 3.2e8 gigabytes"),

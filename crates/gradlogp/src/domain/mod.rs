@@ -18,11 +18,14 @@
 mod boxed;
 mod ellipsoid;
 mod polytope;
+mod within;
 
 pub use boxed::{Bounds, Boxed};
 pub use ellipsoid::Ellipsoid;
 pub use polytope::{Face, Polytope};
+pub use within::Within;
 
+use ndarray::{Array1, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -75,6 +78,35 @@ impl Domain {
             Domain::Polytope(d) => d.outside(x),
             Domain::Ellipsoid(d) => d.outside(x),
         }
+    }
+
+    /// Refuses rows of `x` (n x d) outside, naming the row, and the column where the bound is one of a
+    /// column; `columns` are their names, `source` what the rows are.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for the first row outside.
+    pub fn check(&self, x: ArrayView2<'_, f64>, columns: &[String], source: &str) -> Result<()> {
+        for (row, x) in x.outer_iter().enumerate() {
+            if let Some(outside) = self.outside(&x.to_vec()) {
+                return Err(Error::Data {
+                    source_name: source.to_string(),
+                    row: Some(row + 1),
+                    column: outside.column.and_then(|j| columns.get(j).cloned()),
+                    message: format!("{}; the model knows no density there", outside.message),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Log densities of the rows of `x` with -infinity in place of those outside.
+    pub fn cut(&self, x: ArrayView2<'_, f64>, mut log_density: Array1<f64>) -> Array1<f64> {
+        for (value, x) in log_density.iter_mut().zip(x.outer_iter()) {
+            if !self.contains(&x.to_vec()) {
+                *value = f64::NEG_INFINITY;
+            }
+        }
+        log_density
     }
 
     /// Writes the weights w_j and their slopes dw_j/dx_j at `x`, d numbers each.

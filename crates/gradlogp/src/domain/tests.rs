@@ -1,4 +1,5 @@
 use super::*;
+use ndarray::array;
 
 /// One domain of each shape in two columns, with points inside, near every part of the boundary.
 fn examples(power: f64) -> Vec<(Domain, Vec<[f64; 2]>)> {
@@ -38,7 +39,7 @@ fn slopes_are_the_derivatives_of_the_weights() {
                 let (weights, slopes) = weigh(&domain, &x);
                 assert!(weights.iter().all(|w| (0.0..=1.0).contains(w)));
                 for j in 0..2 {
-                    let mut at = |by: f64| {
+                    let at = |by: f64| {
                         let mut x = x;
                         x[j] += by;
                         weigh(&domain, &x).0[j]
@@ -99,6 +100,20 @@ fn what_lies_outside_is_named() {
     assert!(over.message.contains("1 * column 1 + 1 * column 2 <= 1: it is 0.25 over"), "{over:?}");
     assert!(simplex.outside(&[0.1 + 0.2, 0.7]).is_none(), "rounding is not a violation");
     assert!(ball.outside(&[3.5, -1.0]).unwrap().message.contains("1.25 times the radius"));
+}
+
+#[test]
+fn rows_outside_are_refused_by_name() {
+    let domain = &examples(1.0)[0].0;
+    let names = ["age".to_string(), "dose".to_string()];
+    let inside = array![[0.0, 0.0], [-1.0, 1.0]];
+    domain.check(inside.view(), &names, "my.csv").unwrap();
+    let error = domain.check(array![[0.0, 0.0], [0.0, 1.5]].view(), &names, "my.csv").unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.starts_with("my.csv, row 2, column \"dose\": 1.5 lies above the bound 1"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ const ORDER: &[(&str, &[&str])] = &[
     ("graph", &["error", "kernel"]),
     ("jet", &["graph", "kernel"]),
     ("slice", &["kernel"]),
-    ("domain", &["error"]),
+    ("domain", &["error", "score"]),
     ("objective", &["error", "kernel"]),
     ("model", &["error", "score", "kernel", "graph", "jet", "objective"]),
     ("exec", &["error", "kernel", "slice", "domain", "objective", "model"]),
