@@ -65,7 +65,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`error`], [`score`] | one error type; the traits [`Score`] and [`LogDensity`] that everything exchanges |
+//! | [`error`], [`score`] | one error type; the traits [`Score`], [`LogDensity`] and [`TimeScore`] that everything exchanges |
 //! | [`kernel`] | arithmetic: matrix products, fused activation loops, run-time SIMD, `f32` and `f64` |
 //! | [`graph`] | networks as data, over one flat vector of named parameters |
 //! | [`jet`] | Taylor coefficients through a graph, and their adjoints |
@@ -75,6 +75,7 @@
 //! | [`model`] | a graph with a meaning: [`Model`], [`Mlp`], its [`Derivatives`], and the loss pass |
 //! | [`exec`] | a batch on threads, bit-identical for a seed and thread count |
 //! | [`oracle`] | densities known exactly, to test against |
+//! | [`sde`] | processes that turn data into noise, their kernels, exact marginals |
 //! | [`data`] | tables, their checks, dequantisation, splits, batches, scaling and the way back |
 //! | [`storage`] | files written whole or not at all |
 //! | [`train`] | the training loop: AdamW, schedules, held-out loss, checkpoints |
@@ -102,6 +103,7 @@ pub mod objective;
 pub mod oracle;
 pub mod sample;
 pub mod score;
+pub mod sde;
 pub mod slice;
 pub mod storage;
 pub mod train;
@@ -110,7 +112,7 @@ pub use error::{Error, ErrorClass, Result};
 pub use fitted::FittedModel;
 pub use model::{Derivatives, Mlp, Model, ModelKind};
 pub use objective::Objective;
-pub use score::{LogDensity, Score};
+pub use score::{LogDensity, Score, TimeScore};
 pub use slice::SliceLaw;
 
 /// The examples of README.md, compiled and run with the other doctests.

@@ -27,3 +27,46 @@ pub trait LogDensity: Score {
         (self.log_density(x), self.score(x))
     }
 }
+
+/// The scores s(x, t) = grad log p_t(x) of a family of densities, one per time t.
+pub trait TimeScore: Sync {
+    /// Number of columns d.
+    fn dim(&self) -> usize;
+
+    /// s(x, t) for every row: n x d.
+    fn score_at(&self, x: ArrayView2<'_, f64>, t: f64) -> Array2<f64>;
+
+    /// tr grad s(x, t) for every row: n values.
+    fn trace_at(&self, x: ArrayView2<'_, f64>, t: f64) -> Array1<f64>;
+
+    /// (grad s(x, t)) v for every row with its own v (n x d): n x d.
+    fn jacobian_vector_at(
+        &self,
+        x: ArrayView2<'_, f64>,
+        t: f64,
+        v: ArrayView2<'_, f64>,
+    ) -> Array2<f64>;
+}
+
+/// A [`TimeScore`] at one time, as a [`Score`] for whatever takes one.
+#[derive(Clone, Copy)]
+pub struct AtTime<'m> {
+    /// The family.
+    pub family: &'m dyn TimeScore,
+    /// t.
+    pub time: f64,
+}
+
+impl Score for AtTime<'_> {
+    fn dim(&self) -> usize {
+        self.family.dim()
+    }
+
+    fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+        self.family.score_at(x, self.time)
+    }
+
+    fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+        self.family.trace_at(x, self.time)
+    }
+}

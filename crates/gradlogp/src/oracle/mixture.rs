@@ -74,6 +74,23 @@ impl GaussianMixture {
         let covariance = Array2::<f64>::eye(means.ncols()) * (sd * sd);
         Self::new(weights, means, vec![covariance; means.nrows()])
     }
+
+    /// (grad s) v = sum_k r_k [ (s_k - s) (s_k - s).v - P_k v ] for every row with its own `v` (n x d),
+    /// P_k the precision of component k: n x d.
+    pub fn jacobian_vector(&self, x: ArrayView2<'_, f64>, v: ArrayView2<'_, f64>) -> Array2<f64> {
+        let mut r = self.joint(x);
+        normalise_rows(&mut r);
+        let scores = self.scores(x);
+        let mean = Self::mean_score(&r, &scores);
+        let mut out = Array2::zeros(x.dim());
+        for (k, component) in self.components.iter().enumerate() {
+            let apart = &scores[k] - &mean;
+            let along = (&apart * &v).sum_axis(Axis(1)).insert_axis(Axis(1));
+            let part = apart * along - v.dot(component.precision());
+            add_weighted(&mut out, &r, k, &part);
+        }
+        out
+    }
 }
 
 impl<C: Oracle> Mixture<C> {

@@ -18,6 +18,7 @@ const ORDER: &[(&str, &[&str])] = &[
     ("model", &["error", "score", "kernel", "graph", "jet", "objective"]),
     ("exec", &["error", "kernel", "slice", "domain", "objective", "model"]),
     ("oracle", &["error", "score"]),
+    ("sde", &["error", "score", "oracle"]),
     ("data", &["error"]),
     ("storage", &["error"]),
     (
@@ -41,7 +42,7 @@ const REEXPORTS: &[(&str, &[&str])] = &[
     ("fitted", &["FittedModel"]),
     ("model", &["Derivatives", "Mlp", "Model", "ModelKind"]),
     ("objective", &["Objective"]),
-    ("score", &["LogDensity", "Score"]),
+    ("score", &["LogDensity", "Score", "TimeScore"]),
     ("slice", &["SliceLaw"]),
 ];
 

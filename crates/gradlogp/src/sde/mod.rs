@@ -1,0 +1,130 @@
+//! Forward noising processes dx = f(x, t) dt + g(t) dW, from data at t = 0 to noise at t = T (MATH 6).
+//!
+//! | process | f(x, t) | g(t)^2 | x_t given the data row x |
+//! |---|---|---|---|
+//! | [`Ve`] | 0 | d sigma^2 / dt | N(x, sigma(t)^2 I), sigma = smin (smax/smin)^t |
+//! | [`Vp`] | -beta x / 2 | beta | N(e^(-B/2) x, (1 - e^-B) I), B = integral of beta |
+//! | [`SubVp`] | -beta x / 2 | beta (1 - e^(-2B)) | N(e^(-B/2) x, (1 - e^-B)^2 I) |
+//! | [`OrnsteinUhlenbeck`] | -theta x | sigma^2 | N(e^(-theta t) x, sigma^2 (1 - e^(-2 theta t)) / (2 theta) I) |
+//! | [`CustomSde`] | a closure | a closure | not known |
+//!
+//! The noise is the same in every column and does not depend on x; then the reverse process needs no
+//! more than f, g and the score: dx = \[f - g^2 s\] dt + g dW backwards in time, or without noise
+//! dx = \[f - g^2 s / 2\] dt, the probability flow.
+
+mod beta;
+mod custom;
+mod marginal;
+mod ornstein_uhlenbeck;
+mod process;
+mod simulate;
+mod ve;
+mod vp;
+
+pub use beta::BetaSchedule;
+pub use custom::CustomSde;
+pub use marginal::Marginal;
+pub use ornstein_uhlenbeck::OrnsteinUhlenbeck;
+pub use process::Process;
+pub use simulate::simulate;
+pub use ve::Ve;
+pub use vp::{SubVp, Vp};
+
+use ndarray::{Array2, ArrayView2};
+
+use crate::error::{Error, Result};
+
+/// The law of x_t given the data row x: N(scale x, std^2 I).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Kernel {
+    /// Factor of x in the mean.
+    pub scale: f64,
+    /// Standard deviation in every column, in units of x.
+    pub std: f64,
+}
+
+/// A process dx = f(x, t) dt + g(t) dW over 0 <= t <= T.
+pub trait Sde: Send + Sync {
+    /// Writes f(x, t) for one point x of d columns.
+    fn drift(&self, x: &[f64], t: f64, out: &mut [f64]);
+
+    /// g(t).
+    fn diffusion(&self, t: f64) -> f64;
+
+    /// T, where the data are forgotten.
+    fn horizon(&self) -> f64;
+
+    /// The least time at which a score is asked for; below it, it would grow without bound.
+    fn t_min(&self) -> f64;
+
+    /// The law of x_t given the data row, where it has a closed form.
+    fn kernel(&self, t: f64) -> Option<Kernel> {
+        let _ = t;
+        None
+    }
+
+    /// Standard deviation of the noise that the data already carry at t = 0.
+    fn initial_std(&self) -> f64 {
+        0.0
+    }
+
+    /// Standard deviation of the law N(0, std^2 I) from which the reverse process starts at T, where it
+    /// is known.
+    fn prior_std(&self) -> Option<f64> {
+        None
+    }
+
+    /// div f(x, t), by central differences unless a process knows better.
+    fn drift_divergence(&self, x: &[f64], t: f64) -> f64 {
+        let (mut at, mut out) = (x.to_vec(), vec![0.0; x.len()]);
+        let mut slope = |j: usize| {
+            let step = 6e-6 * (1.0 + x[j].abs());
+            let mut shifted = |by: f64| {
+                at[j] = x[j] + by;
+                self.drift(&at, t, &mut out);
+                (at[j], out[j])
+            };
+            let ((right, up), (left, down)) = (shifted(step), shifted(-step));
+            at[j] = x[j];
+            (up - down) / (right - left)
+        };
+        (0..x.len()).map(&mut slope).sum()
+    }
+
+    /// f(x, t) for every row: n x d.
+    fn drift_rows(&self, x: ArrayView2<'_, f64>, t: f64) -> Array2<f64> {
+        let mut out = Array2::zeros(x.dim());
+        let mut point = vec![0.0; x.ncols()];
+        let mut drift = vec![0.0; x.ncols()];
+        for (row, mut into) in x.outer_iter().zip(out.outer_iter_mut()) {
+            point.iter_mut().zip(row).for_each(|(p, x)| *p = *x);
+            self.drift(&point, t, &mut drift);
+            into.iter_mut().zip(&drift).for_each(|(o, f)| *o = *f);
+        }
+        out
+    }
+}
+
+/// Refuses a number that is not positive and finite.
+fn check_positive(option: &str, value: f64) -> Result<()> {
+    if value > 0.0 && value.is_finite() {
+        return Ok(());
+    }
+    Err(Error::config(option, format!("must be a positive number, not {value}")))
+}
+
+/// Refuses a least time outside \[0, horizon).
+fn check_t_min(t_min: f64, horizon: f64) -> Result<()> {
+    if (0.0..horizon).contains(&t_min) {
+        return Ok(());
+    }
+    Err(Error::config("t-min", format!("must be in [0, {horizon}), not {t_min}")))
+}
+
+/// f = factor x.
+fn scale_into(x: &[f64], factor: f64, out: &mut [f64]) {
+    out.iter_mut().zip(x).for_each(|(o, x)| *o = factor * x);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! Facts that the processes declare, each against what does not use it.
+
+use ndarray::{Array1, Array2, Axis, array};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+use crate::oracle::GaussianMixture;
+use crate::score::{Score, TimeScore};
+
+/// Every named process, with settings other than the default ones too.
+fn named() -> Vec<Process> {
+    let short = OrnsteinUhlenbeck { rate: 0.7, diffusion: 0.9, horizon: 4.0, t_min: 0.01 };
+    let gentle = BetaSchedule::Linear { beta_min: 0.5, beta_max: 12.0 };
+    vec![
+        Process::Ve(Ve::default()),
+        Process::Ve(Ve { sigma_min: 0.3, sigma_max: 4.0 }),
+        Process::Vp(Vp::default()),
+        Process::Vp(Vp { beta: gentle, t_min: 0.01 }),
+        Process::Vp(Vp { beta: BetaSchedule::Cosine, t_min: 1e-3 }),
+        Process::SubVp(SubVp::default()),
+        Process::SubVp(SubVp { beta: BetaSchedule::Cosine, t_min: 0.01 }),
+        Process::OrnsteinUhlenbeck(OrnsteinUhlenbeck::default()),
+        Process::OrnsteinUhlenbeck(short),
+    ]
+}
+
+fn times(sde: &dyn Sde) -> Vec<f64> {
+    [0.1, 0.37, 0.62, 0.93].iter().map(|u| u * sde.horizon()).collect()
+}
+
+fn close(found: f64, expected: f64, tolerance: f64, what: &str) {
+    let error = (found - expected).abs() / (1e-3 + expected.abs());
+    assert!(error < tolerance, "{what}: {found}, expected {expected}");
+}
+
+/// dm/dt = a(t) m and dv/dt = 2 a(t) v + g^2, the equations of mean and variance of a linear SDE, whose
+/// rate a is read off the drift.
+#[test]
+fn kernels_solve_the_equations_of_their_moments() {
+    for sde in named() {
+        for t in times(&sde) {
+            let what = format!("{sde:?} at {t}");
+            let h = 1e-5 * sde.horizon();
+            let (up, down) = (sde.kernel(t + h).unwrap(), sde.kernel(t - h).unwrap());
+            let here = sde.kernel(t).unwrap();
+            let mut rate = [0.0];
+            sde.drift(&[1.0], t, &mut rate);
+            let mean_slope = (up.scale - down.scale) / (2.0 * h);
+            close(mean_slope, rate[0] * here.scale, 1e-6, &format!("mean of {what}"));
+            let slope = (up.std.powi(2) - down.std.powi(2)) / (2.0 * h);
+            let expected = 2.0 * rate[0] * here.std.powi(2) + sde.diffusion(t).powi(2);
+            close(slope, expected, 1e-6, &format!("variance of {what}"));
+        }
+        let start = sde.kernel(0.0).unwrap();
+        assert_eq!((start.scale, start.std), (1.0, sde.initial_std()), "{sde:?} at 0");
+    }
+}
+
+#[test]
+fn processes_end_in_their_prior() {
+    for sde in named() {
+        let end = sde.kernel(sde.horizon()).unwrap();
+        let prior = sde.prior_std().unwrap();
+        close(end.std, prior, 0.02, &format!("{sde:?}"));
+        // What is left of the data is small beside the noise (VE: 1 in the ratio of the levels).
+        let left = if matches!(sde, Process::Ve(_)) { 0.3 } else { 0.15 };
+        assert!(end.scale / prior < left, "{sde:?} keeps {}", end.scale / prior);
+    }
+}
+
+/// A fine simulation, which knows only drift and diffusion, has the mean and spread of the kernel.
+#[test]
+fn simulation_agrees_with_the_kernels() {
+    let (n, start, steps) = (4000, 1.7, 400);
+    for (seed, sde) in named().into_iter().enumerate() {
+        let t = 0.6 * sde.horizon();
+        let mut x = vec![start; n];
+        let mut rng = ChaCha8Rng::seed_from_u64(seed as u64);
+        simulate(&sde, &mut rng, &mut x, &vec![t; n], steps);
+        let x = Array1::from(x);
+        let kernel = sde.kernel(t).unwrap();
+        let (mean, std) = (x.mean().unwrap(), x.std(1.0));
+        let error = kernel.std / (n as f64).sqrt();
+        let bias = 0.02 * start * kernel.scale;
+        let off = (mean - kernel.scale * start).abs();
+        assert!(off < 4.0 * error + bias, "{sde:?}: mean {mean}, not {}", kernel.scale * start);
+        // The relative standard error of a standard deviation is 1/sqrt(2n) = 0.011.
+        close(std, kernel.std, 0.05, &format!("{sde:?}: standard deviation"));
+    }
+}
+
+fn mixture() -> GaussianMixture {
+    GaussianMixture::new(
+        array![3.0, 1.0],
+        array![[-1.5, 0.0], [1.0, 1.0]].view(),
+        vec![array![[0.5, 0.3], [0.3, 0.4]], array![[0.3, -0.1], [-0.1, 0.6]]],
+    )
+    .unwrap()
+}
+
+fn points() -> Array2<f64> {
+    array![[0.3, -0.4], [-1.2, 0.1], [1.5, 1.0], [0.0, 2.0]]
+}
+
+/// d log p/dt = -div f - f.s + g^2/2 (tr grad s + |s|^2): ties kernel, drift, diffusion, score, trace and
+/// density together; a wrong sign or factor in any of them breaks it.
+#[test]
+fn marginals_solve_the_fokker_planck_equation() {
+    for sde in named() {
+        let marginal = Marginal::new(mixture(), sde).unwrap();
+        let x = points();
+        for t in times(&sde) {
+            let h = 1e-5 * sde.horizon();
+            let slope = (marginal.log_density_at(x.view(), t + h)
+                - marginal.log_density_at(x.view(), t - h))
+                / (2.0 * h);
+            let s = marginal.score_at(x.view(), t);
+            let trace = marginal.trace_at(x.view(), t);
+            let f = sde.drift_rows(x.view(), t);
+            for i in 0..x.nrows() {
+                let (s, f) = (s.row(i), f.row(i));
+                let divergence = sde.drift_divergence(&x.row(i).to_vec(), t);
+                let half_square = 0.5 * sde.diffusion(t).powi(2);
+                let expected = -divergence - f.dot(&s) + half_square * (trace[i] + s.dot(&s));
+                let what = format!("{sde:?} at {t}, row {i}");
+                assert!((slope[i] - expected).abs() < 1e-5 * (1.0 + expected.abs()), "{what}");
+            }
+        }
+    }
+}
+
+/// (grad s) v against differences of the score along v; over the unit vectors it sums to the trace.
+#[test]
+fn jacobian_products_match_differences() {
+    let marginal = Marginal::new(mixture(), Vp::default()).unwrap();
+    let (x, t, h) = (points(), 0.2, 1e-5);
+    let v = array![[1.0, -0.5], [0.2, 2.0], [-1.0, 1.0], [0.3, 0.0]];
+    let product = marginal.jacobian_vector_at(x.view(), t, v.view());
+    let difference = (marginal.score_at((&x + &(&v * h)).view(), t)
+        - marginal.score_at((&x - &(&v * h)).view(), t))
+        / (2.0 * h);
+    for (a, b) in product.iter().zip(&difference) {
+        assert!((a - b).abs() < 1e-7 * (1.0 + b.abs()), "{a} vs {b}");
+    }
+    let mut sum = Array1::<f64>::zeros(x.nrows());
+    for j in 0..2 {
+        let mut unit = Array2::zeros(x.dim());
+        unit.column_mut(j).fill(1.0);
+        sum += &marginal.jacobian_vector_at(x.view(), t, unit.view()).column(j);
+    }
+    for (a, b) in sum.iter().zip(&marginal.trace_at(x.view(), t)) {
+        assert!((a - b).abs() < 1e-10 * (1.0 + b.abs()), "{a} vs {b}");
+    }
+}
+
+#[test]
+fn one_time_of_a_family_is_a_score() {
+    let marginal = Marginal::new(mixture(), Ve::default()).unwrap();
+    let at = crate::score::AtTime { family: &marginal, time: 0.4 };
+    let law = marginal.at(0.4);
+    assert_eq!(at.score(points().view()), law.score(points().view()));
+    assert_eq!(at.trace(points().view()), law.trace(points().view()));
+    let x = marginal.sample_at(2000, 0.4, &mut ChaCha8Rng::seed_from_u64(1));
+    let mean = x.mean_axis(Axis(0)).unwrap();
+    assert!((mean[0] + 0.875).abs() < 0.15 && (mean[1] - 0.25).abs() < 0.15, "{mean}");
+}
+
+#[test]
+fn settings_survive_json() {
+    for process in named() {
+        let json = serde_json::to_string(&process).unwrap();
+        assert_eq!(serde_json::from_str::<Process>(&json).unwrap(), process, "{json}");
+    }
+}
+
+#[test]
+fn refuses_what_is_no_process() {
+    let says = |process: Process, word: &str| {
+        let message = process.validate().unwrap_err().to_string();
+        assert!(message.contains(word), "{message}");
+    };
+    says(Process::Ve(Ve { sigma_min: 2.0, sigma_max: 1.0 }), "sigma-max = 1");
+    says(Process::Ve(Ve { sigma_min: 1.0, sigma_max: 1.0 }), "below");
+    says(Process::Ve(Ve { sigma_min: 0.0, sigma_max: 1.0 }), "sigma-min");
+    let falling = BetaSchedule::Linear { beta_min: 2.0, beta_max: 1.0 };
+    says(Process::Vp(Vp { beta: falling, t_min: 0.01 }), "beta-max");
+    says(Process::Vp(Vp { t_min: 1.0, ..Vp::default() }), "t-min");
+    says(Process::SubVp(SubVp { t_min: -0.1, ..SubVp::default() }), "t-min");
+    let backwards = OrnsteinUhlenbeck { rate: -1.0, ..OrnsteinUhlenbeck::default() };
+    says(Process::OrnsteinUhlenbeck(backwards), "rate");
+    assert!(CustomSde::new(|_, _, _| {}, |_| 1.0, f64::NAN, 0.1).is_err());
+    let blind = CustomSde::new(|_, _, f| f.fill(0.0), |_| 1.0, 1.0, 0.1).unwrap();
+    assert!(Marginal::new(mixture(), blind).is_err());
+}
