@@ -12,7 +12,7 @@ fn examples(power: f64) -> Vec<(Domain, Vec<[f64; 2]>)> {
     };
     let points = vec![[-0.9, 0.7], [1.5, -3.0], [0.4, 0.2]];
     let simplex = Polytope::simplex(&[0.2, 0.3], power);
-    let inside = vec![[0.1, 0.5], [0.5, 0.05], [0.45, 0.5], [0.3, 0.3]];
+    let inside = vec![[0.1, 0.5], [0.5, 0.05], [0.45, 0.5], [0.3, 0.28]];
     let ball = Ellipsoid::ball(vec![1.0, -1.0], 2.0, 1.5, power);
     let around = vec![[1.5, -0.2], [-0.8, -1.1], [1.1, -1.1], [2.2, 0.3]];
     vec![
