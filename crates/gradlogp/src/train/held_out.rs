@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::Domain;
 use crate::exec::{Domain as Purpose, Draw, LossEngine};
 use crate::kernel::Real;
-use crate::model::Model;
+use crate::model::{Model, PointSet, Points};
 use crate::objective::Objective;
 use crate::slice::SliceLaw;
 
@@ -34,16 +34,16 @@ pub struct HeldOutLoss {
 /// Evaluates models on held-out rows.
 pub struct HeldOut<T: Real> {
     engine: LossEngine<T>,
-    rows: Vec<T>,
+    rows: PointSet<T>,
     seed: u64,
 }
 
 impl<T: Real> HeldOut<T> {
-    /// On `rows` (n x d, the first few thousand are used); weighted as MATH (7) has it on a domain with
-    /// a boundary.
+    /// On `rows`, of which the first few thousand are used; weighted as MATH (7) has it on a domain
+    /// with a boundary.
     pub fn new(
         model: &Model<T>,
-        rows: &[T],
+        rows: Points<'_, T>,
         domain: Option<&Domain>,
         seed: u64,
         threads: usize,
@@ -53,9 +53,10 @@ impl<T: Real> HeldOut<T> {
         } else {
             Objective::SsmVr { slices: SLICES }
         };
+        let few = (rows.x.len() / model.dim()).min(ROWS);
         HeldOut {
             engine: LossEngine::within(domain, model, &objective, SliceLaw::Rademacher, threads),
-            rows: rows[..rows.len().min(ROWS * model.dim())].to_vec(),
+            rows: PointSet::copy_of(rows.some(model.graph(), 0..few), model.graph()),
             seed,
         }
     }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use gradlogp::domain::{Bounds, Boxed, Domain, Ellipsoid, Polytope};
 use gradlogp::exec::LossEngine;
-use gradlogp::model::{Derivatives, Mlp, Model, ModelKind};
+use gradlogp::model::{Derivatives, Mlp, Model, ModelKind, Points};
 use gradlogp::oracle::{Dirichlet, Exponential, Oracle, TruncatedColumn, TruncatedGaussian};
 use gradlogp::train::{Stop, TrainConfig, Trainer};
 use gradlogp::{Objective, Score, SliceLaw};
@@ -12,7 +12,7 @@ use ndarray::Array2;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::objectives::{KINDS, draw, estimate, normals, small};
+use super::objectives::{KINDS, conditional, draw, estimate, normals, small};
 
 const HALF_LINE: Bounds = Bounds { low: Some(0.0), high: None, cap: 1.0 };
 const HALF_NORMAL: TruncatedColumn =
@@ -142,19 +142,22 @@ fn sliced_losses_are_unbiased_for_the_weighted_one() {
 fn gradients_match_finite_differences() {
     let objectives =
         [Objective::Exact, Objective::Ssm { slices: 2 }, Objective::SsmVr { slices: 2 }];
-    for kind in KINDS {
-        let model = small(kind, 3);
+    let c = normals(7 * 2, 8);
+    for (kind, given) in KINDS.into_iter().flat_map(|kind| [(kind, 0), (kind, 2)]) {
+        let model = conditional(kind, 3, given);
         for domain in domains() {
             let x = rows_in(&domain, 7, 6);
+            let points =
+                if given > 0 { Points::with_contexts(&x, &[&c]) } else { Points::from(&x) };
             for objective in objectives {
                 let mut engine = engine(&domain, &model, objective, SliceLaw::Gaussian);
-                engine.loss_and_gradient(&model, &x, draw(3));
+                engine.loss_and_gradient(&model, points, draw(3));
                 let gradient = engine.gradient().to_vec();
                 let size = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
                 let mut at = |i: usize, t: f64| {
                     let mut moved = model.clone();
                     moved.parameters[i] += t;
-                    estimate(&engine.losses(&moved, &x, draw(3))).0
+                    estimate(&engine.losses(&moved, points, draw(3))).0
                 };
                 let t = 1e-3;
                 for i in (0..gradient.len()).step_by(7) {
@@ -162,7 +165,7 @@ fn gradients_match_finite_differences() {
                         / (12.0 * t);
                     assert!(
                         (gradient[i] - slope).abs() < 1e-6 * (slope.abs() + 0.1 * size),
-                        "{kind:?} {domain:?} {objective:?} {i}: {} {slope}",
+                        "{kind:?} {given} {domain:?} {objective:?} {i}: {} {slope}",
                         gradient[i]
                     );
                 }
