@@ -243,6 +243,8 @@ pub(crate) struct ObjectiveArgs {
     /// ssm: sliced score matching; ssm-vr: with variance reduction; exact: exact trace; dsm:
     /// denoising, which fits the data smoothed by noise --sigma; fd-ssm, fd-dsm: sliced and denoising
     /// score matching by finite differences of network values, with an error of order --fd-eps squared.
+    /// cp, approx-backprop: curvature propagation and the approximate diagonal, older baselines for
+    /// potentials, slow; the second is biased with more than one hidden layer.
     #[arg(long, value_enum, default_value_t = ObjectiveArg::Auto)]
     pub(crate) objective: ObjectiveArg,
     /// Slices per row and step; more cost more and have less noise.
@@ -504,6 +506,8 @@ pub(crate) enum ObjectiveArg {
     Dsm,
     FdSsm,
     FdDsm,
+    Cp,
+    ApproxBackprop,
 }
 
 impl ObjectiveArg {
@@ -517,6 +521,8 @@ impl ObjectiveArg {
             ObjectiveArg::Dsm => Objective::Dsm { sigma },
             ObjectiveArg::FdSsm => Objective::FdSsm { slices, eps },
             ObjectiveArg::FdDsm => Objective::FdDsm { slices, sigma, eps },
+            ObjectiveArg::Cp => Objective::Cp { slices },
+            ObjectiveArg::ApproxBackprop => Objective::ApproxBackprop,
         })
     }
 }

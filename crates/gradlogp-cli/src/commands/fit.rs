@@ -12,6 +12,7 @@ use gradlogp::data::{
 };
 use gradlogp::domain::{Boxed, Domain};
 use gradlogp::fitted::{DataRecord, Description, FitSummary, root_mean_square_score};
+use gradlogp::model::LossPass;
 use gradlogp::train::{Checkpoint, Event, Stop, TrainConfig, Trainer};
 use gradlogp::{Error, FittedModel, Mlp, Model, ModelKind, Objective};
 use ndarray::{Array2, Axis};
@@ -205,7 +206,10 @@ impl Plan {
         };
         plan.take_places(args)?;
         // A small stand-in: settings that no network can have are refused before the data is read.
-        plan.mlp(1).build::<f32>(0)?;
+        let stand_in = plan.mlp(1).build::<f32>(0)?;
+        if let Some(objective) = &plan.objective {
+            LossPass::check(objective, &stand_in)?;
+        }
         Ok(plan)
     }
 

@@ -142,6 +142,12 @@ pub(crate) fn objective(model: &FittedModel) -> String {
             "denoising score matching by finite differences, noise {sigma} in standardised units, {}",
             slices(m)
         ),
+        gradlogp::Objective::Cp { slices: m } => {
+            format!("curvature propagation, {}", slices(m))
+        }
+        gradlogp::Objective::ApproxBackprop => {
+            "score matching with the approximate diagonal by backpropagation".into()
+        }
         other => format!("{other:?}"),
     }
 }

@@ -24,6 +24,7 @@ fn settings_are_refused_by_name() {
         ("--test -0.1", "--test"),
         ("--validation 0.6 --test 0.5", "no row is left to train on"),
         ("--base-scale -1", "--base-scale"),
+        ("--objective cp --model score", "--objective: cp and approx-backprop propagate"),
         ("--objective dsm --sigma 0", "--sigma"),
         ("--objective fd-dsm --sigma -1", "--sigma"),
         ("--objective fd-ssm --fd-eps 0", "--fd-eps"),

@@ -206,13 +206,14 @@ impl<T: Real> Shard<T> {
         let mut rng = stream(draw.seed, draw.domain, draw.step, rows.start);
         let m = self.pass.slices();
         if m > 0 {
-            self.slices.resize(m * n * d, T::ZERO);
-            self.scratch.resize(m * d, T::ZERO);
+            let width = self.pass.slice_width();
+            self.slices.resize(m * n * width, T::ZERO);
+            self.scratch.resize(m * width, T::ZERO);
             for r in 0..n {
-                law.draw(&mut rng, d, &mut self.scratch);
-                for (slice, v) in self.scratch.chunks(d).enumerate() {
-                    let at = (slice * n + r) * d;
-                    self.slices[at..at + d].copy_from_slice(v);
+                law.draw(&mut rng, width, &mut self.scratch);
+                for (slice, v) in self.scratch.chunks(width).enumerate() {
+                    let at = (slice * n + r) * width;
+                    self.slices[at..at + width].copy_from_slice(v);
                 }
             }
         }

@@ -16,15 +16,18 @@
 //! expectation sum_j w_j ds_j/dx_j over slices, and |s|^2 into sum_j w_j s_j^2; objectives do not
 //! notice. The rest, d.s, is a score term.
 //!
-//! Objectives by finite differences take values at shifted points instead: `stencil.rs`.
+//! Objectives by finite differences take values at shifted points instead: `stencil.rs`. Those by a second
+//! backward sweep are in `second_sweep.rs`.
 
-use super::ModelKind;
+use super::second_sweep;
 use super::stencil::Stencil;
+use super::{Model, ModelKind};
+use crate::Result;
 use crate::graph::Graph;
 use crate::jet::{Coefficient, First, Inputs, Request, Tape};
 use crate::kernel::Real;
 use crate::kernel::vector::{axpy, dot};
-use crate::objective::{Directions, Objective, RowLoss, Slices};
+use crate::objective::{Directions, Objective, RowLoss, SecondSweep, Slices};
 
 /// Most unit vectors handled at once by an exact loss: bounds its memory at
 /// 2 + 64 coefficients per row, whatever d is.
@@ -39,7 +42,7 @@ pub struct Tile<'a, T> {
     pub x: &'a [T],
     /// Contexts by slot.
     pub contexts: &'a [&'a [T]],
-    /// Random slices, \[M, n, d\], for objectives that use them.
+    /// Random slices, \[M, n, [`LossPass::slice_width`]\], for objectives that use them.
     pub slices: &'a [T],
     /// Standard normal noise, n x d, for objectives that use it.
     pub noise: &'a [T],
@@ -66,6 +69,8 @@ pub struct LossPass<T: Real> {
     reverse: Option<Tape<T>>,
     /// For objectives by finite differences; the tape then carries values only.
     stencil: Option<Stencil<T>>,
+    /// For objectives by a second backward sweep, with the numbers of noise it takes per slice.
+    second: Option<(SecondSweep, usize)>,
     /// Whether rows come with weights.
     bounded: bool,
     dim: usize,
@@ -80,7 +85,15 @@ pub struct LossPass<T: Real> {
 }
 
 impl<T: Real> LossPass<T> {
-    /// Plans the passes; `bounded` where rows will come with weights.
+    /// Refuses models that the objective is not for.
+    ///
+    /// # Errors
+    /// Score fields and networks with products of units, for objectives by a second backward sweep.
+    pub fn check(objective: &Objective, model: &Model<T>) -> Result<()> {
+        second_sweep::check(objective, model)
+    }
+
+    /// Plans the passes, for a model that [`LossPass::check`] allows; `bounded` where rows will come with weights.
     pub fn new(kind: ModelKind, graph: &Graph, objective: &Objective, bounded: bool) -> Self {
         let rule = objective.row_loss::<T>(kind == ModelKind::Score);
         let dim = graph.input_width();
@@ -92,7 +105,10 @@ impl<T: Real> LossPass<T> {
             Directions::Basis => (First::Shared, block(dim)),
         };
         let reverse = kind == ModelKind::Potential && (rule.has_score_term() || bounded);
+        let second = objective.second_sweep().map(|s| (s, second_sweep::noise_width(graph)));
+        let reverse = reverse && second.is_none();
         let request = match kind {
+            _ if second.is_some() => Request::VALUE,
             _ if stencil.is_some() => Request::VALUE,
             ModelKind::Score => Request::first(first, count),
             ModelKind::Potential if reverse => Request::second(First::PerRow, count + 1, count),
@@ -104,6 +120,7 @@ impl<T: Real> LossPass<T> {
             tape: Tape::new(graph, request),
             reverse: reverse.then(|| Tape::new(graph, Request::VALUE)),
             stencil,
+            second,
             bounded,
             dim,
             x: Vec::new(),
@@ -123,15 +140,25 @@ impl<T: Real> LossPass<T> {
 
     /// Random slices to draw for every row.
     pub fn slices(&self) -> usize {
-        match (&self.stencil, self.rule.directions()) {
-            (Some(stencil), _) => stencil.slices(),
-            (None, Directions::Slices(m)) => m,
-            (None, _) => 0,
+        match (self.second, &self.stencil, self.rule.directions()) {
+            (Some((SecondSweep::Random(m), _)), ..) => m,
+            (Some((SecondSweep::Diagonal, _)), ..) => 0,
+            (None, Some(stencil), _) => stencil.slices(),
+            (None, None, Directions::Slices(m)) => m,
+            (None, None, _) => 0,
         }
+    }
+
+    /// Numbers of one slice: d, or one per unit that is not linear for curvature propagation.
+    pub fn slice_width(&self) -> usize {
+        self.second.map_or(self.dim, |(_, width)| width)
     }
 
     /// Coefficient rows per data row in the widest pass.
     pub fn coefficients(&self) -> usize {
+        if self.second.is_some() {
+            return 2 + 2 * self.slices();
+        }
         self.points() * self.tape.request().coefficients()
     }
 
@@ -142,6 +169,9 @@ impl<T: Real> LossPass<T> {
 
     /// Floating-point operations in the matrix products of one loss and gradient over `rows` rows.
     pub fn product_operations(&self, graph: &Graph, rows: usize) -> u64 {
+        if let Some((sweep, _)) = self.second {
+            return second_sweep::product_operations(graph, rows, sweep);
+        }
         let reverse = self.reverse.as_ref();
         let score = reverse.map_or(0, |t| t.product_operations(graph, rows, false, true));
         let blocks = self.blocks() as u64;
@@ -165,6 +195,11 @@ impl<T: Real> LossPass<T> {
         mut gradient: Option<(&mut [T], T)>,
     ) {
         losses.fill(T::ZERO);
+        if let Some((sweep, _)) = self.second {
+            let network = (graph, parameters);
+            second_sweep::run(sweep, self.rule.as_ref(), network, tile, losses, gradient);
+            return;
+        }
         self.place_points(tile);
         let weight = gradient.as_ref().map_or(T::ZERO, |(_, weight)| *weight);
         if let Some(stencil) = &mut self.stencil {

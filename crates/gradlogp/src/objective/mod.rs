@@ -53,6 +53,15 @@ pub struct Slices<'a, T> {
     pub curvature: T,
 }
 
+/// A second backward sweep that stands for the curvature, MATH (8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecondSweep {
+    /// Curvature propagation, so many times with fresh noise.
+    Random(usize),
+    /// The approximate diagonal.
+    Diagonal,
+}
+
 /// A slice term and its derivative with respect to the curvature q.
 #[derive(Debug, Clone, Copy)]
 pub struct SliceTerm<T> {
@@ -132,6 +141,14 @@ pub enum Objective {
         /// eps; None balances truncation and rounding, see [`Differences`].
         eps: Option<f64>,
     },
+    /// Curvature propagation, MATH (8): unbiased for MATH (4), for potentials. A baseline: slow.
+    Cp {
+        /// How many times the noise is propagated.
+        slices: usize,
+    },
+    /// The approximate diagonal by backpropagation, MATH (8): biased where there is more than one layer of
+    /// activations, for potentials. A baseline: slow.
+    ApproxBackprop,
 }
 
 impl Objective {
@@ -147,6 +164,9 @@ impl Objective {
             Objective::FdSsm { slices, .. } => Box::new(Ssm { slices }),
             Objective::FdDsm { sigma, .. } if whole_score => Box::new(Dsm { sigma }),
             Objective::FdDsm { slices, sigma, .. } => Box::new(SlicedDsm { slices, sigma }),
+            // What differs is where the curvature comes from.
+            Objective::Cp { slices } => Box::new(SsmVr { slices }),
+            Objective::ApproxBackprop => Box::new(SsmVr { slices: 1 }),
         }
     }
 
@@ -160,14 +180,24 @@ impl Objective {
         }
     }
 
+    /// The second backward sweep that stands for the curvature, if one does.
+    pub fn second_sweep(&self) -> Option<SecondSweep> {
+        match *self {
+            Objective::Cp { slices } => Some(SecondSweep::Random(slices)),
+            Objective::ApproxBackprop => Some(SecondSweep::Diagonal),
+            _ => None,
+        }
+    }
+
     /// M, for objectives with random slices.
     pub fn slices(&self) -> Option<usize> {
         match *self {
             Objective::Ssm { slices }
             | Objective::SsmVr { slices }
             | Objective::FdSsm { slices, .. }
-            | Objective::FdDsm { slices, .. } => Some(slices),
-            Objective::Exact | Objective::Dsm { .. } => None,
+            | Objective::FdDsm { slices, .. }
+            | Objective::Cp { slices } => Some(slices),
+            Objective::Exact | Objective::Dsm { .. } | Objective::ApproxBackprop => None,
         }
     }
 
@@ -187,7 +217,10 @@ impl Objective {
         let why = match self {
             Objective::Ssm { .. } | Objective::SsmVr { .. } | Objective::Exact => return Ok(()),
             Objective::FdSsm { .. } => "its differences look across the boundary",
-            _ => "its noise carries rows across the boundary",
+            Objective::Dsm { .. } | Objective::FdDsm { .. } => {
+                "its noise carries rows across the boundary"
+            }
+            Objective::Cp { .. } | Objective::ApproxBackprop => "it has no weighted form here",
         };
         let message = format!("is not for data with bounds: {why}; use exact, ssm or ssm-vr");
         Err(Error::config("objective", message))

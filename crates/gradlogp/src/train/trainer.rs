@@ -11,7 +11,7 @@ use super::schedule::Schedule;
 use crate::data::BatchPlan;
 use crate::domain::Domain;
 use crate::exec::{Domain as Purpose, Draw, LossEngine, Threads};
-use crate::model::{Model, PointSet, Points};
+use crate::model::{LossPass, Model, PointSet, Points};
 use crate::objective::Objective;
 use crate::slice::SliceLaw;
 use crate::{Error, Result};
@@ -204,6 +204,7 @@ impl Trainer {
                 "there must be at least one each",
             ));
         }
+        LossPass::check(&config.objective, &model)?;
         let domain = config.domain.as_ref();
         if let Some(found) = domain.map(Domain::dim).filter(|found| *found != model.dim()) {
             let (expected, found) = (vec![model.dim()], vec![found]);

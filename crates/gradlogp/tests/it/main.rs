@@ -6,4 +6,5 @@ mod finite_differences;
 mod fits;
 mod jets;
 mod objectives;
+mod second_sweeps;
 mod training;

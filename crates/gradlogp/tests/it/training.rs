@@ -51,8 +51,12 @@ fn every_objective_and_law_finds_the_score_with_its_sign_and_scale() {
         cases.push((Objective::Ssm { slices: 2 }, law, -1.0));
         cases.push((Objective::SsmVr { slices: 1 }, law, -1.0));
     }
+    cases.push((Objective::Cp { slices: 2 }, SliceLaw::default(), -1.0));
     for kind in [ModelKind::Score, ModelKind::Potential] {
         for (objective, law, want) in &cases {
+            if objective.second_sweep().is_some() && kind == ModelKind::Score {
+                continue;
+            }
             let config = TrainConfig { objective: *objective, law: *law, ..base.clone() };
             let mut trainer = trainer(&network(dim, kind), config);
             assert_eq!(trainer.run(&mut |_, _| GO_ON), Stop::Completed);
