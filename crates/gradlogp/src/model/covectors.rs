@@ -144,48 +144,47 @@ impl<'a, T: Real> Network<'a, T> {
                 }
             }
             Op::Activation { .. } | Op::SquaredNorm { .. } | Op::Multiply { .. } => {
-                for (input, j, r, k, _) in self.bends(at, op, squared) {
-                    u[input][j] += k * out[r];
+                for e in self.entries(at, op, squared) {
+                    u[e.input][e.column] += e.slope * out[e.row];
                 }
             }
         }
     }
 
-    /// Every entry of the Jacobian of a node that is not linear: input node, element of it, element
-    /// of the output, the entry K, and its derivatives with respect to values, (node, element, dK).
-    fn bends<'s>(
+    /// Every entry of the Jacobian of a node that is not linear.
+    fn entries<'s>(
         &'s self,
         at: usize,
         op: &'s Op,
         squared: bool,
-    ) -> Box<dyn Iterator<Item = (usize, usize, usize, T, (usize, usize, T))> + 's> {
+    ) -> Box<dyn Iterator<Item = Entry<T>> + 's> {
         let two = T::of(2.0);
         // K and dK, or K^2 and 2 K dK.
-        let entry = move |k: T, dk: T| if squared { (k * k, two * k * dk) } else { (k, dk) };
+        let pair = move |k: T, dk: T| if squared { (k * k, two * k * dk) } else { (k, dk) };
         match op {
             Op::Activation { input, .. } => {
                 let [first, second, _] = &self.slopes[at];
                 let both = first.iter().zip(second).enumerate();
                 Box::new(both.map(move |(j, (h1, h2))| {
-                    let (k, dk) = entry(*h1, *h2);
-                    (input.0, j, j, k, (input.0, j, dk))
+                    let (slope, bend) = pair(*h1, *h2);
+                    Entry { input: input.0, column: j, row: j, slope, value: input.0, bend }
                 }))
             }
             Op::SquaredNorm { input } => {
                 let inner = self.width(*input);
                 Box::new(self.values[input.0].iter().enumerate().map(move |(j, x)| {
-                    let (k, dk) = entry(two * *x, two);
-                    (input.0, j, j / inner, k, (input.0, j, dk))
+                    let (slope, bend) = pair(two * *x, two);
+                    Entry { input: input.0, column: j, row: j / inner, slope, value: input.0, bend }
                 }))
             }
             Op::Multiply { inputs: [a, b] } => {
-                let one = move |this: &'s NodeId, other: &'s NodeId| {
+                let factor = move |this: &'s NodeId, other: &'s NodeId| {
                     self.values[other.0].iter().enumerate().map(move |(j, x)| {
-                        let (k, dk) = entry(*x, T::ONE);
-                        (this.0, j, j, k, (other.0, j, dk))
+                        let (slope, bend) = pair(*x, T::ONE);
+                        Entry { input: this.0, column: j, row: j, slope, value: other.0, bend }
                     })
                 };
-                Box::new(one(a, b).chain(one(b, a)))
+                Box::new(factor(a, b).chain(factor(b, a)))
             }
             _ => Box::new(std::iter::empty()),
         }
@@ -232,9 +231,10 @@ impl<'a, T: Real> Network<'a, T> {
                     }
                 }
                 Op::Activation { .. } | Op::SquaredNorm { .. } | Op::Multiply { .. } => {
-                    for (input, j, r, k, (node, i, dk)) in self.bends(at, &node.op, squared) {
-                        out[r] += k * before[input][j];
-                        value_bar[node][i] += dk * u[at][r] * before[input][j];
+                    for e in self.entries(at, &node.op, squared) {
+                        let below = before[e.input][e.column];
+                        out[e.row] += e.slope * below;
+                        value_bar[e.value][e.column] += e.bend * u[at][e.row] * below;
                     }
                 }
                 linear => self.push_linear(at, linear, squared, before, out),
@@ -335,6 +335,20 @@ impl<'a, T: Real> Network<'a, T> {
             value_bar[input][j] += third[j] * u[node][j] * *c_bar;
         }
     }
+}
+
+/// One entry of a node's Jacobian.
+struct Entry<T> {
+    /// The node and the element of it that the output depends on.
+    input: usize,
+    column: usize,
+    /// The element of the output.
+    row: usize,
+    /// The entry, squared where asked for.
+    slope: T,
+    /// The node whose same element the entry depends on, and its derivative with respect to that.
+    value: usize,
+    bend: T,
 }
 
 /// A node that is not linear, its input, and its weighted second derivatives, n x the input's width.

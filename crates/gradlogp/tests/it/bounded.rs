@@ -354,6 +354,6 @@ fn objectives_that_cross_the_boundary_are_refused() {
     assert!(refuse(Objective::FdSsm { slices: 1, eps: None }).contains("look across"));
     let config = TrainConfig { domain, ..TrainConfig::default() };
     let mlp = Mlp::new(2, ModelKind::Score).build(0).unwrap();
-    let error = Trainer::new(mlp, vec![1.0; 4], &vec![1.0; 2], config).err().unwrap();
+    let error = Trainer::new(mlp, vec![1.0; 4], [1.0; 2].as_slice(), config).err().unwrap();
     assert!(error.to_string().contains("columns of the domain"), "{error}");
 }

@@ -147,6 +147,6 @@ fn score_fields_are_refused() {
         let why = LossPass::check(&objective, &model).unwrap_err().to_string();
         assert!(why.contains("need a potential"), "{why}");
         let config = TrainConfig { objective, ..TrainConfig::default() };
-        assert!(Trainer::new(model, vec![0.0; 8], &vec![0.0; 2], config).is_err());
+        assert!(Trainer::new(model, vec![0.0; 8], [0.0; 2].as_slice(), config).is_err());
     }
 }
