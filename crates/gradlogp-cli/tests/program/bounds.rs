@@ -41,6 +41,7 @@ fn a_waiting_time_is_fitted_checked_scored_and_sampled_within_its_bound() {
     let pieces = ["row 2, column \"wait\"", "-0.5 lies below the bound 0"];
     folder.fails(3, "eval m new.csv", &pieces);
     folder.fails(3, "score m new.csv", &pieces);
+    folder.fails(2, "impute m new.csv", &["was fitted with bounds"]);
     folder.fails(2, "sample m --sampler ula", &["--sampler: ula would walk across the bounds"]);
 }
 

@@ -8,6 +8,7 @@ mod bad_model;
 mod bad_output;
 mod bad_settings;
 mod bounds;
+mod impute_and_resume;
 #[cfg(unix)]
 mod interrupt;
 #[cfg(unix)]

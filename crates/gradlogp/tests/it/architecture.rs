@@ -18,6 +18,7 @@ const ORDER: &[(&str, &[&str])] = &[
     ("model", &["error", "score", "kernel", "graph", "jet", "objective"]),
     ("exec", &["error", "kernel", "slice", "domain", "objective", "model"]),
     ("oracle", &["error", "score"]),
+    ("ode", &["error"]),
     ("sde", &["error", "score", "oracle"]),
     ("data", &["error"]),
     ("storage", &["error"]),
@@ -25,7 +26,7 @@ const ORDER: &[(&str, &[&str])] = &[
         "train",
         &["error", "kernel", "slice", "domain", "objective", "model", "exec", "data", "storage"],
     ),
-    ("sample", &["error", "score"]),
+    ("sample", &["error", "score", "ode", "sde"]),
     ("diagnose", &["error", "score", "domain"]),
     ("fitted", &["error", "score", "domain", "graph", "model", "data", "storage", "train"]),
 ];
