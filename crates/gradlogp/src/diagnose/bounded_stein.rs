@@ -16,8 +16,8 @@
 //!
 //! Standard errors are those of means and ratios over rows (delta method).
 
-use super::stein::{Fitted, critical_z, standardise};
-use super::{Estimate, SteinReport, check_rows, finite_score};
+use super::stein::{Fitted, critical_z};
+use super::{Estimate, SteinReport, check_rows, finite_score, standardise};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::score::Score;

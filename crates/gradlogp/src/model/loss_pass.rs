@@ -8,6 +8,9 @@
 //! | s | y0 | grad f, by one reverse pass |
 //! | adjoints | Y0 = sum_m P_m v_m + S, Y1^(m) = Q v_m | Y1^(m) = P_m, Y2 = Q, Y1^(u) = 1 |
 //!
+//! The exact loss of a potential with many columns asks for its Laplacian as a whole (`jet/gram.rs`) and for
+//! its score apart from it.
+//!
 //! For the score term of a potential, u = S held constant is one more first-order direction that
 //! does not enter y2: d/dtheta of the term is S . d(grad f)/dtheta = d/dtheta (u.grad f) = d/dtheta y1^(u).
 //!
@@ -23,15 +26,29 @@ use super::second_sweep;
 use super::stencil::Stencil;
 use super::{Model, ModelKind};
 use crate::Result;
-use crate::graph::Graph;
-use crate::jet::{Coefficient, First, Inputs, Request, Tape};
+use crate::graph::{Graph, Op};
+use crate::jet::{Coefficient, First, Inputs, Request, Tape, has_laplacian};
 use crate::kernel::Real;
 use crate::kernel::vector::{axpy, dot};
-use crate::objective::{Directions, Objective, RowLoss, SecondSweep, Slices};
+use crate::objective::{Directions, ExactApart, Objective, RowLoss, SecondSweep, Slices};
 
 /// Most unit vectors handled at once by an exact loss: bounds its memory at
 /// 2 + 64 coefficients per row, whatever d is.
 const LARGEST_BLOCK: usize = 64;
+
+/// Whether the Laplacian of a potential is cheaper than d second orders: per row, layer behind layer, a
+/// training step takes three products with each direction, or two (one of them half) with the Gram matrix.
+fn laplacian_is_cheaper(graph: &Graph) -> bool {
+    let nodes = graph.nodes();
+    let first = nodes.iter().find_map(|node| match node.op {
+        Op::Affine { input, .. } if nodes[input.0].op == Op::Input => Some(node.width),
+        _ => None,
+    });
+    // 1.8 and not 1.6: forming the factors of the products costs a little, too.
+    let cheaper =
+        first.is_some_and(|width| 1.8 * (width as f64) < 3.0 * graph.input_width() as f64);
+    cheaper && has_laplacian(graph)
+}
 
 /// Some rows of a batch.
 #[derive(Debug, Clone, Copy)]
@@ -95,12 +112,20 @@ impl<T: Real> LossPass<T> {
 
     /// Plans the passes, for a model that [`LossPass::check`] allows; `bounded` where rows will come with weights.
     pub fn new(kind: ModelKind, graph: &Graph, objective: &Objective, bounded: bool) -> Self {
-        let rule = objective.row_loss::<T>(kind == ModelKind::Score);
         let dim = graph.input_width();
+        let laplacian = *objective == Objective::Exact
+            && kind == ModelKind::Potential
+            && !bounded
+            && laplacian_is_cheaper(graph);
+        let rule: Box<dyn RowLoss<T>> = match laplacian {
+            true => Box::new(ExactApart),
+            false => objective.row_loss(kind == ModelKind::Score),
+        };
         let stencil = objective.differences().map(|d| Stencil::new(kind, dim, d, rule.as_ref()));
         let (first, count) = match rule.directions() {
             Directions::None => (First::Zero, 0),
             Directions::Slices(m) => (First::PerRow, m),
+            Directions::Basis if laplacian => (First::Zero, 0),
             Directions::Basis if bounded => (First::PerRow, block(dim)),
             Directions::Basis => (First::Shared, block(dim)),
         };
@@ -111,6 +136,7 @@ impl<T: Real> LossPass<T> {
             _ if second.is_some() => Request::VALUE,
             _ if stencil.is_some() => Request::VALUE,
             ModelKind::Score => Request::first(first, count),
+            ModelKind::Potential if laplacian => Request::laplacian(1),
             ModelKind::Potential if reverse => Request::second(First::PerRow, count + 1, count),
             ModelKind::Potential => Request::second(first, count, count),
         };
@@ -154,17 +180,27 @@ impl<T: Real> LossPass<T> {
         self.second.map_or(self.dim, |(_, width)| width)
     }
 
-    /// Coefficient rows per data row in the widest pass.
+    /// Rows on the tape per data row.
+    fn points(&self) -> usize {
+        self.stencil.as_ref().map_or(1, Stencil::points)
+    }
+
+    /// Rows of working space per data row in the widest pass, mostly coefficients.
     pub fn coefficients(&self) -> usize {
         if self.second.is_some() {
             return 2 + 2 * self.slices();
         }
-        self.points() * self.tape.request().coefficients()
+        self.points() * self.tape.request().coefficients() + self.tape.extra_rows()
     }
 
-    /// Rows on the tape per data row.
-    fn points(&self) -> usize {
-        self.stencil.as_ref().map_or(1, Stencil::points)
+    /// To be called before the first of a set of tiles with the same parameters.
+    pub fn begin(&mut self, graph: &Graph, parameters: &[T]) {
+        self.tape.prepare(graph, parameters);
+    }
+
+    /// To be called after the last tile of a set whose gradient was taken: adds what they share.
+    pub fn end(&mut self, graph: &Graph, parameters: &[T], gradient: &mut [T]) {
+        self.tape.finish(graph, parameters, gradient);
     }
 
     /// Floating-point operations in the matrix products of one loss and gradient over `rows` rows.
@@ -244,7 +280,9 @@ impl<T: Real> LossPass<T> {
     /// Blocks of directions, each with a pass of its own.
     fn blocks(&self) -> usize {
         match self.rule.directions() {
-            Directions::Basis => self.dim.div_ceil(self.projections.len()),
+            Directions::Basis if !self.tape.request().laplacian => {
+                self.dim.div_ceil(self.projections.len())
+            }
             _ => 1,
         }
     }
@@ -267,6 +305,7 @@ impl<T: Real> LossPass<T> {
                 self.directions.extend_from_slice(&tile.slices[..m * tile.rows * self.dim]);
             }
             Directions::Basis => {
+                // None for a Laplacian.
                 let count = self.projections.len();
                 let copies = if self.bounded { tile.rows } else { 1 };
                 self.directions.resize(count * copies * self.dim, T::ZERO);
@@ -316,7 +355,7 @@ impl<T: Real> LossPass<T> {
 
     fn potential_rows(&mut self, tile: Tile<'_, T>, block: usize, losses: &mut [T], weight: T) {
         let slices = self.projections.len();
-        let has_slices = slices > 0;
+        let has_slices = slices > 0 || self.tape.request().laplacian;
         for r in 0..tile.rows {
             if has_slices {
                 let output = self.tape.output();

@@ -20,7 +20,7 @@ mod ssm_vr;
 
 pub use differences::{DifferenceOrder, Differences};
 pub use dsm::Dsm;
-pub use exact::Exact;
+pub use exact::{Exact, ExactApart};
 pub use sliced_dsm::SlicedDsm;
 pub use ssm::Ssm;
 pub use ssm_vr::SsmVr;

@@ -27,7 +27,7 @@ const ORDER: &[(&str, &[&str])] = &[
         &["error", "kernel", "slice", "domain", "objective", "model", "exec", "data", "storage"],
     ),
     ("sample", &["error", "score", "ode", "sde"]),
-    ("diagnose", &["error", "score", "domain"]),
+    ("diagnose", &["error", "score", "domain", "oracle", "sample"]),
     ("fitted", &["error", "score", "domain", "graph", "model", "data", "storage", "train"]),
 ];
 

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod bounded;
+mod calibration;
 mod finite_differences;
 mod fits;
 mod jets;
