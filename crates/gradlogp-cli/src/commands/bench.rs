@@ -74,6 +74,11 @@ fn trainer(args: &StepArgs) -> Result<(Trainer, usize)> {
     let Some(objective) = args.objective.with(args.slices, 0.1, None) else {
         return Err(Error::config("--objective", "name one to time it").into());
     };
+    if args.model.is_kernel_family() {
+        return Err(
+            Error::config("--model", "steps of networks are timed: score or potential").into()
+        );
+    }
     let mlp = Mlp {
         hidden: args.hidden.clone(),
         activation: args.activation.into(),

@@ -78,6 +78,7 @@ fn bounds_that_cannot_be_are_refused_by_name() {
         (2, "--bounds wait=0: --objective fd-ssm", "--objective: is not for data with bounds"),
         (2, "--bounds wait=0: --boundary-power 0.5", "--boundary-power: must be 1 or more"),
         (2, "--bounds wait=0: --domain simplex", "cannot be used with"),
+        (2, "--bounds wait=0: --model dkef", "--model: kernel families are not fitted with bounds"),
         (2, "--domain cube", "must be simplex, or ball:RADIUS"),
         (3, "--bounds wait=1:inf", "waits.csv, row"),
     ] {

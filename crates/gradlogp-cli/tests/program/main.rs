@@ -11,6 +11,7 @@ mod bounds;
 mod impute_and_resume;
 #[cfg(unix)]
 mod interrupt;
+mod kernel_families;
 #[cfg(unix)]
 mod kill;
 mod results;

@@ -7,7 +7,7 @@
 mod description;
 mod file;
 
-pub use description::{DataRecord, Description, FitSummary};
+pub use description::{DataRecord, Description, FitSummary, KernelDescription};
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
 

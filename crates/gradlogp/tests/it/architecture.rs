@@ -26,9 +26,10 @@ const ORDER: &[(&str, &[&str])] = &[
         "train",
         &["error", "kernel", "slice", "domain", "objective", "model", "exec", "data", "storage"],
     ),
+    ("dkef", &["error", "score", "kernel", "graph", "jet", "slice", "model", "exec", "train"]),
     ("sample", &["error", "score", "ode", "sde"]),
     ("diagnose", &["error", "score", "domain", "oracle", "sample"]),
-    ("fitted", &["error", "score", "domain", "graph", "model", "data", "storage", "train"]),
+    ("fitted", &["error", "score", "domain", "graph", "model", "data", "storage", "train", "dkef"]),
 ];
 
 /// Single files that may import more than their module.
