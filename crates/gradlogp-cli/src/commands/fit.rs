@@ -10,9 +10,14 @@ use gradlogp::data::{
     Dequantization, DequantizeColumns, GapRule, Split, SplitFractions, Standardization, Table,
     Transform, check_table, split_rows,
 };
-use gradlogp::fitted::{DataRecord, Description, FitSummary, root_mean_square_score};
+use gradlogp::domain::{Boxed, Domain};
+use gradlogp::fitted::{
+    DataRecord, Description, FitSummary, KernelDescription, root_mean_square_score,
+};
+use gradlogp::model::LossPass;
 use gradlogp::train::{
-    Checkpoint, Choice, Event, PILOT, Stop, TrainConfig, Trainer, choose_objective,
+    Checkpoint, Choice, Event, HeldOutLoss, HistoryPoint, PILOT, Stop, TrainConfig, Trainer,
+    choose_objective,
 };
 use gradlogp::{Error, FittedModel, Mlp, Model, ModelKind, Objective};
 use ndarray::{Array2, Axis};
@@ -20,8 +25,10 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::fit_kernel::{self, KernelPlan};
 use super::{Show, report};
-use crate::args::{FitArgs, ObjectiveArg, PrepareArgs};
+use crate::args::{FitArgs, PrepareArgs};
+use crate::bounds::Region;
 use crate::input::{Loaded, Place, Source, show_warnings};
 use crate::judgement::{Judgement, judge};
 use crate::limits::{check_network, check_step, check_threads};
@@ -29,6 +36,9 @@ use crate::output::{check_apart, check_writable, is_device};
 use crate::progress::Progress;
 use crate::text::{self, short};
 use crate::{exit, interrupt};
+
+/// Most columns for which kernel families take the exact trace unless told otherwise.
+const EXACT_COLUMNS: usize = 16;
 
 /// Everything a fit needs to know: made from the command line, or read from a checkpoint.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,6 +53,11 @@ pub(super) struct Plan {
     standardization: Standardization,
     validation: f64,
     test: f64,
+    /// Where all rows lie; None: anywhere.
+    #[serde(default)]
+    region: Option<Region>,
+    #[serde(default)]
+    boundary_power: f64,
     kind: ModelKind,
     hidden: Vec<usize>,
     activation: gradlogp::kernel::Activation,
@@ -53,6 +68,20 @@ pub(super) struct Plan {
     /// How it was chosen.
     pub(super) choice: Option<Choice>,
     pub(super) training: TrainConfig,
+    /// For kernel families.
+    #[serde(default)]
+    pub(super) kernel: Option<KernelPlan>,
+}
+
+/// What training leaves, of whatever kind of model.
+pub(super) struct Outcome {
+    pub(super) network: Model<f32>,
+    pub(super) settings: Mlp,
+    pub(super) config: TrainConfig,
+    pub(super) steps: u64,
+    pub(super) best: Option<(u64, HeldOutLoss)>,
+    pub(super) history: Vec<HistoryPoint>,
+    pub(super) kernel: Option<KernelDescription>,
 }
 
 /// What a checkpoint keeps beside the weights.
@@ -79,6 +108,8 @@ struct Fitted {
     seconds: f64,
     validation_loss: Option<f64>,
     validation_loss_se: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kernel: Option<KernelDescription>,
     /// None if there are too few test rows.
     #[serde(flatten)]
     judgement: Option<Judgement>,
@@ -104,6 +135,20 @@ pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
         show.note("stopped while the objective was being chosen: there is nothing to keep");
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
+    if let Some(kernel) = &plan.kernel {
+        let start = Instant::now();
+        let config = plan.training.clone();
+        let training = prepared.inside(&prepared.split.train)?;
+        let validation = prepared.inside(&prepared.split.validation)?;
+        let rows = [training, validation];
+        let fitted = fit_kernel::train(kernel, config, prepared.dim(), rows, show)?;
+        let Some((outcome, stop)) = fitted else {
+            show.note("stopped; a kernel family keeps no checkpoint, so nothing was written");
+            return Ok(ExitCode::from(exit::INTERRUPTED));
+        };
+        let seconds = start.elapsed().as_secs_f64();
+        return finish(&plan, &prepared, outcome, None, stop, seconds, show);
+    }
     let (trainer, stop, seconds) = train(&plan, &prepared, checkpoint, show)?;
     if stop == Stop::Interrupted {
         show.note(&format!(
@@ -114,7 +159,16 @@ pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
         ));
         return Ok(ExitCode::from(exit::INTERRUPTED));
     }
-    finish(&plan, &prepared, &trainer, stop, seconds, show)
+    let outcome = Outcome {
+        network: trainer.best_model(),
+        settings: plan.mlp(prepared.dim()),
+        config: trainer.config().clone(),
+        steps: trainer.step(),
+        best: trainer.best(),
+        history: trainer.history().to_vec(),
+        kernel: None,
+    };
+    finish(&plan, &prepared, outcome, Some(&trainer), stop, seconds, show)
 }
 
 fn read_checkpoint(path: &Path) -> Result<(Checkpoint, Resumable)> {
@@ -153,20 +207,20 @@ impl Plan {
         let (model, training) = (&args.model, &args.training);
         let kind: ModelKind = model.model.into();
         let slices = args.objective.slices;
-        let objective = match args.objective.objective {
-            ObjectiveArg::Ssm => Objective::Ssm { slices },
-            ObjectiveArg::Auto | ObjectiveArg::SsmVr => Objective::SsmVr { slices },
-            ObjectiveArg::Exact => Objective::Exact,
-            ObjectiveArg::Dsm => Objective::Dsm { sigma: args.objective.sigma },
-        };
+        let objective = args.objective.chosen();
         check_shares(&args.prepare)?;
+        let region = args.boundary.region();
+        if region.is_some() {
+            check_boundary(args, objective)?;
+        }
         check_threads(training.threads)?;
         check_network(1, &model.hidden)?;
         // Refused here, also where the objective has no slices.
         Objective::Ssm { slices }.validate()?;
         let config = TrainConfig {
-            objective,
+            objective: objective.unwrap_or(Objective::SsmVr { slices }),
             law: args.objective.slice_law.into(),
+            domain: None,
             steps: training.steps,
             batch: training.batch,
             rate: training.rate,
@@ -191,19 +245,34 @@ impl Plan {
             standardization: args.prepare.standardize.into(),
             validation: args.prepare.validation,
             test: args.prepare.test,
+            region,
+            boundary_power: args.boundary.boundary_power,
             kind,
             hidden: model.hidden.clone(),
             activation: model.activation.into(),
             residual: model.residual,
-            base_scale: (kind == ModelKind::Potential && model.base_scale != 0.0)
-                .then_some(model.base_scale),
-            choose: args.objective.objective == ObjectiveArg::Auto,
+            base_scale: (kind == ModelKind::Potential)
+                .then_some(model.base_scale.unwrap_or(3.0))
+                .filter(|tau| *tau != 0.0),
+            choose: objective.is_none(),
             choice: None,
             training: config,
+            kernel: KernelPlan::new(model)?,
         };
+        if plan.kernel.is_some() && plan.region.is_some() {
+            let message = "kernel families are not fitted with bounds; use potential or score";
+            return Err(Error::config("--model", message).into());
+        }
+        if let Some(kernel) = &plan.kernel {
+            plan.base_scale = Some(kernel.base_sd);
+            plan.training = kernel.settings(&plan.training);
+        }
         plan.take_places(args)?;
         // A small stand-in: settings that no network can have are refused before the data is read.
-        plan.mlp(1).build::<f32>(0)?;
+        let stand_in = plan.mlp(1).build::<f32>(0)?;
+        if !plan.choose {
+            LossPass::check(&plan.training.objective, &stand_in)?;
+        }
         Ok(plan)
     }
 
@@ -278,6 +347,15 @@ impl Plan {
         if !self.choose {
             return Ok(Some(self));
         }
+        if self.kernel.is_some() {
+            // Their weights have a closed form: there is no gradient to weigh.
+            if prepared.dim() <= EXACT_COLUMNS {
+                self.training.objective = Objective::Exact;
+            }
+            self.choose = false;
+            return Ok(Some(self));
+        }
+        let config = self.config(prepared);
         let network = self.network(prepared)?;
         let training = prepared.inside(&prepared.split.train)?;
         let mut bar = Progress::new(show.silent(), "choosing the objective", 0, PILOT);
@@ -287,13 +365,22 @@ impl Plan {
             }
             if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let choice = choose_objective(&network, &training.into(), &self.training, &mut observe)?;
+        let choice = choose_objective(&network, &training.into(), &config, &mut observe)?;
         bar.finish();
         let Some(choice) = choice else { return Ok(None) };
         show.note(&format!("objective {}", super::info::reason(&choice, &self.training)));
         self.training.objective = choice.objective;
         (self.choose, self.choice) = (false, Some(choice));
         Ok(Some(self))
+    }
+
+    /// The settings of training in the network's units.
+    pub(super) fn config(&self, prepared: &Prepared) -> TrainConfig {
+        let transform = &prepared.transform;
+        let inside = |domain: &Domain| {
+            domain.scaled(&transform.mean().to_vec(), &transform.standard_deviations().to_vec())
+        };
+        TrainConfig { domain: prepared.domain.as_ref().map(inside), ..self.training.clone() }
     }
 
     /// The network with its initial weights, if this machine can train it.
@@ -304,6 +391,19 @@ impl Plan {
         check_step(dim, &self.hidden, batch, &config.objective)?;
         Ok(self.mlp(dim).build::<f32>(config.seed)?)
     }
+}
+
+fn check_boundary(args: &FitArgs, objective: Option<Objective>) -> Result<()> {
+    if Standardization::from(args.prepare.standardize) == Standardization::Whiten {
+        let message = "whiten mixes the columns that bounds belong to; use standardize or none";
+        return Err(Error::config("--standardize", message).into());
+    }
+    if let Some(objective) = objective {
+        objective.check_bounded()?;
+    }
+    // The power alone: the columns are not known before the data is read.
+    Domain::Box(Boxed { columns: vec![], power: args.boundary.boundary_power }).validate()?;
+    Ok(())
 }
 
 fn check_shares(prepare: &PrepareArgs) -> Result<()> {
@@ -332,6 +432,8 @@ pub(super) struct Prepared {
     transform: Transform,
     /// Means and standard deviations of the training columns.
     units: Transform,
+    /// Where all rows lie, in the columns' units.
+    domain: Option<Domain>,
     warnings: Vec<String>,
 }
 
@@ -369,8 +471,18 @@ impl Prepared {
         };
         let transform = fit(plan.standardization)?;
         let units = fit(Standardization::Standardize)?;
+        let domain = domain(plan, &loaded.table, &units, dequantization.is_some())?;
         let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
-        Ok(Prepared { loaded, content_hash, dequantization, split, transform, units, warnings })
+        Ok(Prepared {
+            loaded,
+            content_hash,
+            dequantization,
+            split,
+            transform,
+            units,
+            domain,
+            warnings,
+        })
     }
 
     fn rows(&self, part: &[usize]) -> Array2<f64> {
@@ -404,6 +516,22 @@ impl Prepared {
     pub(super) fn columns(&self) -> &[String] {
         &self.loaded.table.columns
     }
+}
+
+/// The domain asked for; refuses rows outside.
+fn domain(
+    plan: &Plan,
+    table: &Table,
+    units: &Transform,
+    dequantized: bool,
+) -> Result<Option<Domain>> {
+    let Some(region) = &plan.region else { return Ok(None) };
+    let name = plan.source.name();
+    region.check_parts(table.rows.view(), &name)?;
+    let domain = region.domain(&table.columns, units, plan.boundary_power)?;
+    let noisy = if dequantized { ", with the noise of --dequantize" } else { "" };
+    domain.check(table.rows.view(), &table.columns, &format!("{name}{noisy}"))?;
+    Ok(Some(domain))
 }
 
 /// Says of which table the training rows are.
@@ -445,7 +573,7 @@ fn train(
     checkpoint: Option<(Checkpoint, Resumable)>,
     show: Show,
 ) -> Result<(Trainer, Stop, f64)> {
-    let config = plan.training.clone();
+    let config = plan.config(prepared);
     let network = plan.network(prepared)?;
     let training = prepared.inside(&prepared.split.train)?;
     let validation = prepared.inside(&prepared.split.validation)?;
@@ -549,18 +677,23 @@ impl Saver<'_> {
 fn finish(
     plan: &Plan,
     prepared: &Prepared,
-    trainer: &Trainer,
+    outcome: Outcome,
+    trainer: Option<&Trainer>,
     stop: Stop,
     seconds: f64,
     show: Show,
 ) -> Result<ExitCode> {
     let mut warnings = prepared.warnings.clone();
+    for warning in outcome.kernel.iter().flat_map(fit_kernel::warnings) {
+        show.warning(&warning);
+        warnings.push(warning);
+    }
     let diverged = match &stop {
         Stop::Diverged { message } => Some(message.clone()),
         _ => None,
     };
     if let Some(message) = &diverged {
-        refuse_without_weights(trainer, message)?;
+        refuse_without_weights(&outcome, message)?;
         // Also where notes are not wanted: the exit code alone does not say what to try.
         text::error(message);
         warnings.push(message.clone());
@@ -570,11 +703,13 @@ fn finish(
         Stop::Patience => "no better held-out loss for a while",
         _ => "diverged",
     };
-    let network = trainer.best_model();
-    let description = describe(plan, prepared, trainer, &network, stopped, seconds);
-    let model = FittedModel::new(network, description)?;
+    let description = describe(plan, prepared, &outcome, stopped, seconds);
+    let model = FittedModel::new(outcome.network.clone(), description)?;
     if let Err(error) = model.save(&plan.output) {
-        return Err(unsaved(error, plan, prepared, trainer, diverged.is_none()));
+        return Err(match trainer {
+            Some(trainer) => unsaved(error, plan, prepared, trainer, diverged.is_none()),
+            None => error.into(),
+        });
     }
     remove_checkpoint(&plan.checkpoint());
     let judgement = check(&model, prepared)?;
@@ -591,18 +726,18 @@ fn finish(
         };
         report::write(&model, judgement.as_ref(), rows, warnings.clone(), path, show)?;
     }
-    present(plan, trainer, &model, judgement, warnings, show)?;
+    present(plan, &outcome, &model, judgement, warnings, show)?;
     let code = if diverged.is_some() { exit::code(gradlogp::ErrorClass::Numerical) } else { 0 };
     Ok(ExitCode::from(code))
 }
 
 /// A run that diverged before there was any finite held-out loss leaves nothing to keep, and an older
 /// model in its place is worth more.
-fn refuse_without_weights(trainer: &Trainer, message: &str) -> Result<()> {
-    if trainer.best().is_some() {
+fn refuse_without_weights(outcome: &Outcome, message: &str) -> Result<()> {
+    if outcome.best.is_some() {
         return Ok(());
     }
-    let step = trainer.step();
+    let step = outcome.steps;
     let message = message.strip_prefix(&format!("diverged at step {step}: ")).unwrap_or(message);
     Err(Error::Diverged { step, message: format!("{message}. No model was written") }.into())
 }
@@ -646,8 +781,7 @@ fn unsaved(
 fn describe(
     plan: &Plan,
     prepared: &Prepared,
-    trainer: &Trainer,
-    network: &Model<f32>,
+    outcome: &Outcome,
     stopped: &str,
     seconds: f64,
 ) -> Description {
@@ -655,13 +789,14 @@ fn describe(
     let split = &prepared.split;
     Description {
         library_version: env!("CARGO_PKG_VERSION").to_string(),
-        network: plan.mlp(prepared.dim()),
+        network: outcome.settings.clone(),
         columns: prepared.loaded.table.columns.clone(),
         transform: prepared.transform.clone(),
         column_mean: prepared.units.mean().to_vec(),
         column_scale: prepared.units.standard_deviations().to_vec(),
         dequantization: prepared.dequantization.clone(),
-        training: trainer.config().clone(),
+        domain: prepared.domain.clone(),
+        training: outcome.config.clone(),
         choice: plan.choice,
         data: DataRecord {
             source: plan.source.name(),
@@ -672,12 +807,13 @@ fn describe(
         },
         summary: FitSummary {
             stopped: stopped.to_string(),
-            steps: trainer.step(),
-            best_step: trainer.best().map_or(0, |b| b.0),
+            steps: outcome.steps,
+            best_step: outcome.best.map_or(0, |b| b.0),
             seconds,
-            score_scale: root_mean_square_score(network, inside.view()),
-            history: trainer.history().to_vec(),
+            score_scale: root_mean_square_score(&outcome.network, inside.view()),
+            history: outcome.history.clone(),
         },
+        kernel: outcome.kernel.clone(),
     }
 }
 
@@ -688,14 +824,14 @@ fn remove_checkpoint(path: &Path) {
 
 fn present(
     plan: &Plan,
-    trainer: &Trainer,
+    outcome: &Outcome,
     model: &FittedModel,
     judgement: Option<Judgement>,
     warnings: Vec<String>,
     show: Show,
 ) -> Result<()> {
     let summary = &model.description.summary;
-    let best = trainer.best().map(|b| b.1);
+    let best = outcome.best.map(|b| b.1);
     let fitted = Fitted {
         model: plan.output.display().to_string(),
         report: plan.report.as_ref().map(|p| p.display().to_string()),
@@ -707,13 +843,15 @@ fn present(
         seconds: summary.seconds,
         validation_loss: best.map(|b| b.mean),
         validation_loss_se: best.map(|b| b.standard_error),
+        kernel: outcome.kernel.clone(),
         judgement,
         warnings,
     };
     let table = fitted.judgement.as_ref().map_or(String::new(), |j| j.table() + "\n");
     let report = fitted.report.as_ref().map_or(String::new(), |r| format!("Report: {r}\n"));
+    let kernel = model.description.kernel.as_ref().map_or(String::new(), fit_kernel::summary);
     let text = format!(
-        "{table}Fitted in {} s: {}, {} steps ({}), weights of step {}\nModel: {}\n{report}",
+        "{table}{kernel}Fitted in {} s: {}, {} steps ({}), weights of step {}\nModel: {}\n{report}",
         short(fitted.seconds),
         super::info::objective(model),
         fitted.steps,

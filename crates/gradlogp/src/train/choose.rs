@@ -105,13 +105,10 @@ pub fn choose_objective(
     let steps = trainer.step();
     drop(trainer);
     let threads = Threads::new(config.threads)?;
-    let noise = threads.install(|| {
-        let (law, count) = (config.law, threads.count());
-        gradient_noise(&trained, &config.objective, law, training, config.seed, count)
-    })?;
+    let noise = threads.install(|| gradient_noise(&trained, training, config, threads.count()))?;
     let batches = BatchPlan::new(rows, config.batch, config.seed)?;
     let operations = |objective: &Objective| {
-        LossEngine::new(model, objective, config.law, 1)
+        LossEngine::within(config.domain.as_ref(), model, objective, config.law, 1)
             .product_operations(model, batches.largest_batch())
     };
     let work = [operations(&Objective::Exact), operations(&config.objective)];

@@ -23,12 +23,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::trainer::TrainConfig;
 use crate::data::BatchPlan;
 use crate::exec::{Domain, Draw, LossEngine};
 use crate::kernel::Real;
 use crate::model::{Model, PointSet, Points};
-use crate::objective::Objective;
-use crate::slice::SliceLaw;
 use crate::{Error, Result};
 
 /// Most groups.
@@ -54,19 +53,19 @@ impl GradientNoise {
     }
 }
 
-/// Measures the noise of `objective` at the model's present weights, on at most 1,024 of `rows`,
-/// chosen by `seed`. Call inside [`Threads::install`](crate::exec::Threads::install).
+/// Measures the noise of the objective of `config`, with its slice law and domain, at the model's present
+/// weights, on at most 1,024 of `rows`, chosen by its seed, in `threads` shards. Call inside
+/// [`Threads::install`](crate::exec::Threads::install).
 ///
 /// # Errors
 /// Fewer than two rows; x or contexts of the wrong length.
 pub fn gradient_noise<T: Real>(
     model: &Model<T>,
-    objective: &Objective,
-    law: SliceLaw,
     rows: &PointSet<T>,
-    seed: u64,
+    config: &TrainConfig,
     threads: usize,
 ) -> Result<GradientNoise> {
+    let TrainConfig { objective, law, seed, .. } = *config;
     let n = Points::from(rows).rows(model.graph())?;
     if n < 2 {
         return Err(Error::data("rows to measure gradient noise on", "at least 2 are needed"));
@@ -74,7 +73,7 @@ pub fn gradient_noise<T: Real>(
     let mut order = Vec::new();
     BatchPlan::new(n, n, seed)?.indices_for_step(0, &mut order);
     let size = (n / ENOUGH).clamp(1, GROUP);
-    let mut engine = LossEngine::new(model, objective, law, threads);
+    let mut engine = LossEngine::within(config.domain.as_ref(), model, &objective, law, threads);
     let mut sums = Sums::new(model.parameters.len());
     let mut batch = PointSet::default();
     for (k, group) in order.chunks_exact(size).take(GROUPS).enumerate() {
@@ -140,6 +139,8 @@ mod tests {
     use super::*;
     use crate::exec::Threads;
     use crate::model::{Mlp, ModelKind};
+    use crate::objective::Objective;
+    use crate::slice::SliceLaw;
 
     /// s(x) = W x + b as a score field without hidden layers.
     fn linear(d: usize, weight: impl Fn(usize, usize) -> f64) -> Model<f64> {
@@ -161,9 +162,10 @@ mod tests {
         let x = normals(times * n * d);
         let all: Vec<[f64; 2]> = (x.chunks(n * d).zip(0..))
             .map(|(x, seed)| {
-                let noise = Threads::new(1).unwrap().install(|| {
-                    gradient_noise(model, &objective, law, &x.to_vec().into(), seed, 1).unwrap()
-                });
+                let config = TrainConfig { objective, law, seed, ..TrainConfig::default() };
+                let noise = Threads::new(1)
+                    .unwrap()
+                    .install(|| gradient_noise(model, &x.to_vec().into(), &config, 1).unwrap());
                 [noise.rows, noise.slices]
             })
             .collect();
@@ -223,10 +225,8 @@ mod tests {
     #[test]
     fn few_rows_are_enough_and_one_is_not() {
         let model = linear(2, |_, _| 0.5);
-        let measure = |x: &[f64]| {
-            let objective = Objective::SsmVr { slices: 1 };
-            gradient_noise(&model, &objective, SliceLaw::Rademacher, &x.to_vec().into(), 0, 1)
-        };
+        let measure =
+            |x: &[f64]| gradient_noise(&model, &x.to_vec().into(), &TrainConfig::default(), 1);
         let noise = measure(&normals(4)).unwrap();
         assert!(
             noise.rows > 0.0 && noise.slices > 0.0 && noise.total() == noise.rows + noise.slices

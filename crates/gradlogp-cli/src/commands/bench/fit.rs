@@ -46,6 +46,10 @@ pub(crate) fn fit(args: &FitClockArgs, show: Show) -> Result<ExitCode> {
     }
     let plan = Plan::new(&args.fit)?;
     let prepared = Prepared::new(&plan, show)?;
+    if plan.kernel.is_some() {
+        let message = "fits of networks are timed: score or potential";
+        return Err(Error::config("--model", message).into());
+    }
     let Some(plan) = plan.settle(&prepared, show)? else {
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
@@ -58,9 +62,11 @@ pub(crate) fn fit(args: &FitClockArgs, show: Show) -> Result<ExitCode> {
     }
     let network = plan.network(&prepared)?;
     let threads = Threads::new(plan.training.threads)?;
-    let judge = HeldOut::new(&network, (&held_out).into(), plan.training.seed, threads.count());
+    let config = plan.config(&prepared);
+    let domain = config.domain.as_ref();
+    let judge = HeldOut::new(&network, (&held_out).into(), domain, config.seed, threads.count());
     // Its own evaluations decide nothing: one row makes them free.
-    let config = TrainConfig { evaluate_every: u64::MAX, patience: 0, ..plan.training.clone() };
+    let config = TrainConfig { evaluate_every: u64::MAX, patience: 0, ..config.clone() };
     let trainer = Trainer::new(network, training, &held_out[..prepared.dim()], config)?;
     let history = train(trainer, judge, &threads, &plan.training);
     let threads = threads.count();

@@ -33,6 +33,10 @@ pub(crate) fn score(args: &ScoreClockArgs, show: Show) -> Result<ExitCode> {
     if args.rows == 0 {
         return Err(Error::config("--rows", "must be at least 1").into());
     }
+    if args.model.is_kernel_family() {
+        let message = "scores of networks are timed: score or potential";
+        return Err(Error::config("--model", message).into());
+    }
     let mlp = network(&args.network, args.model.into(), None)?;
     let values = args.rows as f64 * args.network.dim as f64;
     check_memory("--rows", 2.0 * values * if args.double { 8.0 } else { 4.0 })?;

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use gradlogp::kernel::{Mat, MatMut, matmul};
 use gradlogp::train::{Event, GradientNoise, PILOT, Stop, TrainConfig, Trainer, gradient_noise};
-use gradlogp::{Error, Mlp, Objective};
+use gradlogp::{Error, Mlp};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::Serialize;
 
 use super::super::Show;
-use crate::args::{ObjectiveArg, StepArgs};
+use crate::args::StepArgs;
 use crate::limits::{check_network, check_step, check_threads};
 use crate::text::{aligned, short};
 
@@ -85,15 +85,14 @@ pub(crate) fn step(args: &StepArgs, show: Show) -> Result<ExitCode> {
 }
 
 fn trainer(args: &StepArgs) -> Result<(Trainer, usize)> {
-    let objective = match args.objective {
-        ObjectiveArg::Ssm => Objective::Ssm { slices: args.slices },
-        ObjectiveArg::SsmVr => Objective::SsmVr { slices: args.slices },
-        ObjectiveArg::Exact => Objective::Exact,
-        ObjectiveArg::Dsm => Objective::Dsm { sigma: 0.1 },
-        ObjectiveArg::Auto => {
-            return Err(Error::config("--objective", "name one to time it").into());
-        }
+    let Some(objective) = args.objective.with(args.slices, 0.1, None) else {
+        return Err(Error::config("--objective", "name one to time it").into());
     };
+    if args.model.is_kernel_family() {
+        return Err(
+            Error::config("--model", "steps of networks are timed: score or potential").into()
+        );
+    }
     let mlp = Mlp {
         hidden: args.hidden.clone(),
         activation: args.activation.into(),
@@ -130,11 +129,8 @@ fn noise(mut trainer: Trainer, args: &StepArgs) -> Result<(Trainer, Option<Gradi
     let mut model = trainer.best_model();
     model.parameters.copy_from_slice(trainer.parameters());
     let threads = gradlogp::exec::Threads::new(args.threads)?;
-    let (config, rows) = (trainer.config(), rows(args));
-    let noise = threads.install(|| {
-        let (law, count) = (config.law, threads.count());
-        gradient_noise(&model, &config.objective, law, &rows.into(), config.seed, count)
-    })?;
+    let (config, rows) = (trainer.config(), rows(args).into());
+    let noise = threads.install(|| gradient_noise(&model, &rows, config, threads.count()))?;
     Ok((trainer, Some(noise)))
 }
 
