@@ -27,6 +27,9 @@ const ACCEPTED: f64 = 0.05;
 pub(crate) struct Drawn {
     #[serde(skip)]
     pub(crate) rows: Array2<f64>,
+    /// The chain of each row.
+    #[serde(skip)]
+    pub(crate) chain: Vec<usize>,
     pub(crate) sampler: &'static str,
     pub(crate) draws: usize,
     pub(crate) chains: usize,
@@ -98,6 +101,15 @@ pub(crate) fn draw(model: &FittedModel, n: usize, args: &ChainArgs, quiet: bool)
         (SamplerArg::Ula, _) | (SamplerArg::Auto, ModelKind::Score) => "ula",
         _ => "mala",
     };
+    if !model.given_columns().is_empty() && model.condition().is_none() {
+        let message = format!(
+            "the model is conditional: give a value of each of {}, as in {}=1.5, or a table of them \
+             with --given-rows",
+            model.given_columns().join(", "),
+            model.given_columns()[0]
+        );
+        return Err(Error::config("--given-values", message).into());
+    }
     let config = config(model, n, args, sampler)?;
     let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
     let start = start(model, config.chains, &mut rng);
@@ -113,9 +125,10 @@ pub(crate) fn draw(model: &FittedModel, n: usize, args: &ChainArgs, quiet: bool)
         });
         if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let run = match model.network.as_potential().filter(|_| sampler == "mala") {
+    let network = model.in_network_units();
+    let run = match network.as_potential().filter(|_| sampler == "mala") {
         Some(potential) => run_mala(&potential, start.view(), &config, &mut rng, &mut observe),
-        None => run_ula(&model.network, start.view(), &config, &mut rng, &mut observe),
+        None => run_ula(&network, start.view(), &config, &mut rng, &mut observe),
     };
     bar.finish();
     let run = run?;
@@ -123,7 +136,13 @@ pub(crate) fn draw(model: &FittedModel, n: usize, args: &ChainArgs, quiet: bool)
 }
 
 fn config(model: &FittedModel, n: usize, args: &ChainArgs, sampler: &str) -> Result<ChainConfig> {
-    let chains = args.chains.unwrap_or(n.min(CHAINS));
+    let conditions = conditions(model);
+    if conditions > 1 && args.chains.is_some() {
+        let message = "a table of conditions has one chain for each of its rows; leave it out";
+        return Err(Error::config("--chains", message).into());
+    }
+    let fitting = if conditions > 1 { conditions } else { n.min(CHAINS) };
+    let chains = args.chains.unwrap_or(fitting);
     let draws = n.div_ceil(chains.max(1));
     let scale = model.description.summary.score_scale;
     let typical = 1.0 / (scale * scale).max(f64::MIN_POSITIVE);
@@ -147,6 +166,11 @@ fn config(model: &FittedModel, n: usize, args: &ChainArgs, sampler: &str) -> Res
     Ok(config)
 }
 
+/// Rows of conditions, each of which has a chain of its own; 0 for a model of p(x).
+fn conditions(model: &FittedModel) -> usize {
+    model.condition().map_or(0, |c| c.nrows())
+}
+
 /// Around the training rows: mean plus one standard deviation times N(0, 1), in the network's units.
 fn start(model: &FittedModel, chains: usize, rng: &mut ChaCha8Rng) -> Array2<f64> {
     let description = &model.description;
@@ -166,16 +190,26 @@ fn summarise(
     let pooled = run.pooled();
     // Whole chains come one after another: take draws evenly from all of them.
     let draws = run.draws.dim().1;
-    let order = (0..draws).flat_map(|k| (0..config.chains).map(move |c| c * draws + k));
-    let chosen: Vec<usize> = order.take(n).collect();
+    let several = conditions(model) > 1;
+    let chosen: Vec<usize> = match several {
+        // Each condition's draws together, in the order of the conditions.
+        true => (0..n).collect(),
+        false => (0..draws)
+            .flat_map(|k| (0..config.chains).map(move |c| c * draws + k))
+            .take(n)
+            .collect(),
+    };
+    let chain = chosen.iter().map(|at| at / draws.max(1)).collect();
     let rows = model.description.transform.inverse(pooled.select(ndarray::Axis(0), &chosen).view());
-    let enough = |x: f64| Some(x).filter(|x| x.is_finite());
+    // Chains of different conditions should not agree.
+    let enough = |x: f64| Some(x).filter(|x| x.is_finite() && !several);
     let r_hat = run.convergence.iter().map(|c| c.r_hat).fold(f64::NEG_INFINITY, f64::max);
     let size =
         run.convergence.iter().map(|c| c.effective_sample_size).fold(f64::INFINITY, f64::min);
     Drawn {
         draws: rows.nrows(),
         rows,
+        chain,
         sampler,
         chains: config.chains,
         warm_up: config.warm_up,

@@ -5,11 +5,13 @@
 
 mod exact_loss;
 mod fisher;
+mod paired;
 mod stein;
 
 pub use exact_loss::{exact_loss, exact_loss_rows};
 pub use fisher::{FisherDivergence, fisher_divergence};
-pub use stein::{SteinReport, Verdict, stein_check};
+pub use paired::{Paired, paired_difference};
+pub use stein::{SteinReport, Verdict, stein_check, stein_check_given};
 
 use crate::error::{Error, Result};
 use crate::score::Score;

@@ -2,6 +2,7 @@
 
 mod as_score;
 mod derivatives;
+mod given;
 mod loss_pass;
 mod mlp;
 mod points;
@@ -9,6 +10,8 @@ mod points;
 pub use as_score::Potential;
 pub(crate) use as_score::rows;
 pub use derivatives::Derivatives;
+pub(crate) use given::Contexts;
+pub use given::{Given, GivenPotential};
 pub use loss_pass::{LossPass, Tile};
 pub use mlp::{Mlp, initialise};
 pub use points::{PointSet, Points};
