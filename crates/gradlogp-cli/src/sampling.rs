@@ -193,7 +193,7 @@ fn summarise(
     let several = conditions(model) > 1;
     let chosen: Vec<usize> = match several {
         // Each condition's draws together, in the order of the conditions.
-        true => (0..n).collect(),
+        true => (0..n.min(pooled.nrows())).collect(),
         false => (0..draws)
             .flat_map(|k| (0..config.chains).map(move |c| c * draws + k))
             .take(n)

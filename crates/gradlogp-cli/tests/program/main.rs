@@ -7,6 +7,8 @@ mod bad_data;
 mod bad_model;
 mod bad_output;
 mod bad_settings;
+mod compare;
+mod conditional;
 #[cfg(unix)]
 mod interrupt;
 #[cfg(unix)]

@@ -673,9 +673,9 @@ mod tests {
     /// Two-sided 5% over 13 statements at many rows: the normal quantile at 1 - 0.05/26 is 2.8905.
     #[test]
     fn critical_value_is_the_quantile() {
-        assert!((critical_z(10_000_000, 3, 0.05).unwrap() - 2.8905).abs() < 1e-3);
+        assert!((critical_z(10_000_000, 3, 0, 0.05).unwrap() - 2.8905).abs() < 1e-3);
         // 784 columns: level/2 over 615,441 statements, 1 - Phi(5.369) = 4.0e-8.
-        let many = critical_z(1_000_000, 784, 0.05).unwrap();
+        let many = critical_z(1_000_000, 784, 0, 0.05).unwrap();
         assert!((5.3..5.5).contains(&many), "{many}");
     }
 
