@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use gradlogp::diagnose::{Estimate, paired_difference};
 use gradlogp::exec::{Threads, draw_variance};
-use gradlogp::model::PointSet;
 use gradlogp::storage::write_atomically;
 use gradlogp::train::{Event, Stop, TrainConfig, Trainer};
 use gradlogp::{Error, FittedModel, Model, Objective, SliceLaw};

@@ -221,6 +221,24 @@ mod tests {
     }
 
     #[test]
+    fn denoising_noise_grows_as_the_noise_level_falls() {
+        // s = -A x at x = 0: 1/2 |z/sigma - sigma A z|^2 = 1/2 z.Q z, Q = (I/sigma - sigma A)^T (I/sigma -
+        // sigma A), of variance 1/2 |Q|_F^2, which approaches d / (2 sigma^4).
+        let pool = Threads::new(1).unwrap();
+        for sigma in [0.5, 0.1] {
+            let b = |i: usize, j: usize| f64::from(u8::from(i == j)) / sigma - sigma * A[i * D + j];
+            let q = |i: usize, j: usize| (0..D).map(|k| b(k, i) * b(k, j)).sum::<f64>();
+            let want = 0.5 * (0..D * D).map(|k| q(k / D, k % D).powi(2)).sum::<f64>();
+            let (objective, law, draws) = (Objective::Dsm { sigma }, SliceLaw::default(), 20_000);
+            let zero = vec![0.0; D];
+            let got = draw_variance(&linear(), &objective, law, &zero, (draws, 3), &pool).unwrap();
+            // A weighted chi-square has a kurtosis of at most 12.
+            let error = want * (14.0 / draws as f64).sqrt();
+            assert!((got.loss_variance - want).abs() < 4.5 * error, "{sigma}: {got:?} {want}");
+        }
+    }
+
+    #[test]
     fn too_few_draws_and_no_rows_are_refused() {
         let pool = Threads::new(1).unwrap();
         let refused = |x: &Vec<f64>, draws| {
