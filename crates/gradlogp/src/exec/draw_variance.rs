@@ -200,6 +200,18 @@ mod tests {
         // 2 g.(mean - E) has variance about 4 |g|^2 tr Cov / K.
         let error = 2.0 * (square * want / draws as f64).sqrt();
         assert!((got.gradient_square - square).abs() < 4.5 * error, "{got:?} {square} {error}");
+        // Unbiased also from two draws, whose own mean has want / 2 more.
+        let (model, pool) = (linear(), Threads::new(1).unwrap());
+        let two = |seed: u64| {
+            let objective = Objective::SsmVr { slices: 1 };
+            let law = SliceLaw::Rademacher;
+            draw_variance(&model, &objective, law, &x, (2, seed), &pool).unwrap().gradient_square
+        };
+        let found: Vec<f64> = (0..2000).map(two).collect();
+        let average = found.iter().sum::<f64>() / 2000.0;
+        let spread = found.iter().map(|g| (g - average).powi(2)).sum::<f64>() / 2000.0;
+        let error = (spread / 2000.0).sqrt();
+        assert!((average - square).abs() < 4.5 * error && 4.5 * error < 0.25 * want);
     }
 
     #[test]
