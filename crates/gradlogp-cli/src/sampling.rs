@@ -1,16 +1,15 @@
 //! Chains on a fitted model: started around the data, run in the network's units, mapped back.
 
-use std::ops::ControlFlow;
-
 use anyhow::Result;
 use gradlogp::sample::{
-    ChainConfig, ChainRun, Progress as ChainProgress, run_mala, run_ula, standard_normal_start,
+    ChainConfig, ChainRun, Chains, Parallel, Progress as ChainProgress, Snapshot,
+    standard_normal_start,
 };
-use gradlogp::{Error, FittedModel, ModelKind};
+use gradlogp::{Error, FittedModel, LogDensity, ModelKind, Score};
 use ndarray::{Array1, Array2};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::args::{ChainArgs, SamplerArg};
 use crate::limits::check_memory;
@@ -87,66 +86,197 @@ impl Drawn {
     }
 }
 
-/// Draws `n` rows in the user's units.
-pub(crate) fn draw(model: &FittedModel, n: usize, args: &ChainArgs, quiet: bool) -> Result<Drawn> {
-    if n == 0 {
-        return Err(Error::config("-n", "must be at least 1").into());
+/// The samplers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Sampler {
+    Ula,
+    Mala,
+    Hmc,
+}
+
+impl Sampler {
+    fn word(self) -> &'static str {
+        match self {
+            Sampler::Ula => "ula",
+            Sampler::Mala => "mala",
+            Sampler::Hmc => "hmc",
+        }
     }
-    let sampler = match (args.sampler, model.kind()) {
-        (SamplerArg::Mala, ModelKind::Score) => {
-            let why = "mala needs differences of log density, and a score field has none; use ula, or \
-                       fit with --model potential";
+
+    fn of(arg: SamplerArg, kind: ModelKind) -> Result<Self> {
+        let sampler = match (arg, kind) {
+            (SamplerArg::Ula, _) | (SamplerArg::Auto, ModelKind::Score) => Sampler::Ula,
+            (SamplerArg::Hmc, _) => Sampler::Hmc,
+            (SamplerArg::Mala | SamplerArg::Auto, _) => Sampler::Mala,
+        };
+        if kind == ModelKind::Score && sampler != Sampler::Ula {
+            let why = format!(
+                "{} needs differences of log density, and a score field has none; use ula, or fit with \
+                 --model potential",
+                sampler.word()
+            );
             return Err(Error::config("--sampler", why).into());
         }
-        (SamplerArg::Ula, _) | (SamplerArg::Auto, ModelKind::Score) => "ula",
-        _ => "mala",
-    };
-    if !model.given_columns().is_empty() && model.condition().is_none() {
+        Ok(sampler)
+    }
+}
+
+/// A run of chains: what was asked for, and, under way, where it stands. Everything but the model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    n: usize,
+    sampler: Sampler,
+    leapfrog: usize,
+    config: ChainConfig,
+    rng: ChaCha8Rng,
+    snapshot: Option<Snapshot>,
+}
+
+/// Looks at the chains after a step; the last argument says that the run stops here.
+pub(crate) type Watch<'a> =
+    dyn FnMut(&Chains<'_>, &Plan, &ChaCha8Rng, ChainProgress, bool) -> Result<()> + 'a;
+
+/// What a run came to.
+pub(crate) struct Outcome {
+    pub(crate) drawn: Drawn,
+    /// Why it went no further, where a chain left the finite numbers.
+    pub(crate) failure: Option<Error>,
+}
+
+/// Draws `n` rows in the user's units.
+pub(crate) fn draw(model: &FittedModel, n: usize, args: &ChainArgs, quiet: bool) -> Result<Drawn> {
+    let outcome = Plan::new(model, n, args)?.run(model, quiet, &mut |_, _, _, _, _| Ok(()))?;
+    match outcome.failure {
+        Some(error) => Err(error.into()),
+        None => Ok(outcome.drawn),
+    }
+}
+
+impl Plan {
+    /// A run that has not begun.
+    pub(crate) fn new(model: &FittedModel, n: usize, args: &ChainArgs) -> Result<Self> {
+        if n == 0 {
+            return Err(Error::config("-n", "must be at least 1").into());
+        }
+        check_conditions(model, args)?;
+        let sampler = Sampler::of(args.sampler, model.kind())?;
+        let config = config(model, n, args, sampler)?;
+        let rng = ChaCha8Rng::seed_from_u64(args.seed);
+        Ok(Plan { n, sampler, leapfrog: args.leapfrog, config, rng, snapshot: None })
+    }
+
+    /// The plan that goes on from where the chains are.
+    pub(crate) fn at(&self, chains: &Chains<'_>, rng: &ChaCha8Rng) -> Plan {
+        Plan { rng: rng.clone(), snapshot: Some(chains.snapshot()), ..self.clone() }
+    }
+
+    /// Steps done, and steps in all.
+    pub(crate) fn steps(&self) -> (usize, usize) {
+        let done = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.step);
+        (done, self.config.warm_up + self.config.steps)
+    }
+
+    /// All steps that are left.
+    pub(crate) fn run(
+        mut self,
+        model: &FittedModel,
+        quiet: bool,
+        watch: &mut Watch<'_>,
+    ) -> Result<Outcome> {
+        let mut rng = self.rng.clone();
+        let (from, total) = self.steps();
+        let network = model.in_network_units();
+        let potential = network.as_potential();
+        let (parallel, parallel_field) = (potential.as_ref().map(Parallel), Parallel(&network));
+        let mut density = parallel.as_ref().map(|p| p as &dyn LogDensity);
+        let mut field: &dyn Score = &parallel_field;
+        if conditions(model) > 1 {
+            // Rows with a condition each are not to be cut apart.
+            density = potential.as_ref().map(|p| p as &dyn LogDensity);
+            field = &network;
+        }
+        let mut chains = match (self.snapshot.take(), self.sampler, density) {
+            (Some(snapshot), Sampler::Mala, Some(p)) => Chains::restore_mala(p, snapshot),
+            (Some(snapshot), Sampler::Hmc, Some(p)) => {
+                Chains::restore_hmc(p, snapshot, self.leapfrog)
+            }
+            (Some(snapshot), _, _) => Chains::restore_ula(field, snapshot),
+            (None, sampler, density) => {
+                let start = start(model, self.config.chains, &mut rng);
+                match (sampler, density) {
+                    (Sampler::Mala, Some(p)) => Chains::mala(p, start.view(), &self.config),
+                    (Sampler::Hmc, Some(p)) => {
+                        Chains::hmc(p, start.view(), &self.config, self.leapfrog)
+                    }
+                    _ => Chains::ula(field, start.view(), &self.config),
+                }
+            }
+        }?;
+        let mut bar = crate::progress::Progress::new(quiet, "sampling", from as u64, total as u64);
+        let mut failure = None;
+        while !chains.is_done() {
+            let progress = match chains.advance(&mut rng) {
+                Ok(progress) => progress,
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            };
+            bar.at(progress.step as u64, || {
+                progress.acceptance.map_or(String::new(), |a| format!("acceptance {a:.2}"))
+            });
+            let stops = interrupt::requested() && !chains.is_done();
+            watch(&chains, &self, &rng, progress, stops)?;
+            if stops {
+                break;
+            }
+        }
+        bar.finish();
+        let drawn = summarise(model, self.n, &self.config, chains.finish(), self.sampler.word());
+        Ok(Outcome { drawn, failure })
+    }
+}
+
+/// Rows of conditions, each of which has a chain of its own; 0 for a model of p(x).
+fn conditions(model: &FittedModel) -> usize {
+    model.condition().map_or(0, |c| c.nrows())
+}
+
+/// Refuses a conditional model without a condition, and chains that do not fit a table of them.
+fn check_conditions(model: &FittedModel, args: &ChainArgs) -> Result<()> {
+    let names = model.given_columns();
+    if !names.is_empty() && model.condition().is_none() {
         let message = format!(
             "the model is conditional: give a value of each of {}, as in {}=1.5, or a table of them \
              with --given-rows",
-            model.given_columns().join(", "),
-            model.given_columns()[0]
+            names.join(", "),
+            names[0]
         );
         return Err(Error::config("--given-values", message).into());
     }
-    let config = config(model, n, args, sampler)?;
-    let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
-    let start = start(model, config.chains, &mut rng);
-    let mut bar = crate::progress::Progress::new(
-        quiet,
-        "sampling",
-        0,
-        (config.warm_up + config.steps) as u64,
-    );
-    let mut observe = |p: ChainProgress| {
-        bar.at(p.step as u64, || {
-            p.acceptance.map_or(String::new(), |a| format!("acceptance {a:.2}"))
-        });
-        if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let network = model.in_network_units();
-    let run = match network.as_potential().filter(|_| sampler == "mala") {
-        Some(potential) => run_mala(&potential, start.view(), &config, &mut rng, &mut observe),
-        None => run_ula(&network, start.view(), &config, &mut rng, &mut observe),
-    };
-    bar.finish();
-    let run = run?;
-    Ok(summarise(model, n, &config, run, sampler))
-}
-
-fn config(model: &FittedModel, n: usize, args: &ChainArgs, sampler: &str) -> Result<ChainConfig> {
-    let conditions = conditions(model);
-    if conditions > 1 && args.chains.is_some() {
+    if conditions(model) > 1 && args.chains.is_some() {
         let message = "a table of conditions has one chain for each of its rows; leave it out";
         return Err(Error::config("--chains", message).into());
     }
+    Ok(())
+}
+
+fn config(
+    model: &FittedModel,
+    n: usize,
+    args: &ChainArgs,
+    sampler: Sampler,
+) -> Result<ChainConfig> {
+    let conditions = conditions(model);
     let fitting = if conditions > 1 { conditions } else { n.min(CHAINS) };
     let chains = args.chains.unwrap_or(fitting);
     let draws = n.div_ceil(chains.max(1));
-    let scale = model.description.summary.score_scale;
-    let typical = 1.0 / (scale * scale).max(f64::MIN_POSITIVE);
-    let step = if sampler == "ula" { 0.2 * typical } else { typical };
+    let (step, target) = match sampler {
+        Sampler::Ula => (0.2 * typical_step(model), 0.574),
+        Sampler::Mala => (typical_step(model), 0.574),
+        Sampler::Hmc => (typical_step(model), 0.8),
+    };
     let values = model.description.columns.len() as f64 * 8.0;
     check_memory("--chains", chains as f64 * values)?;
     check_memory("-n", draws as f64 * chains as f64 * values)?;
@@ -160,15 +290,16 @@ fn config(model: &FittedModel, n: usize, args: &ChainArgs, sampler: &str) -> Res
         steps,
         thinning: args.thinning,
         step_size: args.step_size.unwrap_or(step),
-        target_acceptance: args.step_size.is_none().then_some(0.574),
+        target_acceptance: args.step_size.is_none().then_some(target),
     };
     config.validate()?;
     Ok(config)
 }
 
-/// Rows of conditions, each of which has a chain of its own; 0 for a model of p(x).
-fn conditions(model: &FittedModel) -> usize {
-    model.condition().map_or(0, |c| c.nrows())
+/// 1 / mean square of the score: the squared width of what the model has learnt, in its units.
+fn typical_step(model: &FittedModel) -> f64 {
+    let scale = model.description.summary.score_scale;
+    1.0 / (scale * scale).max(f64::MIN_POSITIVE)
 }
 
 /// Around the training rows: mean plus one standard deviation times N(0, 1), in the network's units.

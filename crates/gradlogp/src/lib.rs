@@ -74,6 +74,7 @@
 //! | [`model`] | a graph with a meaning: [`Model`], [`Mlp`], its [`Derivatives`], and the loss pass |
 //! | [`exec`] | a batch on threads, bit-identical for a seed and thread count |
 //! | [`oracle`] | densities known exactly, to test against |
+//! | [`ode`] | an adaptive solver of ordinary differential equations, all rows of a batch at once |
 //! | [`sde`] | processes that turn data into noise, their kernels, exact marginals |
 //! | [`data`] | tables, their checks, dequantisation, splits, batches, scaling and the way back |
 //! | [`storage`] | files written whole or not at all |
@@ -98,6 +99,7 @@ pub mod jet;
 pub mod kernel;
 pub mod model;
 pub mod objective;
+pub mod ode;
 pub mod oracle;
 pub mod sample;
 pub mod score;

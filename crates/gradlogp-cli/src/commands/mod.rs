@@ -5,6 +5,7 @@ mod compare;
 mod datasets;
 mod eval;
 mod fit;
+mod impute;
 mod info;
 mod report;
 mod sample;
@@ -29,6 +30,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Eval(args) => eval::run(args, show),
         Command::Score(args) => score::run(args, show),
         Command::Sample(args) => sample::run(args, show),
+        Command::Impute(args) => impute::run(args, show),
         Command::Report(args) => report::run(args, show),
         Command::Info(args) => info::run(args, show),
         Command::Datasets => datasets::run(show),

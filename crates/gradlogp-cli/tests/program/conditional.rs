@@ -74,6 +74,7 @@ fn what_does_not_fit_a_condition_is_refused() {
     folder.fails(2, "fit good.csv --given a,b", &["--given", "none to model"]);
     folder.succeeds(&format!("fit good.csv --given a {QUICK} -o c.safetensors"));
     folder.fails(3, "score c.safetensors a.csv", &["\"b\""]);
+    folder.fails(4, "impute c.safetensors good.csv -o i.csv", &["is conditional", "--given"]);
     folder.write("other.csv", table(200).replace("a,b", "u,v"));
     folder.fails(3, "eval c.safetensors other.csv", &["must be named", "b given a"]);
     folder.fails(2, "sample c.safetensors -o s.csv", &["--given-values", "a=1.5"]);

@@ -9,6 +9,7 @@ mod bad_output;
 mod bad_settings;
 mod compare;
 mod conditional;
+mod impute_and_resume;
 #[cfg(unix)]
 mod interrupt;
 #[cfg(unix)]

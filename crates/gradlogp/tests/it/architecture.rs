@@ -17,11 +17,12 @@ const ORDER: &[(&str, &[&str])] = &[
     ("model", &["error", "score", "kernel", "graph", "jet", "objective"]),
     ("exec", &["error", "kernel", "slice", "objective", "model"]),
     ("oracle", &["error", "score"]),
+    ("ode", &["error"]),
     ("sde", &["error", "score", "oracle"]),
     ("data", &["error"]),
     ("storage", &["error"]),
     ("train", &["error", "kernel", "slice", "objective", "model", "exec", "data", "storage"]),
-    ("sample", &["error", "score"]),
+    ("sample", &["error", "score", "ode", "sde"]),
     ("diagnose", &["error", "score"]),
     ("fitted", &["error", "score", "graph", "model", "data", "storage", "train"]),
 ];
