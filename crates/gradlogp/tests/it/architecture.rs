@@ -23,7 +23,7 @@ const ORDER: &[(&str, &[&str])] = &[
     ("storage", &["error"]),
     ("train", &["error", "kernel", "slice", "objective", "model", "exec", "data", "storage"]),
     ("sample", &["error", "score", "ode", "sde"]),
-    ("diagnose", &["error", "score"]),
+    ("diagnose", &["error", "score", "oracle", "sample"]),
     ("fitted", &["error", "score", "graph", "model", "data", "storage", "train"]),
 ];
 
