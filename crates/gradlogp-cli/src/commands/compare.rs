@@ -14,7 +14,7 @@ use ndarray::Array2;
 use serde::Serialize;
 
 use super::Show;
-use super::fit::{Plan, Prepared, describe};
+use super::fit::{self, Plan, Prepared, describe};
 use super::info::{erased::Word, objective_words};
 use crate::args::{CompareArgs, ObjectiveArg};
 use crate::input::Place;
@@ -154,6 +154,10 @@ fn ways(args: &CompareArgs) -> Result<Vec<Way>> {
 }
 
 fn check_settings(args: &CompareArgs, plan: &Plan) -> Result<()> {
+    if plan.kernel.is_some() {
+        let message = "compares networks; use potential or score";
+        return Err(Error::config("--model", message).into());
+    }
     if args.seeds == 0 {
         return Err(Error::config("--seeds", "must be at least 1").into());
     }
@@ -207,7 +211,16 @@ fn try_way(
         let network = trainer.best_model();
         let words = if let Stop::Diverged { .. } = stop { "diverged" } else { "all steps taken" };
         diverged |= words == "diverged";
-        let description = describe(plan, prepared, &trainer, &network, words, 0.0)?;
+        let outcome = fit::Outcome {
+            network: network.clone(),
+            settings: plan.mlp(prepared.dim()),
+            config: trainer.config().clone(),
+            steps: trainer.step(),
+            best: trainer.best(),
+            history: trainer.history().to_vec(),
+            kernel: None,
+        };
+        let description = describe(plan, prepared, &outcome, words, 0.0)?;
         let model = prepared
             .model_at(&FittedModel::new(network.clone(), description)?, &prepared.split.test)?;
         losses.row_mut(k).assign(&model.exact_loss_rows(test.view()));

@@ -97,6 +97,16 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
     if let Some(tau) = n.base_scale {
         rows.insert(7, ("Gaussian base".into(), format!("standard deviation {tau}")));
     }
+    if let Some(kernel) = &d.kernel {
+        let f = &kernel.family;
+        let kernels = match f.features {
+            Some(h) => format!("{} over {h} learnt features", f.log_widths.len()),
+            None => "1 over the columns".into(),
+        };
+        rows[4].1 = "kernel exponential family".into();
+        rows.insert(5, ("Kernels".into(), format!("{kernels}, {} inducing points", f.inducing)));
+        rows.push(("Solve".into(), super::fit_kernel::summary(kernel).trim().to_string()));
+    }
     if d.given.is_some() {
         rows.insert(3, ("Given".into(), model.given_columns().join(", ")));
     }

@@ -5,6 +5,7 @@ mod compare;
 mod datasets;
 mod eval;
 mod fit;
+mod fit_kernel;
 mod impute;
 mod info;
 mod report;

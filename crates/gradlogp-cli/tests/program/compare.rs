@@ -55,6 +55,8 @@ fn a_budget_in_seconds_conditions_and_bad_settings() {
     assert!(json["ways"][0]["steps"].as_u64().unwrap() > 3, "{json}");
     assert!(json["ways"][0].get("difference_seeds_se").is_none());
     folder.fails(2, "compare t.csv --objectives auto", &["--objectives", "auto"]);
+    folder.fails(2, "compare t.csv --model kef", &["--model", "networks"]);
+    folder.fails(2, "fit t.csv --given a --model kef", &["--given", "no condition"]);
     folder.fails(2, "compare t.csv --seeds 0", &["--seeds"]);
     folder.fails(2, "compare t.csv --draws 1", &["--draws"]);
     folder.fails(2, "compare t.csv --seconds 0", &["--seconds"]);

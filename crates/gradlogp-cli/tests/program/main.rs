@@ -12,6 +12,7 @@ mod conditional;
 mod impute_and_resume;
 #[cfg(unix)]
 mod interrupt;
+mod kernel_families;
 #[cfg(unix)]
 mod kill;
 mod results;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::data::{Dequantization, Transform};
+use crate::dkef::{Estimator, KernelFamily, KernelRecord, LogNormalizer};
 use crate::model::Mlp;
 use crate::train::{HeldOutLoss, HistoryPoint, TrainConfig};
 
@@ -32,6 +33,23 @@ pub struct Description {
     pub data: DataRecord,
     /// What came of it.
     pub summary: FitSummary,
+    /// For a kernel family: how its potential came about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<KernelDescription>,
+}
+
+/// A kernel family behind a potential.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KernelDescription {
+    /// As settings.
+    pub family: KernelFamily,
+    /// The loss that alpha and the kernels minimise.
+    pub estimator: Estimator,
+    /// What is known of the solve.
+    pub record: KernelRecord,
+    /// Estimate of the logarithm of the integral, in the network's units, which has been subtracted:
+    /// the stored log density is normalised up to the error given here.
+    pub log_normalizer: LogNormalizer,
 }
 
 /// The columns c of a model of p(x | c).

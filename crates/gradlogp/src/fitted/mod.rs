@@ -9,7 +9,7 @@
 mod description;
 mod file;
 
-pub use description::{DataRecord, Description, FitSummary, GivenColumns};
+pub use description::{DataRecord, Description, FitSummary, GivenColumns, KernelDescription};
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 

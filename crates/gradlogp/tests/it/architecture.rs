@@ -22,9 +22,10 @@ const ORDER: &[(&str, &[&str])] = &[
     ("data", &["error"]),
     ("storage", &["error"]),
     ("train", &["error", "kernel", "slice", "objective", "model", "exec", "data", "storage"]),
+    ("dkef", &["error", "score", "kernel", "graph", "jet", "slice", "model", "exec", "train"]),
     ("sample", &["error", "score", "ode", "sde"]),
     ("diagnose", &["error", "score", "oracle", "sample"]),
-    ("fitted", &["error", "score", "graph", "model", "data", "storage", "train"]),
+    ("fitted", &["error", "score", "graph", "model", "data", "storage", "train", "dkef"]),
 ];
 
 /// Single files that may import more than their module.
