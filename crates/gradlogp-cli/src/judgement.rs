@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 use gradlogp::data::synthetic::Dataset;
-use gradlogp::diagnose::{Estimate, SteinReport, fisher_divergence, stein_check_given};
+use gradlogp::diagnose::{
+    Estimate, SteinReport, fisher_divergence, stein_check_given, stein_check_within,
+};
 use gradlogp::{Error, FittedModel};
 use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
@@ -60,7 +62,11 @@ pub(crate) fn judge(
     let c = model.condition().unwrap_or_default();
     // One condition for all rows says nothing of how the score follows it.
     let c = if c.nrows() == rows.nrows() { c } else { Array2::zeros((rows.nrows(), 0)) };
-    let stein = stein_check_given(model, rows, c.view(), LEVEL)?;
+    model.check_domain(rows, "held-out rows")?;
+    let stein = match &model.description.domain {
+        Some(domain) => stein_check_within(model, domain, rows, LEVEL)?,
+        None => stein_check_given(model, rows, c.view(), LEVEL)?,
+    };
     let fisher = match (drawn_from, truth(drawn_from)) {
         (Some(set), Some(truth)) => {
             let fresh = set.sample_seeded(FRESH_ROWS, FRESH ^ model.description.training.seed);

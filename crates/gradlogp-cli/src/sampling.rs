@@ -1,6 +1,7 @@
 //! Chains on a fitted model: started around the data, run in the network's units, mapped back.
 
 use anyhow::Result;
+use gradlogp::domain::Within;
 use gradlogp::sample::{
     ChainConfig, ChainRun, Chains, Parallel, Progress as ChainProgress, Snapshot,
     standard_normal_start,
@@ -161,6 +162,11 @@ impl Plan {
         }
         check_conditions(model, args)?;
         let sampler = Sampler::of(args.sampler, model.kind())?;
+        if model.description.domain.is_some() && sampler == Sampler::Ula {
+            let why = "ula would walk across the bounds of this model; fit with --model potential and \
+                       use mala or hmc, which reject such steps";
+            return Err(Error::config("--sampler", why).into());
+        }
         let config = config(model, n, args, sampler)?;
         let rng = ChaCha8Rng::seed_from_u64(args.seed);
         Ok(Plan { n, sampler, leapfrog: args.leapfrog, config, rng, snapshot: None })
@@ -189,10 +195,17 @@ impl Plan {
         let network = model.in_network_units();
         let potential = network.as_potential();
         let (parallel, parallel_field) = (potential.as_ref().map(Parallel), Parallel(&network));
-        let mut density = parallel.as_ref().map(|p| p as &dyn LogDensity);
+        let within = match (&parallel, &model.description.training.domain) {
+            (Some(density), Some(domain)) => Some(Within { density, domain }),
+            _ => None,
+        };
+        let mut density = match &within {
+            Some(within) => Some(within as &dyn LogDensity),
+            None => parallel.as_ref().map(|density| density as &dyn LogDensity),
+        };
         let mut field: &dyn Score = &parallel_field;
         if conditions(model) > 1 {
-            // Rows with a condition each are not to be cut apart.
+            // Rows with a condition each are not to be cut apart; such models have no bounds.
             density = potential.as_ref().map(|p| p as &dyn LogDensity);
             field = &network;
         }
@@ -307,7 +320,19 @@ fn start(model: &FittedModel, chains: usize, rng: &mut ChaCha8Rng) -> Array2<f64
     let description = &model.description;
     let scale = Array1::from(description.column_scale.clone());
     let mean = Array1::from(description.column_mean.clone());
-    let x = standard_normal_start(chains, description.columns.len(), rng) * &scale + &mean;
+    let mut x = standard_normal_start(chains, description.columns.len(), rng) * &scale + &mean;
+    if let Some(domain) = &description.domain {
+        // The mean of rows in a convex domain lies in it.
+        for mut x in x.outer_iter_mut() {
+            for _halving in 0..60 {
+                if domain.contains(&x.to_vec()) {
+                    break;
+                }
+                x += &mean;
+                x *= 0.5;
+            }
+        }
+    }
     description.transform.forward(x.view())
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use gradlogp::diagnose::{Estimate, paired_difference};
 use gradlogp::exec::{Threads, draw_variance};
+use gradlogp::model::LossPass;
 use gradlogp::storage::write_atomically;
 use gradlogp::train::{Event, Stop, TrainConfig, Trainer};
 use gradlogp::{Error, FittedModel, Model, Objective, SliceLaw};
@@ -94,6 +95,10 @@ pub(crate) fn run(args: &CompareArgs, show: Show) -> Result<ExitCode> {
     let plan = Plan::new(&args.as_fit())?;
     let ways = ways(args)?;
     check_settings(args, &plan)?;
+    let stand_in = plan.mlp(1).build::<f32>(0)?;
+    for way in &ways {
+        LossPass::check(&way.objective, &stand_in)?;
+    }
     let prepared = Prepared::new(&plan, show)?;
     let mut outcomes = Vec::new();
     let mut bar = Progress::new(show.silent(), "comparing", 0, (ways.len() * args.seeds) as u64);
@@ -130,24 +135,26 @@ fn ways(args: &CompareArgs) -> Result<Vec<Way>> {
         Ok(())
     };
     for name in &args.objectives {
+        let with = |slices: usize| {
+            let message = "auto is no objective; name those to compare";
+            let found = name.with(slices, args.sigma, args.fd_eps);
+            found.ok_or_else(|| Error::config("--objectives", message))
+        };
         match name {
-            ObjectiveArg::Auto => {
-                let message = "auto is no objective; name those to compare";
-                return Err(Error::config("--objectives", message).into());
-            }
-            ObjectiveArg::Exact => add(Objective::Exact, SliceLaw::default())?,
-            ObjectiveArg::Dsm => add(Objective::Dsm { sigma: args.sigma }, SliceLaw::default())?,
-            ObjectiveArg::Ssm | ObjectiveArg::SsmVr => {
+            ObjectiveArg::Ssm | ObjectiveArg::SsmVr | ObjectiveArg::FdSsm | ObjectiveArg::FdDsm => {
                 for law in &args.laws {
                     for &slices in &args.slices {
-                        let objective = match name {
-                            ObjectiveArg::Ssm => Objective::Ssm { slices },
-                            _ => Objective::SsmVr { slices },
-                        };
-                        add(objective, (*law).into())?;
+                        add(with(slices)?, (*law).into())?;
                     }
                 }
             }
+            // Its draws are noise at the units, of one law.
+            ObjectiveArg::Cp => {
+                for &slices in &args.slices {
+                    add(with(slices)?, SliceLaw::default())?;
+                }
+            }
+            _ => add(with(1)?, SliceLaw::default())?,
         }
     }
     Ok(ways)
@@ -311,9 +318,11 @@ fn compare(
         let way = outcome.way;
         let found = variance(way, args.draws)?;
         let square = match way.objective {
-            Objective::Ssm { .. } | Objective::SsmVr { .. } | Objective::Exact => {
-                exact.gradient_square
-            }
+            Objective::Ssm { .. }
+            | Objective::SsmVr { .. }
+            | Objective::Exact
+            | Objective::FdSsm { .. }
+            | Objective::Cp { .. } => exact.gradient_square,
             _ => found.gradient_square,
         };
         let own = outcome.losses.mean_axis(ndarray::Axis(0)).unwrap_or_default();

@@ -10,10 +10,11 @@ use gradlogp::data::{
     Dequantization, DequantizeColumns, GapRule, Split, SplitFractions, Standardization, Table,
     Transform, check_table, split_rows,
 };
+use gradlogp::domain::{Boxed, Domain};
 use gradlogp::fitted::{
     DataRecord, Description, FitSummary, GivenColumns, KernelDescription, root_mean_square_score,
 };
-use gradlogp::model::PointSet;
+use gradlogp::model::{LossPass, PointSet};
 use gradlogp::train::{Checkpoint, Event, HeldOutLoss, HistoryPoint, Stop, TrainConfig, Trainer};
 use gradlogp::{Error, FittedModel, Mlp, Model, ModelKind, Objective};
 use ndarray::{Array2, Axis};
@@ -23,7 +24,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fit_kernel::{self, KernelPlan};
 use super::{Show, report};
-use crate::args::{FitArgs, ObjectiveArg, PrepareArgs};
+use crate::args::{FitArgs, PrepareArgs};
+use crate::bounds::Region;
 use crate::input::{Loaded, Place, Source, show_warnings};
 use crate::judgement::{Judgement, judge};
 use crate::limits::{check_network, check_step, check_threads};
@@ -51,6 +53,11 @@ pub(super) struct Plan {
     standardization: Standardization,
     validation: f64,
     pub(super) test: f64,
+    /// Where all rows lie; None: anywhere.
+    #[serde(default)]
+    region: Option<Region>,
+    #[serde(default)]
+    boundary_power: f64,
     pub(super) kind: ModelKind,
     pub(super) hidden: Vec<usize>,
     activation: gradlogp::kernel::Activation,
@@ -193,14 +200,12 @@ impl Plan {
         let (model, training) = (&args.model, &args.training);
         let kind: ModelKind = model.model.into();
         let slices = args.objective.slices;
-        let objective = match args.objective.objective {
-            ObjectiveArg::Auto => None,
-            ObjectiveArg::Ssm => Some(Objective::Ssm { slices }),
-            ObjectiveArg::SsmVr => Some(Objective::SsmVr { slices }),
-            ObjectiveArg::Exact => Some(Objective::Exact),
-            ObjectiveArg::Dsm => Some(Objective::Dsm { sigma: args.objective.sigma }),
-        };
+        let objective = args.objective.chosen();
         check_shares(&args.prepare)?;
+        let region = args.boundary.region();
+        if region.is_some() {
+            check_boundary(args, objective)?;
+        }
         check_threads(training.threads)?;
         check_network(1, &model.hidden)?;
         // Refused here, also where auto will choose an objective without slices.
@@ -208,6 +213,7 @@ impl Plan {
         let config = TrainConfig {
             objective: objective.unwrap_or(Objective::Exact),
             law: args.objective.slice_law.into(),
+            domain: None,
             steps: training.steps,
             batch: training.batch,
             rate: training.rate,
@@ -233,6 +239,8 @@ impl Plan {
             standardization: args.prepare.standardize.into(),
             validation: args.prepare.validation,
             test: args.prepare.test,
+            region,
+            boundary_power: args.boundary.boundary_power,
             kind,
             hidden: model.hidden.clone(),
             activation: model.activation.into(),
@@ -249,13 +257,24 @@ impl Plan {
             let message = "kernel families have no condition; use --model potential or score";
             return Err(Error::config("--given", message).into());
         }
+        if plan.region.is_some() && !plan.given.is_empty() {
+            let message = "models with bounds have no condition; leave one of the two out";
+            return Err(Error::config("--given", message).into());
+        }
+        if plan.kernel.is_some() && plan.region.is_some() {
+            let message = "kernel families are not fitted with bounds; use potential or score";
+            return Err(Error::config("--model", message).into());
+        }
         if let Some(kernel) = &plan.kernel {
             plan.base_scale = Some(kernel.base_sd);
             plan.training = kernel.settings(&plan.training);
         }
         plan.take_places(args)?;
         // A small stand-in: settings that no network can have are refused before the data is read.
-        plan.mlp(1).build::<f32>(0)?;
+        let stand_in = plan.mlp(1).build::<f32>(0)?;
+        if let Some(objective) = &plan.objective {
+            LossPass::check(objective, &stand_in)?;
+        }
         Ok(plan)
     }
 
@@ -334,6 +353,19 @@ impl Plan {
     }
 }
 
+fn check_boundary(args: &FitArgs, objective: Option<Objective>) -> Result<()> {
+    if Standardization::from(args.prepare.standardize) == Standardization::Whiten {
+        let message = "whiten mixes the columns that bounds belong to; use standardize or none";
+        return Err(Error::config("--standardize", message).into());
+    }
+    if let Some(objective) = objective {
+        objective.check_bounded()?;
+    }
+    // The power alone: the columns are not known before the data is read.
+    Domain::Box(Boxed { columns: vec![], power: args.boundary.boundary_power }).validate()?;
+    Ok(())
+}
+
 fn check_shares(prepare: &PrepareArgs) -> Result<()> {
     let (validation, test) = (prepare.validation, prepare.test);
     if !(validation > 0.0 && validation < 1.0) {
@@ -361,6 +393,8 @@ pub(super) struct Prepared {
     given: Option<GivenColumns>,
     /// Means and standard deviations of the training columns.
     units: Transform,
+    /// Where all rows lie, in the columns' units.
+    domain: Option<Domain>,
     warnings: Vec<String>,
 }
 
@@ -407,6 +441,7 @@ impl Prepared {
         });
         let given = given.transpose()?;
         let units = fit(Standardization::Standardize)?;
+        let domain = domain(plan, &loaded.table, &units, dequantization.is_some())?;
         let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
         Ok(Prepared {
             loaded,
@@ -416,6 +451,7 @@ impl Prepared {
             transform,
             given,
             units,
+            domain,
             warnings,
         })
     }
@@ -470,6 +506,22 @@ fn narrow(table: &Table, rows: &Array2<f64>, transform: &Transform) -> Result<Ve
     Ok(z.iter().map(|z| *z as f32).collect())
 }
 
+/// The domain asked for; refuses rows outside.
+fn domain(
+    plan: &Plan,
+    table: &Table,
+    units: &Transform,
+    dequantized: bool,
+) -> Result<Option<Domain>> {
+    let Some(region) = &plan.region else { return Ok(None) };
+    let name = plan.source.name();
+    region.check_parts(table.rows.view(), &name)?;
+    let domain = region.domain(&table.columns, units, plan.boundary_power)?;
+    let noisy = if dequantized { ", with the noise of --dequantize" } else { "" };
+    domain.check(table.rows.view(), &table.columns, &format!("{name}{noisy}"))?;
+    Ok(Some(domain))
+}
+
 /// Says of which table the training rows are.
 fn in_training_rows(error: Error, name: &str) -> Error {
     match error {
@@ -509,7 +561,12 @@ fn train(
     checkpoint: Option<(Checkpoint, Resumable)>,
     show: Show,
 ) -> Result<(Trainer, Stop, f64)> {
-    let config = plan.config(prepared.dim());
+    let transform = &prepared.transform;
+    let inside = |domain: &Domain| {
+        domain.scaled(&transform.mean().to_vec(), &transform.standard_deviations().to_vec())
+    };
+    let config =
+        TrainConfig { domain: prepared.domain.as_ref().map(inside), ..plan.config(prepared.dim()) };
     check_network(prepared.dim(), &plan.hidden)?;
     let batch = config.batch.min(prepared.split.train.len());
     check_step(prepared.dim(), &plan.hidden, batch, &config.objective)?;
@@ -745,6 +802,7 @@ pub(super) fn describe(
         column_mean: prepared.units.mean().to_vec(),
         column_scale: prepared.units.standard_deviations().to_vec(),
         dequantization: prepared.dequantization.clone(),
+        domain: prepared.domain.clone(),
         training: outcome.config.clone(),
         data: DataRecord {
             source: plan.source.name(),

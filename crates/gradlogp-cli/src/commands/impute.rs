@@ -57,6 +57,10 @@ pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
                        them; fit one without --given";
         return Err(Error::model_file(&args.model, message).into());
     }
+    if model.description.domain.is_some() {
+        let why = "was fitted with bounds, and imputed values would not keep to them; fit a model without bounds";
+        return Err(Error::config("MODEL", why).into());
+    }
     if let Some(path) = &args.output {
         check_writable(path)?;
         check_apart(path, &[Some(&args.model), Some(&args.data)])?;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use gradlogp::FittedModel;
+use gradlogp::domain::Domain;
 use gradlogp::storage::TensorFile;
 use gradlogp::train::Checkpoint;
 use serde::Serialize;
@@ -97,6 +98,9 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
     if let Some(tau) = n.base_scale {
         rows.insert(7, ("Gaussian base".into(), format!("standard deviation {tau}")));
     }
+    if let Some(domain) = &d.domain {
+        rows.push(("Bounds".into(), bounds(domain, &d.columns)));
+    }
     if let Some(kernel) = &d.kernel {
         let f = &kernel.family;
         let kernels = match f.features {
@@ -117,6 +121,22 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
     rows
 }
 
+/// Where the data ends, in words.
+fn bounds(domain: &Domain, columns: &[String]) -> String {
+    let side = |bound: Option<f64>| bound.map_or(String::new(), |b| b.to_string());
+    match domain {
+        Domain::Box(domain) => {
+            let bounded = columns.iter().zip(&domain.columns);
+            let bounded = bounded.filter(|(_, b)| b.low.is_some() || b.high.is_some());
+            let words = bounded.map(|(name, b)| format!("{name}={}:{}", side(b.low), side(b.high)));
+            words.collect::<Vec<_>>().join(", ")
+        }
+        Domain::Polytope(domain) => format!("{} linear inequalities", domain.faces.len()),
+        Domain::Ellipsoid(domain) => format!("ball of radius {}", domain.axes[0]),
+        other => format!("{other:?}"),
+    }
+}
+
 /// The objective with its slices, in words.
 pub(crate) fn objective(model: &FittedModel) -> String {
     let t = &model.description.training;
@@ -130,6 +150,19 @@ pub(crate) fn objective(model: &FittedModel) -> String {
         gradlogp::Objective::Dsm { sigma } => {
             format!("denoising score matching, noise {sigma} in standardised units")
         }
+        gradlogp::Objective::FdSsm { slices: m, .. } => {
+            format!("sliced score matching by finite differences, {}", slices(m))
+        }
+        gradlogp::Objective::FdDsm { slices: m, sigma, .. } => format!(
+            "denoising score matching by finite differences, noise {sigma} in standardised units, {}",
+            slices(m)
+        ),
+        gradlogp::Objective::Cp { slices: m } => {
+            format!("curvature propagation, {}", slices(m))
+        }
+        gradlogp::Objective::ApproxBackprop => {
+            "score matching with the approximate diagonal by backpropagation".into()
+        }
         other => format!("{other:?}"),
     }
 }
@@ -141,6 +174,14 @@ pub(crate) fn objective_words(objective: &gradlogp::Objective, law: gradlogp::Sl
         gradlogp::Objective::SsmVr { slices } => format!("ssm-vr, {}", slices_words(slices, law)),
         gradlogp::Objective::Exact => "exact".into(),
         gradlogp::Objective::Dsm { sigma } => format!("dsm, noise {sigma}"),
+        gradlogp::Objective::FdSsm { slices, .. } => {
+            format!("fd-ssm, {}", slices_words(slices, law))
+        }
+        gradlogp::Objective::FdDsm { slices, sigma, .. } => {
+            format!("fd-dsm, {}, noise {sigma}", slices_words(slices, law))
+        }
+        gradlogp::Objective::Cp { slices } => format!("cp, {slices} draws"),
+        gradlogp::Objective::ApproxBackprop => "approx-backprop".into(),
         other => format!("{other:?}"),
     }
 }
