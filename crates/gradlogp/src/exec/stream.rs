@@ -11,8 +11,10 @@ pub enum Domain {
     Train = 1,
     /// Slices and noise of held-out evaluation.
     Held = 2,
+    /// Slices and noise of a measured variance.
+    Variance = 3,
     /// Slices and noise of measurements of the gradient's variance.
-    Noise = 3,
+    Noise = 4,
 }
 
 /// The generator for rows from `row` on, in step `step`.

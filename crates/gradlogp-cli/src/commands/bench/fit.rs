@@ -50,6 +50,9 @@ pub(crate) fn fit(args: &FitClockArgs, show: Show) -> Result<ExitCode> {
         let message = "fits of networks are timed: score or potential";
         return Err(Error::config("--model", message).into());
     }
+    if !args.fit.prepare.given.is_empty() {
+        return Err(Error::config("--given", "fits without a condition are timed").into());
+    }
     let Some(plan) = plan.settle(&prepared, show)? else {
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
@@ -57,8 +60,8 @@ pub(crate) fn fit(args: &FitClockArgs, show: Show) -> Result<ExitCode> {
     let held_out = prepared.inside(&prepared.split.validation)?;
     if let Some(folder) = &args.rows_to {
         let columns = prepared.columns();
-        write_rows(&folder.join("training.npy"), columns, &training)?;
-        write_rows(&folder.join("held-out.npy"), columns, &held_out)?;
+        write_rows(&folder.join("training.npy"), columns, &training.x)?;
+        write_rows(&folder.join("held-out.npy"), columns, &held_out.x)?;
     }
     let network = plan.network(&prepared)?;
     let threads = Threads::new(plan.training.threads)?;
@@ -67,7 +70,7 @@ pub(crate) fn fit(args: &FitClockArgs, show: Show) -> Result<ExitCode> {
     let judge = HeldOut::new(&network, (&held_out).into(), domain, config.seed, threads.count());
     // Its own evaluations decide nothing: one row makes them free.
     let config = TrainConfig { evaluate_every: u64::MAX, patience: 0, ..config.clone() };
-    let trainer = Trainer::new(network, training, &held_out[..prepared.dim()], config)?;
+    let trainer = Trainer::new(network, training, &held_out.x[..prepared.dim()], config)?;
     let history = train(trainer, judge, &threads, &plan.training);
     let threads = threads.count();
     let (objective, choice) = (plan.training.objective, plan.choice);
