@@ -7,6 +7,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use gradlogp::ModelKind;
 use gradlogp::data::{GapRule, Standardization};
+use gradlogp::diagnose::Shape;
 use gradlogp::kernel::Activation;
 use gradlogp::slice::SliceLaw;
 use gradlogp::train::Schedule;
@@ -285,9 +286,31 @@ pub(crate) struct EvalArgs {
     pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
+    #[command(flatten)]
+    pub(crate) checks: CheckArgs,
     /// Seed of drawn rows and dequantisation.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+}
+
+/// Checks beyond those that are always made.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Checks")]
+pub(crate) struct CheckArgs {
+    /// Potentials: normalise the density by importance sampling and by annealing in both directions,
+    /// and give the rows' log likelihood and bits per dimension; or say why that cannot be trusted.
+    #[arg(long)]
+    pub(crate) likelihood: bool,
+    /// Also check the Stein identities E[s f + f'] = 0 of these functions f of every column.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "NAMES")]
+    pub(crate) test_functions: Vec<ShapeArg>,
+    /// Compare the rows with these samples (columns matched by name): energy distance, classifier
+    /// test, Kolmogorov-Smirnov test of each column. Their rows must be independent.
+    #[arg(long, value_name = "FILE", conflicts_with = "draw")]
+    pub(crate) samples: Option<PathBuf>,
+    /// The same with so many rows drawn from the model.
+    #[arg(long, value_name = "N")]
+    pub(crate) draw: Option<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -303,10 +326,37 @@ pub(crate) struct ScoreArgs {
     #[arg(long)]
     pub(crate) hessian_diagonal: bool,
     #[command(flatten)]
+    pub(crate) anomaly: AnomalyArgs,
+    /// Potentials: also the normalised log density, with log Z estimated as by eval --likelihood from
+    /// these rows, which should not have trained the model; an error where it cannot be trusted.
+    #[arg(long, conflicts_with = "log_z")]
+    pub(crate) normalize: bool,
+    /// Potentials: also the normalised log density, with the log Z that eval --likelihood gave.
+    #[arg(long, value_name = "LOG_Z", allow_negative_numbers = true)]
+    pub(crate) log_z: Option<f64>,
+    #[command(flatten)]
     pub(crate) read: ReadArgs,
     /// Seed of drawn rows.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Anomalies")]
+pub(crate) struct AnomalyArgs {
+    /// Also how unusual each row is (larger is more so). auto: density for potentials, path for score
+    /// fields; density: -log p up to a constant; path: the same from the score alone, along the line
+    /// from the mean of the training rows; norm: length of the score in standard deviations.
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, value_name = "KIND",
+          default_missing_value = "auto")]
+    pub(crate) anomaly: Option<AnomalyArg>,
+    /// Table of usual rows that did not train the model, for --false-alarm.
+    #[arg(long, value_name = "FILE", requires = "false_alarm")]
+    pub(crate) held_out: Option<PathBuf>,
+    /// Call rows anomalies (column is_anomaly, 1 or 0) beyond a threshold that a new usual row exceeds
+    /// with at most this probability; found from --held-out, whatever the model.
+    #[arg(long, value_name = "RATE", requires = "held_out", requires = "anomaly")]
+    pub(crate) false_alarm: Option<f64>,
 }
 
 #[derive(Debug, Args)]
@@ -366,6 +416,21 @@ pub(crate) struct ChainArgs {
     pub(crate) seed: u64,
 }
 
+impl ChainArgs {
+    /// As the command line has them where nothing is given.
+    pub(crate) fn automatic() -> Self {
+        ChainArgs {
+            sampler: SamplerArg::Auto,
+            chains: None,
+            warm_up: 1000,
+            thinning: 20,
+            step_size: None,
+            leapfrog: 8,
+            seed: 0,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ImputeArgs {
     /// Model file.
@@ -411,6 +476,8 @@ pub(crate) struct ReportArgs {
     pub(crate) output: PathBuf,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
+    #[command(flatten)]
+    pub(crate) checks: CheckArgs,
 }
 
 #[derive(Debug, Args)]
@@ -514,6 +581,13 @@ words!(StandardizeArg => Standardization {
     Whiten => Standardization::Whiten,
     None => Standardization::None,
 });
+words!(ShapeArg => Shape {
+    Square => Shape::Square,
+    Cube => Shape::Cube,
+    Tanh => Shape::Tanh,
+    Sine => Shape::Sine,
+    Cosine => Shape::Cosine,
+});
 words!(GapRuleArg => GapRule { Gap => GapRule::Gap, MedianGap => GapRule::MedianGap });
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -531,6 +605,14 @@ pub(crate) enum SamplerArg {
     Ula,
     Mala,
     Hmc,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AnomalyArg {
+    Auto,
+    Density,
+    Path,
+    Norm,
 }
 
 #[cfg(test)]

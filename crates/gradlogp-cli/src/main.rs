@@ -1,6 +1,8 @@
 //! The program `gradlogp`: arguments become a checked plan, the plan runs, errors become exit codes.
 
+mod anomaly;
 mod args;
+mod checks;
 mod commands;
 mod exit;
 mod input;

@@ -65,9 +65,19 @@ fn every_key_is_documented() {
                --report a.html";
     check(at, fit, &["fit", "eval"], &[&truth[..], &["report", "validation_loss"]].concat());
     check(at, "eval a.safetensors --dataset eight-gaussians --rows 50", &["eval"], &truth);
+    let more = "eval a.safetensors --dataset eight-gaussians --rows 200 --likelihood --draw 50 \
+                --test-functions cube,tanh";
+    let keys = ["kernel_stein_p_value", "effective_size", "energy_critical", "ks_p_value", "holds"];
+    check(at, more, &["eval"], &keys);
     check(at, "report a.safetensors -o b.html", &["report", "eval"], &["output", "rows"]);
     let score = "score a.safetensors --dataset banana --rows 5 -o s.csv";
     check(at, score, &["score"], &["rows", "columns", "output"]);
+    // Ten rows are enough for one false alarm in ten.
+    let held_out: String = (0..10).map(|k| format!("{k},{}\n", k * k)).collect();
+    std::fs::write(at.join("h.csv"), format!("x0,x1\n{held_out}")).unwrap();
+    let score = "score a.safetensors --dataset banana --rows 5 --anomaly --held-out h.csv \
+                 --false-alarm 0.1 --log-z -2.5 -o s.csv";
+    check(at, score, &["score"], &["threshold", "anomalies", "log_z"]);
     let sample = "sample a.safetensors -n 40 --chains 8 --warm-up 20 --thinning 2 -o x.npy";
     check(at, sample, &["sample"], &["acceptance_rate", "max_split_r_hat", "completed"]);
     let sample = "sample a.safetensors --sampler hmc -n 8 --warm-up 20 --thinning 2 -o x.npy";

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::Show;
 use crate::args::EvalArgs;
+use crate::checks::Checks;
 use crate::input::{Source, show_warnings};
 use crate::judgement::judge;
 
@@ -21,7 +22,9 @@ pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(args.seed))?;
         show.note("rounded columns were dequantised as when the model was fitted");
     }
-    let judgement = judge(&model, loaded.table.rows.view(), loaded.drawn_from.as_ref())?;
+    let checks = Checks { args: &args.checks, read: &args.read, quiet: show.silent() };
+    let rows = loaded.table.rows.view();
+    let judgement = judge(&model, rows, loaded.drawn_from.as_ref(), Some(checks))?;
     show.result(&judgement.table(), &judgement)?;
     Ok(ExitCode::SUCCESS)
 }

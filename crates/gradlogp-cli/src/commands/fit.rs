@@ -579,7 +579,7 @@ fn refuse_without_weights(trainer: &Trainer, message: &str) -> Result<()> {
 /// The figures on the test rows, or why there are none.
 fn check(model: &FittedModel, prepared: &Prepared) -> Result<Result<Judgement, String>> {
     let test = prepared.rows(&prepared.split.test);
-    match judge(model, test.view(), prepared.loaded.drawn_from.as_ref()) {
+    match judge(model, test.view(), prepared.loaded.drawn_from.as_ref(), None) {
         Ok(judgement) => Ok(Ok(judgement)),
         Err(error) => match error.downcast_ref::<Error>().map(Error::class) {
             Some(gradlogp::ErrorClass::Data) => Ok(Err(exit::message(&error))),

@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use super::Show;
 use super::info::{erased::Word, objective, settings};
-use crate::args::{ChainArgs, ReportArgs, SamplerArg};
+use crate::args::{ChainArgs, ReportArgs};
+use crate::checks::Checks;
 use crate::input::{Place, Source, show_warnings};
 use crate::judgement::{Judgement, judge};
 use crate::output::{check_apart, check_writable};
@@ -62,7 +63,8 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(seed))?;
     }
     let rows = loaded.table.rows;
-    let judgement = judge(&model, rows.view(), loaded.drawn_from.as_ref())?;
+    let checks = Checks { args: &args.checks, read: &args.read, quiet: show.silent() };
+    let judgement = judge(&model, rows.view(), loaded.drawn_from.as_ref(), Some(checks))?;
     write(&model, Some(&judgement), rows, warnings, &args.output, show)?;
     let output = args.output.display().to_string();
     let text = format!("{}Report: {output}", judgement.table());
@@ -79,15 +81,7 @@ pub(crate) fn write(
     path: &std::path::Path,
     show: Show,
 ) -> Result<()> {
-    let chain = ChainArgs {
-        sampler: SamplerArg::Auto,
-        chains: None,
-        warm_up: 1000,
-        thinning: 20,
-        step_size: None,
-        leapfrog: 8,
-        seed: 0,
-    };
+    let chain = ChainArgs::automatic();
     let mut warnings = warnings;
     let samples = match sampling::draw(model, SAMPLES, &chain, show.silent()) {
         Ok(drawn) => {

@@ -15,3 +15,4 @@ mod kill;
 mod results;
 mod support;
 mod training;
+mod trust;
