@@ -125,6 +125,10 @@ impl Checks<'_> {
     }
 
     fn functions(&self, model: &FittedModel, rows: ArrayView2<'_, f64>) -> Result<Vec<Statement>> {
+        if self.args.test_functions.is_empty() {
+            return Ok(Vec::new());
+        }
+        without_bounds(model, "--test-functions")?;
         let columns = model.description.columns.iter().enumerate();
         let functions: Vec<ColumnFunction> = columns
             .flat_map(|(column, name)| {
@@ -160,12 +164,23 @@ impl Checks<'_> {
     }
 }
 
+/// Refuses a model with bounds for what integrates over all of R^d.
+fn without_bounds(model: &FittedModel, option: &str) -> Result<()> {
+    if model.description.domain.is_none() {
+        return Ok(());
+    }
+    let message =
+        "this model has bounds, and the check is for densities on all of R^d; leave it out";
+    Err(Error::config(option, message).into())
+}
+
 /// log Z of a model, estimated and checked on rows; the estimates, and what comes of them.
 pub(crate) fn normaliser(
     model: &FittedModel,
     rows: ArrayView2<'_, f64>,
     rng: &mut ChaCha8Rng,
 ) -> Result<gradlogp::diagnose::Normaliser> {
+    without_bounds(model, "--likelihood, --normalize")?;
     let Some(log_density) = model.as_log_density() else {
         let message = "a score field has no density to normalise; fit with --model potential";
         return Err(Error::config("--likelihood, --normalize", message).into());

@@ -4,7 +4,7 @@ use anyhow::Result;
 use gradlogp::data::synthetic::Dataset;
 use gradlogp::diagnose::{
     Estimate, KernelSteinDiscrepancy, KsdConfig, SteinReport, fisher_divergence,
-    kernel_stein_discrepancy, stein_check,
+    kernel_stein_discrepancy, stein_check, stein_check_within,
 };
 use gradlogp::{Error, FittedModel};
 use ndarray::ArrayView2;
@@ -68,7 +68,11 @@ pub(crate) fn judge(
         return Err(Error::data("held-out rows", message).into());
     }
     let loss = Estimate::of(model.exact_loss_rows(rows).view());
-    let stein = stein_check(model, rows, LEVEL)?;
+    model.check_domain(rows, "held-out rows")?;
+    let stein = match &model.description.domain {
+        Some(domain) => stein_check_within(model, domain, rows, LEVEL)?,
+        None => stein_check(model, rows, LEVEL)?,
+    };
     let kernel_stein = kernel_stein(model, rows)?;
     let findings = checks.map_or(Ok(Findings::default()), |checks| checks.run(model, rows))?;
     let fisher = match (drawn_from, truth(drawn_from)) {
@@ -99,11 +103,15 @@ pub(crate) fn judge(
     })
 }
 
-/// None where half of the rows are equal, which no density explains.
+/// None where half of the rows are equal, which no density explains, and for models with bounds, at which
+/// the identity behind the test need not hold.
 fn kernel_stein(
     model: &FittedModel,
     rows: ArrayView2<'_, f64>,
 ) -> Result<Option<KernelSteinDiscrepancy>> {
+    if model.description.domain.is_some() {
+        return Ok(None);
+    }
     let mut rng = ChaCha8Rng::seed_from_u64(model.description.training.seed);
     match kernel_stein_discrepancy(model, rows, &KsdConfig::default(), &mut rng) {
         Ok(found) => Ok(Some(found)),

@@ -2,6 +2,7 @@
 
 mod anomaly;
 mod args;
+mod bounds;
 mod checks;
 mod commands;
 mod exit;

@@ -43,6 +43,7 @@ pub(crate) fn run(args: &ScoreArgs, show: Show) -> Result<ExitCode> {
     let source = Source::new(&args.source, &args.read)?;
     let loaded = source.load(args.seed, Some(&model.description.columns))?;
     show_warnings(show.silent(), &loaded.warnings);
+    model.check_domain(loaded.table.rows.view(), &loaded.table.name)?;
     let rows = &loaded.table.rows;
     let anomaly = Anomaly::new(&model, &args.anomaly, &args.read)?;
     let log_z = log_z(&model, args, rows.view(), show)?;

@@ -8,7 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::exec::{Domain, Draw, LossEngine};
+use crate::domain::Domain;
+use crate::exec::{Domain as Purpose, Draw, LossEngine};
 use crate::kernel::Real;
 use crate::model::{Model, PointSet, Points};
 use crate::objective::Objective;
@@ -38,8 +39,15 @@ pub struct HeldOut<T: Real> {
 }
 
 impl<T: Real> HeldOut<T> {
-    /// On `rows`, of which the first few thousand are used.
-    pub fn new(model: &Model<T>, rows: Points<'_, T>, seed: u64, threads: usize) -> Self {
+    /// On `rows`, of which the first few thousand are used; weighted as MATH (7) has it on a domain
+    /// with a boundary.
+    pub fn new(
+        model: &Model<T>,
+        rows: Points<'_, T>,
+        domain: Option<&Domain>,
+        seed: u64,
+        threads: usize,
+    ) -> Self {
         let objective = if model.dim() <= EXACT_COLUMNS {
             Objective::Exact
         } else {
@@ -47,7 +55,7 @@ impl<T: Real> HeldOut<T> {
         };
         let few = (rows.x.len() / model.dim()).min(ROWS);
         HeldOut {
-            engine: LossEngine::new(model, &objective, SliceLaw::Rademacher, threads),
+            engine: LossEngine::within(domain, model, &objective, SliceLaw::Rademacher, threads),
             rows: PointSet::copy_of(rows.some(model.graph(), 0..few), model.graph()),
             seed,
         }
@@ -55,7 +63,7 @@ impl<T: Real> HeldOut<T> {
 
     /// The loss of `model`. Call inside a thread pool.
     pub fn evaluate(&mut self, model: &Model<T>) -> HeldOutLoss {
-        let draw = Draw { seed: self.seed, domain: Domain::Held, step: 0 };
+        let draw = Draw { seed: self.seed, domain: Purpose::Held, step: 0 };
         let losses = self.engine.losses(model, &self.rows, draw);
         let n = losses.len() as f64;
         let mean = losses.iter().sum::<f64>() / n;

@@ -9,8 +9,9 @@ use super::checkpoint::{Best, Checkpoint, State};
 use super::held_out::{HeldOut, HeldOutLoss};
 use super::schedule::Schedule;
 use crate::data::BatchPlan;
-use crate::exec::{Domain, Draw, LossEngine, Threads};
-use crate::model::{Model, PointSet, Points};
+use crate::domain::Domain;
+use crate::exec::{Domain as Purpose, Draw, LossEngine, Threads};
+use crate::model::{LossPass, Model, PointSet, Points};
 use crate::objective::Objective;
 use crate::slice::SliceLaw;
 use crate::{Error, Result};
@@ -22,6 +23,10 @@ pub struct TrainConfig {
     pub objective: Objective,
     /// Where its slices come from.
     pub law: SliceLaw,
+    /// The domain with a boundary in which all rows lie, if there is one, in the model's units: losses
+    /// are then weighted, MATH (7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<Domain>,
     /// Optimiser steps.
     pub steps: u64,
     /// Rows per step.
@@ -53,6 +58,7 @@ impl Default for TrainConfig {
         TrainConfig {
             objective: Objective::SsmVr { slices: 1 },
             law: SliceLaw::Rademacher,
+            domain: None,
             steps: 10_000,
             batch: 256,
             rate: 2e-3,
@@ -76,6 +82,10 @@ impl TrainConfig {
     /// Names the first setting that cannot be used.
     pub fn validate(&self) -> Result<()> {
         self.objective.validate()?;
+        if let Some(domain) = &self.domain {
+            domain.validate()?;
+            self.objective.check_bounded()?;
+        }
         let positive = |name: &str, value: f64| {
             let fine = value > 0.0 && !value.is_nan();
             let message = || format!("must be a positive number, not {value}");
@@ -194,12 +204,18 @@ impl Trainer {
                 "there must be at least one each",
             ));
         }
+        LossPass::check(&config.objective, &model)?;
+        let domain = config.domain.as_ref();
+        if let Some(found) = domain.map(Domain::dim).filter(|found| *found != model.dim()) {
+            let (expected, found) = (vec![model.dim()], vec![found]);
+            return Err(Error::Shape { operation: "columns of the domain", expected, found });
+        }
         let threads = Threads::new(config.threads)?;
         let count = threads.count();
         Ok(Trainer {
             optimiser: AdamW::new(&model.parameters),
-            engine: LossEngine::new(&model, &config.objective, config.law, count),
-            held_out: HeldOut::new(&model, held_out, config.seed, count),
+            engine: LossEngine::within(domain, &model, &config.objective, config.law, count),
+            held_out: HeldOut::new(&model, held_out, domain, config.seed, count),
             batches: BatchPlan::new(rows, config.batch, config.seed)?,
             state: State::default(),
             rows: training,
@@ -321,13 +337,14 @@ impl Trainer {
         let step = self.state.step;
         self.batches.indices_for_step(step, &mut self.chosen);
         self.batch.gather(&self.rows, self.model.graph(), &self.chosen);
-        let draw = Draw { seed: self.config.seed, domain: Domain::Train, step };
+        let draw = Draw { seed: self.config.seed, domain: Purpose::Train, step };
         let loss = self.engine.loss_and_gradient(&self.model, &self.batch, draw);
         let c = &self.config;
         let rate = c.rate * c.schedule.factor(step, c.steps, c.warm_up);
         let update = Update { rate, decay: c.decay, clip: c.clip, ema: c.ema };
-        let gradient_norm =
-            self.optimiser.update(&mut self.model.parameters, self.engine.gradient(), update);
+        let gradient_norm = self.engine.gradient_norm();
+        let (parameters, gradient) = (&mut self.model.parameters, self.engine.gradient());
+        self.optimiser.update_with_norm(parameters, gradient, gradient_norm, update);
         if !loss.is_finite() || !gradient_norm.is_finite() {
             return Err(self.diverged(&format!("the loss became {loss}")));
         }

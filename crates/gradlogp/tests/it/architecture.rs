@@ -13,18 +13,23 @@ const ORDER: &[(&str, &[&str])] = &[
     ("graph", &["error", "kernel"]),
     ("jet", &["graph", "kernel"]),
     ("slice", &["kernel"]),
+    ("domain", &["error", "score"]),
     ("objective", &["error", "kernel"]),
     ("model", &["error", "score", "kernel", "graph", "jet", "objective"]),
-    ("exec", &["error", "kernel", "slice", "objective", "model"]),
+    ("exec", &["error", "kernel", "slice", "domain", "objective", "model"]),
     ("oracle", &["error", "score"]),
     ("ode", &["error"]),
     ("sde", &["error", "score", "oracle"]),
     ("data", &["error"]),
     ("storage", &["error"]),
-    ("train", &["error", "kernel", "slice", "objective", "model", "exec", "data", "storage"]),
+    (
+        "train",
+        &["error", "kernel", "slice", "domain", "objective", "model", "exec", "data", "storage"],
+    ),
+    ("dkef", &["error", "score", "kernel", "graph", "jet", "slice", "model", "exec", "train"]),
     ("sample", &["error", "score", "ode", "sde"]),
-    ("diagnose", &["error", "score", "oracle", "sample"]),
-    ("fitted", &["error", "score", "graph", "model", "data", "storage", "train"]),
+    ("diagnose", &["error", "score", "domain", "oracle", "sample"]),
+    ("fitted", &["error", "score", "domain", "graph", "model", "data", "storage", "train", "dkef"]),
 ];
 
 /// Single files that may import more than their module.

@@ -1,8 +1,11 @@
 //! One binary for all integration tests: what holds across modules, checked against oracles.
 
 mod architecture;
+mod bounded;
 mod calibration;
+mod finite_differences;
 mod fits;
 mod jets;
 mod objectives;
+mod second_sweeps;
 mod training;

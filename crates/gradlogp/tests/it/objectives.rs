@@ -8,14 +8,14 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-const KINDS: [ModelKind; 2] = [ModelKind::Score, ModelKind::Potential];
+pub(super) const KINDS: [ModelKind; 2] = [ModelKind::Score, ModelKind::Potential];
 
-fn small(kind: ModelKind, dim: usize) -> Model<f64> {
+pub(super) fn small(kind: ModelKind, dim: usize) -> Model<f64> {
     conditional(kind, dim, 0)
 }
 
 /// A model of p(x | c) with `given` columns of c.
-fn conditional(kind: ModelKind, dim: usize, given: usize) -> Model<f64> {
+pub(super) fn conditional(kind: ModelKind, dim: usize, given: usize) -> Model<f64> {
     let base_scale = (kind == ModelKind::Potential).then_some(1.5);
     let activation = if dim == 3 { Activation::Softplus } else { Activation::Tanh };
     let hidden = vec![6, 6];
@@ -24,20 +24,20 @@ fn conditional(kind: ModelKind, dim: usize, given: usize) -> Model<f64> {
         .unwrap()
 }
 
-fn normals(n: usize, seed: u64) -> Vec<f64> {
+pub(super) fn normals(n: usize, seed: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     (0..n).map(|_| StandardNormal.sample(&mut rng)).collect()
 }
 
-fn draw(step: u64) -> Draw {
+pub(super) fn draw(step: u64) -> Draw {
     Draw { seed: 9, domain: Domain::Train, step }
 }
 
-fn engine(model: &Model<f64>, objective: Objective, law: SliceLaw) -> LossEngine<f64> {
+pub(super) fn engine(model: &Model<f64>, objective: Objective, law: SliceLaw) -> LossEngine<f64> {
     LossEngine::new(model, &objective, law, 2)
 }
 
-fn losses<'a>(
+pub(super) fn losses<'a>(
     model: &Model<f64>,
     objective: Objective,
     law: SliceLaw,
@@ -48,7 +48,7 @@ fn losses<'a>(
 }
 
 /// (mean, standard error).
-fn estimate(values: &[f64]) -> (f64, f64) {
+pub(super) fn estimate(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
@@ -74,6 +74,50 @@ fn exact_loss_is_trace_plus_half_square() {
                 assert!((got - want).abs() < 1e-10 * (1.0 + want.abs()), "{kind:?} {dim}");
             }
         }
+    }
+}
+
+/// Two ways to the same number: with coordinate slices, M = d, MATH (2) is MATH (4), but goes through the
+/// network direction by direction. With few columns the exact loss does, too; with many a potential's
+/// exact loss asks for the Laplacian as a whole.
+#[test]
+fn exact_loss_and_gradient_are_those_of_all_coordinate_slices() {
+    for (dim, hidden, residual, given, whole) in [
+        (3, vec![6, 6], true, 0, false),
+        (30, vec![40, 7], false, 0, true),
+        (30, vec![40, 40], true, 2, true),
+        (70, vec![9, 9], true, 0, true),
+        (70, vec![5], false, 1, true),
+        (30, vec![9, 9, 9], false, 0, false),
+    ] {
+        let mlp = Mlp {
+            hidden,
+            residual,
+            given,
+            base_scale: Some(1.5),
+            ..Mlp::new(dim, ModelKind::Potential)
+        };
+        let model = mlp.build::<f64>(5).unwrap();
+        assert_eq!(gradlogp::jet::has_laplacian(model.graph()), mlp.hidden.len() < 3);
+        let (x, c) = (normals(9 * dim, 1), normals(9 * given, 2));
+        let contexts: &[&[f64]] = if given > 0 { &[&c] } else { &[] };
+        let points = Points::with_contexts(&x, contexts);
+        let mut exact = engine(&model, Objective::Exact, SliceLaw::default());
+        let mut sliced = engine(&model, Objective::Ssm { slices: dim }, SliceLaw::Coordinate);
+        // The second time for a gradient that starts anew.
+        for step in 0..2 {
+            let got = exact.loss_and_gradient(&model, points, draw(step));
+            let want = sliced.loss_and_gradient(&model, points, draw(step));
+            assert!((got - want).abs() < 1e-11 * (1.0 + want.abs()), "{mlp:?}: {got} {want}");
+            for (got, want) in exact.gradient().iter().zip(sliced.gradient()) {
+                assert!((got - want).abs() < 1e-10 * (1.0 + want.abs()), "{mlp:?}: {got} {want}");
+            }
+            let norm = exact.gradient().iter().map(|g| g * g).sum::<f64>().sqrt();
+            assert!((exact.gradient_norm() - norm).abs() < 1e-12 * norm, "{mlp:?}");
+        }
+        // The whole Laplacian costs fewer operations than its directions.
+        let operations = |e: &LossEngine<f64>| e.product_operations(&model, 9);
+        assert!(!whole || operations(&exact) < operations(&sliced) * 2 / 3, "{mlp:?}");
     }
 }
 
@@ -154,6 +198,8 @@ fn gradients_match_finite_differences() {
         for slices in [1, 4] {
             objectives.push((Objective::Ssm { slices }, law));
             objectives.push((Objective::SsmVr { slices }, law));
+            objectives.push((Objective::FdSsm { slices, eps: Some(0.1) }, law));
+            objectives.push((Objective::FdDsm { slices, sigma: 0.5, eps: Some(0.1) }, law));
         }
     }
     for (kind, given) in KINDS.into_iter().flat_map(|kind| [(kind, 0), (kind, 2)]) {
