@@ -225,9 +225,7 @@ impl LogDensity for FittedLogDensity<'_> {
     fn log_density_and_score(&self, x: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
         let at = Derivatives::new(&self.0.precise);
         let (value, score) = at.value_and_score(self.0.inside(x).as_slice());
-        let value = Array1::from(value);
-        let log_density = self.0.description.transform.log_density_to_user(value.view());
-        (log_density, self.0.outside(&score))
+        (self.0.log_density(x, value), self.0.outside(&score))
     }
 }
 
