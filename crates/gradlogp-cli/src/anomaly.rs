@@ -3,13 +3,10 @@
 use anyhow::Result;
 use gradlogp::diagnose::{false_alarm_threshold, path_difference, score_norm};
 use gradlogp::{Error, FittedModel, LogDensity, ModelKind};
-use ndarray::{Array1, ArrayView2, Axis};
+use ndarray::{Array1, ArrayView2};
 
 use crate::args::{AnomalyArg, AnomalyArgs, ReadArgs};
 use crate::input::{Place, Source};
-
-/// Rows at once.
-const BLOCK: usize = 16_384;
 
 /// What is asked for, with the threshold found.
 pub(crate) struct Anomaly {
@@ -36,11 +33,17 @@ impl Anomaly {
             }
             (kind, _) => kind,
         };
+        if kind != AnomalyArg::Norm && !model.given_columns().is_empty() {
+            let message = "densities of a conditional model at different conditions cannot be compared; \
+                           use --anomaly=norm";
+            return Err(Error::config("--anomaly", message).into());
+        }
         let mut anomaly = Anomaly { kind, threshold: None };
         if let (Some(rate), Some(path)) = (args.false_alarm, &args.held_out) {
             let source = Source::at(Place::File(path.clone()), read);
-            let usual = source.load(0, Some(&model.description.columns))?;
-            let scores = anomaly.of(model, usual.table.rows.view())?;
+            let usual = source.load_for(0, model)?;
+            let model = usual.model_given(model.clone())?;
+            let scores = anomaly.of(&model, usual.table.rows.view())?;
             anomaly.threshold = Some(false_alarm_threshold(scores.view(), rate)?);
         }
         Ok(Some(anomaly))
@@ -48,16 +51,6 @@ impl Anomaly {
 
     /// How unusual each row is.
     pub(crate) fn of(&self, model: &FittedModel, rows: ArrayView2<'_, f64>) -> Result<Array1<f64>> {
-        let mut out = Array1::zeros(rows.nrows());
-        for (rows, mut out) in
-            rows.axis_chunks_iter(Axis(0), BLOCK).zip(out.axis_chunks_iter_mut(Axis(0), BLOCK))
-        {
-            out.assign(&self.of_block(model, rows)?);
-        }
-        Ok(out)
-    }
-
-    fn of_block(&self, model: &FittedModel, rows: ArrayView2<'_, f64>) -> Result<Array1<f64>> {
         let array = |values: &[f64]| Array1::from(values.to_vec());
         let description = &model.description;
         match (self.kind, model.as_log_density()) {

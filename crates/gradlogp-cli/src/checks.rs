@@ -159,6 +159,7 @@ impl Checks<'_> {
             return Ok(Some((path.display().to_string(), loaded.table.rows)));
         }
         let Some(n) = self.args.draw else { return Ok(None) };
+        without_condition(model, "--draw")?;
         let drawn = sampling::draw(model, n, &ChainArgs::automatic(), self.quiet)?;
         Ok(Some(("drawn from the model".into(), drawn.rows)))
     }
@@ -174,6 +175,15 @@ fn without_bounds(model: &FittedModel, option: &str) -> Result<()> {
     Err(Error::config(option, message).into())
 }
 
+/// Refuses a conditional model for what is about one density.
+fn without_condition(model: &FittedModel, option: &str) -> Result<()> {
+    if model.given_columns().is_empty() {
+        return Ok(());
+    }
+    let message = "this model is conditional: it has one density for each condition; leave it out";
+    Err(Error::config(option, message).into())
+}
+
 /// log Z of a model, estimated and checked on rows; the estimates, and what comes of them.
 pub(crate) fn normaliser(
     model: &FittedModel,
@@ -181,6 +191,7 @@ pub(crate) fn normaliser(
     rng: &mut ChaCha8Rng,
 ) -> Result<gradlogp::diagnose::Normaliser> {
     without_bounds(model, "--likelihood, --normalize")?;
+    without_condition(model, "--likelihood, --normalize")?;
     let Some(log_density) = model.as_log_density() else {
         let message = "a score field has no density to normalise; fit with --model potential";
         return Err(Error::config("--likelihood, --normalize", message).into());

@@ -4,10 +4,10 @@ use anyhow::Result;
 use gradlogp::data::synthetic::Dataset;
 use gradlogp::diagnose::{
     Estimate, KernelSteinDiscrepancy, KsdConfig, SteinReport, fisher_divergence,
-    kernel_stein_discrepancy, stein_check, stein_check_within,
+    kernel_stein_discrepancy, stein_check_given, stein_check_within,
 };
 use gradlogp::{Error, FittedModel};
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -30,6 +30,9 @@ pub(crate) struct Judgement {
     pub(crate) exact_loss_se: f64,
     pub(crate) stein_mean_max_z: f64,
     pub(crate) stein_product_max_z: f64,
+    /// Of conditional models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stein_given_max_z: Option<f64>,
     pub(crate) stein_critical_z: f64,
     pub(crate) stein_slope: f64,
     pub(crate) stein_slope_se: f64,
@@ -51,8 +54,8 @@ pub(crate) struct Judgement {
     pub(crate) fisher_divergence: Option<f64>,
 }
 
-/// Judges a model on held-out rows, and against the truth where the rows were drawn from one; `checks`
-/// are what was asked for beyond.
+/// Judges a model, at the rows' conditions if it has any, on held-out rows, and against the truth where
+/// the rows were drawn from one; `checks` are what was asked for beyond.
 pub(crate) fn judge(
     model: &FittedModel,
     rows: ArrayView2<'_, f64>,
@@ -68,10 +71,13 @@ pub(crate) fn judge(
         return Err(Error::data("held-out rows", message).into());
     }
     let loss = Estimate::of(model.exact_loss_rows(rows).view());
+    let c = model.condition().unwrap_or_default();
+    // One condition for all rows says nothing of how the score follows it.
+    let c = if c.nrows() == rows.nrows() { c } else { Array2::zeros((rows.nrows(), 0)) };
     model.check_domain(rows, "held-out rows")?;
     let stein = match &model.description.domain {
         Some(domain) => stein_check_within(model, domain, rows, LEVEL)?,
-        None => stein_check(model, rows, LEVEL)?,
+        None => stein_check_given(model, rows, c.view(), LEVEL)?,
     };
     let kernel_stein = kernel_stein(model, rows)?;
     let findings = checks.map_or(Ok(Findings::default()), |checks| checks.run(model, rows))?;
@@ -88,11 +94,12 @@ pub(crate) fn judge(
         exact_loss_se: loss.standard_error,
         stein_mean_max_z: stein.mean_max_z,
         stein_product_max_z: stein.product_max_z,
+        stein_given_max_z: (c.ncols() > 0).then_some(stein.given_max_z),
         stein_critical_z: stein.critical_z,
         stein_slope: stein.slope.mean,
         stein_slope_se: stein.slope.standard_error,
         consistent: stein.verdict.is_consistent(),
-        verdict: sentence(&stein, &model.description.columns),
+        verdict: sentence(&stein, &model.all_columns()),
         kernel_stein_squared: kernel_stein.map(|k| k.squared),
         kernel_stein_p_value: kernel_stein.map(|k| k.p_value),
         kernel_stein_groups: kernel_stein.map(|k| k.groups),
@@ -172,6 +179,18 @@ impl Judgement {
                     .into(),
             },
         ];
+        if let Some(z) = self.stein_given_max_z {
+            checks.push(report::Check {
+                name: "Stein condition, largest |z|".into(),
+                value: plain(z),
+                expected: Some(format!("below {}", short(self.stein_critical_z))),
+                grade: graded(z <= self.stein_critical_z),
+                explanation:
+                    "E[s c^T] must be 0 for every given column c: the score must not lean \
+                              with the condition; in standard errors."
+                        .into(),
+            });
+        }
         if let Some(p) = self.kernel_stein_p_value {
             checks.push(report::Check {
                 name: "Kernel Stein test, p".into(),

@@ -16,12 +16,13 @@ use crate::judgement::judge;
 pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
     let model = FittedModel::load(&args.model)?;
     let source = Source::new(&args.source, &args.read)?;
-    let mut loaded = source.load(args.seed, Some(&model.description.columns))?;
+    let mut loaded = source.load_for(args.seed, &model)?;
     show_warnings(show.silent(), &loaded.warnings);
     if let Some(noise) = &model.description.dequantization {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(args.seed))?;
         show.note("rounded columns were dequantised as when the model was fitted");
     }
+    let model = loaded.model_given(model)?;
     let checks = Checks { args: &args.checks, read: &args.read, quiet: show.silent() };
     let rows = loaded.table.rows.view();
     let judgement = judge(&model, rows, loaded.drawn_from.as_ref(), Some(checks))?;

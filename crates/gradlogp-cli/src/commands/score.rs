@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use gradlogp::data::Table;
 use gradlogp::{Error, FittedModel};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rand::SeedableRng;
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &ScoreArgs, show: Show) -> Result<ExitCode> {
         check_apart(path, &[Some(&args.model), args.source.data.as_ref()])?;
     }
     let source = Source::new(&args.source, &args.read)?;
-    let loaded = source.load(args.seed, Some(&model.description.columns))?;
+    let loaded = source.load_for(args.seed, &model)?;
     show_warnings(show.silent(), &loaded.warnings);
     model.check_domain(loaded.table.rows.view(), &loaded.table.name)?;
     let rows = &loaded.table.rows;
@@ -50,10 +51,14 @@ pub(crate) fn run(args: &ScoreArgs, show: Show) -> Result<ExitCode> {
     let plan = Plan { model: &model, diagonal: args.hessian_diagonal, anomaly, log_z };
     let columns = plan.column_names();
     let mut out = Array2::zeros((rows.nrows(), columns.len()));
-    for (rows, out) in
-        rows.axis_chunks_iter(Axis(0), BLOCK).zip(out.axis_chunks_iter_mut(Axis(0), BLOCK))
-    {
-        plan.fill(rows, out)?;
+    let blocks = rows.axis_chunks_iter(Axis(0), BLOCK);
+    for (k, (rows, out)) in blocks.zip(out.axis_chunks_iter_mut(Axis(0), BLOCK)).enumerate() {
+        let here = |given: &Table| {
+            let start = k * BLOCK;
+            model.given(given.rows.slice(s![start..start + rows.nrows(), ..]))
+        };
+        let given = loaded.given.as_ref().map(here).transpose()?;
+        plan.fill(given.as_ref().unwrap_or(&model), rows, out)?;
     }
     write_table(args.output.as_deref(), &columns, &out)?;
     let output = args.output.as_ref().map(|p| p.display().to_string());
@@ -82,6 +87,10 @@ fn log_z(
     rows: ArrayView2<'_, f64>,
     show: Show,
 ) -> Result<Option<f64>> {
+    if args.log_z.is_some() && !model.given_columns().is_empty() {
+        let message = "log Z of a conditional model differs from row to row; leave it out";
+        return Err(Error::config("--log-z", message).into());
+    }
     if args.log_z.is_some() && model.as_log_density().is_none() {
         let message = "a score field has no density to normalise; fit with --model potential";
         return Err(Error::config("--log-z", message).into());
@@ -136,10 +145,15 @@ impl Plan<'_> {
         names
     }
 
-    /// One block of rows, in the order of the names.
-    fn fill(&self, rows: ArrayView2<'_, f64>, mut out: ArrayViewMut2<'_, f64>) -> Result<()> {
+    /// One block of rows, in the order of the names; `model` is at their conditions, if it has any.
+    fn fill(
+        &self,
+        model: &FittedModel,
+        rows: ArrayView2<'_, f64>,
+        mut out: ArrayViewMut2<'_, f64>,
+    ) -> Result<()> {
         let d = rows.ncols();
-        let scores = self.model.scores(rows);
+        let scores = model.scores(rows);
         out.slice_mut(s![.., ..d]).assign(&scores.score);
         out.column_mut(d).assign(&scores.trace);
         let mut next = d + 1;
@@ -148,7 +162,7 @@ impl Plan<'_> {
             next += 1;
         }
         if self.diagonal {
-            out.slice_mut(s![.., next..next + d]).assign(&self.model.jacobian_diagonal(rows));
+            out.slice_mut(s![.., next..next + d]).assign(&model.jacobian_diagonal(rows));
             next += d;
         }
         if let (Some(log_z), Some(log_density)) = (self.log_z, &scores.log_density) {
@@ -156,7 +170,7 @@ impl Plan<'_> {
             next += 1;
         }
         if let Some(anomaly) = &self.anomaly {
-            let how = anomaly.of(self.model, rows)?;
+            let how = anomaly.of(model, rows)?;
             if let Some(threshold) = anomaly.threshold {
                 let flag = |a: f64| if a > threshold { 1.0 } else { 0.0 };
                 out.column_mut(next + 1).assign(&how.mapv(flag));

@@ -11,6 +11,8 @@ pub enum Domain {
     Train = 1,
     /// Slices and noise of held-out evaluation.
     Held = 2,
+    /// Slices and noise of a measured variance.
+    Variance = 3,
 }
 
 /// The generator for rows from `row` on, in step `step`.

@@ -19,6 +19,9 @@ pub struct Description {
     pub columns: Vec<String>,
     /// From the user's units to the network's.
     pub transform: Transform,
+    /// What the model is conditioned on, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<GivenColumns>,
     /// Means of the training columns, in their units.
     pub column_mean: Vec<f64>,
     /// Standard deviations of the training columns, in their units.
@@ -51,6 +54,15 @@ pub struct KernelDescription {
     /// Estimate of the logarithm of the integral, in the network's units, which has been subtracted:
     /// the stored log density is normalised up to the error given here.
     pub log_normalizer: LogNormalizer,
+}
+
+/// The columns c of a model of p(x | c).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GivenColumns {
+    /// Their names, in the order of the network's context.
+    pub columns: Vec<String>,
+    /// From the user's units to the network's.
+    pub transform: Transform,
 }
 
 /// What a model was trained on.

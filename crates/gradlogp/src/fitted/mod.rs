@@ -3,16 +3,18 @@
 //! Everything it answers is in the user's own units: with z = A (x - m) (the transform) and the
 //! network's score s_z, s(x) = A^T s_z(z), log p(x) = log p_z(z) + log |det A|,
 //! tr grad s(x) = sum over columns k of (A e_k).(grad s_z)(A e_k).
+//!
+//! A conditional model, of p(x | c), answers only where c is given: [`FittedModel::given`].
 
 mod description;
 mod file;
 
-pub use description::{DataRecord, Description, FitSummary, KernelDescription};
+pub use description::{DataRecord, Description, FitSummary, GivenColumns, KernelDescription};
 
-use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
+use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 
 use crate::domain::Domain;
-use crate::model::{Derivatives, Model, ModelKind};
+use crate::model::{Contexts, Derivatives, Given, Model, ModelKind, Points};
 use crate::score::{LogDensity, Score};
 use crate::{Error, Result};
 
@@ -23,6 +25,8 @@ pub struct FittedModel {
     pub network: Model<f32>,
     /// The same in f64, for answers without rounding.
     precise: Model<f64>,
+    /// The condition in the network's units, once given.
+    contexts: Contexts<f64>,
     /// What is known of the fit.
     pub description: Description,
 }
@@ -54,6 +58,13 @@ impl FittedModel {
         if found.iter().any(|n| *n != d) {
             return Err(Error::Shape { operation: "fitted model", expected: vec![d; 4], found });
         }
+        let given = description.given.as_ref();
+        let widths = given.map_or((0, 0), |g| (g.columns.len(), g.transform.dim()));
+        let width = network.graph().context_widths()[0];
+        if widths != (width, width) {
+            let (expected, found) = (vec![width; 2], vec![widths.0, widths.1]);
+            return Err(Error::Shape { operation: "condition of a fitted model", expected, found });
+        }
         if let Some(domain) = &description.domain {
             domain.validate()?;
             if domain.dim() != d {
@@ -65,7 +76,80 @@ impl FittedModel {
                 });
             }
         }
-        Ok(FittedModel { precise: network.cast(), network, description })
+        Ok(FittedModel { precise: network.cast(), network, contexts: Contexts::None, description })
+    }
+
+    /// Names of the columns that the model is conditioned on; none for a model of p(x).
+    pub fn given_columns(&self) -> &[String] {
+        self.description.given.as_ref().map_or(&[], |g| &g.columns)
+    }
+
+    /// Names of all columns that rows for this model need: those of x, then those of c.
+    pub fn all_columns(&self) -> Vec<String> {
+        [&self.description.columns, self.given_columns()].concat()
+    }
+
+    /// The model of p(x | c) at given c, in the user's units: one row for all rows of x, or as many
+    /// rows as x will have. All answers of a conditional model are those of what this returns.
+    ///
+    /// ```no_run
+    /// use ndarray::array;
+    /// # use gradlogp::FittedModel;
+    /// # let (path, x) = (std::path::Path::new("m.safetensors"), array![[1.0, 2.0]]);
+    /// let model = FittedModel::load(path)?;
+    /// let scores = model.given(array![[20.5]].view())?.scores(x.view());
+    /// # Ok::<(), gradlogp::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where `c` has not the columns of the condition, or no row; [`Error::Data`]
+    /// where a value is not finite.
+    pub fn given(&self, c: ArrayView2<'_, f64>) -> Result<FittedModel> {
+        let inside = match &self.description.given {
+            Some(given) if c.ncols() == given.transform.dim() => given.transform.forward(c),
+            _ => c.to_owned(),
+        };
+        if let Some(((_, column), value)) = inside.indexed_iter().find(|(_, c)| !c.is_finite()) {
+            let name = self.given_columns().get(column).cloned();
+            let message = format!("{value} is not a finite number");
+            let source_name = "condition".into();
+            return Err(Error::Data { source_name, row: None, column: name, message });
+        }
+        let contexts = Contexts::new(inside.view(), self.given_columns().len())?;
+        Ok(FittedModel { contexts, ..self.clone() })
+    }
+
+    /// The condition as it was given, in the network's units: one row for all rows of x, or one for
+    /// each. None before it is given, and for a model of p(x).
+    pub fn condition(&self) -> Option<Array2<f64>> {
+        self.contexts.rows(self.given_columns().len())
+    }
+
+    /// The model at some of its conditions, `c` of them in the network's units.
+    fn at_condition(&self, c: ArrayView2<'_, f64>) -> FittedModel {
+        let contexts = Contexts::new(c, c.ncols()).unwrap_or(Contexts::None);
+        FittedModel { contexts, ..self.clone() }
+    }
+
+    /// The model at the first `count` of its conditions.
+    pub fn at_first_conditions(&self, count: usize) -> FittedModel {
+        match self.condition() {
+            Some(c) => self.at_condition(c.slice(s![..count.clamp(1, c.nrows()), ..])),
+            None => self.clone(),
+        }
+    }
+
+    /// The model at the mean of its conditions, for all rows of x.
+    pub fn at_mean_condition(&self) -> FittedModel {
+        match self.condition().and_then(|c| c.mean_axis(Axis(0))) {
+            Some(mean) => self.at_condition(mean.insert_axis(Axis(0)).view()),
+            None => self.clone(),
+        }
+    }
+
+    /// The network as a score in its own units, at the given condition if there is one.
+    pub fn in_network_units(&self) -> Given<'_, f32> {
+        self.network.at(self.contexts.cast())
     }
 
     /// Score field or potential.
@@ -87,6 +171,16 @@ impl FittedModel {
         self.description.transform.forward(x).iter().copied().collect()
     }
 
+    /// Derivatives of the network at rows in the user's units.
+    fn at<R>(
+        &self,
+        x: ArrayView2<'_, f64>,
+        f: impl FnOnce(Derivatives<'_, f64>, Points<'_, f64>) -> R,
+    ) -> R {
+        let z = self.inside(x);
+        self.contexts.with(&z, x.nrows(), |points| f(Derivatives::new(&self.precise), points))
+    }
+
     /// A e_k by rows, flat: the directions in z that belong to the user's columns.
     fn directions(&self) -> Array2<f64> {
         self.description.transform.column_directions()
@@ -99,9 +193,7 @@ impl FittedModel {
 
     /// Score, log density and trace of every row.
     pub fn scores(&self, x: ArrayView2<'_, f64>) -> Scores {
-        let z = self.inside(x);
-        let at = Derivatives::new(&self.precise);
-        let (value, score) = at.value_and_score(z.as_slice());
+        let (value, score) = self.at(x, |at, points| at.value_and_score(points));
         let potential = self.kind() == ModelKind::Potential;
         let log_density = potential.then(|| self.log_density(x, value));
         Scores { score: self.outside(&score), log_density, trace: self.trace(x) }
@@ -120,20 +212,19 @@ impl FittedModel {
     /// d s_k / d x_k for every row and column, n x d: the diagonal of the Hessian of log p for
     /// potentials.
     pub fn jacobian_diagonal(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
-        let z = self.inside(x);
         let directions = standard_layout(self.directions());
-        let flat = Derivatives::new(&self.precise).curvatures(z.as_slice(), &directions);
+        let flat = self.at(x, |at, points| at.curvatures(points, &directions));
         crate::model::rows(&flat, self.network.dim())
     }
 
     /// Mean over the rows of the Jacobian grad s (row i, column j: d s_i / d x_j), d x d.
     pub fn mean_jacobian(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
-        let (z, d) = (self.inside(x), self.network.dim());
-        let at = Derivatives::new(&self.precise);
+        let d = self.network.dim();
         let mut out = Array2::zeros((d, d));
         for (j, direction) in self.directions().outer_iter().enumerate() {
             let along: Vec<f64> = (0..x.nrows()).flat_map(|_| direction.to_vec()).collect();
-            let column = self.outside(&at.jacobian_vector(z.as_slice(), &along));
+            let column = self.at(x, |at, points| at.jacobian_vector(points, &along));
+            let column = self.outside(&column);
             if let Some(mean) = column.mean_axis(Axis(0)) {
                 out.column_mut(j).assign(&mean);
             }
@@ -152,11 +243,10 @@ impl FittedModel {
             return self.weighted_loss_rows(domain, x);
         }
         let scale = Array1::from(self.description.column_scale.clone());
-        let z = self.inside(x);
-        let at = Derivatives::new(&self.precise);
         let directions = standard_layout(self.directions() * scale.view().insert_axis(Axis(1)));
-        let trace = Array1::from(at.curvature_sum(z.as_slice(), &directions));
-        let score = self.outside(&at.score(z.as_slice())) * &scale;
+        let (trace, score) =
+            self.at(x, |at, points| (at.curvature_sum(points, &directions), at.score(points)));
+        let (trace, score) = (Array1::from(trace), self.outside(&score) * &scale);
         let half_square = score.map_axis(Axis(1), |s| 0.5 * s.dot(&s));
         trace + half_square
     }
@@ -187,18 +277,17 @@ impl Score for FittedModel {
     }
 
     fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
-        let z = self.inside(x);
-        self.outside(&Derivatives::new(&self.precise).score(z.as_slice()))
+        self.outside(&self.at(x, |at, points| at.score(points)))
     }
 
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        let z = self.inside(x);
         let directions = standard_layout(self.directions());
-        Array1::from(Derivatives::new(&self.precise).curvature_sum(z.as_slice(), &directions))
+        Array1::from(self.at(x, |at, points| at.curvature_sum(points, &directions)))
     }
 }
 
-/// A fitted potential in the user's units.
+/// A fitted potential in the user's units. Of a conditional model: log p(x | c) up to a term that
+/// depends on c alone, so values at different c must not be compared.
 #[derive(Debug, Clone, Copy)]
 pub struct FittedLogDensity<'m>(&'m FittedModel);
 
@@ -218,20 +307,19 @@ impl Score for FittedLogDensity<'_> {
 
 impl LogDensity for FittedLogDensity<'_> {
     fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        let value = Derivatives::new(&self.0.precise).value(self.0.inside(x).as_slice());
+        let value = self.0.at(x, |at, points| at.value(points));
         self.0.log_density(x, value)
     }
 
     fn log_density_and_score(&self, x: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
-        let at = Derivatives::new(&self.0.precise);
-        let (value, score) = at.value_and_score(self.0.inside(x).as_slice());
+        let (value, score) = self.0.at(x, |at, points| at.value_and_score(points));
         (self.0.log_density(x, value), self.0.outside(&score))
     }
 }
 
 /// Root mean square of the score over rows and columns in the network's own units: the typical
 /// slope, from which step sizes follow.
-pub fn root_mean_square_score(network: &Model<f32>, z: ArrayView2<'_, f64>) -> f64 {
+pub fn root_mean_square_score(network: &dyn Score, z: ArrayView2<'_, f64>) -> f64 {
     let score = network.score(z);
     let mut sum = 0.0;
     Zip::from(&score).for_each(|s| sum += s * s);
