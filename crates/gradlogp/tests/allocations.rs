@@ -5,6 +5,7 @@ use std::alloc::System;
 use std::ops::ControlFlow;
 
 use gradlogp::kernel::{Mat, MatMut, matmul};
+use gradlogp::model::PointSet;
 use gradlogp::train::{Event, TrainConfig, Trainer};
 use gradlogp::{Mlp, ModelKind, Objective};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -18,9 +19,9 @@ const BATCH: usize = 64;
 const THREADS: usize = 2;
 
 /// Allocations of each of the later steps of a run.
-fn per_step(kind: ModelKind) -> Vec<usize> {
+fn per_step(kind: ModelKind, given: usize) -> Vec<usize> {
     let x: Vec<f32> = (0..4 * BATCH * D).map(|i| (i as f32).sin()).collect();
-    let mlp = Mlp { hidden: vec![HIDDEN, HIDDEN], ..Mlp::new(D, kind) };
+    let mlp = Mlp { hidden: vec![HIDDEN, HIDDEN], given, ..Mlp::new(D, kind) };
     let config = TrainConfig {
         objective: Objective::Ssm { slices: 2 },
         batch: BATCH,
@@ -29,7 +30,9 @@ fn per_step(kind: ModelKind) -> Vec<usize> {
         threads: THREADS,
         ..TrainConfig::default()
     };
-    let mut trainer = Trainer::new(mlp.build(0).unwrap(), x.clone(), &x, config).unwrap();
+    let rows =
+        PointSet { x: x.clone(), contexts: vec![x[..4 * BATCH * given].to_vec(); given.min(1)] };
+    let mut trainer = Trainer::new(mlp.build(0).unwrap(), rows.clone(), &rows, config).unwrap();
     let mut seen = Vec::with_capacity(64);
     trainer.run(&mut |_, event| {
         if let Event::Step(_) = event {
@@ -73,10 +76,16 @@ fn a_step_allocates_nothing_of_its_own() {
     // The second order exists from the first activation on.
     let potential = [(3 * rows, D, HIDDEN), (4 * rows, HIDDEN, HIDDEN), (4 * rows, HIDDEN, 1)];
     for (kind, layers) in [(ModelKind::Score, score), (ModelKind::Potential, potential)] {
-        let allowed = inside_products(&layers);
-        let mut found = per_step(kind);
-        found.sort_unstable();
-        // The median: now and then the thread pool lengthens one of its queues.
-        assert!(found[found.len() / 2] <= allowed, "{kind:?}: {found:?}, products {allowed}");
+        for given in [0, 2] {
+            let mut allowed = inside_products(&layers);
+            if given > 0 {
+                allowed += inside_products(&[(rows, given, HIDDEN)]);
+            }
+            let mut found = per_step(kind, given);
+            found.sort_unstable();
+            // The median: now and then the thread pool lengthens one of its queues.
+            let median = found[found.len() / 2];
+            assert!(median <= allowed, "{kind:?} {given}: {found:?}, products {allowed}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::shard_rows;
 use super::stream::{Domain, stream};
 use crate::kernel::Real;
 use crate::kernel::vector::add_assign;
-use crate::model::{LossPass, Model, Tile};
+use crate::model::{LossPass, Model, Points, Tile};
 use crate::objective::{Directions, Objective};
 use crate::slice::SliceLaw;
 
@@ -69,11 +69,17 @@ impl<T: Real> LossEngine<T> {
         self.shards[0].pass.product_operations(model.graph(), rows)
     }
 
-    /// Mean loss over the rows of `x` (n x d), and its gradient, which [`LossEngine::gradient`] holds
+    /// Mean loss over the rows of `points`, and its gradient, which [`LossEngine::gradient`] holds
     /// afterwards. Call inside [`Threads::install`](super::Threads::install).
-    pub fn loss_and_gradient(&mut self, model: &Model<T>, x: &[T], draw: Draw) -> f64 {
-        let rows = x.len() / model.dim();
-        self.for_each_shard(model, x, draw, Some(T::of(1.0 / rows as f64)));
+    pub fn loss_and_gradient<'a>(
+        &mut self,
+        model: &Model<T>,
+        points: impl Into<Points<'a, T>>,
+        draw: Draw,
+    ) -> f64 {
+        let points = points.into();
+        let rows = points.x.len() / model.dim();
+        self.for_each_shard(model, points, draw, Some(T::of(1.0 / rows as f64)));
         let (first, others) = self.shards.split_at_mut(1);
         for shard in others {
             // Chunks run in parallel; each sum is still formed in the order of the shards.
@@ -84,9 +90,14 @@ impl<T: Real> LossEngine<T> {
         self.row_losses().sum::<f64>() / rows as f64
     }
 
-    /// Loss of every row of `x` (n x d). Call inside [`Threads::install`](super::Threads::install).
-    pub fn losses(&mut self, model: &Model<T>, x: &[T], draw: Draw) -> Vec<f64> {
-        self.for_each_shard(model, x, draw, None);
+    /// Loss of every row of `points`. Call inside [`Threads::install`](super::Threads::install).
+    pub fn losses<'a>(
+        &mut self,
+        model: &Model<T>,
+        points: impl Into<Points<'a, T>>,
+        draw: Draw,
+    ) -> Vec<f64> {
+        self.for_each_shard(model, points.into(), draw, None);
         self.row_losses().collect()
     }
 
@@ -99,9 +110,15 @@ impl<T: Real> LossEngine<T> {
         self.shards.iter().flat_map(|s| s.losses.iter().map(|l| l.to_f64()))
     }
 
-    fn for_each_shard(&mut self, model: &Model<T>, x: &[T], draw: Draw, weight: Option<T>) {
+    fn for_each_shard(
+        &mut self,
+        model: &Model<T>,
+        points: Points<'_, T>,
+        draw: Draw,
+        weight: Option<T>,
+    ) {
         let (law, count) = (self.law, self.shards.len());
-        let rows = x.len() / model.dim();
+        let rows = points.x.len() / model.dim();
         self.shards.par_iter_mut().enumerate().for_each(|(k, shard)| {
             let range = shard_rows(rows, count, k);
             shard.losses.resize(range.len(), T::ZERO);
@@ -109,7 +126,7 @@ impl<T: Real> LossEngine<T> {
                 shard.gradient.clear();
                 shard.gradient.resize(model.parameters.len(), T::ZERO);
             }
-            shard.run(model, x, range, law, draw, weight);
+            shard.run(model, points, range, law, draw, weight);
         });
     }
 }
@@ -118,7 +135,7 @@ impl<T: Real> Shard<T> {
     fn run(
         &mut self,
         model: &Model<T>,
-        x: &[T],
+        points: Points<'_, T>,
         range: std::ops::Range<usize>,
         law: SliceLaw,
         draw: Draw,
@@ -129,10 +146,11 @@ impl<T: Real> Shard<T> {
         for start in range.clone().step_by(tile) {
             let rows = start..(start + tile).min(range.end);
             self.draw(law, d, rows.clone(), draw);
+            let some = points.some(model.graph(), rows.clone());
             let tile = Tile {
                 rows: rows.len(),
-                x: &x[rows.start * d..rows.end * d],
-                contexts: &[],
+                x: some.x,
+                contexts: &some.contexts,
                 slices: &self.slices,
                 noise: &self.noise,
             };

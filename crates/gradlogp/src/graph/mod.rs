@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::kernel::Activation;
 use crate::{Error, Result};
 
+/// Most contexts of one graph: a condition, a noise level, a time and one more.
+pub const MAX_CONTEXTS: usize = 4;
+
 /// Position of a node in [`Graph::nodes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -164,7 +167,15 @@ impl Graph {
         }
         let widths: Vec<usize> = node.op.inputs().iter().map(|i| self.nodes[i.0].width).collect();
         let fits = match &node.op {
-            Op::Input | Op::Context { .. } => true,
+            Op::Input => true,
+            Op::Context { slot } => {
+                if *slot >= MAX_CONTEXTS {
+                    return refuse(format!(
+                        "reads context {slot}; there are at most {MAX_CONTEXTS}"
+                    ));
+                }
+                self.context_widths()[*slot] == node.width
+            }
             Op::Affine { weight, bias, .. } => {
                 self.parameters.shape(*weight) == Some(&[node.width, widths[0]])
                     && bias.is_none_or(|b| self.parameters.shape(b) == Some(&[node.width]))
@@ -200,16 +211,22 @@ impl Graph {
         self.nodes.last().map_or(0, |n| n.width)
     }
 
-    /// Width of each context, by slot.
-    pub fn context_widths(&self) -> Vec<usize> {
-        let mut widths = Vec::new();
+    /// Columns of each context, by slot; 0 for those that no node reads.
+    pub fn context_widths(&self) -> [usize; MAX_CONTEXTS] {
+        let mut widths = [0; MAX_CONTEXTS];
         for node in &self.nodes {
-            if let Op::Context { slot } = node.op {
-                widths.resize(widths.len().max(slot + 1), 0);
-                widths[slot] = node.width;
+            if let Op::Context { slot } = node.op
+                && let Some(width) = widths.get_mut(slot)
+            {
+                *width = node.width;
             }
         }
         widths
+    }
+
+    /// Number of contexts: the last slot that a node reads, plus one.
+    pub fn contexts(&self) -> usize {
+        self.context_widths().iter().rposition(|w| *w > 0).map_or(0, |slot| slot + 1)
     }
 
     /// The activations in use.
@@ -226,6 +243,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn contexts_have_one_width_each_and_few_slots() {
+        let widths = |slots: [(usize, usize); 2]| {
+            let mut b = GraphBuilder::new();
+            let x = b.input(2);
+            let [c, e] = slots.map(|(slot, width)| b.context(slot, width));
+            b.concat(&[x, c, e]);
+            b.build().map(|g| (g.contexts(), g.context_widths()))
+        };
+        assert_eq!(widths([(2, 5), (0, 3)]).unwrap(), (3, [3, 0, 5, 0]));
+        assert_eq!(widths([(1, 5), (1, 5)]).unwrap(), (2, [0, 5, 0, 0]));
+        assert!(widths([(1, 5), (1, 4)]).is_err());
+        assert!(widths([(0, 5), (MAX_CONTEXTS, 4)]).is_err());
+    }
+
+    #[test]
     fn survives_json_and_refuses_nonsense() {
         let mut b = GraphBuilder::new();
         let x = b.input(3);
@@ -240,6 +272,9 @@ mod tests {
         assert!(serde_json::from_str::<Graph>(&broken).is_err());
         let cyclic = json.replace("\"input\":0", "\"input\":7");
         assert!(serde_json::from_str::<Graph>(&cyclic).is_err());
+        let far = json.replace("{\"op\":\"input\",", "{\"op\":\"context\",\"slot\":99,");
+        assert_ne!(far, json);
+        assert!(serde_json::from_str::<Graph>(&far).is_err());
         let odd = json.replace("\"weight\":0", "\"weight\":9");
         assert!(serde_json::from_str::<Graph>(&odd).is_err());
     }

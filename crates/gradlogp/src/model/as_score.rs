@@ -31,6 +31,7 @@ fn column<T: Real>(values: &[T]) -> Array1<f64> {
     values.iter().map(|v| v.to_f64()).collect()
 }
 
+/// For models without contexts; a method panics if the graph reads one.
 impl<T: Real> Score for Model<T> {
     fn dim(&self) -> usize {
         self.dim()

@@ -5,28 +5,13 @@
 
 use rayon::prelude::*;
 
-use super::{Model, ModelKind};
+use super::{Model, ModelKind, Points};
 use crate::jet::{Coefficient, First, Inputs, Request, Tape};
 use crate::kernel::Real;
 use crate::kernel::vector::dot;
 
 /// Rows of the stacked matrices that one task aims at.
 const STACK_ROWS: usize = 1024;
-
-/// Rows at which to differentiate.
-#[derive(Debug, Clone, Copy)]
-pub struct Points<'a, T> {
-    /// x, n x d.
-    pub x: &'a [T],
-    /// Contexts by slot, each n x its width; empty for models without.
-    pub contexts: &'a [&'a [T]],
-}
-
-impl<'a, T> From<&'a [T]> for Points<'a, T> {
-    fn from(x: &'a [T]) -> Self {
-        Points { x, contexts: &[] }
-    }
-}
 
 /// Where the directions of one call come from.
 #[derive(Clone, Copy)]
@@ -231,20 +216,17 @@ impl<'m, T: Real> Derivatives<'m, T> {
     ) -> Vec<T> {
         let (graph, d) = (self.model.graph(), self.model.dim());
         let rows = points.x.len() / d;
-        let widths = graph.context_widths();
         let step = self.task_rows(request);
         let mut out = vec![T::ZERO; rows * width];
         out.par_chunks_mut(step * width).enumerate().for_each_init(
             || Tape::new(graph, request),
             |tape, (k, out)| {
                 let rows = k * step..k * step + out.len() / width;
-                let contexts: Vec<&[T]> = (points.contexts.iter().zip(&widths))
-                    .map(|(c, w)| &c[rows.start * w..rows.end * w])
-                    .collect();
+                let some = points.some(graph, rows.clone());
                 let inputs = Inputs {
                     rows: rows.len(),
-                    x: &points.x[rows.start * d..rows.end * d],
-                    contexts: &contexts,
+                    x: some.x,
+                    contexts: &some.contexts,
                     directions: match along {
                         Along::Nothing => &[],
                         Along::PerRow(v) => &v[rows.start * d..rows.end * d],

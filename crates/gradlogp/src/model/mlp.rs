@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{Model, ModelKind};
-use crate::graph::{Graph, GraphBuilder};
+use crate::graph::{Graph, GraphBuilder, NodeId};
 use crate::kernel::{Activation, Real};
 use crate::{Error, Result};
 
@@ -24,10 +24,14 @@ pub struct Mlp {
     pub residual: bool,
     /// Potentials: adds -|x|^2 / (2 tau^2), so that exp f can be normalised.
     pub base_scale: Option<f64>,
+    /// Columns of the condition c that the first layer reads beside x, as context 0: its output is
+    /// W x + V c + b. 0 for none. c is not differentiated: the model is of p(x | c).
+    #[serde(default)]
+    pub given: usize,
 }
 
 impl Mlp {
-    /// Softplus, two hidden layers of 128, no residuals, no base.
+    /// Softplus, two hidden layers of 128, no residuals, no base, no condition.
     pub fn new(dim: usize, kind: ModelKind) -> Self {
         Mlp {
             dim,
@@ -36,6 +40,7 @@ impl Mlp {
             activation: Activation::Softplus,
             residual: false,
             base_scale: None,
+            given: 0,
         }
     }
 
@@ -57,7 +62,7 @@ impl Mlp {
         }
     }
 
-    /// The graph: layers `net.0`, `net.1`, ...
+    /// The graph: layers `net.0`, `net.1`, ..., and `net.given` for V.
     ///
     /// # Errors
     /// A zero width, or a base scale that is not positive or not on a potential.
@@ -67,7 +72,7 @@ impl Mlp {
         let x = b.input(self.dim);
         let (mut h, mut width) = (x, self.dim);
         for (layer, &next) in self.hidden.iter().enumerate() {
-            let linear = b.affine(h, next, &format!("net.{layer}"));
+            let linear = self.layer(&mut b, h, next, layer);
             let bent = b.activation(linear, self.activation);
             let skip = self.residual && layer > 0 && next == width;
             h = if skip { b.add(h, bent) } else { bent };
@@ -77,13 +82,25 @@ impl Mlp {
             ModelKind::Score => self.dim,
             ModelKind::Potential => 1,
         };
-        let output = b.affine(h, out, &format!("net.{}", self.hidden.len()));
+        let output = self.layer(&mut b, h, out, self.hidden.len());
         if let Some(tau) = self.base_scale {
             let norm = b.squared_norm(x);
             let base = b.scale(norm, -0.5 / (tau * tau));
             b.add(output, base);
         }
         b.build()
+    }
+
+    /// W h + b, in the first layer with V c.
+    fn layer(&self, b: &mut GraphBuilder, h: NodeId, width: usize, layer: usize) -> NodeId {
+        let linear = b.affine(h, width, &format!("net.{layer}"));
+        if layer > 0 || self.given == 0 {
+            return linear;
+        }
+        // As one matrix over (x, c), but x's directions need not carry the zeros of c.
+        let given = b.context(0, self.given);
+        let shift = b.linear(given, width, "net.given");
+        b.add(linear, shift)
     }
 
     /// The model with parameters drawn by [`initialise`].

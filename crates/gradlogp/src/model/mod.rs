@@ -4,12 +4,14 @@ mod as_score;
 mod derivatives;
 mod loss_pass;
 mod mlp;
+mod points;
 
 pub use as_score::Potential;
 pub(crate) use as_score::rows;
-pub use derivatives::{Derivatives, Points};
+pub use derivatives::Derivatives;
 pub use loss_pass::{LossPass, Tile};
 pub use mlp::{Mlp, initialise};
+pub use points::{PointSet, Points};
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exec::{Domain, Draw, LossEngine};
 use crate::kernel::Real;
-use crate::model::Model;
+use crate::model::{Model, PointSet, Points};
 use crate::objective::Objective;
 use crate::slice::SliceLaw;
 
@@ -33,21 +33,22 @@ pub struct HeldOutLoss {
 /// Evaluates models on held-out rows.
 pub struct HeldOut<T: Real> {
     engine: LossEngine<T>,
-    rows: Vec<T>,
+    rows: PointSet<T>,
     seed: u64,
 }
 
 impl<T: Real> HeldOut<T> {
-    /// On `rows` (n x d, the first few thousand are used).
-    pub fn new(model: &Model<T>, rows: &[T], seed: u64, threads: usize) -> Self {
+    /// On `rows`, of which the first few thousand are used.
+    pub fn new(model: &Model<T>, rows: Points<'_, T>, seed: u64, threads: usize) -> Self {
         let objective = if model.dim() <= EXACT_COLUMNS {
             Objective::Exact
         } else {
             Objective::SsmVr { slices: SLICES }
         };
+        let few = (rows.x.len() / model.dim()).min(ROWS);
         HeldOut {
             engine: LossEngine::new(model, &objective, SliceLaw::Rademacher, threads),
-            rows: rows[..rows.len().min(ROWS * model.dim())].to_vec(),
+            rows: PointSet::copy_of(rows.some(model.graph(), 0..few), model.graph()),
             seed,
         }
     }

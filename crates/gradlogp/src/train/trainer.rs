@@ -10,7 +10,7 @@ use super::held_out::{HeldOut, HeldOutLoss};
 use super::schedule::Schedule;
 use crate::data::BatchPlan;
 use crate::exec::{Domain, Draw, LossEngine, Threads};
-use crate::model::Model;
+use crate::model::{Model, PointSet, Points};
 use crate::objective::Objective;
 use crate::slice::SliceLaw;
 use crate::{Error, Result};
@@ -165,29 +165,30 @@ pub struct Trainer {
     optimiser: AdamW<f32>,
     engine: LossEngine<f32>,
     held_out: HeldOut<f32>,
-    rows: Vec<f32>,
+    rows: PointSet<f32>,
     batches: BatchPlan,
     state: State,
     // Buffers of a step.
     chosen: Vec<usize>,
-    batch: Vec<f32>,
+    batch: PointSet<f32>,
 }
 
 impl Trainer {
-    /// A run of `model` on training rows (n x d), judged on held-out rows (m x d), both in the units
-    /// in which the model works.
+    /// A run of `model` on training rows, judged on held-out rows, both in the units in which the
+    /// model works: x, n x d, and the contexts that its graph reads.
     ///
     /// # Errors
-    /// Settings that cannot be used; no rows.
-    pub fn new(
+    /// Settings that cannot be used; no rows; x or contexts of the wrong length.
+    pub fn new<'a>(
         model: Model<f32>,
-        training: Vec<f32>,
-        held_out: &[f32],
+        training: impl Into<PointSet<f32>>,
+        held_out: impl Into<Points<'a, f32>>,
         config: TrainConfig,
     ) -> Result<Self> {
         config.validate()?;
-        let d = model.dim();
-        if training.is_empty() || held_out.is_empty() {
+        let (training, held_out) = (training.into(), held_out.into());
+        let rows = Points::from(&training).rows(model.graph())?;
+        if rows == 0 || held_out.rows(model.graph())? == 0 {
             return Err(Error::data(
                 "training and held-out rows",
                 "there must be at least one each",
@@ -199,11 +200,11 @@ impl Trainer {
             optimiser: AdamW::new(&model.parameters),
             engine: LossEngine::new(&model, &config.objective, config.law, count),
             held_out: HeldOut::new(&model, held_out, config.seed, count),
-            batches: BatchPlan::new(training.len() / d, config.batch, config.seed)?,
+            batches: BatchPlan::new(rows, config.batch, config.seed)?,
             state: State::default(),
             rows: training,
             chosen: Vec::new(),
-            batch: Vec::new(),
+            batch: PointSet::default(),
             threads,
             model,
             config,
@@ -215,10 +216,10 @@ impl Trainer {
     ///
     /// # Errors
     /// As [`Trainer::new`]; a checkpoint of another model.
-    pub fn resume(
+    pub fn resume<'a>(
         model: Model<f32>,
-        training: Vec<f32>,
-        held_out: &[f32],
+        training: impl Into<PointSet<f32>>,
+        held_out: impl Into<Points<'a, f32>>,
         config: TrainConfig,
         checkpoint: Checkpoint,
     ) -> Result<Self> {
@@ -318,12 +319,8 @@ impl Trainer {
         observer: &mut (dyn FnMut(&Trainer, Event) -> ControlFlow<()> + Send),
     ) -> Result<(), Stop> {
         let step = self.state.step;
-        let d = self.model.dim();
         self.batches.indices_for_step(step, &mut self.chosen);
-        self.batch.clear();
-        for row in &self.chosen {
-            self.batch.extend_from_slice(&self.rows[row * d..(row + 1) * d]);
-        }
+        self.batch.gather(&self.rows, self.model.graph(), &self.chosen);
         let draw = Draw { seed: self.config.seed, domain: Domain::Train, step };
         let loss = self.engine.loss_and_gradient(&self.model, &self.batch, draw);
         let c = &self.config;

@@ -2,7 +2,7 @@
 
 use gradlogp::exec::{Domain, Draw, LossEngine};
 use gradlogp::kernel::Activation;
-use gradlogp::model::{Derivatives, Mlp, Model, ModelKind};
+use gradlogp::model::{Derivatives, Mlp, Model, ModelKind, Points};
 use gradlogp::{Objective, SliceLaw};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -11,9 +11,15 @@ use rand_distr::{Distribution, StandardNormal};
 const KINDS: [ModelKind; 2] = [ModelKind::Score, ModelKind::Potential];
 
 fn small(kind: ModelKind, dim: usize) -> Model<f64> {
+    conditional(kind, dim, 0)
+}
+
+/// A model of p(x | c) with `given` columns of c.
+fn conditional(kind: ModelKind, dim: usize, given: usize) -> Model<f64> {
     let base_scale = (kind == ModelKind::Potential).then_some(1.5);
     let activation = if dim == 3 { Activation::Softplus } else { Activation::Tanh };
-    Mlp { hidden: vec![6, 6], base_scale, residual: true, activation, ..Mlp::new(dim, kind) }
+    let hidden = vec![6, 6];
+    Mlp { hidden, base_scale, residual: true, activation, given, ..Mlp::new(dim, kind) }
         .build(5)
         .unwrap()
 }
@@ -31,14 +37,14 @@ fn engine(model: &Model<f64>, objective: Objective, law: SliceLaw) -> LossEngine
     LossEngine::new(model, &objective, law, 2)
 }
 
-fn losses(
+fn losses<'a>(
     model: &Model<f64>,
     objective: Objective,
     law: SliceLaw,
-    x: &[f64],
+    points: impl Into<Points<'a, f64>>,
     step: u64,
 ) -> Vec<f64> {
-    engine(model, objective, law).losses(model, x, draw(step))
+    engine(model, objective, law).losses(model, points, draw(step))
 }
 
 /// (mean, standard error).
@@ -49,9 +55,9 @@ fn estimate(values: &[f64]) -> (f64, f64) {
     (mean, (variance / n).sqrt())
 }
 
-fn exact_by_hand(model: &Model<f64>, x: &[f64]) -> Vec<f64> {
-    let at = Derivatives::new(model);
-    let (s, trace) = (at.score(x), at.trace(x));
+fn exact_by_hand<'a>(model: &Model<f64>, points: impl Into<Points<'a, f64>>) -> Vec<f64> {
+    let (at, points) = (Derivatives::new(model), points.into());
+    let (s, trace) = (at.score(points), at.trace(points));
     let half = |s: &[f64]| 0.5 * s.iter().map(|s| s * s).sum::<f64>();
     s.chunks(model.dim()).zip(trace).map(|(s, t)| t + half(s)).collect()
 }
@@ -74,12 +80,14 @@ fn exact_loss_is_trace_plus_half_square() {
 #[test]
 fn sliced_losses_are_unbiased_for_the_exact_loss() {
     // The same few rows many times over: only the slices vary.
-    let (dim, copies) = (3, 40_000);
-    let row = normals(dim, 2);
-    let x = row.repeat(copies);
-    for kind in KINDS {
-        let model = small(kind, dim);
-        let want = exact_by_hand(&model, &row)[0];
+    let (dim, given, copies) = (3, 2, 40_000);
+    let (row, condition) = (normals(dim, 2), normals(given, 3));
+    let (x, c) = (row.repeat(copies), condition.repeat(copies));
+    let points = Points::with_contexts(&x, &[&c]);
+    for (kind, given) in KINDS.into_iter().flat_map(|kind| [(kind, 0), (kind, given)]) {
+        let model = conditional(kind, dim, given);
+        let points = if given > 0 { points } else { Points::from(&x) };
+        let want = exact_by_hand(&model, points.some(model.graph(), 0..1))[0];
         for law in SliceLaw::ALL {
             for objective in [
                 Objective::Ssm { slices: 1 },
@@ -87,10 +95,10 @@ fn sliced_losses_are_unbiased_for_the_exact_loss() {
                 Objective::SsmVr { slices: 1 },
                 Objective::SsmVr { slices: 4 },
             ] {
-                let (mean, error) = estimate(&losses(&model, objective, law, &x, 0));
+                let (mean, error) = estimate(&losses(&model, objective, law, points, 0));
                 assert!(
                     (mean - want).abs() <= 4.0 * error + 1e-9,
-                    "{kind:?} {law:?} {objective:?}: {mean} +- {error}, exact {want}"
+                    "{kind:?} {given} {law:?} {objective:?}: {mean} +- {error}, exact {want}"
                 );
             }
         }
@@ -139,7 +147,7 @@ fn denoising_is_the_exact_loss_of_the_smoothed_density_plus_a_constant() {
 fn gradients_match_finite_differences() {
     let dim = 3;
     // More rows than one tile of the exact loss holds.
-    let x = normals(7 * dim, 3);
+    let (x, c) = (normals(7 * dim, 3), normals(7 * 2, 5));
     let mut objectives = vec![(Objective::Exact, SliceLaw::default())];
     objectives.push((Objective::Dsm { sigma: 0.5 }, SliceLaw::default()));
     for law in SliceLaw::ALL {
@@ -148,18 +156,19 @@ fn gradients_match_finite_differences() {
             objectives.push((Objective::SsmVr { slices }, law));
         }
     }
-    for kind in KINDS {
-        let model = small(kind, dim);
+    for (kind, given) in KINDS.into_iter().flat_map(|kind| [(kind, 0), (kind, 2)]) {
+        let model = conditional(kind, dim, given);
+        let points = if given > 0 { Points::with_contexts(&x, &[&c]) } else { Points::from(&x) };
         for (objective, law) in &objectives {
             let mut engine = engine(&model, *objective, *law);
-            engine.loss_and_gradient(&model, &x, draw(3));
+            engine.loss_and_gradient(&model, points, draw(3));
             let gradient = engine.gradient().to_vec();
             let size = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
             assert!(size > 1e-3);
             let mut at = |i: usize, t: f64| {
                 let mut moved = model.clone();
                 moved.parameters[i] += t;
-                estimate(&engine.losses(&moved, &x, draw(3))).0
+                estimate(&engine.losses(&moved, points, draw(3))).0
             };
             let t = 1e-3;
             for i in (0..gradient.len()).step_by(3) {
@@ -167,7 +176,7 @@ fn gradients_match_finite_differences() {
                     / (12.0 * t);
                 assert!(
                     (gradient[i] - slope).abs() < 1e-6 * (slope.abs() + 0.1 * size),
-                    "{kind:?} {law:?} {objective:?} parameter {i}: {} {slope}",
+                    "{kind:?} {given} {law:?} {objective:?} parameter {i}: {} {slope}",
                     gradient[i]
                 );
             }
@@ -238,6 +247,44 @@ fn linear_score_has_the_closed_form_loss() {
     }
     want -= a[0] + a[3];
     assert!((got - want).abs() < 1e-12, "{got} {want}");
+}
+
+#[test]
+fn a_condition_shifts_the_first_layer_and_is_not_differentiated() {
+    // W x + V c + b: fixing c is a change of the bias, for every derivative in x and every loss.
+    let (dim, given, rows) = (3, 2, 5);
+    let (x, condition) = (normals(rows * dim, 7), normals(given, 8));
+    let c = condition.repeat(rows);
+    for kind in KINDS {
+        let model = conditional(kind, dim, given);
+        let index = model.graph().parameters();
+        let at = |name: &str| index.iter().find(|(p, _)| p.name == name).unwrap().1;
+        let mut shifted = small(kind, dim);
+        for (parameter, range) in shifted.graph().parameters().clone().iter() {
+            shifted.parameters[range].copy_from_slice(&model.parameters[at(&parameter.name)]);
+        }
+        let v = &model.parameters[at("net.given.weight")];
+        let bias = shifted.graph().parameters().iter().find(|(p, _)| p.name == "net.0.bias");
+        for (b, v) in shifted.parameters[bias.unwrap().1].iter_mut().zip(v.chunks(given)) {
+            *b += v[0] * condition[0] + v[1] * condition[1];
+        }
+        let points = Points::with_contexts(&x, &[&c]);
+        let near = |a: &[f64], b: &[f64]| {
+            assert_eq!(a.len(), b.len());
+            assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12), "{a:?} {b:?}");
+        };
+        let (here, there) = (Derivatives::new(&model), Derivatives::new(&shifted));
+        near(&here.score(points), &there.score(&x));
+        near(&here.trace(points), &there.trace(&x));
+        near(&here.jacobian_diagonal(points), &there.jacobian_diagonal(&x));
+        for objective in [Objective::Exact, Objective::Dsm { sigma: 0.3 }] {
+            let law = SliceLaw::default();
+            near(
+                &losses(&model, objective, law, points, 2),
+                &losses(&shifted, objective, law, &x, 2),
+            );
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use gradlogp::kernel::Activation;
-use gradlogp::model::Derivatives;
+use gradlogp::model::{Derivatives, PointSet, Points};
 use gradlogp::train::{Checkpoint, Event, Schedule, Stop, TrainConfig, Trainer};
 use gradlogp::{Mlp, Model, ModelKind, Objective, SliceLaw};
 use rand::SeedableRng;
@@ -102,6 +102,79 @@ fn resumed_runs_are_bit_identical_at_every_step() {
         assert_eq!(second.run(&mut |_, _| GO_ON), Stop::Completed);
         assert_eq!(second.checkpoint(), whole.checkpoint(), "stopped at {stop_at}");
     }
+}
+
+/// x | c ~ N(0.8 c, 1 - 0.8^2) in two columns, each with its own c.
+fn conditional_rows(n: usize, seed: u64) -> PointSet<f32> {
+    let (c, z) = (normals(2 * n, seed), normals(2 * n, seed + 1));
+    let x = c.iter().zip(z).map(|(c, z)| 0.8 * c + 0.6 * z).collect();
+    PointSet { x, contexts: vec![c] }
+}
+
+#[test]
+fn every_objective_finds_the_conditional_score() {
+    // s(x | c) = -(x - 0.8 c) / 0.36; for denoising -(x - 0.8 c) / (0.36 + sigma^2), MATH (6).
+    let (training, held) = (conditional_rows(4000, 30), conditional_rows(500, 40));
+    let fresh = conditional_rows(1000, 50);
+    let widen = |v: &[f32]| v.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
+    let (x, c) = (widen(&fresh.x), widen(&fresh.contexts[0]));
+    let base = TrainConfig { steps: 500, rate: 1e-2, threads: 2, ..TrainConfig::default() };
+    for kind in [ModelKind::Score, ModelKind::Potential] {
+        let mlp = Mlp { given: 2, ..network(2, kind) };
+        for (objective, variance) in [
+            (Objective::Exact, 0.36),
+            (Objective::Ssm { slices: 2 }, 0.36),
+            (Objective::SsmVr { slices: 1 }, 0.36),
+            (Objective::Dsm { sigma: 0.5 }, 0.61),
+        ] {
+            let config = TrainConfig { objective, ..base.clone() };
+            let mut trainer =
+                Trainer::new(mlp.build(1).unwrap(), training.clone(), &held, config).unwrap();
+            assert_eq!(trainer.run(&mut |_, _| GO_ON), Stop::Completed);
+            let mut model = trainer.best_model().cast::<f64>();
+            if let Objective::Dsm { .. } = objective {
+                model.parameters = widen(trainer.parameters());
+            }
+            let s = Derivatives::new(&model).score(Points::with_contexts(&x, &[&c]));
+            assert_eq!(s.len(), x.len());
+            let truth = |k: usize| -(x[k] - 0.8 * c[k]) / variance;
+            let gap: f64 = (0..s.len()).map(|k| (s[k] - truth(k)).powi(2)).sum();
+            let size: f64 = (0..s.len()).map(|k| truth(k).powi(2)).sum();
+            assert!(gap / size < 0.03, "{kind:?} {objective:?}: {}", gap / size);
+        }
+    }
+}
+
+#[test]
+fn resumed_runs_with_contexts_are_bit_identical() {
+    let mlp = Mlp { given: 2, ..network(2, ModelKind::Potential) };
+    let (training, held) = (conditional_rows(700, 30), conditional_rows(100, 40));
+    let model = || mlp.build(1).unwrap();
+    let mut whole = Trainer::new(model(), training.clone(), &held, short()).unwrap();
+    whole.run(&mut |_, _| GO_ON);
+    let mut first = Trainer::new(model(), training.clone(), &held, short()).unwrap();
+    first.run(&mut |_, event| match event {
+        Event::Step(p) if p.step == 8 => ControlFlow::Break(()),
+        _ => GO_ON,
+    });
+    let checkpoint = first.checkpoint();
+    let mut second = Trainer::resume(model(), training, &held, short(), checkpoint).unwrap();
+    second.run(&mut |_, _| GO_ON);
+    assert_eq!(second.checkpoint(), whole.checkpoint());
+}
+
+#[test]
+fn contexts_that_do_not_fit_are_refused() {
+    let mlp = Mlp { given: 2, ..network(2, ModelKind::Score) };
+    let rows = conditional_rows(50, 30);
+    let refused = |training: PointSet<f32>, held: &PointSet<f32>| {
+        let made = Trainer::new(mlp.build(1).unwrap(), training, held, short());
+        made.err().expect("refused").to_string()
+    };
+    let without = PointSet::from(rows.x.clone());
+    assert!(refused(without.clone(), &rows).contains("context"));
+    assert!(refused(rows.clone(), &without).contains("context"));
+    assert!(refused(PointSet { x: rows.x[1..].to_vec(), ..rows.clone() }, &rows).contains("in x"));
 }
 
 #[test]
