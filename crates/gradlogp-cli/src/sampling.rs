@@ -89,6 +89,11 @@ pub(crate) fn draw(model: &FittedModel, n: usize, args: &ChainArgs, quiet: bool)
     if n == 0 {
         return Err(Error::config("-n", "must be at least 1").into());
     }
+    if model.over_time().is_some() {
+        let why = "this model was fitted with --noise: it knows the noised data at every time, and chains \
+                   at one of them do not cross between modes; sample it by its reverse process";
+        return Err(Error::config("--sampler", why).into());
+    }
     let sampler = match (args.sampler, model.kind()) {
         (SamplerArg::Mala, ModelKind::Score) => {
             let why = "mala needs differences of log density, and a score field has none; use ula, or \

@@ -75,6 +75,7 @@
 //! | [`exec`] | a batch on threads, bit-identical for a seed and thread count |
 //! | [`oracle`] | densities known exactly, to test against |
 //! | [`sde`] | processes that turn data into noise, their kernels, exact marginals |
+//! | [`diffusion`] | networks that are told the time, noised batches |
 //! | [`data`] | tables, their checks, dequantisation, splits, batches, scaling and the way back |
 //! | [`storage`] | files written whole or not at all |
 //! | [`train`] | the training loop: AdamW, schedules, held-out loss, checkpoints |
@@ -90,6 +91,7 @@
 
 pub mod data;
 pub mod diagnose;
+pub mod diffusion;
 pub mod error;
 pub mod exec;
 pub mod fitted;

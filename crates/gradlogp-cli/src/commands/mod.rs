@@ -5,6 +5,7 @@ mod datasets;
 mod eval;
 mod fit;
 mod info;
+mod loglik;
 mod report;
 mod sample;
 mod score;
@@ -25,6 +26,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Fit(args) => fit::run(args, show),
         Command::Eval(args) => eval::run(args, show),
+        Command::Loglik(args) => loglik::run(args, show),
         Command::Score(args) => score::run(args, show),
         Command::Sample(args) => sample::run(args, show),
         Command::Report(args) => report::run(args, show),

@@ -13,4 +13,5 @@ mod interrupt;
 mod kill;
 mod results;
 mod support;
+mod time_models;
 mod training;

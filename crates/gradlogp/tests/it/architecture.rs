@@ -18,12 +18,19 @@ const ORDER: &[(&str, &[&str])] = &[
     ("exec", &["error", "kernel", "slice", "objective", "model"]),
     ("oracle", &["error", "score"]),
     ("sde", &["error", "score", "oracle"]),
+    ("diffusion", &["error", "score", "kernel", "graph", "model", "sde"]),
     ("data", &["error"]),
     ("storage", &["error"]),
-    ("train", &["error", "kernel", "slice", "objective", "model", "exec", "data", "storage"]),
+    (
+        "train",
+        &["error", "kernel", "slice", "objective", "model", "exec", "diffusion", "data", "storage"],
+    ),
     ("sample", &["error", "score"]),
     ("diagnose", &["error", "score"]),
-    ("fitted", &["error", "score", "graph", "model", "data", "storage", "train"]),
+    (
+        "fitted",
+        &["error", "score", "graph", "model", "sde", "diffusion", "data", "storage", "train"],
+    ),
 ];
 
 /// Single files that may import more than their module.

@@ -260,11 +260,12 @@ fn a_condition_shifts_the_first_layer_and_is_not_differentiated() {
         let index = model.graph().parameters();
         let at = |name: &str| index.iter().find(|(p, _)| p.name == name).unwrap().1;
         let mut shifted = small(kind, dim);
-        for (parameter, range) in shifted.graph().parameters().clone().iter() {
+        let index_of_shifted = shifted.graph().parameters().clone();
+        for (parameter, range) in index_of_shifted.iter() {
             shifted.parameters[range].copy_from_slice(&model.parameters[at(&parameter.name)]);
         }
         let v = &model.parameters[at("net.given.weight")];
-        let bias = shifted.graph().parameters().iter().find(|(p, _)| p.name == "net.0.bias");
+        let bias = index_of_shifted.iter().find(|(p, _)| p.name == "net.0.bias");
         for (b, v) in shifted.parameters[bias.unwrap().1].iter_mut().zip(v.chunks(given)) {
             *b += v[0] * condition[0] + v[1] * condition[1];
         }
