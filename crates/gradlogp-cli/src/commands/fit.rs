@@ -277,6 +277,7 @@ impl Plan {
             activation: self.activation,
             residual: self.residual,
             base_scale: self.base_scale,
+            given: 0,
         }
     }
 

@@ -140,7 +140,8 @@ fn every_objective_finds_the_conditional_score() {
             let truth = |k: usize| -(x[k] - 0.8 * c[k]) / variance;
             let gap: f64 = (0..s.len()).map(|k| (s[k] - truth(k)).powi(2)).sum();
             let size: f64 = (0..s.len()).map(|k| truth(k).powi(2)).sum();
-            assert!(gap / size < 0.03, "{kind:?} {objective:?}: {}", gap / size);
+            // A fit of the marginal score of x would be off by 0.6.
+            assert!(gap / size < 0.06, "{kind:?} {objective:?}: {}", gap / size);
         }
     }
 }
