@@ -13,6 +13,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
+use crate::judgement::{Judgement, judge};
 use crate::noise;
 use crate::text::{aligned, short};
 
@@ -47,6 +48,20 @@ struct AtOneTime {
     relative_fisher_divergence: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     relative_fisher_divergence_se: Option<f64>,
+}
+
+/// Judges a model on rows of the data; a time model on the same rows, noised to the time at which it
+/// answers, of which no truth is known.
+pub(crate) fn judge_at_its_time(
+    model: &FittedModel,
+    rows: ArrayView2<'_, f64>,
+    drawn_from: Option<&Dataset>,
+    seed: u64,
+) -> Result<Judgement> {
+    match noise::noised(model, rows, seed)? {
+        Some(noised) => judge(model, noised.view(), None),
+        None => judge(model, rows, drawn_from),
+    }
 }
 
 /// Judges a time model on rows of the data, noised to each time; and against the truth where they were

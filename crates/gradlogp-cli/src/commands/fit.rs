@@ -21,10 +21,11 @@ use serde::{Deserialize, Serialize};
 use super::{Show, report};
 use crate::args::{FitArgs, ModelArg, ObjectiveArg, PrepareArgs, StandardizeArg};
 use crate::input::{Loaded, Place, Source, show_warnings};
-use crate::judgement::{Judgement, judge};
+use crate::judgement::Judgement;
 use crate::limits::{check_network, check_step, check_threads};
 use crate::noise::{self, NoisePlan};
 use crate::output::{check_apart, check_writable, is_device};
+use crate::over_times::judge_at_its_time;
 use crate::progress::Progress;
 use crate::text::{self, short};
 use crate::{exit, interrupt};
@@ -625,12 +626,8 @@ fn refuse_without_weights(trainer: &Trainer, message: &str) -> Result<()> {
 /// The figures on the test rows, or why there are none.
 fn check(model: &FittedModel, prepared: &Prepared) -> Result<Result<Judgement, String>> {
     let test = prepared.rows(&prepared.split.test);
-    let judged = match noise::noised(model, test.view(), model.description.training.seed)? {
-        // The truth is that of the data, not of the noised rows.
-        Some(noised) => judge(model, noised.view(), None),
-        None => judge(model, test.view(), prepared.loaded.drawn_from.as_ref()),
-    };
-    match judged {
+    let seed = model.description.training.seed;
+    match judge_at_its_time(model, test.view(), prepared.loaded.drawn_from.as_ref(), seed) {
         Ok(judgement) => Ok(Ok(judgement)),
         Err(error) => match error.downcast_ref::<Error>().map(Error::class) {
             Some(gradlogp::ErrorClass::Data) => Ok(Err(exit::message(&error))),

@@ -14,8 +14,9 @@ use super::Show;
 use super::info::{erased::Word, objective, settings};
 use crate::args::{ChainArgs, ReportArgs, SamplerArg};
 use crate::input::{Place, Source, show_warnings};
-use crate::judgement::{Judgement, judge};
+use crate::judgement::Judgement;
 use crate::output::{check_apart, check_writable};
+use crate::over_times::judge_at_its_time;
 use crate::report::{self, FieldGrid, Fitted, GridSpec, ReportData};
 use crate::{interrupt, sampling};
 
@@ -62,7 +63,7 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(seed))?;
     }
     let rows = loaded.table.rows;
-    let judgement = judge(&model, rows.view(), loaded.drawn_from.as_ref())?;
+    let judgement = judge_at_its_time(&model, rows.view(), loaded.drawn_from.as_ref(), seed)?;
     write(&model, Some(&judgement), rows, warnings, &args.output, show)?;
     let output = args.output.display().to_string();
     let text = format!("{}Report: {output}", judgement.table());

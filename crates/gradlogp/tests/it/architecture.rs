@@ -25,6 +25,8 @@ const ORDER: &[(&str, &[&str])] = &[
         "train",
         &["error", "kernel", "slice", "objective", "model", "exec", "diffusion", "data", "storage"],
     ),
+    ("ode", &["error"]),
+    ("likelihood", &["error", "score", "sde", "ode"]),
     ("sample", &["error", "score"]),
     ("diagnose", &["error", "score"]),
     (

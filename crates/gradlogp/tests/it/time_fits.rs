@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use gradlogp::diagnose::fisher_divergence;
 use gradlogp::diffusion::{
-    Clock, Conditioning, NoiseConfig, NoiseWeight, Noising, TimeFeatures, TimeLaw, TimeMlp,
-    TimeModel,
+    Clock, NoiseConfig, NoiseWeight, Noising, TimeFeatures, TimeLaw, TimeMlp, TimeModel,
 };
 use gradlogp::oracle::{Gaussian, GaussianMixture, Oracle};
 use gradlogp::score::AtTime;
@@ -95,17 +94,22 @@ const SIMULATED: NoiseConfig = NoiseConfig {
     simulate: Some(50),
 };
 
-#[test]
-fn sliced_score_matching_learns_inside_an_ornstein_uhlenbeck_process() {
+/// Relative Fisher divergence at ten times after a fit to an Ornstein-Uhlenbeck process.
+fn ornstein_uhlenbeck_errors(objective: Objective, noise: NoiseConfig, steps: u64) -> Vec<f64> {
     let data = Gaussian::new(array![0.5, -0.3], array![[0.6, 0.3], [0.3, 0.5]]).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let (rows, held) = (data.sample(4000, &mut rng), data.sample(500, &mut rng));
     let sde = OrnsteinUhlenbeck { horizon: 3.0, t_min: 0.02, ..OrnsteinUhlenbeck::default() };
     let truth = Marginal::gaussian(data, sde).unwrap();
     let settings = network(2, ModelKind::Score, true);
+    let model = fit((&rows, &held), settings, sde, noise, config(objective, steps));
+    relative_fisher(&model, &truth, midpoints(&sde, 10))
+}
+
+#[test]
+fn sliced_score_matching_learns_inside_an_ornstein_uhlenbeck_process() {
     for objective in [Objective::Ssm { slices: 1 }, Objective::SsmVr { slices: 1 }] {
-        let model = fit((&rows, &held), settings.clone(), sde, SIMULATED, config(objective, 1200));
-        let errors = relative_fisher(&model, &truth, midpoints(&sde, 10));
+        let errors = ornstein_uhlenbeck_errors(objective, SIMULATED, 1200);
         assert!(mean(&errors) < 0.05, "{objective:?}: {errors:?}");
     }
 }
@@ -115,19 +119,49 @@ fn mixture() -> GaussianMixture {
         .unwrap()
 }
 
-#[test]
-fn sliced_score_matching_learns_a_mixture_under_vp_as_denoising_does() {
+/// The same after a fit to a mixture under VP.
+fn mixture_errors(objective: Objective, noise: NoiseConfig, steps: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let (rows, held) = (mixture().sample(6000, &mut rng), mixture().sample(500, &mut rng));
     let sde = Vp { t_min: 0.01, ..Vp::default() };
     let truth = Marginal::new(mixture(), sde).unwrap();
     let settings = network(2, ModelKind::Score, true);
+    let model = fit((&rows, &held), settings, sde, noise, config(objective, steps));
+    relative_fisher(&model, &truth, midpoints(&sde, 10))
+}
+
+#[test]
+fn sliced_score_matching_learns_a_mixture_under_vp_as_denoising_does() {
     for (objective, noise) in
         [(Objective::Ssm { slices: 1 }, SIMULATED), (Objective::Regression, NoiseConfig::default())]
     {
-        let model = fit((&rows, &held), settings.clone(), sde, noise, config(objective, 1500));
-        let errors = relative_fisher(&model, &truth, midpoints(&sde, 10));
+        let errors = mixture_errors(objective, noise, 1500);
         assert!(mean(&errors) < 0.05, "{objective:?}: {errors:?}");
+    }
+}
+
+/// Figures of longer runs: mean over times of the relative Fisher divergence, and its values.
+#[test]
+#[ignore = "takes a minute; run with: cargo test --test it time_fits -- --ignored --nocapture"]
+// The figures are the point of running it.
+#[allow(clippy::print_stdout)]
+fn figures_of_score_matching_inside_an_sde() {
+    let kernel = NoiseConfig::default();
+    let ssm = Objective::Ssm { slices: 1 };
+    let ssm_vr = Objective::SsmVr { slices: 1 };
+    let show = |name: &str, objective: Objective, errors: Vec<f64>| {
+        let each: Vec<String> = errors.iter().map(|e| format!("{e:.4}")).collect();
+        println!("{name} {objective:?}: {:.4}  [{}]", mean(&errors), each.join(" "));
+        assert!(mean(&errors) < 0.05);
+    };
+    for (objective, noise) in
+        [(ssm, SIMULATED), (ssm_vr, SIMULATED), (Objective::Regression, kernel)]
+    {
+        show("Ornstein-Uhlenbeck", objective, ornstein_uhlenbeck_errors(objective, noise, 4000));
+        show("mixture under VP", objective, mixture_errors(objective, noise, 4000));
+    }
+    for objective in [ssm, ssm_vr] {
+        show("double well", objective, double_well_errors(objective, 4000));
     }
 }
 
@@ -225,9 +259,9 @@ fn rotated(x: &[f64], _: f64, f: &mut [f64]) {
 }
 
 /// No closed kernel: a double well in a plane, turned by 45 degrees. The truth is the product of two
-/// solutions of the Fokker-Planck equation, one along each axis of the turned plane.
-#[test]
-fn sliced_score_matching_learns_a_double_well_without_a_kernel() {
+/// solutions of the Fokker-Planck equation, one along each axis of the turned plane. Relative squared
+/// error of the score at six times.
+fn double_well_errors(objective: Objective, steps: u64) -> Vec<f64> {
     let sde = || CustomSde::new(rotated, |_| NOISE, 2.0, 0.1).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut normal = |n| {
@@ -237,17 +271,15 @@ fn sliced_score_matching_learns_a_double_well_without_a_kernel() {
         })
     };
     let (rows, held) = (normal(4000), normal(500));
-    let settings =
-        TimeMlp { conditioning: Conditioning::Film, ..network(2, ModelKind::Score, false) };
     let noise = NoiseConfig { weight: NoiseWeight::None, ..SIMULATED };
-    let model =
-        fit((&rows, &held), settings, sde(), noise, config(Objective::Ssm { slices: 1 }, 1500));
+    let settings = network(2, ModelKind::Score, false);
+    let model = fit((&rows, &held), settings, sde(), noise, config(objective, steps));
 
     let start = |x: f64| (-x * x / 0.5).exp();
     let mut along = FokkerPlanck::new(3.0, 300, start);
     let mut across = FokkerPlanck::new(3.0, 300, start);
-    let mut errors = Vec::new();
-    for t in [0.1, 0.3, 0.6, 1.0, 1.5, 2.0] {
+    let r = 0.5f64.sqrt();
+    let at_time = |t: f64| {
         along.advance(wells, NOISE, t);
         across.advance(spring, NOISE, t);
         let mut x: Vec<f64> = normal(1000).into_iter().collect();
@@ -256,14 +288,19 @@ fn sliced_score_matching_learns_a_double_well_without_a_kernel() {
         let s = model.score_at(x.view(), t);
         let (mut distance, mut square) = (0.0, 0.0);
         for (x, s) in x.outer_iter().zip(s.outer_iter()) {
-            let r = 0.5f64.sqrt();
             let (u, w) = (along.score(r * (x[0] + x[1])), across.score(r * (x[0] - x[1])));
             let truth = [r * (u + w), r * (u - w)];
             distance += (s[0] - truth[0]).powi(2) + (s[1] - truth[1]).powi(2);
             square += truth[0].powi(2) + truth[1].powi(2);
         }
-        errors.push(distance / square);
-    }
+        distance / square
+    };
+    [0.1, 0.3, 0.6, 1.0, 1.5, 2.0].into_iter().map(at_time).collect()
+}
+
+#[test]
+fn sliced_score_matching_learns_a_double_well_without_a_kernel() {
+    let errors = double_well_errors(Objective::Ssm { slices: 1 }, 1500);
     assert!(mean(&errors) < 0.05, "{errors:?}");
 }
 
