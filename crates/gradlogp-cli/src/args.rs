@@ -32,6 +32,9 @@ pub(crate) struct Cli {
 /// What may be given together with `--resume`: nothing that changes the result.
 const WITH_RESUME: [&str; 6] = ["resume", "output", "report", "checkpoint_every", "quiet", "json"];
 
+/// The commands that can go on from a checkpoint, and what they call one run.
+const RESUMABLE: [(&str, &str); 2] = [("fit", "fit"), ("sample", "run")];
+
 impl Cli {
     /// The command line of this process; ends it with a message if there is something wrong.
     pub(crate) fn read() -> Self {
@@ -40,14 +43,17 @@ impl Cli {
 
     fn parse_checked(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let cli = Cli::from_arg_matches(matches)?;
-        let Some(("fit", fit)) = matches.subcommand() else { return Ok(cli) };
-        let ignored = ignored_by_resume(fit);
+        let Some((name, given)) = matches.subcommand() else { return Ok(cli) };
+        let Some((_, run)) = RESUMABLE.iter().find(|(command, _)| *command == name) else {
+            return Ok(cli);
+        };
+        let ignored = ignored_by_resume(name, given);
         if ignored.is_empty() {
             return Ok(cli);
         }
         let message = format!(
-            "a resumed fit takes its settings from the checkpoint, so {} would be ignored; leave it \
-             out, or start a new fit",
+            "a resumed {run} takes its settings from the checkpoint, so {} would be ignored; leave it \
+             out, or start a new {run}",
             ignored.join(", ")
         );
         Err(Cli::command().error(ErrorKind::ArgumentConflict, message))
@@ -55,15 +61,19 @@ impl Cli {
 }
 
 /// Options given beside `--resume` that have no effect then.
-fn ignored_by_resume(fit: &ArgMatches) -> Vec<String> {
-    let given = |id: &str| fit.value_source(id) == Some(ValueSource::CommandLine);
+fn ignored_by_resume(name: &str, matches: &ArgMatches) -> Vec<String> {
+    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let command = Cli::command();
-    let Some(command) = command.find_subcommand("fit").filter(|_| given("resume")) else {
+    let Some(command) = command.find_subcommand(name).filter(|_| given("resume")) else {
         return Vec::new();
     };
     let ids = command.get_arguments().filter(|a| !WITH_RESUME.contains(&a.get_id().as_str()));
     ids.filter(|a| given(a.get_id().as_str()))
-        .map(|a| format!("--{}", a.get_long().unwrap_or_default()))
+        .map(|a| match (a.get_long(), a.get_short()) {
+            (Some(long), _) => format!("--{long}"),
+            (None, Some(short)) => format!("-{short}"),
+            (None, None) => a.get_id().as_str().to_uppercase(),
+        })
         .collect()
 }
 
@@ -79,9 +89,11 @@ pub(crate) enum Command {
     Loglik(LoglikArgs),
     /// Score, log density and Laplacian of every row of a table.
     Score(ScoreArgs),
-    /// Draw rows from a fitted model by Langevin dynamics.
+    /// Draw rows from a fitted model.
     #[command(allow_negative_numbers = true)]
     Sample(SampleArgs),
+    /// Draw the missing values of a table from their law given the others of their row.
+    Impute(ImputeArgs),
     /// Write the HTML report of a fitted model.
     Report(ReportArgs),
     /// Show what a model file holds.
@@ -334,13 +346,27 @@ pub(crate) struct ScoreArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SampleArgs {
     /// Model file.
-    pub(crate) model: PathBuf,
+    #[arg(required_unless_present = "resume")]
+    pub(crate) model: Option<PathBuf>,
     /// Rows to draw.
     #[arg(short, default_value_t = 1000)]
     pub(crate) n: usize,
     /// Where to write: .npy, else CSV [default: CSV to standard output].
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Go on with a stopped run from its checkpoint, which holds all settings; only --output and
+    /// --checkpoint-every may be given anew. The rows are those of a run that never stopped.
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub(crate) resume: Option<PathBuf>,
+    /// Seconds between checkpoints, which go to OUTPUT.checkpoint [default: 30].
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) checkpoint_every: Option<f64>,
+    /// Also write where the rows were on the way: a .npy array, frames x rows x columns.
+    #[arg(long, value_name = "FILE.npy")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Frames of that array, evenly spaced over the steps, the first and the last included.
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub(crate) frames: usize,
     #[command(flatten)]
     pub(crate) chain: ChainArgs,
 }
@@ -348,8 +374,9 @@ pub(crate) struct SampleArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct ChainArgs {
-    /// auto: mala for potentials, ula for score fields. mala corrects its steps by the density and is
-    /// exact in the long run; ula does not and is slightly too wide.
+    /// auto: mala for potentials, ula for score fields. mala and hmc correct their steps by the density and
+    /// are exact in the long run; hmc learns the scale of each column and makes long moves, which suits
+    /// many or correlated columns; ula corrects nothing and is slightly too wide.
     #[arg(long, value_enum, default_value_t = SamplerArg::Auto)]
     pub(crate) sampler: SamplerArg,
     /// Chains side by side [default: as many as rows asked for, at most 500].
@@ -361,13 +388,50 @@ pub(crate) struct ChainArgs {
     /// Keep every so many-th step.
     #[arg(long, default_value_t = 20)]
     pub(crate) thinning: usize,
-    /// Step a in x += a/2 s + sqrt(a) z, in standardised units [default: mala adapts it to 57%
-    /// acceptance; ula 0.2 / mean square of the score].
+    /// Step a in x += a/2 s + sqrt(a) z, in standardised units (hmc: the square of its step) [default:
+    /// mala adapts it to 57% acceptance, hmc to 80%; ula 0.2 / mean square of the score].
     #[arg(long, value_name = "A")]
     pub(crate) step_size: Option<f64>,
+    /// hmc: most leapfrog steps of a move; each takes 1 to so many.
+    #[arg(long, default_value_t = 8, value_name = "L")]
+    pub(crate) leapfrog: usize,
     /// Seed of the chains.
     #[arg(long = "sample-seed", default_value_t = 0, value_name = "SEED")]
     pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImputeArgs {
+    /// Model file.
+    pub(crate) model: PathBuf,
+    /// Table with missing values: empty cells, NaN, NA and their like.
+    #[arg(value_name = "DATA")]
+    pub(crate) data: PathBuf,
+    /// Where to write: .npy, else CSV [default: CSV to standard output].
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Draws of every missing value: that many complete tables, one below the other, with columns
+    /// `draw` and `row` in front if there is more than one.
+    #[arg(long, default_value_t = 1, value_name = "K")]
+    pub(crate) draws: usize,
+    /// Steps that bring each chain to where it belongs.
+    #[arg(long, default_value_t = 300)]
+    pub(crate) warm_up: usize,
+    /// Steps after them; the last one is the draw.
+    #[arg(long, default_value_t = 200)]
+    pub(crate) steps: usize,
+    /// Step a in units of the columns' standard deviations, squared [default: potentials adapt it to 80%
+    /// acceptance; score fields take 0.2 / mean square of the score].
+    #[arg(long, value_name = "A")]
+    pub(crate) step_size: Option<f64>,
+    /// Potentials: most leapfrog steps of a move of hmc.
+    #[arg(long, default_value_t = 5, value_name = "L")]
+    pub(crate) leapfrog: usize,
+    /// Seed of the draws.
+    #[arg(long = "sample-seed", default_value_t = 0, value_name = "SEED")]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
 }
 
 #[derive(Debug, Args)]
@@ -500,6 +564,7 @@ pub(crate) enum SamplerArg {
     Auto,
     Ula,
     Mala,
+    Hmc,
 }
 
 #[cfg(test)]
@@ -521,6 +586,10 @@ mod tests {
         assert!(parse("gradlogp fit a.csv --hidden 8 --steps 5").is_ok());
         let refused = parse("gradlogp fit --resume c --hidden 8 --steps 5").unwrap_err();
         assert!(refused.to_string().contains("--hidden, --steps would be ignored"), "{refused}");
+        assert!(parse("gradlogp sample --resume c -o s.csv").is_ok());
+        let refused = parse("gradlogp sample m --resume c -n 5").unwrap_err();
+        assert!(refused.to_string().contains("MODEL, -n would be ignored"), "{refused}");
+        assert!(parse("gradlogp sample").is_err());
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub(crate) struct Source {
     header: Option<bool>,
     delimiter: Option<char>,
     drop_missing: bool,
+    /// Missing values stay, as NaN.
+    #[serde(default)]
+    pub(crate) keep_missing: bool,
 }
 
 /// A file or a built-in set.
@@ -74,6 +77,7 @@ impl Source {
             header: if read.header { Some(true) } else { read.no_header.then_some(false) },
             delimiter: read.delimiter,
             drop_missing: read.drop_missing,
+            keep_missing: false,
         }
     }
 
@@ -126,6 +130,7 @@ impl Source {
             // Checked to be ASCII where the option is read.
             delimiter: self.delimiter.map(|c| c as u8),
             drop_missing: self.drop_missing,
+            keep_missing: self.keep_missing,
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) fn write_table(
         None => write_csv(&mut std::io::stdout().lock(), columns, rows)
             .context("standard output: cannot write"),
         Some(path) if has_ending(path, "npy") => {
-            Ok(write_atomically(path, |out| write_npy(out, rows))?)
+            write_array(path, &[rows.nrows(), rows.ncols()], rows.iter().copied())
         }
         Some(path) => Ok(write_atomically(path, |out| write_csv(out, columns, rows))?),
     }
@@ -86,11 +86,18 @@ fn write_csv(out: &mut dyn Write, columns: &[String], rows: &Array2<f64>) -> std
     writer.flush()
 }
 
-fn write_npy(out: &mut dyn Write, rows: &Array2<f64>) -> std::io::Result<()> {
+/// Writes an array as `.npy`; `values` run through it with the last index fastest.
+pub(crate) fn write_array(
+    path: &Path,
+    shape: &[usize],
+    values: impl Iterator<Item = f64> + Clone,
+) -> Result<()> {
     use npyz::WriterBuilder;
-    let shape = [rows.nrows() as u64, rows.ncols() as u64];
-    let mut writer =
-        npyz::WriteOptions::new().default_dtype().shape(&shape).writer(out).begin_nd()?;
-    writer.extend(rows.iter().copied())?;
-    writer.finish()
+    let shape: Vec<u64> = shape.iter().map(|n| *n as u64).collect();
+    Ok(write_atomically(path, |out| {
+        let options = npyz::WriteOptions::new().default_dtype().shape(&shape);
+        let mut writer = options.writer(out).begin_nd()?;
+        writer.extend(values.clone())?;
+        writer.finish()
+    })?)
 }

@@ -1,16 +1,15 @@
 //! Chains on a fitted model: started around the data, run in the network's units, mapped back.
 
-use std::ops::ControlFlow;
-
 use anyhow::Result;
 use gradlogp::sample::{
-    ChainConfig, ChainRun, Progress as ChainProgress, run_mala, run_ula, standard_normal_start,
+    ChainConfig, ChainRun, Chains, Parallel, Progress as ChainProgress, Snapshot,
+    standard_normal_start,
 };
 use gradlogp::{Error, FittedModel, ModelKind};
 use ndarray::{Array1, Array2};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::args::{ChainArgs, SamplerArg};
 use crate::limits::check_memory;
@@ -84,55 +83,175 @@ impl Drawn {
     }
 }
 
-/// Draws `n` rows in the user's units.
-pub(crate) fn draw(model: &FittedModel, n: usize, args: &ChainArgs, quiet: bool) -> Result<Drawn> {
-    if n == 0 {
-        return Err(Error::config("-n", "must be at least 1").into());
-    }
-    if model.over_time().is_some() {
-        let why = "this model was fitted with --noise: it knows the noised data at every time, and chains \
-                   at one of them do not cross between modes; sample it by its reverse process";
-        return Err(Error::config("--sampler", why).into());
-    }
-    let sampler = match (args.sampler, model.kind()) {
-        (SamplerArg::Mala, ModelKind::Score) => {
-            let why = "mala needs differences of log density, and a score field has none; use ula, or \
-                       fit with --model potential";
-            return Err(Error::config("--sampler", why).into());
-        }
-        (SamplerArg::Ula, _) | (SamplerArg::Auto, ModelKind::Score) => "ula",
-        _ => "mala",
-    };
-    let config = config(model, n, args, sampler)?;
-    let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
-    let start = start(model, config.chains, &mut rng);
-    let mut bar = crate::progress::Progress::new(
-        quiet,
-        "sampling",
-        0,
-        (config.warm_up + config.steps) as u64,
-    );
-    let mut observe = |p: ChainProgress| {
-        bar.at(p.step as u64, || {
-            p.acceptance.map_or(String::new(), |a| format!("acceptance {a:.2}"))
-        });
-        if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let run = match model.network.as_potential().filter(|_| sampler == "mala") {
-        Some(potential) => run_mala(&potential, start.view(), &config, &mut rng, &mut observe),
-        None => run_ula(&model.network, start.view(), &config, &mut rng, &mut observe),
-    };
-    bar.finish();
-    let run = run?;
-    Ok(summarise(model, n, &config, run, sampler))
+/// The samplers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Sampler {
+    Ula,
+    Mala,
+    Hmc,
 }
 
-fn config(model: &FittedModel, n: usize, args: &ChainArgs, sampler: &str) -> Result<ChainConfig> {
+impl Sampler {
+    fn word(self) -> &'static str {
+        match self {
+            Sampler::Ula => "ula",
+            Sampler::Mala => "mala",
+            Sampler::Hmc => "hmc",
+        }
+    }
+
+    fn of(arg: SamplerArg, kind: ModelKind) -> Result<Self> {
+        let sampler = match (arg, kind) {
+            (SamplerArg::Ula, _) | (SamplerArg::Auto, ModelKind::Score) => Sampler::Ula,
+            (SamplerArg::Hmc, _) => Sampler::Hmc,
+            (SamplerArg::Mala | SamplerArg::Auto, _) => Sampler::Mala,
+        };
+        if kind == ModelKind::Score && sampler != Sampler::Ula {
+            let why = format!(
+                "{} needs differences of log density, and a score field has none; use ula, or fit with \
+                 --model potential",
+                sampler.word()
+            );
+            return Err(Error::config("--sampler", why).into());
+        }
+        Ok(sampler)
+    }
+}
+
+/// A run of chains: what was asked for, and, under way, where it stands. Everything but the model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    n: usize,
+    sampler: Sampler,
+    leapfrog: usize,
+    config: ChainConfig,
+    rng: ChaCha8Rng,
+    snapshot: Option<Snapshot>,
+}
+
+/// Looks at the chains after a step; the last argument says that the run stops here.
+pub(crate) type Watch<'a> =
+    dyn FnMut(&Chains<'_>, &Plan, &ChaCha8Rng, ChainProgress, bool) -> Result<()> + 'a;
+
+/// What a run came to.
+pub(crate) struct Outcome {
+    pub(crate) drawn: Drawn,
+    /// Why it went no further, where a chain left the finite numbers.
+    pub(crate) failure: Option<Error>,
+}
+
+/// Draws `n` rows in the user's units.
+pub(crate) fn draw(model: &FittedModel, n: usize, args: &ChainArgs, quiet: bool) -> Result<Drawn> {
+    let outcome = Plan::new(model, n, args)?.run(model, quiet, &mut |_, _, _, _, _| Ok(()))?;
+    match outcome.failure {
+        Some(error) => Err(error.into()),
+        None => Ok(outcome.drawn),
+    }
+}
+
+impl Plan {
+    /// A run that has not begun.
+    pub(crate) fn new(model: &FittedModel, n: usize, args: &ChainArgs) -> Result<Self> {
+        if n == 0 {
+            return Err(Error::config("-n", "must be at least 1").into());
+        }
+        refuse_over_time(model)?;
+        let sampler = Sampler::of(args.sampler, model.kind())?;
+        let config = config(model, n, args, sampler)?;
+        let rng = ChaCha8Rng::seed_from_u64(args.seed);
+        Ok(Plan { n, sampler, leapfrog: args.leapfrog, config, rng, snapshot: None })
+    }
+
+    /// The plan that goes on from where the chains are.
+    pub(crate) fn at(&self, chains: &Chains<'_>, rng: &ChaCha8Rng) -> Plan {
+        Plan { rng: rng.clone(), snapshot: Some(chains.snapshot()), ..self.clone() }
+    }
+
+    /// Steps done, and steps in all.
+    pub(crate) fn steps(&self) -> (usize, usize) {
+        let done = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.step);
+        (done, self.config.warm_up + self.config.steps)
+    }
+
+    /// All steps that are left.
+    pub(crate) fn run(
+        mut self,
+        model: &FittedModel,
+        quiet: bool,
+        watch: &mut Watch<'_>,
+    ) -> Result<Outcome> {
+        let mut rng = self.rng.clone();
+        let (from, total) = self.steps();
+        let potential = model.network.as_potential();
+        let density = potential.as_ref().map(Parallel);
+        let field = Parallel(&model.network);
+        let mut chains = match (self.snapshot.take(), self.sampler, &density) {
+            (Some(snapshot), Sampler::Mala, Some(p)) => Chains::restore_mala(p, snapshot),
+            (Some(snapshot), Sampler::Hmc, Some(p)) => {
+                Chains::restore_hmc(p, snapshot, self.leapfrog)
+            }
+            (Some(snapshot), _, _) => Chains::restore_ula(&field, snapshot),
+            (None, sampler, density) => {
+                let start = start(model, self.config.chains, &mut rng);
+                match (sampler, density) {
+                    (Sampler::Mala, Some(p)) => Chains::mala(p, start.view(), &self.config),
+                    (Sampler::Hmc, Some(p)) => {
+                        Chains::hmc(p, start.view(), &self.config, self.leapfrog)
+                    }
+                    _ => Chains::ula(&field, start.view(), &self.config),
+                }
+            }
+        }?;
+        let mut bar = crate::progress::Progress::new(quiet, "sampling", from as u64, total as u64);
+        let mut failure = None;
+        while !chains.is_done() {
+            let progress = match chains.advance(&mut rng) {
+                Ok(progress) => progress,
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            };
+            bar.at(progress.step as u64, || {
+                progress.acceptance.map_or(String::new(), |a| format!("acceptance {a:.2}"))
+            });
+            let stops = interrupt::requested() && !chains.is_done();
+            watch(&chains, &self, &rng, progress, stops)?;
+            if stops {
+                break;
+            }
+        }
+        bar.finish();
+        let drawn = summarise(model, self.n, &self.config, chains.finish(), self.sampler.word());
+        Ok(Outcome { drawn, failure })
+    }
+}
+
+/// Refuses a time model, whose chains at one time would not cross between modes.
+pub(crate) fn refuse_over_time(model: &FittedModel) -> Result<()> {
+    if model.over_time().is_none() {
+        return Ok(());
+    }
+    let why = "this model was fitted with --noise: it knows the noised data at every time, and Langevin \
+               chains at one of them do not cross between modes. Its reverse process suits it (in the \
+               library: sample::reverse); ula, mala and hmc are for models fitted without --noise";
+    Err(Error::config("--sampler", why).into())
+}
+
+fn config(
+    model: &FittedModel,
+    n: usize,
+    args: &ChainArgs,
+    sampler: Sampler,
+) -> Result<ChainConfig> {
     let chains = args.chains.unwrap_or(n.min(CHAINS));
     let draws = n.div_ceil(chains.max(1));
-    let scale = model.description.summary.score_scale;
-    let typical = 1.0 / (scale * scale).max(f64::MIN_POSITIVE);
-    let step = if sampler == "ula" { 0.2 * typical } else { typical };
+    let (step, target) = match sampler {
+        Sampler::Ula => (0.2 * typical_step(model), 0.574),
+        Sampler::Mala => (typical_step(model), 0.574),
+        Sampler::Hmc => (typical_step(model), 0.8),
+    };
     let values = model.description.columns.len() as f64 * 8.0;
     check_memory("--chains", chains as f64 * values)?;
     check_memory("-n", draws as f64 * chains as f64 * values)?;
@@ -146,10 +265,16 @@ fn config(model: &FittedModel, n: usize, args: &ChainArgs, sampler: &str) -> Res
         steps,
         thinning: args.thinning,
         step_size: args.step_size.unwrap_or(step),
-        target_acceptance: args.step_size.is_none().then_some(0.574),
+        target_acceptance: args.step_size.is_none().then_some(target),
     };
     config.validate()?;
     Ok(config)
+}
+
+/// 1 / mean square of the score: the squared width of what the model has learnt, in its units.
+fn typical_step(model: &FittedModel) -> f64 {
+    let scale = model.description.summary.score_scale;
+    1.0 / (scale * scale).max(f64::MIN_POSITIVE)
 }
 
 /// Around the training rows: mean plus one standard deviation times N(0, 1), in the network's units.

@@ -70,6 +70,11 @@ fn every_key_is_documented() {
     check(at, score, &["score"], &["rows", "columns", "output"]);
     let sample = "sample a.safetensors -n 40 --chains 8 --warm-up 20 --thinning 2 -o x.npy";
     check(at, sample, &["sample"], &["acceptance_rate", "max_split_r_hat", "completed"]);
+    let sample = "sample a.safetensors --sampler hmc -n 8 --warm-up 20 --thinning 2 -o x.npy";
+    check(at, sample, &["sample"], &["acceptance_rate", "step_size"]);
+    std::fs::write(at.join("holes.csv"), "x0,x1\n0.5,\n,1.5\n").unwrap();
+    let impute = "impute a.safetensors holes.csv --draws 2 --warm-up 20 --steps 5 -o y.csv";
+    check(at, impute, &["impute"], &["acceptance_rate", "r_hat", "missing_values"]);
     check(at, "info a.safetensors", &["info"], &["library_version", "history", "content_hash"]);
 }
 

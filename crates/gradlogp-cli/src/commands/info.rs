@@ -1,7 +1,6 @@
 //! `gradlogp info MODEL`
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -22,8 +21,14 @@ struct Info<'a> {
 }
 
 pub(crate) fn run(args: &InfoArgs, show: Show) -> Result<ExitCode> {
-    if TensorFile::kind(&args.model).is_ok_and(|kind| kind == Checkpoint::KIND) {
-        return checkpoint(&args.model, show);
+    match TensorFile::kind(&args.model) {
+        Ok(kind) if kind == Checkpoint::KIND => {
+            return checkpoint(super::fit::checkpoint_settings(&args.model)?, show);
+        }
+        Ok(kind) if kind == super::sample::KIND => {
+            return checkpoint(super::sample::checkpoint_settings(&args.model)?, show);
+        }
+        _ => {}
     }
     let model = FittedModel::load(&args.model)?;
     let d = &model.description;
@@ -42,8 +47,7 @@ pub(crate) fn run(args: &InfoArgs, show: Show) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn checkpoint(path: &Path, show: Show) -> Result<ExitCode> {
-    let rows = super::fit::checkpoint_settings(path)?;
+fn checkpoint(rows: Vec<(String, String)>, show: Show) -> Result<ExitCode> {
     let object: BTreeMap<String, String> = rows
         .iter()
         .map(|(key, value)| (key.to_lowercase().replace(' ', "_"), value.clone()))

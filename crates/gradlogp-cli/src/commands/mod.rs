@@ -4,6 +4,7 @@ mod bench;
 mod datasets;
 mod eval;
 mod fit;
+mod impute;
 mod info;
 mod loglik;
 mod report;
@@ -29,6 +30,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Loglik(args) => loglik::run(args, show),
         Command::Score(args) => score::run(args, show),
         Command::Sample(args) => sample::run(args, show),
+        Command::Impute(args) => impute::run(args, show),
         Command::Report(args) => report::run(args, show),
         Command::Info(args) => info::run(args, show),
         Command::Datasets => datasets::run(show),

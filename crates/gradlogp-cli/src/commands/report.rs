@@ -86,6 +86,7 @@ pub(crate) fn write(
         warm_up: 1000,
         thinning: 20,
         step_size: None,
+        leapfrog: 8,
         seed: 0,
     };
     let mut warnings = warnings;

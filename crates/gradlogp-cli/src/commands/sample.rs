@@ -1,29 +1,103 @@
 //! `gradlogp sample MODEL -n N`
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use gradlogp::FittedModel;
+use gradlogp::storage::TensorFile;
+use gradlogp::{Error, FittedModel};
+use ndarray::ArrayView2;
+use serde::{Deserialize, Serialize};
 
 use super::Show;
 use crate::args::SampleArgs;
-use crate::output::{check_apart, check_writable, write_table};
-use crate::{exit, interrupt, sampling, text};
+use crate::output::{check_apart, check_writable, is_device, write_array, write_table};
+use crate::sampling::{Outcome, Plan};
+use crate::{exit, interrupt, text};
+
+/// What a checkpoint of sampling is called inside.
+pub(super) const KIND: &str = "gradlogp.sampling";
+
+/// Seconds between checkpoints unless asked for.
+const EVERY: f64 = 30.0;
+
+/// Everything that a stopped run needs to go on.
+#[derive(Debug, Serialize, Deserialize)]
+struct Stopped {
+    model: PathBuf,
+    /// The model's description, to know it again.
+    description: serde_json::Value,
+    output: PathBuf,
+    plan: Plan,
+}
 
 pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
-    show.check_output(args.output.as_deref())?;
-    let model = FittedModel::load(&args.model)?;
-    if let Some(path) = &args.output {
+    let (model_path, output, plan) = match (&args.resume, &args.model) {
+        (Some(path), _) => {
+            let stopped = read(path)?;
+            let output = args.output.clone().unwrap_or_else(|| stopped.output.clone());
+            (stopped.model.clone(), Some(output), Some((path, stopped)))
+        }
+        (None, Some(model)) => (model.clone(), args.output.clone(), None),
+        (None, None) => return Err(Error::config("MODEL", "name a model file").into()),
+    };
+    show.check_output(output.as_deref())?;
+    let model = FittedModel::load(&model_path)?;
+    for path in output.iter().chain(&args.trace) {
         check_writable(path)?;
-        check_apart(path, &[Some(&args.model)])?;
+        check_apart(path, &[Some(&model_path)])?;
     }
+    let plan = match plan {
+        Some((path, stopped)) => {
+            if serde_json::to_value(&model.description)? != stopped.description {
+                let message = format!(
+                    "{} is another model than when the run began; start a new run",
+                    model_path.display()
+                );
+                return Err(Error::model_file(path, message).into());
+            }
+            stopped.plan
+        }
+        None => Plan::new(&model, args.n, &args.chain)?,
+    };
     interrupt::watch();
-    let drawn = sampling::draw(&model, args.n, &args.chain, show.silent())?;
-    if drawn.rows.nrows() == 0 {
-        show.note("stopped before the first draw; nothing was written");
-        return Ok(ExitCode::from(exit::INTERRUPTED));
+    let mut saver = Saver::new(&model_path, &model, output.as_deref(), args)?;
+    let mut trace = Trace::new(args, plan.steps().1)?;
+    let outcome = plan.run(&model, show.silent(), &mut |chains, plan, rng, progress, stops| {
+        trace.see(&model, progress.step, chains.position());
+        match saver.due(stops) {
+            true => saver.save(plan.at(chains, rng)),
+            false => Ok(()),
+        }
+    })?;
+    if let Some(path) = &args.trace {
+        trace.write(path)?;
     }
-    write_table(args.output.as_deref(), &model.description.columns, &drawn.rows)?;
+    finish(&model, outcome, output.as_deref(), &saver, show)
+}
+
+fn finish(
+    model: &FittedModel,
+    Outcome { drawn, failure }: Outcome,
+    output: Option<&Path>,
+    saver: &Saver,
+    show: Show,
+) -> Result<ExitCode> {
+    let code = match (&failure, drawn.completed) {
+        (None, true) => ExitCode::SUCCESS,
+        (None, false) => ExitCode::from(exit::INTERRUPTED),
+        (Some(error), _) => ExitCode::from(exit::code(error.class())),
+    };
+    if drawn.rows.nrows() == 0 {
+        if let Some(error) = failure {
+            return Err(error.into());
+        }
+        show.note("stopped before the first draw; nothing was written");
+        saver.say_how_to_go_on(show);
+        return Ok(code);
+    }
+    write_table(output, &model.description.columns, &drawn.rows)?;
     if let Some(warning) = drawn.warning() {
         show.warning(&warning);
     }
@@ -32,5 +106,128 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
     } else {
         show.note(&drawn.summary());
     }
-    Ok(if drawn.completed { ExitCode::SUCCESS } else { ExitCode::from(exit::INTERRUPTED) })
+    match failure {
+        Some(error) => text::error(&format!("{error}. The rows drawn before are written")),
+        None if drawn.completed => saver.remove(),
+        None => saver.say_how_to_go_on(show),
+    }
+    Ok(code)
+}
+
+fn read(path: &Path) -> Result<Stopped> {
+    if !path.exists() {
+        let why = "there is no such file. A run with --output writes its first checkpoint after \
+                   --checkpoint-every seconds, or when it is stopped, and removes it when it is done";
+        return Err(Error::io(path, "read", std::io::Error::other(why)).into());
+    }
+    Ok(TensorFile::read(path, KIND)?.0)
+}
+
+/// What a checkpoint file holds, in words, for `gradlogp info`.
+pub(super) fn checkpoint_settings(path: &Path) -> Result<Vec<(String, String)>> {
+    let Stopped { model, output, plan, .. } = read(path)?;
+    let (done, total) = plan.steps();
+    Ok(vec![
+        ("Checkpoint".into(), "an unfinished run of sample".into()),
+        ("Model".into(), model.display().to_string()),
+        ("Steps".into(), format!("{done} of {total} done")),
+        ("Output to be".into(), output.display().to_string()),
+        ("Go on with".into(), resume_command(path)),
+    ])
+}
+
+fn resume_command(checkpoint: &Path) -> String {
+    format!("gradlogp sample --resume {}", checkpoint.display())
+}
+
+/// Writes checkpoints beside the output, if there is one.
+struct Saver {
+    stopped: Option<(PathBuf, Stopped)>,
+    every: Duration,
+    last: Instant,
+}
+
+impl Saver {
+    fn new(
+        path: &Path,
+        model: &FittedModel,
+        output: Option<&Path>,
+        args: &SampleArgs,
+    ) -> Result<Self> {
+        let every = Duration::try_from_secs_f64(args.checkpoint_every.unwrap_or(EVERY))
+            .map_err(|e| Error::config("--checkpoint-every", e.to_string()))?;
+        let stopped = match output.filter(|path| !is_device(path)) {
+            None => None,
+            Some(output) => {
+                let mut name = output.as_os_str().to_owned();
+                name.push(".checkpoint");
+                let description = serde_json::to_value(&model.description)?;
+                // Replaced before it is written.
+                let plan = Plan::new(model, 1, &args.chain)?;
+                let (model, output) = (path.to_path_buf(), output.to_path_buf());
+                Some((PathBuf::from(name), Stopped { model, description, output, plan }))
+            }
+        };
+        Ok(Saver { stopped, every, last: Instant::now() })
+    }
+
+    fn due(&self, stops: bool) -> bool {
+        self.stopped.is_some() && (stops || self.last.elapsed() >= self.every)
+    }
+
+    fn save(&mut self, plan: Plan) -> Result<()> {
+        if let Some((path, stopped)) = &mut self.stopped {
+            stopped.plan = plan;
+            TensorFile::write(path, KIND, stopped, Vec::new())?;
+        }
+        self.last = Instant::now();
+        Ok(())
+    }
+
+    fn say_how_to_go_on(&self, show: Show) {
+        if let Some((path, _)) = &self.stopped {
+            show.note(&format!("stopped; go on with: {}", resume_command(path)));
+        }
+    }
+
+    /// A finished run needs no checkpoint.
+    fn remove(&self) {
+        if let Some((path, _)) = &self.stopped {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Where rows were on the way, in the user's units.
+struct Trace {
+    /// Steps at which to look.
+    at: Vec<usize>,
+    frames: Vec<ndarray::Array2<f64>>,
+}
+
+impl Trace {
+    fn new(args: &SampleArgs, steps: usize) -> Result<Self> {
+        let Some(_) = &args.trace else { return Ok(Trace { at: Vec::new(), frames: Vec::new() }) };
+        if args.frames == 0 {
+            return Err(Error::config("--frames", "must be at least 1").into());
+        }
+        let spaces = (args.frames.max(2) - 1) as f64;
+        let mut at: Vec<usize> = (0..args.frames)
+            .map(|k| 1 + ((steps.max(1) - 1) as f64 * k as f64 / spaces).round() as usize)
+            .collect();
+        at.dedup();
+        Ok(Trace { at, frames: Vec::new() })
+    }
+
+    fn see(&mut self, model: &FittedModel, step: usize, position: ArrayView2<'_, f64>) {
+        if self.at.binary_search(&step).is_ok() {
+            self.frames.push(model.description.transform.inverse(position));
+        }
+    }
+
+    fn write(&self, path: &Path) -> Result<()> {
+        let (rows, columns) = self.frames.first().map_or((0, 0), |frame| frame.dim());
+        let shape = [self.frames.len(), rows, columns];
+        write_array(path, &shape, self.frames.iter().flatten().copied())
+    }
 }

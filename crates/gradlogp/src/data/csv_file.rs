@@ -53,6 +53,8 @@ pub struct ReadOptions {
     pub delimiter: Option<u8>,
     /// Leave out rows with missing values, with a warning, instead of refusing the file.
     pub drop_missing: bool,
+    /// Keep missing values, as NaN; comes before `drop_missing`.
+    pub keep_missing: bool,
 }
 
 /// Reads a table from a file. It is recognised as gzip by its content, not its name.
@@ -103,7 +105,7 @@ pub fn read_csv_from(
     refuse_foreign(&sample, source_name)?;
     let delimiter = options.delimiter.unwrap_or_else(|| find_delimiter(&sample));
     let (layout, mut warnings) = Layout::find(&sample, delimiter, source_name, options)?;
-    let mut rows = Rows::new(source_name, &layout, options.drop_missing);
+    let mut rows = Rows::new(source_name, &layout, options);
     let mut reader = csv_reader(Cursor::new(sample).chain(text), delimiter);
     rows.read_all(&mut reader)?;
     let (values, n) = rows.finish(&mut warnings)?;
@@ -113,7 +115,9 @@ pub fn read_csv_from(
         expected: vec![n, columns.len()],
         found: vec![],
     })?;
-    Ok((Table::new(source_name, columns, values)?, warnings))
+    let table = Table { name: source_name.to_string(), columns, rows: values };
+    table.validate_with(options.keep_missing)?;
+    Ok((table, warnings))
 }
 
 /// What is where in the records of a file.
@@ -238,6 +242,7 @@ struct Rows<'a> {
     source_name: &'a str,
     layout: &'a Layout,
     drop_missing: bool,
+    keep_missing: bool,
     values: Vec<f64>,
     /// Data rows read, those left out included.
     read: usize,
@@ -248,11 +253,12 @@ struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn new(source_name: &'a str, layout: &'a Layout, drop_missing: bool) -> Self {
+    fn new(source_name: &'a str, layout: &'a Layout, options: &ReadOptions) -> Self {
         Rows {
             source_name,
             layout,
-            drop_missing,
+            drop_missing: options.drop_missing,
+            keep_missing: options.keep_missing,
             values: Vec::new(),
             read: 0,
             missing: Missing::default(),
@@ -307,6 +313,7 @@ impl<'a> Rows<'a> {
                     self.first_comma.get_or_insert_with(|| shown(bytes));
                     self.values.push(value);
                 }
+                Field::Missing if self.keep_missing => self.values.push(f64::NAN),
                 Field::Missing => {
                     complete = false;
                     self.note_missing(column, bytes);

@@ -260,3 +260,15 @@ fn files_longer_than_the_sample_are_read_whole() {
     text += "1;x\n";
     assert!(message(&text).starts_with(&format!("t.csv, row {}", n + 1)));
 }
+
+#[test]
+fn missing_values_can_stay() {
+    let keep = ReadOptions { keep_missing: true, ..Default::default() };
+    let (table, warnings) = read_with("a,b\n1,\nNA,2\n3,4\n,NaN\n", &keep).unwrap();
+    assert_eq!(warnings, []);
+    let holes = [false, true, true, false, false, false, true, true];
+    assert!(table.rows.iter().zip(holes).all(|(x, hole)| x.is_nan() == hole), "{table:?}");
+    assert_eq!(table.rows[[2, 1]], 4.0);
+    let error = read_with("a,b\n1,\n2,inf\n", &keep).unwrap_err().to_string();
+    assert!(error.contains("row 2") && error.contains("infinite"), "{error}");
+}

@@ -50,6 +50,11 @@ impl Table {
     /// [`Error::Shape`] when names and columns differ in number; [`Error::Data`] for no row, no
     /// column, a name given twice, a value that is not finite.
     pub fn validate(&self) -> Result<()> {
+        self.validate_with(false)
+    }
+
+    /// [`validate`](Table::validate), which lets NaN pass for a missing value if `missing`.
+    pub(super) fn validate_with(&self, missing: bool) -> Result<()> {
         let (n, d) = self.rows.dim();
         if self.columns.len() != d {
             let (expected, found) = (vec![n, self.columns.len()], vec![n, d]);
@@ -60,7 +65,7 @@ impl Table {
             return Err(Error::data(&self.name, format!("the table has no {what}")));
         }
         self.refuse_repeated_names()?;
-        self.refuse_non_finite()
+        self.refuse_non_finite(missing)
     }
 
     fn refuse_repeated_names(&self) -> Result<()> {
@@ -75,8 +80,9 @@ impl Table {
         }
     }
 
-    fn refuse_non_finite(&self) -> Result<()> {
-        match self.rows.indexed_iter().find(|(_, value)| !value.is_finite()) {
+    fn refuse_non_finite(&self, missing: bool) -> Result<()> {
+        let refused = |value: &f64| !(value.is_finite() || missing && value.is_nan());
+        match self.rows.indexed_iter().find(|(_, value)| refused(value)) {
             None => Ok(()),
             Some(((row, column), value)) => Err(Error::Data {
                 source_name: self.name.clone(),

@@ -1,15 +1,17 @@
 //! Many chains of one sampler: warm-up, draws, and the numbers that say what they are worth.
 
 use super::convergence::{Convergence, summarise};
-use super::{DualAveraging, mala, normals, ula};
+use super::walk::{HmcWalk, MalaWalk, UlaWalk, Walk};
+use super::{DualAveraging, normals};
 use crate::error::{Error, Result};
 use crate::score::{LogDensity, Score};
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
 use rand::Rng;
+use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
 /// How to run the chains.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChainConfig {
     /// Chains at once, each a row of every batch the model sees (default 8).
     pub chains: usize,
@@ -23,8 +25,8 @@ pub struct ChainConfig {
     /// Where it is adapted, only the first guess.
     pub step_size: f64,
     /// The acceptance rate that warm-up adapts the step size to (default 0.574, best for MALA in
-    /// many columns: Roberts and Rosenthal 1998). `None` keeps the step size. ULA accepts everything
-    /// and does not adapt.
+    /// many columns: Roberts and Rosenthal 1998; HMC does better with 0.8). `None` keeps the step size.
+    /// ULA accepts everything and does not adapt.
     pub target_acceptance: Option<f64>,
 }
 
@@ -142,10 +144,7 @@ pub fn run_ula(
     rng: &mut dyn Rng,
     observer: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<ChainRun> {
-    check_start(config, start, model.dim())?;
-    let state = ula::init(start.to_owned(), model)?;
-    let walk = UlaWalk { model, state };
-    run(walk, &ChainConfig { target_acceptance: None, ..config.clone() }, rng, observer)
+    Chains::ula(model, start, config)?.run(rng, observer)
 }
 
 /// Runs MALA from the rows of `start` (chains x d). Equal generators give equal draws.
@@ -176,9 +175,23 @@ pub fn run_mala(
     rng: &mut dyn Rng,
     observer: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<ChainRun> {
-    check_start(config, start, model.dim())?;
-    let state = mala::init(start.to_owned(), model)?;
-    run(MalaWalk { model, state }, config, rng, observer)
+    Chains::mala(model, start, config)?.run(rng, observer)
+}
+
+/// Runs HMC with 1 to `leapfrog` leapfrog steps a move from the rows of `start` (chains x d). Equal
+/// generators give equal draws.
+///
+/// # Errors
+/// Those of [`run_mala`].
+pub fn run_hmc(
+    model: &dyn LogDensity,
+    start: ArrayView2<'_, f64>,
+    config: &ChainConfig,
+    leapfrog: usize,
+    rng: &mut dyn Rng,
+    observer: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<ChainRun> {
+    Chains::hmc(model, start, config, leapfrog)?.run(rng, observer)
 }
 
 fn check_start(config: &ChainConfig, start: ArrayView2<'_, f64>, dim: usize) -> Result<()> {
@@ -190,140 +203,288 @@ fn check_start(config: &ChainConfig, start: ArrayView2<'_, f64>, dim: usize) -> 
     Err(Error::Shape { operation: "start of the chains", expected, found })
 }
 
-/// A sampler with its chains, as the runner sees it.
-trait Walk {
-    /// One step of all chains; their acceptance probabilities, where there are any.
-    fn advance(&mut self, rng: &mut dyn Rng, step_size: f64) -> Result<Option<Array1<f64>>>;
-
-    /// chains x d.
-    fn position(&self) -> ArrayView2<'_, f64>;
-}
-
-struct UlaWalk<'a> {
-    model: &'a dyn Score,
-    state: ula::State,
-}
-
-impl Walk for UlaWalk<'_> {
-    fn advance(&mut self, rng: &mut dyn Rng, step_size: f64) -> Result<Option<Array1<f64>>> {
-        self.state = ula::step(rng, self.state.clone(), self.model, step_size)?.0;
-        Ok(None)
-    }
-
-    fn position(&self) -> ArrayView2<'_, f64> {
-        self.state.position.view()
-    }
-}
-
-struct MalaWalk<'a> {
-    model: &'a dyn LogDensity,
-    state: mala::State,
-}
-
-impl Walk for MalaWalk<'_> {
-    fn advance(&mut self, rng: &mut dyn Rng, step_size: f64) -> Result<Option<Array1<f64>>> {
-        let (state, info) = mala::step(rng, self.state.clone(), self.model, step_size);
-        self.state = state;
-        Ok(Some(info.acceptance))
-    }
-
-    fn position(&self) -> ArrayView2<'_, f64> {
-        self.state.position.view()
-    }
-}
-
-/// Tells the observer and counts.
-struct Reporter<'a> {
-    observer: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
+/// Chains under way, a step at a time: what [`run_mala`] and its like drive, for callers that look at
+/// positions, save, or go on after a stop.
+///
+/// ```
+/// use gradlogp::oracle::Gaussian;
+/// use gradlogp::sample::{ChainConfig, Chains};
+/// use rand::SeedableRng;
+///
+/// let model = Gaussian::standard(2)?;
+/// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+/// let config = ChainConfig { chains: 3, warm_up: 100, steps: 50, ..Default::default() };
+/// let mut chains = Chains::hmc(&model, ndarray::Array2::zeros((3, 2)).view(), &config, 5)?;
+/// while !chains.is_done() {
+///     let progress = chains.advance(&mut rng)?;
+///     assert!(progress.acceptance.is_some());
+///     if progress.step == 70 {
+///         // The same from a copy: everything that the next step depends on, besides the generator.
+///         chains = Chains::restore_hmc(&model, chains.snapshot(), 5)?;
+///     }
+/// }
+/// assert_eq!(chains.finish().draws.dim(), (3, 50, 2));
+/// # Ok::<(), gradlogp::Error>(())
+/// ```
+pub struct Chains<'m> {
+    walk: Box<dyn Walk + 'm>,
+    config: ChainConfig,
     step: usize,
-    total_steps: usize,
+    step_size: f64,
+    adaptation: Option<DualAveraging>,
+    kept: Kept,
 }
 
-impl Reporter<'_> {
-    /// True where the observer wants to go on.
-    fn goes_on(&mut self, phase: Phase, step_size: f64, acceptance: Option<f64>) -> bool {
+impl std::fmt::Debug for Chains<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Chains after step {} of {:?}", self.step, self.config)
+    }
+}
+
+/// All that the next step of [`Chains`] depends on, besides the model and the generator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// How the chains run.
+    pub config: ChainConfig,
+    /// Steps done, warm-up included.
+    pub step: usize,
+    /// Number of columns.
+    pub dim: usize,
+    step_size: f64,
+    adaptation: Option<DualAveraging>,
+    position: Vec<f64>,
+    scale: Vec<f64>,
+    spread: Option<super::warm_up::Spread>,
+    draws: Vec<f64>,
+    acceptance: Option<Vec<f64>>,
+}
+
+impl<'m> Chains<'m> {
+    /// ULA from the rows of `start` (chains x d).
+    ///
+    /// # Errors
+    /// [`Error::Config`] and [`Error::Shape`] for the settings and the start.
+    pub fn ula(
+        model: &'m dyn Score,
+        start: ArrayView2<'_, f64>,
+        config: &ChainConfig,
+    ) -> Result<Self> {
+        check_start(config, start, model.dim())?;
+        let config = ChainConfig { target_acceptance: None, ..config.clone() };
+        Ok(Self::new(UlaWalk::new(model, start)?, config))
+    }
+
+    /// MALA from the rows of `start` (chains x d).
+    ///
+    /// # Errors
+    /// As [`Chains::ula`], and [`Error::Diverged`] where the start has no finite density.
+    pub fn mala(
+        model: &'m dyn LogDensity,
+        start: ArrayView2<'_, f64>,
+        config: &ChainConfig,
+    ) -> Result<Self> {
+        check_start(config, start, model.dim())?;
+        Ok(Self::new(MalaWalk::new(model, start)?, config.clone()))
+    }
+
+    /// HMC from the rows of `start` (chains x d), each move of 1 to `leapfrog` leapfrog steps, drawn
+    /// anew. Warm-up learns the scale of every column, unless `target_acceptance` is `None`.
+    ///
+    /// # Errors
+    /// As [`Chains::mala`], and [`Error::Config`] without a leapfrog step.
+    pub fn hmc(
+        model: &'m dyn LogDensity,
+        start: ArrayView2<'_, f64>,
+        config: &ChainConfig,
+        leapfrog: usize,
+    ) -> Result<Self> {
+        check_start(config, start, model.dim())?;
+        if leapfrog == 0 {
+            return Err(Error::config("leapfrog", "at least one step is needed"));
+        }
+        let learns = config.target_acceptance.is_some();
+        let warm_up = if learns { config.warm_up } else { 0 };
+        Ok(Self::new(HmcWalk::new(model, start, leapfrog, warm_up)?, config.clone()))
+    }
+
+    fn new(walk: impl Walk + 'm, config: ChainConfig) -> Self {
+        let shape = (config.chains, config.draws(), walk.position().ncols());
+        let kept = Kept { draws: Array3::zeros(shape), count: 0, acceptance: None };
+        let adaptation =
+            config.target_acceptance.map(|target| DualAveraging::new(config.step_size, target));
+        let step_size = config.step_size;
+        Chains { walk: Box::new(walk), config, step: 0, step_size, adaptation, kept }
+    }
+
+    /// ULA from where a snapshot was taken.
+    ///
+    /// # Errors
+    /// Those of [`Chains::ula`]; a snapshot that does not fit together.
+    pub fn restore_ula(model: &'m dyn Score, snapshot: Snapshot) -> Result<Self> {
+        Self::ula(model, snapshot.position()?.view(), &snapshot.config)?.resume(snapshot)
+    }
+
+    /// MALA from where a snapshot was taken.
+    ///
+    /// # Errors
+    /// Those of [`Chains::mala`]; a snapshot that does not fit together.
+    pub fn restore_mala(model: &'m dyn LogDensity, snapshot: Snapshot) -> Result<Self> {
+        Self::mala(model, snapshot.position()?.view(), &snapshot.config)?.resume(snapshot)
+    }
+
+    /// HMC from where a snapshot was taken.
+    ///
+    /// # Errors
+    /// Those of [`Chains::hmc`]; a snapshot that does not fit together.
+    pub fn restore_hmc(
+        model: &'m dyn LogDensity,
+        snapshot: Snapshot,
+        leapfrog: usize,
+    ) -> Result<Self> {
+        let position = snapshot.position()?;
+        Self::hmc(model, position.view(), &snapshot.config, leapfrog)?.resume(snapshot)
+    }
+
+    fn resume(mut self, snapshot: Snapshot) -> Result<Self> {
+        self.walk.relearn(Array1::from(snapshot.scale), snapshot.spread)?;
+        self.step = snapshot.step;
+        self.step_size = snapshot.step_size;
+        self.adaptation = snapshot.adaptation;
+        self.kept.count = self.steps_kept() / self.config.thinning;
+        let mut kept = self.kept.draws.slice_mut(s![.., ..self.kept.count, ..]);
+        let draws = Array3::from_shape_vec(kept.dim(), snapshot.draws)
+            .map_err(|e| Error::config("snapshot", format!("its draws do not fit: {e}")))?;
+        kept.assign(&draws);
+        self.kept.acceptance = snapshot.acceptance.map(Array1::from);
+        if self.kept.acceptance.as_ref().is_some_and(|rates| rates.len() != self.config.chains) {
+            return Err(Error::config("snapshot", "its acceptance rates are not one a chain"));
+        }
+        Ok(self)
+    }
+
+    /// A copy of all that the next step depends on, besides the model and the generator.
+    pub fn snapshot(&self) -> Snapshot {
+        let kept = self.kept.draws.slice(s![.., ..self.kept.count, ..]);
+        Snapshot {
+            config: self.config.clone(),
+            step: self.step,
+            dim: self.walk.position().ncols(),
+            step_size: self.step_size,
+            adaptation: self.adaptation.clone(),
+            position: self.walk.position().iter().copied().collect(),
+            scale: self.walk.scale(),
+            spread: self.walk.spread(),
+            draws: kept.iter().copied().collect(),
+            acceptance: self.kept.acceptance.as_ref().map(|sum| sum.to_vec()),
+        }
+    }
+
+    /// Where the chains are: chains x d.
+    pub fn position(&self) -> ArrayView2<'_, f64> {
+        self.walk.position()
+    }
+
+    /// Whether all steps are done.
+    pub fn is_done(&self) -> bool {
+        self.step >= self.config.warm_up + self.config.steps
+    }
+
+    fn steps_kept(&self) -> usize {
+        self.step.saturating_sub(self.config.warm_up)
+    }
+
+    /// One step of all chains.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`], naming step and chain, where ULA leaves the finite numbers. The chains stay
+    /// where they were, and [`Chains::finish`] still gives the draws made before.
+    pub fn advance(&mut self, rng: &mut dyn Rng) -> Result<Progress> {
+        let warming = self.step < self.config.warm_up;
+        let step_size = self.step_size;
+        let rates = self.walk.advance(rng, step_size)?;
+        let acceptance = rates.as_ref().and_then(|rates| rates.mean());
         self.step += 1;
-        let (step, total_steps) = (self.step, self.total_steps);
-        let progress = Progress { phase, step, total_steps, step_size, acceptance };
-        (self.observer)(progress).is_continue()
-    }
-}
-
-fn run(
-    mut walk: impl Walk,
-    config: &ChainConfig,
-    rng: &mut dyn Rng,
-    observer: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<ChainRun> {
-    let total_steps = config.warm_up + config.steps;
-    let mut reporter = Reporter { observer, step: 0, total_steps };
-    let (step_size, goes_on) = warm_up(&mut walk, config, rng, &mut reporter)?;
-    let shape = (config.chains, config.draws(), walk.position().ncols());
-    let mut kept = Kept { draws: Array3::zeros(shape), count: 0, acceptance: None, steps: 0 };
-    let mut completed = goes_on;
-    while completed && kept.steps < config.steps {
-        let acceptance = walk.advance(rng, step_size)?;
-        let mean = acceptance.as_ref().and_then(|rates| rates.mean());
-        kept.take(walk.position(), acceptance, config.thinning);
-        completed =
-            reporter.goes_on(Phase::Sampling, step_size, mean) || kept.steps == config.steps;
-    }
-    Ok(kept.finish(step_size, completed))
-}
-
-/// Returns the step size to go on with, and whether to go on.
-fn warm_up(
-    walk: &mut impl Walk,
-    config: &ChainConfig,
-    rng: &mut dyn Rng,
-    reporter: &mut Reporter<'_>,
-) -> Result<(f64, bool)> {
-    let mut adaptation =
-        config.target_acceptance.map(|target| DualAveraging::new(config.step_size, target));
-    for _ in 0..config.warm_up {
-        let step_size = adaptation.as_ref().map_or(config.step_size, DualAveraging::current);
-        let acceptance = walk.advance(rng, step_size)?.and_then(|rates| rates.mean());
-        if let (Some(adaptation), Some(acceptance)) = (&mut adaptation, acceptance) {
-            adaptation.update(acceptance);
+        if warming {
+            self.adapt(acceptance);
+        } else {
+            let draw = self.steps_kept().is_multiple_of(self.config.thinning);
+            self.kept.take(self.walk.position(), rates, draw);
         }
-        if !reporter.goes_on(Phase::WarmUp, step_size, acceptance) {
-            return Ok((step_size, false));
-        }
+        Ok(Progress {
+            phase: if warming { Phase::WarmUp } else { Phase::Sampling },
+            step: self.step,
+            total_steps: self.config.warm_up + self.config.steps,
+            step_size,
+            acceptance,
+        })
     }
-    Ok((adaptation.as_ref().map_or(config.step_size, DualAveraging::averaged), true))
+
+    fn adapt(&mut self, acceptance: Option<f64>) {
+        let rescaled = self.walk.learn(self.step);
+        let (Some(adaptation), Some(acceptance)) = (&mut self.adaptation, acceptance) else {
+            return;
+        };
+        adaptation.update(acceptance);
+        if rescaled {
+            let target = self.config.target_acceptance.unwrap_or_default();
+            *adaptation = DualAveraging::new(adaptation.averaged(), target);
+        }
+        let ends = self.step == self.config.warm_up;
+        self.step_size = if ends { adaptation.averaged() } else { adaptation.current() };
+    }
+
+    /// All steps that are left, unless the observer stops them.
+    ///
+    /// # Errors
+    /// Those of [`Chains::advance`].
+    pub fn run(
+        mut self,
+        rng: &mut dyn Rng,
+        observer: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<ChainRun> {
+        while !self.is_done() {
+            let progress = self.advance(rng)?;
+            if observer(progress).is_break() {
+                break;
+            }
+        }
+        Ok(self.finish())
+    }
+
+    /// What the steps so far gave.
+    pub fn finish(self) -> ChainRun {
+        let (completed, steps) = (self.is_done(), self.steps_kept());
+        let draws = self.kept.draws.slice_move(s![.., ..self.kept.count, ..]);
+        let acceptance = self.kept.acceptance.map(|sum| sum / steps as f64);
+        let convergence = summarise(draws.view());
+        ChainRun { draws, acceptance, step_size: self.step_size, convergence, completed }
+    }
 }
 
-/// Draws made so far.
+impl Snapshot {
+    fn position(&self) -> Result<Array2<f64>> {
+        Array2::from_shape_vec((self.config.chains, self.dim), self.position.clone())
+            .map_err(|e| Error::config("snapshot", format!("its positions do not fit: {e}")))
+    }
+}
+
+/// Draws made so far, and the sum of each chain's acceptance over its kept steps.
 struct Kept {
     draws: Array3<f64>,
     count: usize,
     acceptance: Option<Array1<f64>>,
-    steps: usize,
 }
 
 impl Kept {
-    fn take(
-        &mut self,
-        position: ArrayView2<'_, f64>,
-        acceptance: Option<Array1<f64>>,
-        thinning: usize,
-    ) {
-        self.steps += 1;
-        if self.steps.is_multiple_of(thinning) {
+    fn take(&mut self, position: ArrayView2<'_, f64>, rates: Option<Array1<f64>>, draw: bool) {
+        if draw {
             self.draws.index_axis_mut(Axis(1), self.count).assign(&position);
             self.count += 1;
         }
-        self.acceptance = match (self.acceptance.take(), acceptance) {
+        self.acceptance = match (self.acceptance.take(), rates) {
             (Some(sum), Some(new)) => Some(sum + new),
             (_, new) => new,
         };
-    }
-
-    fn finish(self, step_size: f64, completed: bool) -> ChainRun {
-        let draws = self.draws.slice_move(s![.., ..self.count, ..]);
-        let acceptance = self.acceptance.map(|sum| sum / self.steps as f64);
-        let convergence = summarise(draws.view());
-        ChainRun { draws, acceptance, step_size, convergence, completed }
     }
 }
 
@@ -387,6 +548,78 @@ mod tests {
         let run = run_ula(&p, start.view(), &config, &mut rng, &mut go_on).unwrap();
         assert_eq!((run.step_size, run.acceptance.is_none()), (0.8, true));
         assert_mean(&run, |x| x[0] * x[0], 1.25);
+    }
+
+    fn hmc(p: &dyn Oracle, config: &ChainConfig, seed: u64) -> ChainRun {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let start = standard_normal_start(config.chains, p.dim(), &mut rng);
+        run_hmc(p, start.view(), config, 8, &mut rng, &mut go_on).unwrap()
+    }
+
+    /// Columns whose standard deviations differ by 1000 are learnt, and then mix as one.
+    #[test]
+    fn hmc_learns_the_scale_of_the_columns() {
+        let covariance = array![[1e-4, 0.0], [0.0, 100.0]];
+        let p = Gaussian::new(array![0.0, 3.0], covariance).unwrap();
+        let config = ChainConfig { target_acceptance: Some(0.8), ..Default::default() };
+        let run = hmc(&p, &config, 5);
+        assert_mean(&run, |x| x[0] * x[0] * 1e4, 1.0);
+        assert_mean(&run, |x| x[1], 3.0);
+        assert_mean(&run, |x| (x[1] - 3.0).powi(2), 100.0);
+        let rate = run.acceptance_rate().unwrap();
+        // The average of the step sizes tried accepts a little more than they did on average.
+        assert!((0.72..0.95).contains(&rate), "adapted to {rate}");
+        // MALA, which knows one step size only, hardly moves in column 1.
+        let other = mala(&p, &ChainConfig::default(), 5);
+        let (ours, theirs) = (&run.convergence[1], &other.convergence[1]);
+        assert!(ours.effective_sample_size > 20.0 * theirs.effective_sample_size);
+        assert!(ours.r_hat < 1.01, "{ours:?}");
+    }
+
+    #[test]
+    fn hmc_draws_a_mixture() {
+        let p = GaussianMixture::isotropic(array![0.7, 0.3], array![[-1.2], [1.2]].view(), 0.8)
+            .unwrap();
+        let config = ChainConfig { target_acceptance: Some(0.8), ..Default::default() };
+        let run = hmc(&p, &config, 6);
+        assert_mean(&run, |x| x[0], -0.48);
+        assert_mean(&run, |x| x[0] * x[0], 1.44 + 0.64);
+    }
+
+    /// A run that is stored and restored, in warm-up and after it, has the same bits.
+    #[test]
+    fn a_snapshot_goes_on_with_the_same_bits() {
+        let p = Gaussian::rank_one(0.5, 2).unwrap();
+        let config =
+            ChainConfig { chains: 3, warm_up: 60, steps: 30, thinning: 2, ..Default::default() };
+        let start = standard_normal_start(3, 2, &mut ChaCha8Rng::seed_from_u64(9));
+        for sampler in 0..3 {
+            let fresh = || match sampler {
+                0 => Chains::ula(&p, start.view(), &config).unwrap(),
+                1 => Chains::mala(&p, start.view(), &config).unwrap(),
+                _ => Chains::hmc(&p, start.view(), &config, 4).unwrap(),
+            };
+            let whole = fresh().run(&mut ChaCha8Rng::seed_from_u64(1), &mut go_on).unwrap();
+            for stop in [0, 25, 60, 71] {
+                let (mut chains, mut rng) = (fresh(), ChaCha8Rng::seed_from_u64(1));
+                for _ in 0..stop {
+                    chains.advance(&mut rng).unwrap();
+                }
+                let json = serde_json::to_string(&chains.snapshot()).unwrap();
+                let snapshot: Snapshot = serde_json::from_str(&json).unwrap();
+                let chains = match sampler {
+                    0 => Chains::restore_ula(&p, snapshot).unwrap(),
+                    1 => Chains::restore_mala(&p, snapshot).unwrap(),
+                    _ => Chains::restore_hmc(&p, snapshot, 4).unwrap(),
+                };
+                let parts = chains.run(&mut rng, &mut go_on).unwrap();
+                assert_eq!((&parts.draws, &parts.acceptance), (&whole.draws, &whole.acceptance));
+                assert_eq!(parts.step_size, whole.step_size);
+            }
+        }
+        let mut torn = Chains::mala(&p, start.view(), &config).unwrap().snapshot();
+        torn.position.pop();
+        assert!(Chains::restore_mala(&p, torn).is_err());
     }
 
     #[test]

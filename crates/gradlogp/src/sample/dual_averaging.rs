@@ -13,12 +13,14 @@
 //! and not to ten times it. Steps under adaptation are not a Markov chain with the right law: they
 //! are warm-up, not draws.
 
+use serde::{Deserialize, Serialize};
+
 const GAMMA: f64 = 0.05;
 const T0: f64 = 10.0;
 const KAPPA: f64 = 0.75;
 
 /// Step-size adaptation; see the formulas at the top of its file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DualAveraging {
     target: f64,
     first: f64,

@@ -45,7 +45,7 @@ pub struct Info {
 /// [`Error::Shape`] unless there is a row and the columns are the model's;
 /// [`Error::Diverged`] at step 0 where the density or score of a start is not finite.
 pub fn init(position: Array2<f64>, model: &dyn LogDensity) -> Result<State> {
-    check_columns("MALA start", &position, model.dim())?;
+    check_columns("start of the chains", &position, model.dim())?;
     let (log_density, score) = model.log_density_and_score(position.view());
     let state = State { position, log_density, score };
     match (0..state.position.nrows()).find(|&chain| !is_usable(&state, chain)) {
@@ -118,14 +118,14 @@ fn log_proposal(
     -square / (2.0 * step_size)
 }
 
-fn is_usable(state: &State, chain: usize) -> bool {
+pub(super) fn is_usable(state: &State, chain: usize) -> bool {
     state.log_density[chain].is_finite()
         && state.position.row(chain).iter().all(|v| v.is_finite())
         && state.score.row(chain).iter().all(|v| v.is_finite())
 }
 
 /// The proposal where accepted, the old state elsewhere.
-fn select(mut state: State, proposal: State, accepted: &Array1<bool>) -> State {
+pub(super) fn select(mut state: State, proposal: State, accepted: &Array1<bool>) -> State {
     for (chain, _) in accepted.iter().enumerate().filter(|(_, moved)| **moved) {
         state.position.row_mut(chain).assign(&proposal.position.row(chain));
         state.score.row_mut(chain).assign(&proposal.score.row(chain));

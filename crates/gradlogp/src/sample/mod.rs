@@ -3,16 +3,28 @@
 //! A step is a function `step(rng, state, model, step_size) -> (state, info)`, one algorithm per
 //! file. A state holds many chains as rows (chains x d) and nothing that is not needed for the next
 //! step; what was learnt about the step is in `info`. Step sizes a are those of MATH 6,
-//! x += (a/2) s + sqrt(a) z, in squared units of x.
+//! x += (a/2) s + sqrt(a) z, in squared units of x; HMC has a = eps^2.
 
+pub mod annealed;
 mod chain;
 pub mod convergence;
 mod dual_averaging;
+pub mod hmc;
+mod impute;
 pub mod mala;
+mod parallel;
+pub mod reverse;
 pub mod ula;
+mod walk;
+mod warm_up;
 
-pub use chain::{ChainConfig, ChainRun, Phase, Progress, run_mala, run_ula, standard_normal_start};
+pub use chain::{
+    ChainConfig, ChainRun, Chains, Phase, Progress, Snapshot, run_hmc, run_mala, run_ula,
+    standard_normal_start,
+};
 pub use dual_averaging::DualAveraging;
+pub use impute::{ImputeConfig, Imputed, Target, impute};
+pub use parallel::Parallel;
 
 use crate::error::{Error, Result};
 use ndarray::Array2;

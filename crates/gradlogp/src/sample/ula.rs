@@ -11,7 +11,7 @@
 use super::{check_columns, first_bad_row, normals};
 use crate::error::{Error, Result};
 use crate::score::Score;
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, ArrayView2, Zip};
 use rand::Rng;
 
 /// Where the chains are.
@@ -54,13 +54,45 @@ pub fn step(
     let mut position = state.position;
     position.scaled_add(0.5 * step_size, &score);
     position.scaled_add(step_size.sqrt(), &noise);
-    let next = State { position, step: state.step + 1 };
+    arrive(position, state.step + 1, &score, step_size)
+}
+
+/// [`step`] in columns scaled by m (`scale`, chains x d, at least 0):
+/// x' = x + (a/2) m^2 s(x) + sqrt(a) m z. What has m = 0 keeps its bits, and the rest is drawn given it.
+///
+/// # Errors
+/// Those of [`step`].
+pub fn step_scaled(
+    rng: &mut (impl Rng + ?Sized),
+    state: State,
+    model: &dyn Score,
+    step_size: f64,
+    scale: ArrayView2<'_, f64>,
+) -> Result<(State, Info)> {
+    let score = model.score(state.position.view());
+    let noise = normals(state.position.dim(), rng);
+    let mut position = state.position;
+    let root = step_size.sqrt();
+    Zip::from(&mut position).and(&score).and(&noise).and(scale).for_each(|x, s, z, m| {
+        if *m != 0.0 {
+            *x += 0.5 * step_size * m * m * s + root * m * z;
+        }
+    });
+    arrive(position, state.step + 1, &score, step_size)
+}
+
+fn arrive(
+    position: Array2<f64>,
+    step: u64,
+    score: &Array2<f64>,
+    step_size: f64,
+) -> Result<(State, Info)> {
     // A score that is not finite makes the new place so too.
-    if let Some(chain) = first_bad_row(&next.position) {
-        return Err(diverged(next.step, chain, step_size));
+    if let Some(chain) = first_bad_row(&position) {
+        return Err(diverged(step, chain, step_size));
     }
     let score_norm = score.outer_iter().map(|s| s.dot(&s).sqrt()).collect();
-    Ok((next, Info { score_norm }))
+    Ok((State { position, step }, Info { score_norm }))
 }
 
 fn diverged(step: u64, chain: usize, step_size: f64) -> Error {

@@ -17,6 +17,7 @@ const ORDER: &[(&str, &[&str])] = &[
     ("model", &["error", "score", "kernel", "graph", "jet", "objective"]),
     ("exec", &["error", "kernel", "slice", "objective", "model"]),
     ("oracle", &["error", "score"]),
+    ("ode", &["error"]),
     ("sde", &["error", "score", "oracle"]),
     ("diffusion", &["error", "score", "kernel", "graph", "model", "sde"]),
     ("data", &["error"]),
@@ -25,9 +26,8 @@ const ORDER: &[(&str, &[&str])] = &[
         "train",
         &["error", "kernel", "slice", "objective", "model", "exec", "diffusion", "data", "storage"],
     ),
-    ("ode", &["error"]),
     ("likelihood", &["error", "score", "sde", "ode"]),
-    ("sample", &["error", "score"]),
+    ("sample", &["error", "score", "ode", "sde"]),
     ("diagnose", &["error", "score"]),
     (
         "fitted",

@@ -1,0 +1,211 @@
+//! `gradlogp impute MODEL DATA`
+
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use gradlogp::sample::{ImputeConfig, Parallel, Target, impute};
+use gradlogp::{Error, FittedModel, Score};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+use super::Show;
+use crate::args::ImputeArgs;
+use crate::input::{Place, Source, show_warnings};
+use crate::limits::check_memory;
+use crate::output::{check_apart, check_writable, write_table};
+use crate::progress::Progress;
+use crate::{exit, interrupt, text};
+
+/// Above this the chains of a row have not met.
+const R_HAT: f64 = 1.1;
+
+/// The summary, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Summary {
+    rows: usize,
+    incomplete_rows: usize,
+    missing_values: usize,
+    draws: usize,
+    sampler: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step_size: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acceptance_rate: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r_hat: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<String>,
+}
+
+/// Draws of the incomplete rows, all of the first draw first, and what is known of them.
+struct Draws {
+    rows: Array2<f64>,
+    sampler: &'static str,
+    step_size: Option<f64>,
+    acceptance: Option<f64>,
+    r_hat: Option<f64>,
+}
+
+pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
+    show.check_output(args.output.as_deref())?;
+    let model = FittedModel::load(&args.model)?;
+    if let Some(path) = &args.output {
+        check_writable(path)?;
+        check_apart(path, &[Some(&args.model), Some(&args.data)])?;
+    }
+    let table = load(args, &model, show)?;
+    let incomplete: Vec<usize> =
+        (0..table.nrows()).filter(|row| table.row(*row).iter().any(|x| x.is_nan())).collect();
+    let cells = table.len() as f64 * args.draws as f64;
+    check_memory("--draws", 8.0 * 8.0 * cells)?;
+    interrupt::watch();
+    let part = table.select(Axis(0), &incomplete);
+    let Some(draws) = draw(args, &model, part.view(), show)? else {
+        show.note("stopped before the draws were done; nothing was written");
+        return Ok(ExitCode::from(exit::INTERRUPTED));
+    };
+    let (columns, rows) = complete(args, &model, &table, &incomplete, &draws.rows);
+    write_table(args.output.as_deref(), &columns, &rows)?;
+    let summary = Summary {
+        rows: table.nrows(),
+        incomplete_rows: incomplete.len(),
+        missing_values: table.iter().filter(|x| x.is_nan()).count(),
+        draws: args.draws,
+        sampler: draws.sampler,
+        step_size: draws.step_size,
+        acceptance_rate: draws.acceptance,
+        r_hat: draws.r_hat,
+        output: args.output.as_ref().map(|path| path.display().to_string()),
+    };
+    if let Some(r) = summary.r_hat.filter(|r| *r > R_HAT) {
+        show.warning(&format!(
+            "the chains of a row have not met (R-hat {r:.2}, should be below {R_HAT}): use more --steps \
+             and --warm-up; where a missing value may lie in separate places, their shares are those of \
+             the starting points"
+        ));
+    }
+    if show.json {
+        text::result(&serde_json::to_string_pretty(&summary)?)?;
+    } else {
+        show.note(&summary.text());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn load(args: &ImputeArgs, model: &FittedModel, show: Show) -> Result<Array2<f64>> {
+    if args.read.drop_missing {
+        let message = "rows with missing values are what this command is for; leave it out";
+        return Err(Error::config("--drop-missing", message).into());
+    }
+    let mut source = Source::at(Place::File(args.data.clone()), &args.read);
+    source.keep_missing = true;
+    let loaded = source.load(0, Some(&model.description.columns))?;
+    show_warnings(show.silent(), &loaded.warnings);
+    Ok(loaded.table.rows)
+}
+
+/// None where Ctrl-C stopped it.
+fn draw(
+    args: &ImputeArgs,
+    model: &FittedModel,
+    rows: ArrayView2<'_, f64>,
+    show: Show,
+) -> Result<Option<Draws>> {
+    let mut config = ImputeConfig {
+        draws: args.draws,
+        warm_up: args.warm_up,
+        steps: args.steps,
+        leapfrog: args.leapfrog,
+        ..ImputeConfig::default()
+    };
+    config.validate()?;
+    let sampler = if model.as_log_density().is_some() { "hmc" } else { "ula" };
+    if rows.nrows() == 0 {
+        let rows = rows.to_owned();
+        return Ok(Some(Draws { rows, sampler, step_size: None, acceptance: None, r_hat: None }));
+    }
+    let known = (&model.description.column_mean[..], &model.description.column_scale[..]);
+    let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
+    let mut bar = Progress::new(show.silent(), "imputing", 0, (args.warm_up + args.steps) as u64);
+    let mut observe = |step: usize, _: usize| {
+        bar.at(step as u64, String::new);
+        if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let density = model.as_log_density();
+    let density = density.as_ref().map(Parallel);
+    let field = Parallel(model);
+    let target = match &density {
+        Some(density) => Target::Density(density),
+        None => Target::Field(&field),
+    };
+    // The score of a field tells its own scale; a density adapts from there.
+    let factor = if density.is_some() { 1.0 } else { 0.2 };
+    config.step_size = args.step_size.unwrap_or_else(|| factor * typical_step(model, rows));
+    let run = impute(target, rows, known, &config, &mut rng, &mut observe);
+    bar.finish();
+    Ok(run?.map(|run| Draws {
+        rows: run.rows,
+        sampler,
+        step_size: Some(run.step_size),
+        acceptance: run.acceptance,
+        r_hat: run.r_hat,
+    }))
+}
+
+/// 1 / mean square of the score in units of the columns' standard deviations, with means for what is
+/// missing.
+fn typical_step(model: &FittedModel, rows: ArrayView2<'_, f64>) -> f64 {
+    let known = &model.description;
+    let filled = Array2::from_shape_fn((rows.nrows().min(1000), rows.ncols()), |at| {
+        if rows[at].is_nan() { known.column_mean[at.1] } else { rows[at] }
+    });
+    let scaled = model.score(filled.view()) * &Array1::from(known.column_scale.clone());
+    let mean_square = scaled.iter().map(|s| s * s).sum::<f64>() / scaled.len() as f64;
+    1.0 / mean_square.max(1e-12)
+}
+
+/// The whole table once per draw, with what tells the draws apart in front if there is more than one.
+fn complete(
+    args: &ImputeArgs,
+    model: &FittedModel,
+    table: &Array2<f64>,
+    incomplete: &[usize],
+    draws: &Array2<f64>,
+) -> (Vec<String>, Array2<f64>) {
+    let front = if args.draws > 1 { 2 } else { 0 };
+    let (n, d) = table.dim();
+    let mut out = Array2::zeros((args.draws * n, front + d));
+    for (at, mut row) in out.outer_iter_mut().enumerate() {
+        let (draw, i) = (at / n, at % n);
+        let whole = match incomplete.binary_search(&i) {
+            Ok(k) => draws.row(draw * incomplete.len() + k),
+            Err(_) => table.row(i),
+        };
+        row.slice_mut(ndarray::s![front..]).assign(&whole);
+        if front == 2 {
+            (row[0], row[1]) = ((draw + 1) as f64, (i + 1) as f64);
+        }
+    }
+    let own = ["draw", "row"].iter().take(front).map(ToString::to_string);
+    (own.chain(model.description.columns.iter().cloned()).collect(), out)
+}
+
+impl Summary {
+    fn text(&self) -> String {
+        let mut parts = vec![format!(
+            "{} missing values in {} of {} rows, {} draw{} by {}",
+            self.missing_values,
+            self.incomplete_rows,
+            self.rows,
+            self.draws,
+            if self.draws == 1 { "" } else { "s" },
+            self.sampler
+        )];
+        parts.extend(self.acceptance_rate.map(|a| format!("acceptance {:.0}%", 100.0 * a)));
+        parts.extend(self.r_hat.map(|r| format!("R-hat {r:.3}")));
+        parts.join(", ")
+    }
+}

@@ -1,0 +1,365 @@
+//! What the schemes declare, measured: orders by halving the step, laws against exact marginals.
+
+use super::*;
+use crate::oracle::{Gaussian, GaussianMixture};
+use crate::sample::annealed::AnnealedConfig;
+use crate::sde::{CustomSde, Marginal, OrnsteinUhlenbeck, Ve, Vp};
+use ndarray::{Array1, array};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use std::ops::ControlFlow;
+
+fn go_on(_: ReverseProgress<'_>) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// Two separate bumps under Ornstein-Uhlenbeck: a nonlinear drift backwards, and all moments known.
+fn bumps() -> GaussianMixture {
+    GaussianMixture::isotropic(array![0.3, 0.7], array![[-1.0], [0.8]].view(), 0.5).unwrap()
+}
+
+fn process() -> OrnsteinUhlenbeck {
+    OrnsteinUhlenbeck { rate: 1.0, diffusion: 2f64.sqrt(), horizon: 1.5, t_min: 0.1 }
+}
+
+type Advance = fn(&State, &Reverse<'_>, f64, ndarray::ArrayView2<'_, f64>) -> Array2<f64>;
+
+/// Rows at the end of `steps` equal steps, driven by the same Brownian paths for every `steps` that
+/// divides 2^levels: `noise` holds the finest increments, in units of their standard deviation.
+fn paths(
+    advance: Advance,
+    start: &Array2<f64>,
+    noise: &[Array2<f64>],
+    steps: usize,
+) -> Array2<f64> {
+    let score = Marginal::new(bumps(), process()).unwrap();
+    let reverse = Reverse { sde: score.sde(), score: &score };
+    let h = (process().horizon - process().t_min) / steps as f64;
+    let each = noise.len() / steps;
+    let mut state = State { position: start.clone(), time: process().horizon, step: 0 };
+    for fine in noise.chunks(each) {
+        let mut z = Array2::zeros(start.dim());
+        fine.iter().for_each(|part| z += part);
+        z /= (each as f64).sqrt();
+        let to = state.time - h;
+        let position = advance(&state, &reverse, to, z.view());
+        state = State { position, time: to, step: state.step + 1 };
+    }
+    state.position
+}
+
+/// (strong, weak): orders from the differences between runs of 8, 16, 32 and 64 steps on the same paths.
+fn measured_orders(advance: Advance, n: usize, seed: u64) -> (f64, f64) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let start =
+        Marginal::new(bumps(), process()).unwrap().sample_at(n, process().horizon, &mut rng);
+    let noise: Vec<_> = (0..64).map(|_| super::normals((n, 1), &mut rng)).collect();
+    let ends = [8, 16, 32, 64].map(|steps| paths(advance, &start, &noise, steps));
+    let strong = |a: &Array2<f64>, b: &Array2<f64>| (a - b).mapv(f64::abs).mean().unwrap();
+    // x^2, whose mean the bias of both schemes shows in.
+    let weak = |a: &Array2<f64>, b: &Array2<f64>| (a * a - b * b).mean().unwrap().abs();
+    let slope = |f: &dyn Fn(&Array2<f64>, &Array2<f64>) -> f64| {
+        (f(&ends[0], &ends[1]) / f(&ends[2], &ends[3])).log2() / 2.0
+    };
+    (slope(&strong), slope(&weak))
+}
+
+#[test]
+fn euler_maruyama_has_strong_and_weak_order_one() {
+    let (strong, weak) = measured_orders(euler_maruyama::advance, 20_000, 1);
+    assert!((strong - 1.0).abs() < 0.2, "strong order {strong}");
+    assert!((weak - 1.0).abs() < 0.25, "weak order {weak}");
+}
+
+#[test]
+fn heun_has_strong_order_one_and_weak_order_two() {
+    let (strong, weak) = measured_orders(heun::advance, 60_000, 2);
+    assert!((strong - 1.0).abs() < 0.3, "strong order {strong}");
+    assert!((weak - 2.0).abs() < 0.5, "weak order {weak}");
+}
+
+/// On data N(m, v) every scheme is linear in x and z, so that mean and variance follow exact recursions:
+/// the weak orders again, without any sampling error, with g and the step not constant (VP).
+#[test]
+fn weak_orders_on_a_gaussian_are_exact() {
+    let score = Marginal::gaussian(
+        Gaussian::new(array![0.7], array![[0.3]]).unwrap(),
+        Vp { t_min: 0.2, ..Vp::default() },
+    )
+    .unwrap();
+    let reverse = Reverse { sde: score.sde(), score: &score };
+    let exact = score.at(0.2);
+    let (mean, variance) = (exact.mean_and_variance().0, exact.mean_and_variance().1);
+    let errors = |advance: Advance, steps: usize| {
+        let times = TimeSchedule::Polynomial { power: 2.0 }.times(score.sde(), steps).unwrap();
+        let first = score.at(times[0]).mean_and_variance();
+        let (mut m, mut v) = first;
+        for pair in times.windows(2) {
+            // Rows 0, 1, 0 with noise 0, 0, 1 give the constant and both factors.
+            let state = State { position: array![[0.0], [1.0], [0.0]], time: pair[0], step: 0 };
+            let x = advance(&state, &reverse, pair[1], array![[0.0], [0.0], [1.0]].view());
+            let (c, a, b) = (x[[0, 0]], x[[1, 0]] - x[[0, 0]], x[[2, 0]] - x[[0, 0]]);
+            (m, v) = (a * m + c, a * a * v + b * b);
+        }
+        [(m - mean).abs(), (v - variance).abs()]
+    };
+    for (advance, declared) in [(euler_maruyama::advance as Advance, 1.0), (heun::advance, 2.0)] {
+        let (coarse, fine) = (errors(advance, 400), errors(advance, 1600));
+        for k in 0..2 {
+            let order = (coarse[k] / fine[k]).log2() / 2.0;
+            assert!((order - declared).abs() < 0.15, "moment {k}: order {order}, not {declared}");
+        }
+    }
+}
+
+/// Halving the steps of the deterministic scheme against the adaptive solution of the same flow.
+#[test]
+fn exponential_has_order_one_and_is_exact_for_one_point() {
+    let score = Marginal::new(bumps(), process()).unwrap();
+    let reverse = Reverse { sde: score.sde(), score: &score };
+    let start = array![[-1.3], [-0.2], [0.4], [1.5]];
+    let state = State { position: start, time: 1.5, step: 0 };
+    let exact = flow::solve(&state, &reverse, 0.1, &tight(), None).unwrap().0.position;
+    let error = |steps: usize| {
+        let times = TimeSchedule::Geometric.times(score.sde(), steps).unwrap();
+        let end = times
+            .iter()
+            .skip(1)
+            .fold(state.clone(), |state, to| exponential::step(&state, &reverse, *to).unwrap());
+        (end.position - &exact).mapv(f64::abs).sum()
+    };
+    let order = (error(50) / error(200)).log2() / 2.0;
+    assert!((order - 1.0).abs() < 0.1, "order {order}");
+
+    let tiny = GaussianMixture::isotropic(array![1.0], array![[0.7]].view(), 1e-6).unwrap();
+    let score = Marginal::new(tiny, process()).unwrap();
+    let reverse = Reverse { sde: score.sde(), score: &score };
+    let one = exponential::step(&state, &reverse, 0.1).unwrap().position;
+    let exact = flow::solve(&state, &reverse, 0.1, &tight(), None).unwrap().0.position;
+    assert!((one - exact).iter().all(|e| e.abs() < 1e-7));
+}
+
+fn tight() -> crate::ode::OdeConfig {
+    crate::ode::OdeConfig { relative: 1e-10, absolute: 1e-10, ..Default::default() }
+}
+
+/// The flow keeps quantiles: on a Gaussian x(t) = m(t) + sd(t)/sd(T) (x(T) - m(T)).
+#[test]
+fn the_flow_carries_quantiles() {
+    for sde in [crate::sde::Process::Vp(Vp::default()), crate::sde::Process::Ve(Ve::default())] {
+        let data = Gaussian::new(array![0.7], array![[0.3]]).unwrap();
+        let score = Marginal::gaussian(data, sde).unwrap();
+        let reverse = Reverse { sde: &sde, score: &score };
+        let (from, to) = (sde.horizon(), 0.15);
+        let state = State { position: array![[-2.0], [0.1], [1.1]], time: from, step: 0 };
+        let (end, _) = flow::solve(&state, &reverse, to, &tight(), None).unwrap();
+        let ((m0, v0), (m1, v1)) =
+            (score.at(from).mean_and_variance(), score.at(to).mean_and_variance());
+        for (x, y) in state.position.iter().zip(&end.position) {
+            let expected = m1 + (v1 / v0).sqrt() * (x - m0);
+            assert!((y - expected).abs() < 1e-7, "{y}, not {expected}");
+        }
+    }
+}
+
+/// Mean and variance of one column of a mixture.
+trait Moments {
+    fn mean_and_variance(&self) -> (f64, f64);
+}
+
+impl Moments for GaussianMixture {
+    fn mean_and_variance(&self) -> (f64, f64) {
+        let weights = self.weights() / self.weights().sum();
+        let parts = || self.components().iter().zip(&weights);
+        let mean: f64 = parts().map(|(p, w)| w * p.mean()[0]).sum();
+        let square: f64 =
+            parts().map(|(p, w)| w * (p.covariance()[[0, 0]] + p.mean()[0].powi(2))).sum();
+        (mean, square - mean * mean)
+    }
+}
+
+/// Every scheme draws the data: mean, variance and the share of each bump.
+#[test]
+fn every_scheme_draws_the_data() {
+    let schemes = [
+        Scheme::EulerMaruyama,
+        Scheme::Heun,
+        Scheme::PredictorCorrector { corrections: 1, ratio: 0.16 },
+        Scheme::Flow(crate::ode::OdeConfig::default()),
+        Scheme::Exponential,
+        Scheme::Annealed(AnnealedConfig { steps: 8, step: 0.2 }),
+    ];
+    let data = || {
+        GaussianMixture::isotropic(array![0.25, 0.75], array![[-2.0], [1.0]].view(), 0.4).unwrap()
+    };
+    let n = 4000;
+    let exact = data().mean_and_variance();
+    let sdes = [
+        crate::sde::Process::Ve(Ve { sigma_min: 0.02, sigma_max: 20.0 }),
+        crate::sde::Process::Vp(Vp::default()),
+    ];
+    for (seed, scheme) in schemes.iter().enumerate() {
+        for sde in sdes {
+            let score = Marginal::new(data(), sde).unwrap();
+            let reverse = Reverse { sde: &sde, score: &score };
+            let mut rng = ChaCha8Rng::seed_from_u64(seed as u64);
+            let start = reverse.start(n, &mut rng).unwrap().position;
+            let annealed = matches!(scheme, Scheme::Annealed(_));
+            let config = ReverseConfig {
+                scheme: scheme.clone(),
+                schedule: match annealed {
+                    true => TimeSchedule::Geometric,
+                    false => TimeSchedule::Karras { rho: 7.0 },
+                },
+                steps: 200,
+                denoise: true,
+            };
+            let run = run_reverse(&reverse, start, &config, &mut rng, &mut go_on).unwrap();
+            let x = run.rows.column(0);
+            let what = format!("{scheme:?} of {sde:?}");
+            let left = x.iter().filter(|x| **x < -0.8).count() as f64 / n as f64;
+            let error = (0.25 * 0.75 / n as f64).sqrt();
+            // Annealing settles the shares where bumps part, at a bias of its own.
+            let bias = if annealed { 0.03 } else { 0.006 };
+            assert!((left - 0.25).abs() < 4.0 * error + bias, "{what}: share {left}");
+            let spread = (exact.1 / n as f64).sqrt();
+            let mean = x.mean().unwrap();
+            assert!((mean - exact.0).abs() < 4.0 * spread + 3.0 * bias, "{what}: mean {mean}");
+            let inside: Array1<f64> = x.iter().filter(|x| **x > -0.5).copied().collect();
+            let sd = inside.std(1.0);
+            assert!((sd - 0.4).abs() < 0.04, "{what}: spread of a bump {sd}");
+        }
+    }
+}
+
+/// Langevin steps with exact scores leave the marginal alone but for the bias of ULA, and bring back
+/// what is off.
+#[test]
+fn the_corrector_returns_to_the_marginal() {
+    let score = Marginal::gaussian(Gaussian::standard(1).unwrap(), Vp::default()).unwrap();
+    let reverse = Reverse { sde: score.sde(), score: &score };
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let position = super::normals((20_000, 1), &mut rng) * 2.0;
+    let mut state = State { position, time: 0.3, step: 0 };
+    let mut step_size = 0.0;
+    for _ in 0..300 {
+        let (next, info) = corrector::step(&mut rng, &state, &reverse, 0.1).unwrap();
+        (state, step_size) = (next, info.step_size);
+    }
+    // s = -x, E|s|^2 = 1: a = 4 r^2 and the variance of ULA, 1/(1 - a/4).
+    assert!((step_size - 0.04).abs() < 0.002, "{step_size}");
+    let expected = 1.0 / (1.0 - step_size / 4.0);
+    let found = state.position.var(1.0);
+    assert!((found - expected).abs() < 4.5 * expected * (2.0 / 2e4f64).sqrt(), "{found}");
+}
+
+/// x_1 given x_0 of a correlated Gaussian is N(c x_0, 1 - c^2); observed values keep their bits.
+#[test]
+fn imputation_draws_the_conditional_law() {
+    let c = 0.8;
+    let data = Gaussian::new(array![0.0, 0.0], array![[1.0, c], [c, 1.0]]).unwrap();
+    let score = Marginal::gaussian(data, Ve { sigma_min: 0.02, sigma_max: 10.0 }).unwrap();
+    let reverse = Reverse { sde: score.sde(), score: &score };
+    let n = 3000;
+    let rows = Array2::from_shape_fn((n, 2), |(i, j)| match j {
+        0 => 1.5 - (i % 3) as f64,
+        _ => f64::NAN,
+    });
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let config = ReverseImpute::default();
+    let mut on = |_: usize, _: usize| ControlFlow::Continue(());
+    let found = impute_reverse(&reverse, rows.view(), &config, &mut rng, &mut on).unwrap().unwrap();
+    assert_eq!(found.column(0), rows.column(0));
+    let rest = &found.column(1) - &(&found.column(0) * c);
+    let variance = 1.0 - c * c;
+    assert!(rest.mean().unwrap().abs() < 4.0 * (variance / n as f64).sqrt() + 0.02);
+    assert!((rest.var(1.0) / variance - 1.0).abs() < 0.12, "{}", rest.var(1.0));
+    // The slope on what was observed, not only the spread.
+    let slope = (&found.column(1) * &found.column(0)).sum() / found.column(0).mapv(|x| x * x).sum();
+    assert!((slope - c).abs() < 0.04, "{slope}");
+    let mut stop = |_: usize, _: usize| ControlFlow::Break(());
+    assert!(impute_reverse(&reverse, rows.view(), &config, &mut rng, &mut stop).unwrap().is_none());
+}
+
+#[test]
+fn rows_that_leave_the_finite_numbers_are_named_and_runs_can_stop() {
+    struct Steep;
+    impl TimeScore for Steep {
+        fn dim(&self) -> usize {
+            1
+        }
+        fn score_at(&self, x: ndarray::ArrayView2<'_, f64>, t: f64) -> Array2<f64> {
+            let mut out = -x.to_owned();
+            if t < 0.5 {
+                out[[2, 0]] = f64::INFINITY;
+            }
+            out
+        }
+        fn trace_at(&self, x: ndarray::ArrayView2<'_, f64>, _: f64) -> Array1<f64> {
+            Array1::from_elem(x.nrows(), -1.0)
+        }
+        fn jacobian_vector_at(
+            &self,
+            _: ndarray::ArrayView2<'_, f64>,
+            _: f64,
+            v: ndarray::ArrayView2<'_, f64>,
+        ) -> Array2<f64> {
+            -v.to_owned()
+        }
+    }
+    let sde = Vp::default();
+    let reverse = Reverse { sde: &sde, score: &Steep };
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let config = ReverseConfig { schedule: TimeSchedule::UNIFORM, steps: 10, ..Default::default() };
+    for scheme in [Scheme::EulerMaruyama, Scheme::Exponential, Scheme::Flow(Default::default())] {
+        let config = ReverseConfig { scheme, ..config.clone() };
+        let start = Array2::ones((4, 1));
+        let error = run_reverse(&reverse, start, &config, &mut rng, &mut go_on).unwrap_err();
+        let Error::Diverged { step, message } = error else { panic!("{error}") };
+        assert!((5..=7).contains(&step), "{step}");
+        assert!(message.contains("row 3"), "{message}");
+    }
+    let mut seen = Vec::new();
+    let mut stop = |p: ReverseProgress<'_>| {
+        seen.push((p.step, p.total_steps));
+        if p.step == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let start = Array2::ones((4, 1));
+    let run = run_reverse(&reverse, start, &config, &mut rng, &mut stop).unwrap();
+    assert!(!run.completed && run.evaluations == 6 && run.time > 0.6);
+    assert_eq!(seen, [(0, 10), (1, 10), (2, 10), (3, 10)]);
+}
+
+#[test]
+fn refuses_what_a_process_cannot_do() {
+    let blind = CustomSde::new(|x, _, f| f[0] = -x[0], |_| 1.0, 1.0, 0.1).unwrap();
+    let score = Marginal::gaussian(Gaussian::standard(1).unwrap(), Vp::default()).unwrap();
+    let reverse = Reverse { sde: &blind, score: &score };
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    assert!(reverse.start(3, &mut rng).is_err());
+    let state = State { position: array![[0.0]], time: 1.0, step: 0 };
+    let message = exponential::step(&state, &reverse, 0.5).unwrap_err().to_string();
+    assert!(message.contains("use em"), "{message}");
+    let bad = ReverseConfig { steps: 0, ..Default::default() };
+    assert!(bad.validate().unwrap_err().to_string().starts_with("steps"));
+    let scheme = Scheme::PredictorCorrector { corrections: 1, ratio: 0.0 };
+    assert!(ReverseConfig { scheme, ..Default::default() }.validate().is_err());
+}
+
+/// E[x_0 | x_t] by Tweedie's formula against the posterior mean of a Gaussian under VP.
+#[test]
+fn tweedie_is_the_posterior_mean() {
+    let (m, v, t) = (0.7, 0.3, 0.25);
+    let sde = Vp::default();
+    let score = Marginal::gaussian(Gaussian::new(array![m], array![[v]]).unwrap(), sde).unwrap();
+    let kernel = sde.kernel(t).unwrap();
+    let at = crate::score::AtTime { family: &score, time: t };
+    let x = array![[-1.0], [0.4], [2.0]];
+    let found = tweedie(&at, x.view(), kernel.scale, kernel.std);
+    for (x, found) in x.iter().zip(&found) {
+        // Two normal facts about x_0: prior N(m, v), and x/scale with noise (std/scale)^2.
+        let noise = (kernel.std / kernel.scale).powi(2);
+        let expected = (m / v + x / kernel.scale / noise) / (1.0 / v + 1.0 / noise);
+        assert!((found - expected).abs() < 1e-12, "{found}, not {expected}");
+    }
+}
