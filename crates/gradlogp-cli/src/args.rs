@@ -47,17 +47,49 @@ impl Cli {
         let Some((_, run)) = RESUMABLE.iter().find(|(command, _)| *command == name) else {
             return Ok(cli);
         };
-        let ignored = ignored_by_resume(name, given);
-        if ignored.is_empty() {
-            return Ok(cli);
-        }
-        let message = format!(
-            "a resumed {run} takes its settings from the checkpoint, so {} would be ignored; leave it \
-             out, or start a new {run}",
-            ignored.join(", ")
-        );
+        let resumed = ignored_by_resume(name, given);
+        let of_kind = if name == "fit" { ignored_by_kind(given) } else { Vec::new() };
+        let message = match (resumed.is_empty(), of_kind.is_empty()) {
+            (true, true) => return Ok(cli),
+            (false, _) => format!(
+                "a resumed {run} takes its settings from the checkpoint, so {} would be ignored; leave \
+                 it out, or start a new {run}",
+                resumed.join(", ")
+            ),
+            _ => format!(
+                "{} has no effect with this --model; leave it out. dkef and kef have networks and a \
+                 training of their own, and only they have inducing points",
+                of_kind.join(", ")
+            ),
+        };
         Err(Cli::command().error(ErrorKind::ArgumentConflict, message))
     }
+}
+
+/// Options of `fit` that kernel families do not have, and those that only they have.
+const OF_NETWORKS: [&str; 13] = [
+    "hidden",
+    "activation",
+    "residual",
+    "batch",
+    "rate",
+    "schedule",
+    "warm_up",
+    "clip",
+    "weight_decay",
+    "ema",
+    "evaluate_every",
+    "patience",
+    "checkpoint_every",
+];
+const OF_KERNELS: [&str; 1] = ["inducing"];
+
+/// Options that were given and that the kind of model does not have.
+fn ignored_by_kind(fit: &ArgMatches) -> Vec<String> {
+    let kernel = fit.get_one::<ModelArg>("model").is_some_and(|m| m.is_kernel_family());
+    let given = |id: &&&str| fit.value_source(id) == Some(ValueSource::CommandLine);
+    let ids: &[&str] = if kernel { &OF_NETWORKS } else { &OF_KERNELS };
+    ids.iter().filter(given).map(|id| format!("--{}", id.replace('_', "-"))).collect()
 }
 
 /// Options given beside `--resume` that have no effect then.
@@ -205,10 +237,15 @@ pub(crate) struct PrepareArgs {
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
     /// potential: the network is log p(x) up to a constant, which gives densities and MALA;
-    /// score: the network is the score itself, cheaper and more flexible, but no density
+    /// score: the network is the score itself, cheaper and more flexible, but no density;
+    /// dkef: deep kernel exponential family, a density with closed-form coefficients over learnt kernels,
+    /// for tables of up to some tens of columns; kef: the same with one plain Gaussian kernel, in seconds
     /// [default: potential; score with --noise].
     #[arg(long, value_enum)]
     pub(crate) model: Option<ModelArg>,
+    /// dkef and kef: inducing points [default: 200].
+    #[arg(long, value_name = "M")]
+    pub(crate) inducing: Option<usize>,
     /// Width of each hidden layer. Two of 128 fit most tables of a few columns.
     #[arg(long, value_delimiter = ',', default_value = "128,128", value_name = "WIDTHS")]
     pub(crate) hidden: Vec<usize>,
@@ -219,9 +256,9 @@ pub(crate) struct ModelArgs {
     #[arg(long)]
     pub(crate) residual: bool,
     /// Potentials: add -|z|^2 / (2 TAU^2) in standardised units, so that the density falls off far
-    /// from the data; 0 for none.
-    #[arg(long, default_value_t = 3.0, value_name = "TAU")]
-    pub(crate) base_scale: f64,
+    /// from the data; 0 for none [default: 3; 2 for dkef and kef, which always have it].
+    #[arg(long, value_name = "TAU")]
+    pub(crate) base_scale: Option<f64>,
 }
 
 #[derive(Debug, Args)]
@@ -526,7 +563,20 @@ macro_rules! words {
     };
 }
 
-words!(ModelArg => ModelKind { Score => ModelKind::Score, Potential => ModelKind::Potential });
+words!(ModelArg => ModelKind {
+    Score => ModelKind::Score,
+    Potential => ModelKind::Potential,
+    Dkef => ModelKind::Potential,
+    Kef => ModelKind::Potential,
+});
+
+impl ModelArg {
+    /// Fitted in closed form over kernels, and not a network alone.
+    pub(crate) fn is_kernel_family(self) -> bool {
+        matches!(self, ModelArg::Dkef | ModelArg::Kef)
+    }
+}
+
 words!(ActivationArg => Activation {
     Softplus => Activation::Softplus,
     Tanh => Activation::Tanh,
@@ -586,6 +636,11 @@ mod tests {
         assert!(parse("gradlogp fit a.csv --hidden 8 --steps 5").is_ok());
         let refused = parse("gradlogp fit --resume c --hidden 8 --steps 5").unwrap_err();
         assert!(refused.to_string().contains("--hidden, --steps would be ignored"), "{refused}");
+        assert!(parse("gradlogp fit a.csv --model dkef --inducing 50 --steps 9").is_ok());
+        let refused = parse("gradlogp fit a.csv --model kef --rate 1 --ema 0").unwrap_err();
+        assert!(refused.to_string().contains("--rate, --ema has no effect"), "{refused}");
+        let refused = parse("gradlogp fit a.csv --inducing 50").unwrap_err();
+        assert!(refused.to_string().contains("--inducing has no effect"), "{refused}");
         assert!(parse("gradlogp sample --resume c -o s.csv").is_ok());
         let refused = parse("gradlogp sample m --resume c -n 5").unwrap_err();
         assert!(refused.to_string().contains("MODEL, -n would be ignored"), "{refused}");

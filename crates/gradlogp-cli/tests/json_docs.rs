@@ -82,6 +82,11 @@ fn every_key_is_documented() {
 fn every_key_of_rarer_settings_is_documented() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
+    let kernel = "fit --dataset banana --rows 300 --model dkef --inducing 15 --objective ssm-vr \
+                  --steps 10 -o k.safetensors";
+    let keys = ["kernel", "log_normalizer", "effective", "condition", "slices"];
+    check(at, kernel, &["fit", "eval", "info"], &keys);
+    check(at, "info k.safetensors", &["info"], &keys);
     let fit = "fit --dataset red-wine --dequantize --standardize whiten --steps 5 --hidden 4 \
                --model score --objective ssm --slices 2 -o a.safetensors";
     check(at, fit, &["fit", "eval"], &["warnings"]);

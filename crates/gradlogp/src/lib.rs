@@ -80,6 +80,7 @@
 //! | [`data`] | tables, their checks, dequantisation, splits, batches, scaling and the way back |
 //! | [`storage`] | files written whole or not at all |
 //! | [`train`] | the training loop: AdamW, schedules, held-out loss, checkpoints |
+//! | [`dkef`] | deep kernel exponential families: closed-form coefficients, learnt kernels |
 //! | [`sample`] | Langevin steps (ULA, MALA), many chains, their convergence |
 //! | [`likelihood`] | log densities by the probability flow |
 //! | [`diagnose`] | exact loss, Stein identities, kernel Stein discrepancy, Fisher divergence, two-sample tests, normalisers |
@@ -94,6 +95,7 @@
 pub mod data;
 pub mod diagnose;
 pub mod diffusion;
+pub mod dkef;
 pub mod error;
 pub mod exec;
 pub mod fitted;

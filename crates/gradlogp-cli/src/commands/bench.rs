@@ -80,6 +80,11 @@ fn trainer(args: &StepArgs) -> Result<(Trainer, usize)> {
             return Err(Error::config("--objective", "name one to time it").into());
         }
     };
+    if args.model.is_kernel_family() {
+        return Err(
+            Error::config("--model", "steps of networks are timed: score or potential").into()
+        );
+    }
     let mlp = Mlp {
         hidden: args.hidden.clone(),
         activation: args.activation.into(),

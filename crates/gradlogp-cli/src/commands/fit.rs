@@ -10,14 +10,17 @@ use gradlogp::data::{
     Dequantization, DequantizeColumns, GapRule, Split, SplitFractions, Standardization, Table,
     Transform, check_table, split_rows,
 };
-use gradlogp::fitted::{DataRecord, Description, FitSummary, root_mean_square_score};
-use gradlogp::train::{Checkpoint, Event, Stop, TrainConfig, Trainer};
+use gradlogp::fitted::{
+    DataRecord, Description, FitSummary, KernelDescription, root_mean_square_score,
+};
+use gradlogp::train::{Checkpoint, Event, HeldOutLoss, HistoryPoint, Stop, TrainConfig, Trainer};
 use gradlogp::{Error, FittedModel, Mlp, Model, ModelKind, Objective};
 use ndarray::{Array2, Axis};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::fit_kernel::{self, KernelPlan};
 use super::{Show, report};
 use crate::args::{FitArgs, ModelArg, ObjectiveArg, PrepareArgs, StandardizeArg};
 use crate::input::{Loaded, Place, Source, show_warnings};
@@ -58,6 +61,20 @@ struct Plan {
     /// For time models.
     noise: Option<NoisePlan>,
     training: TrainConfig,
+    /// For kernel families.
+    #[serde(default)]
+    kernel: Option<KernelPlan>,
+}
+
+/// What training leaves, of whatever kind of model.
+pub(super) struct Outcome {
+    pub(super) network: Model<f32>,
+    pub(super) settings: Mlp,
+    pub(super) config: TrainConfig,
+    pub(super) steps: u64,
+    pub(super) best: Option<(u64, HeldOutLoss)>,
+    pub(super) history: Vec<HistoryPoint>,
+    pub(super) kernel: Option<KernelDescription>,
 }
 
 /// What a checkpoint keeps beside the weights.
@@ -80,6 +97,8 @@ struct Fitted {
     seconds: f64,
     validation_loss: Option<f64>,
     validation_loss_se: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kernel: Option<KernelDescription>,
     /// None if there are too few test rows.
     #[serde(flatten)]
     judgement: Option<Judgement>,
@@ -101,6 +120,20 @@ pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
         plan.warn_of_older_fit(show);
     }
     let prepared = Prepared::new(&plan, show)?;
+    if let Some(kernel) = &plan.kernel {
+        let start = Instant::now();
+        let config = plan.config(prepared.dim());
+        let training = prepared.inside(&prepared.split.train)?;
+        let validation = prepared.inside(&prepared.split.validation)?;
+        let rows = [training, validation];
+        let fitted = fit_kernel::train(kernel, config, prepared.dim(), rows, show)?;
+        let Some((outcome, stop)) = fitted else {
+            show.note("stopped; a kernel family keeps no checkpoint, so nothing was written");
+            return Ok(ExitCode::from(exit::INTERRUPTED));
+        };
+        let seconds = start.elapsed().as_secs_f64();
+        return finish(&plan, &prepared, outcome, None, stop, seconds, show);
+    }
     let (trainer, stop, seconds) = train(&plan, &prepared, checkpoint, show)?;
     if stop == Stop::Interrupted {
         show.note(&format!(
@@ -111,7 +144,16 @@ pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
         ));
         return Ok(ExitCode::from(exit::INTERRUPTED));
     }
-    finish(&plan, &prepared, &trainer, stop, seconds, show)
+    let outcome = Outcome {
+        network: trainer.best_model(),
+        settings: plan.mlp(prepared.dim()),
+        config: trainer.config().clone(),
+        steps: trainer.step(),
+        best: trainer.best(),
+        history: trainer.history().to_vec(),
+        kernel: None,
+    };
+    finish(&plan, &prepared, outcome, Some(&trainer), stop, seconds, show)
 }
 
 fn read_checkpoint(path: &Path) -> Result<(Checkpoint, Resumable)> {
@@ -201,15 +243,19 @@ impl Plan {
             hidden: model.hidden.clone(),
             activation: model.activation.into(),
             residual: model.residual,
-            base_scale: (kind == ModelKind::Potential
-                && model.base_scale != 0.0
-                && noise.is_none())
-            .then_some(model.base_scale),
+            base_scale: (kind == ModelKind::Potential && noise.is_none())
+                .then_some(model.base_scale.unwrap_or(3.0))
+                .filter(|tau| *tau != 0.0),
             objective,
             slices,
             noise,
             training: config,
+            kernel: KernelPlan::new(model)?,
         };
+        if let Some(kernel) = &plan.kernel {
+            plan.base_scale = Some(kernel.base_sd);
+            plan.training = kernel.settings(&plan.training);
+        }
         plan.take_places(args)?;
         // A small stand-in: settings that no network can have are refused before the data is read.
         plan.mlp(1).build::<f32>(0)?;
@@ -297,6 +343,14 @@ fn check_beside_noise(args: &FitArgs, noise: Option<&NoisePlan>) -> Result<()> {
     if args.objective.objective != ObjectiveArg::Auto {
         let message = "a time model has --noise-objective instead";
         return Err(Error::config("--objective", message).into());
+    }
+    if args.model.model.is_some_and(ModelArg::is_kernel_family) {
+        let message = "a kernel family does not know the time; use potential or score";
+        return Err(Error::config("--model", message).into());
+    }
+    if args.model.base_scale.is_some() {
+        let message = "a time model has its base from the noise; leave it out";
+        return Err(Error::config("--base-scale", message).into());
     }
     if args.model.residual {
         let message = "time models have none; leave it out";
@@ -565,18 +619,23 @@ impl Saver<'_> {
 fn finish(
     plan: &Plan,
     prepared: &Prepared,
-    trainer: &Trainer,
+    outcome: Outcome,
+    trainer: Option<&Trainer>,
     stop: Stop,
     seconds: f64,
     show: Show,
 ) -> Result<ExitCode> {
     let mut warnings = prepared.warnings.clone();
+    for warning in outcome.kernel.iter().flat_map(fit_kernel::warnings) {
+        show.warning(&warning);
+        warnings.push(warning);
+    }
     let diverged = match &stop {
         Stop::Diverged { message } => Some(message.clone()),
         _ => None,
     };
     if let Some(message) = &diverged {
-        refuse_without_weights(trainer, message)?;
+        refuse_without_weights(&outcome, message)?;
         // Also where notes are not wanted: the exit code alone does not say what to try.
         text::error(message);
         warnings.push(message.clone());
@@ -586,11 +645,13 @@ fn finish(
         Stop::Patience => "no better held-out loss for a while",
         _ => "diverged",
     };
-    let network = trainer.best_model();
-    let description = describe(plan, prepared, trainer, &network, stopped, seconds)?;
-    let model = FittedModel::new(network, description)?;
+    let description = describe(plan, prepared, &outcome, stopped, seconds)?;
+    let model = FittedModel::new(outcome.network.clone(), description)?;
     if let Err(error) = model.save(&plan.output) {
-        return Err(unsaved(error, plan, prepared, trainer, diverged.is_none()));
+        return Err(match trainer {
+            Some(trainer) => unsaved(error, plan, prepared, trainer, diverged.is_none()),
+            None => error.into(),
+        });
     }
     remove_checkpoint(&plan.checkpoint());
     let judgement = check(&model, prepared)?;
@@ -607,18 +668,18 @@ fn finish(
         };
         report::write(&model, judgement.as_ref(), rows, warnings.clone(), path, show)?;
     }
-    present(plan, trainer, &model, judgement, warnings, show)?;
+    present(plan, &outcome, &model, judgement, warnings, show)?;
     let code = if diverged.is_some() { exit::code(gradlogp::ErrorClass::Numerical) } else { 0 };
     Ok(ExitCode::from(code))
 }
 
 /// A run that diverged before there was any finite held-out loss leaves nothing to keep, and an older
 /// model in its place is worth more.
-fn refuse_without_weights(trainer: &Trainer, message: &str) -> Result<()> {
-    if trainer.best().is_some() {
+fn refuse_without_weights(outcome: &Outcome, message: &str) -> Result<()> {
+    if outcome.best.is_some() {
         return Ok(());
     }
-    let step = trainer.step();
+    let step = outcome.steps;
     let message = message.strip_prefix(&format!("diverged at step {step}: ")).unwrap_or(message);
     Err(Error::Diverged { step, message: format!("{message}. No model was written") }.into())
 }
@@ -663,30 +724,28 @@ fn unsaved(
 fn describe(
     plan: &Plan,
     prepared: &Prepared,
-    trainer: &Trainer,
-    network: &Model<f32>,
+    outcome: &Outcome,
     stopped: &str,
     seconds: f64,
 ) -> Result<Description> {
     let inside = prepared.transform.forward(prepared.rows(&prepared.split.train).view());
     let split = &prepared.split;
-    let mlp = plan.mlp(prepared.dim());
     let columns = &prepared.loaded.table.columns;
-    let noise = plan.noise.as_ref().map(|noise| noise.record(&mlp, columns));
+    let noise = plan.noise.as_ref().map(|noise| noise.record(&outcome.settings, columns));
     let score_scale = match &noise {
-        Some(record) => noise::score_scale(record, network, inside.view())?,
-        None => root_mean_square_score(network, inside.view()),
+        Some(record) => noise::score_scale(record, &outcome.network, inside.view())?,
+        None => root_mean_square_score(&outcome.network, inside.view()),
     };
     Ok(Description {
         library_version: env!("CARGO_PKG_VERSION").to_string(),
-        network: mlp,
+        network: outcome.settings.clone(),
         columns: prepared.loaded.table.columns.clone(),
         transform: prepared.transform.clone(),
         column_mean: prepared.units.mean().to_vec(),
         column_scale: prepared.units.standard_deviations().to_vec(),
         dequantization: prepared.dequantization.clone(),
         noise,
-        training: trainer.config().clone(),
+        training: outcome.config.clone(),
         data: DataRecord {
             source: plan.source.name(),
             built_in: matches!(plan.source.place, Place::BuiltIn { .. }),
@@ -696,12 +755,13 @@ fn describe(
         },
         summary: FitSummary {
             stopped: stopped.to_string(),
-            steps: trainer.step(),
-            best_step: trainer.best().map_or(0, |b| b.0),
+            steps: outcome.steps,
+            best_step: outcome.best.map_or(0, |b| b.0),
             seconds,
             score_scale,
-            history: trainer.history().to_vec(),
+            history: outcome.history.clone(),
         },
+        kernel: outcome.kernel.clone(),
     })
 }
 
@@ -712,14 +772,14 @@ fn remove_checkpoint(path: &Path) {
 
 fn present(
     plan: &Plan,
-    trainer: &Trainer,
+    outcome: &Outcome,
     model: &FittedModel,
     judgement: Option<Judgement>,
     warnings: Vec<String>,
     show: Show,
 ) -> Result<()> {
     let summary = &model.description.summary;
-    let best = trainer.best().map(|b| b.1);
+    let best = outcome.best.map(|b| b.1);
     let fitted = Fitted {
         model: plan.output.display().to_string(),
         report: plan.report.as_ref().map(|p| p.display().to_string()),
@@ -729,13 +789,15 @@ fn present(
         seconds: summary.seconds,
         validation_loss: best.map(|b| b.mean),
         validation_loss_se: best.map(|b| b.standard_error),
+        kernel: outcome.kernel.clone(),
         judgement,
         warnings,
     };
     let table = fitted.judgement.as_ref().map_or(String::new(), |j| j.table() + "\n");
     let report = fitted.report.as_ref().map_or(String::new(), |r| format!("Report: {r}\n"));
+    let kernel = model.description.kernel.as_ref().map_or(String::new(), fit_kernel::summary);
     let text = format!(
-        "{table}Fitted in {} s: {}, {} steps ({}), weights of step {}\nModel: {}\n{report}",
+        "{table}{kernel}Fitted in {} s: {}, {} steps ({}), weights of step {}\nModel: {}\n{report}",
         short(fitted.seconds),
         super::info::objective(model),
         fitted.steps,

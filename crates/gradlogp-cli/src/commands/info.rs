@@ -100,6 +100,16 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
     if let Some(noise) = &d.noise {
         rows.splice(7..7, crate::noise::settings(noise));
     }
+    if let Some(kernel) = &d.kernel {
+        let f = &kernel.family;
+        let kernels = match f.features {
+            Some(h) => format!("{} over {h} learnt features", f.log_widths.len()),
+            None => "1 over the columns".into(),
+        };
+        rows[4].1 = "kernel exponential family".into();
+        rows.insert(5, ("Kernels".into(), format!("{kernels}, {} inducing points", f.inducing)));
+        rows.push(("Solve".into(), super::fit_kernel::summary(kernel).trim().to_string()));
+    }
     if let Some(noise) = &d.dequantization {
         let named = noise.columns().filter_map(|k| d.columns.get(k).map(String::as_str));
         rows.push(("Dequantised".into(), named.collect::<Vec<_>>().join(", ")));

@@ -10,6 +10,7 @@ mod bad_settings;
 mod impute_and_resume;
 #[cfg(unix)]
 mod interrupt;
+mod kernel_families;
 #[cfg(unix)]
 mod kill;
 mod results;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::data::{Dequantization, Transform};
 use crate::diffusion::{NoiseConfig, TimeMlp};
+use crate::dkef::{Estimator, KernelFamily, KernelRecord, LogNormalizer};
 use crate::model::Mlp;
 use crate::sde::AnyProcess;
 use crate::train::{HeldOutLoss, HistoryPoint, TrainConfig};
@@ -34,6 +35,23 @@ pub struct Description {
     pub data: DataRecord,
     /// What came of it.
     pub summary: FitSummary,
+    /// For a kernel family: how its potential came about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<KernelDescription>,
+}
+
+/// A kernel family behind a potential.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KernelDescription {
+    /// As settings.
+    pub family: KernelFamily,
+    /// The loss that alpha and the kernels minimise.
+    pub estimator: Estimator,
+    /// What is known of the solve.
+    pub record: KernelRecord,
+    /// Estimate of the logarithm of the integral, in the network's units, which has been subtracted:
+    /// the stored log density is normalised up to the error given here.
+    pub log_normalizer: LogNormalizer,
 }
 
 /// How a time model was made.

@@ -7,7 +7,7 @@
 mod description;
 mod file;
 
-pub use description::{DataRecord, Description, FitSummary, NoiseRecord};
+pub use description::{DataRecord, Description, FitSummary, KernelDescription, NoiseRecord};
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
 

@@ -35,6 +35,7 @@ fn fitted(kind: ModelKind, standardization: Standardization, x: &Array2<f64>) ->
             score_scale: 1.0,
             history: vec![],
         },
+        kernel: None,
     };
     FittedModel::new(network, description).unwrap()
 }

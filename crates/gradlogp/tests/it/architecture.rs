@@ -26,12 +26,24 @@ const ORDER: &[(&str, &[&str])] = &[
         "train",
         &["error", "kernel", "slice", "objective", "model", "exec", "diffusion", "data", "storage"],
     ),
+    ("dkef", &["error", "score", "kernel", "graph", "jet", "slice", "model", "exec", "train"]),
     ("likelihood", &["error", "score", "sde", "ode"]),
     ("sample", &["error", "score", "ode", "sde"]),
     ("diagnose", &["error", "score", "oracle", "sample"]),
     (
         "fitted",
-        &["error", "score", "graph", "model", "sde", "diffusion", "data", "storage", "train"],
+        &[
+            "error",
+            "score",
+            "graph",
+            "model",
+            "sde",
+            "diffusion",
+            "data",
+            "storage",
+            "train",
+            "dkef",
+        ],
     ),
 ];
 

@@ -47,6 +47,7 @@ fn fit(x: &Array2<f64>, mlp: Mlp, kind: Standardization, config: TrainConfig) ->
             score_scale: 1.0,
             history: trainer.history().to_vec(),
         },
+        kernel: None,
     };
     FittedModel::new(trainer.best_model(), description).unwrap()
 }
