@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use gradlogp::ModelKind;
 use gradlogp::data::{GapRule, Standardization};
 use gradlogp::kernel::Activation;
 use gradlogp::slice::SliceLaw;
 use gradlogp::train::Schedule;
+use gradlogp::{ModelKind, Objective};
+
+use crate::bounds::{ColumnBounds, Region, column_bounds, region};
 
 /// Fit the score (the gradient of log p) of your data by sliced score matching, and know how far to
 /// trust it.
@@ -197,6 +199,8 @@ pub(crate) struct FitArgs {
     #[command(flatten)]
     pub(crate) prepare: PrepareArgs,
     #[command(flatten)]
+    pub(crate) boundary: BoundaryArgs,
+    #[command(flatten)]
     pub(crate) model: ModelArgs,
     #[command(flatten)]
     pub(crate) objective: ObjectiveArgs,
@@ -233,6 +237,32 @@ pub(crate) struct PrepareArgs {
     pub(crate) seed: u64,
 }
 
+/// Where the data ends.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Boundary")]
+pub(crate) struct BoundaryArgs {
+    /// Columns that end at bounds, such as age=0:inf,share=0:1. Score matching then weights the rows near
+    /// them by their distance, without which it is wrong there; for exact, ssm and ssm-vr.
+    #[arg(long, value_delimiter = ',', value_name = "COLUMN=LOW:HIGH", value_parser = column_bounds)]
+    pub(crate) bounds: Vec<ColumnBounds>,
+    /// A domain of all columns together: simplex, all but one part of a composition (each at least 0, their sum at
+    /// most 1); ball:RADIUS, around the origin.
+    #[arg(long, value_name = "DOMAIN", value_parser = region, conflicts_with = "bounds")]
+    pub(crate) domain: Option<Region>,
+    /// K of the weight min(1, distance / standard deviation)^K. 2 for densities that rise without bound
+    /// towards the boundary.
+    #[arg(long, default_value_t = 1.0, value_name = "K")]
+    pub(crate) boundary_power: f64,
+}
+
+impl BoundaryArgs {
+    /// Where all rows are known to lie; None: anywhere.
+    pub(crate) fn region(&self) -> Option<Region> {
+        let columns = (!self.bounds.is_empty()).then(|| Region::Columns(self.bounds.clone()));
+        self.domain.clone().or(columns)
+    }
+}
+
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
@@ -266,7 +296,10 @@ pub(crate) struct ModelArgs {
 pub(crate) struct ObjectiveArgs {
     /// auto: exact up to 16 columns, where it costs little and has no slice noise, ssm-vr beyond;
     /// ssm: sliced score matching; ssm-vr: with variance reduction; exact: exact trace; dsm:
-    /// denoising, which fits the data smoothed by noise --sigma.
+    /// denoising, which fits the data smoothed by noise --sigma; fd-ssm, fd-dsm: sliced and denoising
+    /// score matching by finite differences of network values, with an error of order --fd-eps squared.
+    /// cp, approx-backprop: curvature propagation and the approximate diagonal, older baselines for
+    /// potentials, slow; the second is biased with more than one hidden layer.
     #[arg(long, value_enum, default_value_t = ObjectiveArg::Auto)]
     pub(crate) objective: ObjectiveArg,
     /// Slices per row and step; more cost more and have less noise.
@@ -276,9 +309,21 @@ pub(crate) struct ObjectiveArgs {
     /// coordinate are exact at M = columns; sphere has radius sqrt(columns).
     #[arg(long, value_enum, default_value_t = LawArg::Rademacher)]
     pub(crate) slice_law: LawArg,
-    /// Noise level of dsm, in standardised units.
+    /// Noise level of dsm and fd-dsm, in standardised units.
     #[arg(long, default_value_t = 0.1)]
     pub(crate) sigma: f64,
+    /// Step of fd-ssm and fd-dsm, which look at x +- EPS v with slices v of length about
+    /// sqrt(columns), in standardised units [default: that which balances truncation and single
+    /// precision: 0.041 / sqrt(columns) for fd-ssm of potentials, else 0.0056 / sqrt(columns)].
+    #[arg(long, value_name = "EPS")]
+    pub(crate) fd_eps: Option<f64>,
+}
+
+impl ObjectiveArgs {
+    /// The objective asked for; None for auto.
+    pub(crate) fn chosen(&self) -> Option<Objective> {
+        self.objective.with(self.slices, self.sigma, self.fd_eps)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -520,7 +565,7 @@ pub(crate) struct StepArgs {
     /// Rows per step.
     #[arg(long, default_value_t = 256)]
     pub(crate) batch: usize,
-    /// Objective.
+    /// Objective; dsm and fd-dsm with noise 0.1.
     #[arg(long, value_enum, default_value_t = ObjectiveArg::SsmVr)]
     pub(crate) objective: ObjectiveArg,
     /// Slices per row.
@@ -607,6 +652,27 @@ pub(crate) enum ObjectiveArg {
     SsmVr,
     Exact,
     Dsm,
+    FdSsm,
+    FdDsm,
+    Cp,
+    ApproxBackprop,
+}
+
+impl ObjectiveArg {
+    /// The objective of this name; None for auto.
+    pub(crate) fn with(self, slices: usize, sigma: f64, eps: Option<f64>) -> Option<Objective> {
+        Some(match self {
+            ObjectiveArg::Auto => return None,
+            ObjectiveArg::Ssm => Objective::Ssm { slices },
+            ObjectiveArg::SsmVr => Objective::SsmVr { slices },
+            ObjectiveArg::Exact => Objective::Exact,
+            ObjectiveArg::Dsm => Objective::Dsm { sigma },
+            ObjectiveArg::FdSsm => Objective::FdSsm { slices, eps },
+            ObjectiveArg::FdDsm => Objective::FdDsm { slices, sigma, eps },
+            ObjectiveArg::Cp => Objective::Cp { slices },
+            ObjectiveArg::ApproxBackprop => Objective::ApproxBackprop,
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

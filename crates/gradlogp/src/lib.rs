@@ -70,6 +70,7 @@
 //! | [`graph`] | networks as data, over one flat vector of named parameters |
 //! | [`jet`] | Taylor coefficients through a graph, and their adjoints |
 //! | [`slice`](mod@slice) | laws of random directions |
+//! | [`domain`] | domains with a boundary, and the weights that score matching needs there |
 //! | [`objective`] | the losses, per row, with their adjoints |
 //! | [`model`] | a graph with a meaning: [`Model`], [`Mlp`], its [`Derivatives`], and the loss pass |
 //! | [`exec`] | a batch on threads, bit-identical for a seed and thread count |
@@ -96,6 +97,7 @@ pub mod data;
 pub mod diagnose;
 pub mod diffusion;
 pub mod dkef;
+pub mod domain;
 pub mod error;
 pub mod exec;
 pub mod fitted;

@@ -172,11 +172,7 @@ impl One {
 }
 
 /// Exact loss and log-likelihood with their standard errors over rows.
-fn judge(
-    density: &(impl LogDensity + Score),
-    rows: ArrayView2<'_, f64>,
-    log_z: f64,
-) -> Result<Value> {
+fn judge(density: &impl LogDensity, rows: ArrayView2<'_, f64>, log_z: f64) -> Result<Value> {
     let loss = exact_loss(density, rows)?;
     let likelihood = Estimate::of((density.log_density(rows) - log_z).view());
     Ok(json!({

@@ -10,9 +10,11 @@ use gradlogp::data::{
     Dequantization, DequantizeColumns, GapRule, Split, SplitFractions, Standardization, Table,
     Transform, check_table, split_rows,
 };
+use gradlogp::domain::{Boxed, Domain};
 use gradlogp::fitted::{
     DataRecord, Description, FitSummary, KernelDescription, root_mean_square_score,
 };
+use gradlogp::model::LossPass;
 use gradlogp::train::{Checkpoint, Event, HeldOutLoss, HistoryPoint, Stop, TrainConfig, Trainer};
 use gradlogp::{Error, FittedModel, Mlp, Model, ModelKind, Objective};
 use ndarray::{Array2, Axis};
@@ -23,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::fit_kernel::{self, KernelPlan};
 use super::{Show, report};
 use crate::args::{FitArgs, ModelArg, ObjectiveArg, PrepareArgs, StandardizeArg};
+use crate::bounds::Region;
 use crate::input::{Loaded, Place, Source, show_warnings};
 use crate::judgement::Judgement;
 use crate::limits::{check_network, check_step, check_threads};
@@ -49,6 +52,11 @@ struct Plan {
     standardization: Standardization,
     validation: f64,
     test: f64,
+    /// Where all rows lie; None: anywhere.
+    #[serde(default)]
+    region: Option<Region>,
+    #[serde(default)]
+    boundary_power: f64,
     kind: ModelKind,
     hidden: Vec<usize>,
     activation: gradlogp::kernel::Activation,
@@ -195,14 +203,12 @@ impl Plan {
         let usual = if noise.is_some() { ModelArg::Score } else { ModelArg::Potential };
         let kind: ModelKind = model.model.unwrap_or(usual).into();
         check_beside_noise(args, noise.as_ref())?;
-        let objective = match args.objective.objective {
-            ObjectiveArg::Auto => None,
-            ObjectiveArg::Ssm => Some(Objective::Ssm { slices }),
-            ObjectiveArg::SsmVr => Some(Objective::SsmVr { slices }),
-            ObjectiveArg::Exact => Some(Objective::Exact),
-            ObjectiveArg::Dsm => Some(Objective::Dsm { sigma: args.objective.sigma }),
-        };
+        let objective = args.objective.chosen();
         check_shares(&args.prepare)?;
+        let region = args.boundary.region();
+        if region.is_some() {
+            check_boundary(args, objective)?;
+        }
         check_threads(training.threads)?;
         check_network(1, &model.hidden)?;
         // Refused here, also where auto will choose an objective without slices.
@@ -211,6 +217,7 @@ impl Plan {
         let config = TrainConfig {
             objective: objective.unwrap_or(Objective::Exact),
             law: args.objective.slice_law.into(),
+            domain: None,
             steps: training.steps,
             batch: training.batch,
             rate: training.rate,
@@ -239,6 +246,8 @@ impl Plan {
             },
             validation: args.prepare.validation,
             test: args.prepare.test,
+            region,
+            boundary_power: args.boundary.boundary_power,
             kind,
             hidden: model.hidden.clone(),
             activation: model.activation.into(),
@@ -252,13 +261,20 @@ impl Plan {
             training: config,
             kernel: KernelPlan::new(model)?,
         };
+        if plan.kernel.is_some() && plan.region.is_some() {
+            let message = "kernel families are not fitted with bounds; use potential or score";
+            return Err(Error::config("--model", message).into());
+        }
         if let Some(kernel) = &plan.kernel {
             plan.base_scale = Some(kernel.base_sd);
             plan.training = kernel.settings(&plan.training);
         }
         plan.take_places(args)?;
         // A small stand-in: settings that no network can have are refused before the data is read.
-        plan.mlp(1).build::<f32>(0)?;
+        let stand_in = plan.mlp(1).build::<f32>(0)?;
+        if let Some(objective) = &plan.objective {
+            LossPass::check(objective, &stand_in)?;
+        }
         Ok(plan)
     }
 
@@ -344,6 +360,11 @@ fn check_beside_noise(args: &FitArgs, noise: Option<&NoisePlan>) -> Result<()> {
         let message = "a time model has --noise-objective instead";
         return Err(Error::config("--objective", message).into());
     }
+    if args.boundary.region().is_some() {
+        let message =
+            "noise carries rows across the bounds; leave them out, or fit without --noise";
+        return Err(Error::config("--noise", message).into());
+    }
     if args.model.model.is_some_and(ModelArg::is_kernel_family) {
         let message = "a kernel family does not know the time; use potential or score";
         return Err(Error::config("--model", message).into());
@@ -361,6 +382,19 @@ fn check_beside_noise(args: &FitArgs, noise: Option<&NoisePlan>) -> Result<()> {
                        kept; leave it out";
         return Err(Error::config("--standardize", message).into());
     }
+    Ok(())
+}
+
+fn check_boundary(args: &FitArgs, objective: Option<Objective>) -> Result<()> {
+    if Standardization::from(args.prepare.standardize) == Standardization::Whiten {
+        let message = "whiten mixes the columns that bounds belong to; use standardize or none";
+        return Err(Error::config("--standardize", message).into());
+    }
+    if let Some(objective) = objective {
+        objective.check_bounded()?;
+    }
+    // The power alone: the columns are not known before the data is read.
+    Domain::Box(Boxed { columns: vec![], power: args.boundary.boundary_power }).validate()?;
     Ok(())
 }
 
@@ -390,6 +424,8 @@ struct Prepared {
     transform: Transform,
     /// Means and standard deviations of the training columns.
     units: Transform,
+    /// Where all rows lie, in the columns' units.
+    domain: Option<Domain>,
     warnings: Vec<String>,
 }
 
@@ -427,8 +463,18 @@ impl Prepared {
         };
         let transform = fit(plan.standardization)?;
         let units = fit(Standardization::Standardize)?;
+        let domain = domain(plan, &loaded.table, &units, dequantization.is_some())?;
         let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
-        Ok(Prepared { loaded, content_hash, dequantization, split, transform, units, warnings })
+        Ok(Prepared {
+            loaded,
+            content_hash,
+            dequantization,
+            split,
+            transform,
+            units,
+            domain,
+            warnings,
+        })
     }
 
     fn rows(&self, part: &[usize]) -> Array2<f64> {
@@ -458,6 +504,22 @@ impl Prepared {
     fn dim(&self) -> usize {
         self.loaded.table.n_columns()
     }
+}
+
+/// The domain asked for; refuses rows outside.
+fn domain(
+    plan: &Plan,
+    table: &Table,
+    units: &Transform,
+    dequantized: bool,
+) -> Result<Option<Domain>> {
+    let Some(region) = &plan.region else { return Ok(None) };
+    let name = plan.source.name();
+    region.check_parts(table.rows.view(), &name)?;
+    let domain = region.domain(&table.columns, units, plan.boundary_power)?;
+    let noisy = if dequantized { ", with the noise of --dequantize" } else { "" };
+    domain.check(table.rows.view(), &table.columns, &format!("{name}{noisy}"))?;
+    Ok(Some(domain))
 }
 
 /// Says of which table the training rows are.
@@ -499,7 +561,12 @@ fn train(
     checkpoint: Option<(Checkpoint, Resumable)>,
     show: Show,
 ) -> Result<(Trainer, Stop, f64)> {
-    let config = plan.config(prepared.dim());
+    let transform = &prepared.transform;
+    let inside = |domain: &Domain| {
+        domain.scaled(&transform.mean().to_vec(), &transform.standard_deviations().to_vec())
+    };
+    let config =
+        TrainConfig { domain: prepared.domain.as_ref().map(inside), ..plan.config(prepared.dim()) };
     check_network(prepared.dim(), &plan.hidden)?;
     let batch = config.batch.min(prepared.split.train.len());
     check_step(prepared.dim(), &plan.hidden, batch, &config.objective)?;
@@ -744,6 +811,7 @@ fn describe(
         column_mean: prepared.units.mean().to_vec(),
         column_scale: prepared.units.standard_deviations().to_vec(),
         dequantization: prepared.dequantization.clone(),
+        domain: prepared.domain.clone(),
         noise,
         training: outcome.config.clone(),
         data: DataRecord {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::data::{Dequantization, Transform};
 use crate::diffusion::{NoiseConfig, TimeMlp};
 use crate::dkef::{Estimator, KernelFamily, KernelRecord, LogNormalizer};
+use crate::domain::Domain;
 use crate::model::Mlp;
 use crate::sde::AnyProcess;
 use crate::train::{HeldOutLoss, HistoryPoint, TrainConfig};
@@ -26,6 +27,9 @@ pub struct Description {
     pub column_scale: Vec<f64>,
     /// Uniform noise that was added to rounded columns before training, if any.
     pub dequantization: Option<Dequantization>,
+    /// The domain with a boundary outside which there is no density, in the columns' units, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<Domain>,
     /// How it was trained.
     pub training: TrainConfig,
     /// For time models: the process and the network that knows the time.
