@@ -116,6 +116,9 @@ pub(crate) enum Command {
     /// Fit a model to a table and check it on held-out rows.
     #[command(allow_negative_numbers = true)]
     Fit(Box<FitArgs>),
+    /// Fit a table by several objectives under one budget, and compare them.
+    #[command(allow_negative_numbers = true)]
+    Compare(Box<CompareArgs>),
     /// Check a fitted model on a table.
     Eval(EvalArgs),
     /// Log density of every row under a model fitted with --noise, by the probability flow.
@@ -139,7 +142,7 @@ pub(crate) enum Command {
 }
 
 /// Where rows come from.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct SourceArgs {
     /// Table of numbers: CSV with `,` `;` or tab, with or without a header, gzipped or not.
     #[arg(value_name = "DATA")]
@@ -153,7 +156,7 @@ pub(crate) struct SourceArgs {
 }
 
 /// How a file is read.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Reading")]
 pub(crate) struct ReadArgs {
     /// Columns to use, in this order [default: all].
@@ -211,9 +214,13 @@ pub(crate) struct FitArgs {
 }
 
 /// What is done to the table before training.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Preparing")]
 pub(crate) struct PrepareArgs {
+    /// Columns c to condition on: fits the score of p(x | c), x being the other columns. They may be
+    /// discrete; c is given whenever the model is used, and not modelled.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub(crate) given: Vec<String>,
     /// Add uniform noise as wide as a column's own step to rounded columns, whose ties make score
     /// matching degenerate; with names, to these columns only.
     #[arg(long, value_delimiter = ',', num_args = 0.., require_equals = true, value_name = "NAMES")]
@@ -238,7 +245,7 @@ pub(crate) struct PrepareArgs {
 }
 
 /// Where the data ends.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Boundary")]
 pub(crate) struct BoundaryArgs {
     /// Columns that end at bounds, such as age=0:inf,share=0:1. Score matching then weights the rows near
@@ -263,7 +270,7 @@ impl BoundaryArgs {
     }
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
     /// potential: the network is log p(x) up to a constant, which gives densities and MALA;
@@ -291,7 +298,7 @@ pub(crate) struct ModelArgs {
     pub(crate) base_scale: Option<f64>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Objective")]
 pub(crate) struct ObjectiveArgs {
     /// auto: exact up to 16 columns, where it costs little and has no slice noise, ssm-vr beyond;
@@ -326,7 +333,7 @@ impl ObjectiveArgs {
     }
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Training")]
 pub(crate) struct TrainingArgs {
     /// Optimiser steps [default: 6000, which is about a minute or less for small tables].
@@ -363,6 +370,101 @@ pub(crate) struct TrainingArgs {
     /// Worker threads; 0 takes one per core. Results depend on it in the last bits.
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Objectives to compare.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "ssm,ssm-vr,exact")]
+    pub(crate) objectives: Vec<ObjectiveArg>,
+    /// Slice laws, each with every objective that has slices.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "rademacher")]
+    pub(crate) laws: Vec<LawArg>,
+    /// Numbers of slices, each with every law.
+    #[arg(long, value_delimiter = ',', default_value = "1", value_name = "NUMBERS")]
+    pub(crate) slices: Vec<usize>,
+    /// Noise level of dsm and fd-dsm, in standardised units.
+    #[arg(long, default_value_t = 0.1)]
+    pub(crate) sigma: f64,
+    /// Step of fd-ssm and fd-dsm, in standardised units [default: as in fit].
+    #[arg(long, value_name = "EPS")]
+    pub(crate) fd_eps: Option<f64>,
+    /// Fits of each way, with different initial weights, batches and slices on the same rows; with
+    /// more than one, standard errors hold for the way to fit and not only for one fit of it.
+    #[arg(long, default_value_t = 1, value_name = "K")]
+    pub(crate) seeds: usize,
+    /// Optimiser steps of each fit.
+    #[arg(long, default_value_t = 2000)]
+    pub(crate) steps: u64,
+    /// Seconds of each fit instead, held-out evaluations apart: as many steps as a short trial
+    /// finds to fit in.
+    #[arg(long, conflicts_with = "steps")]
+    pub(crate) seconds: Option<f64>,
+    /// Fresh draws of slices from which variances are measured.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) draws: usize,
+    /// Rows per step, and rows on which variances are measured.
+    #[arg(long, default_value_t = 256)]
+    pub(crate) batch: usize,
+    /// Largest learning rate of AdamW.
+    #[arg(long, default_value_t = 2e-3)]
+    pub(crate) rate: f64,
+    /// Steps between held-out evaluations, which choose the weights that are kept.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) evaluate_every: u64,
+    /// Worker threads; 0 takes one per core.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) threads: usize,
+    /// Also write an HTML page with pictures.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    #[command(flatten)]
+    pub(crate) prepare: PrepareArgs,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+impl CompareArgs {
+    /// As a fit with these settings; the objective is any.
+    pub(crate) fn as_fit(&self) -> FitArgs {
+        FitArgs {
+            source: self.source.clone(),
+            output: None,
+            report: None,
+            resume: None,
+            checkpoint_every: None,
+            read: self.read.clone(),
+            prepare: self.prepare.clone(),
+            boundary: BoundaryArgs { bounds: Vec::new(), domain: None, boundary_power: 1.0 },
+            model: self.model.clone(),
+            objective: ObjectiveArgs {
+                objective: ObjectiveArg::Exact,
+                slices: 1,
+                slice_law: LawArg::Rademacher,
+                sigma: self.sigma,
+                fd_eps: self.fd_eps,
+            },
+            noise: crate::noise::NoiseArgs::none(),
+            training: TrainingArgs {
+                steps: self.steps,
+                batch: self.batch,
+                rate: self.rate,
+                schedule: ScheduleArg::Cosine,
+                warm_up: 100,
+                clip: 10.0,
+                weight_decay: 0.0,
+                ema: 0.999,
+                evaluate_every: self.evaluate_every,
+                // Every way takes all its steps.
+                patience: 0,
+                threads: self.threads,
+            },
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -430,9 +532,15 @@ pub(crate) struct SampleArgs {
     /// Model file.
     #[arg(required_unless_present = "resume")]
     pub(crate) model: Option<PathBuf>,
-    /// Rows to draw.
+    /// Rows to draw; with --given-rows, for each row of it.
     #[arg(short, default_value_t = 1000)]
     pub(crate) n: usize,
+    /// Conditional models: the values at which to draw, such as age=40,dose=0.5.
+    #[arg(long, value_delimiter = ',', value_name = "NAME=VALUE", value_parser = named_value)]
+    pub(crate) given_values: Vec<(String, f64)>,
+    /// Conditional models: a table with the given columns; -n rows are drawn at each of its rows.
+    #[arg(long, value_name = "FILE", conflicts_with = "given_values")]
+    pub(crate) given_rows: Option<PathBuf>,
     /// Where to write: .npy, else CSV [default: CSV to standard output].
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -582,6 +690,17 @@ pub(crate) struct StepArgs {
     pub(crate) seconds: f64,
 }
 
+/// A column's name and a number.
+fn named_value(text: &str) -> Result<(String, f64), String> {
+    let parts = text.rsplit_once('=').map(|(name, value)| (name.trim(), value.trim().parse()));
+    match parts {
+        Some((name, Ok(value))) if !name.is_empty() && f64::is_finite(value) => {
+            Ok((name.to_string(), value))
+        }
+        _ => Err("must be a column and a number, such as age=40".into()),
+    }
+}
+
 /// One ASCII character that can stand between fields; tab also by name.
 fn delimiter(text: &str) -> Result<char, String> {
     if ["tab", "\\t"].contains(&text) {
@@ -711,6 +830,15 @@ mod tests {
         let refused = parse("gradlogp sample m --resume c -n 5").unwrap_err();
         assert!(refused.to_string().contains("MODEL, -n would be ignored"), "{refused}");
         assert!(parse("gradlogp sample").is_err());
+    }
+
+    #[test]
+    fn named_values() {
+        assert_eq!(named_value("a=1.5"), Ok(("a".into(), 1.5)));
+        assert_eq!(named_value("a=b = -2e3"), Ok(("a=b".into(), -2e3)));
+        for bad in ["a", "=1", "a=", "a=x", "a=inf"] {
+            assert!(named_value(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use anyhow::Result;
 use gradlogp::data::synthetic::Dataset;
 use gradlogp::diagnose::{
-    Estimate, SteinReport, fisher_divergence, stein_check, stein_check_within,
+    Estimate, SteinReport, fisher_divergence, stein_check_given, stein_check_within,
 };
 use gradlogp::{Error, FittedModel};
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
 
 use crate::input::truth;
@@ -28,6 +28,9 @@ pub(crate) struct Judgement {
     pub(crate) exact_loss_se: f64,
     pub(crate) stein_mean_max_z: f64,
     pub(crate) stein_product_max_z: f64,
+    /// Of conditional models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stein_given_max_z: Option<f64>,
     pub(crate) stein_critical_z: f64,
     pub(crate) stein_slope: f64,
     pub(crate) stein_slope_se: f64,
@@ -41,7 +44,7 @@ pub(crate) struct Judgement {
     pub(crate) fisher_divergence: Option<f64>,
 }
 
-/// Judges a model on held-out rows, and against the truth where the rows were drawn from one.
+/// Judges a model, at the rows' conditions if it has any, on held-out rows, and against the truth where the rows were drawn from one.
 pub(crate) fn judge(
     model: &FittedModel,
     rows: ArrayView2<'_, f64>,
@@ -56,10 +59,13 @@ pub(crate) fn judge(
         return Err(Error::data("held-out rows", message).into());
     }
     let loss = Estimate::of(model.exact_loss_rows(rows).view());
+    let c = model.condition().unwrap_or_default();
+    // One condition for all rows says nothing of how the score follows it.
+    let c = if c.nrows() == rows.nrows() { c } else { Array2::zeros((rows.nrows(), 0)) };
     model.check_domain(rows, "held-out rows")?;
     let stein = match &model.description.domain {
         Some(domain) => stein_check_within(model, domain, rows, LEVEL)?,
-        None => stein_check(model, rows, LEVEL)?,
+        None => stein_check_given(model, rows, c.view(), LEVEL)?,
     };
     let fisher = match (drawn_from, truth(drawn_from)) {
         (Some(set), Some(truth)) => {
@@ -74,11 +80,12 @@ pub(crate) fn judge(
         exact_loss_se: loss.standard_error,
         stein_mean_max_z: stein.mean_max_z,
         stein_product_max_z: stein.product_max_z,
+        stein_given_max_z: (c.ncols() > 0).then_some(stein.given_max_z),
         stein_critical_z: stein.critical_z,
         stein_slope: stein.slope.mean,
         stein_slope_se: stein.slope.standard_error,
         consistent: stein.verdict.is_consistent(),
-        verdict: sentence(&stein, &model.description.columns),
+        verdict: sentence(&stein, &model.all_columns()),
         relative_fisher_divergence: fisher.map(|f| f.relative.mean),
         relative_fisher_divergence_se: fisher.map(|f| f.relative.standard_error),
         fisher_divergence: fisher.map(|f| f.absolute.mean),
@@ -137,6 +144,18 @@ impl Judgement {
                     .into(),
             },
         ];
+        if let Some(z) = self.stein_given_max_z {
+            checks.push(report::Check {
+                name: "Stein condition, largest |z|".into(),
+                value: plain(z),
+                expected: Some(format!("below {}", short(self.stein_critical_z))),
+                grade: graded(z <= self.stein_critical_z),
+                explanation:
+                    "E[s c^T] must be 0 for every given column c: the score must not lean \
+                              with the condition; in standard errors."
+                        .into(),
+            });
+        }
         if let (Some(value), Some(se)) =
             (self.relative_fisher_divergence, self.relative_fisher_divergence_se)
         {

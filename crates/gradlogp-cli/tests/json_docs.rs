@@ -130,6 +130,22 @@ fn every_key_of_time_models_is_documented() {
 }
 
 #[test]
+fn every_key_of_conditions_and_comparisons_is_documented() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let fit = "fit --dataset banana --rows 200 --given x1 --steps 5 --hidden 4 -o a.safetensors";
+    check(at, fit, &["fit", "eval"], &["stein_given_max_z"]);
+    check(at, "eval a.safetensors --dataset banana --rows 50", &["eval"], &["stein_given_max_z"]);
+    check(at, "info a.safetensors", &["info"], &["given", "transform"]);
+    let sample = "sample a.safetensors -n 8 --warm-up 5 --given-values x1=0 -o x.csv";
+    check(at, sample, &["sample"], &["sampler", "draws"]);
+    let compare = "compare --dataset banana --rows 200 --objectives ssm,dsm --steps 5 --hidden 4 \
+                   --draws 3 --seeds 2 --report c.html";
+    let expected = ["best", "difference_se", "relative_gradient_variance", "sigma", "report"];
+    check(at, compare, &["compare"], &expected);
+}
+
+#[test]
 fn every_key_of_listings_and_measurements_is_documented() {
     let here = Path::new(".");
     check(here, "datasets", &["datasets"], &["name", "exact_score_known"]);

@@ -16,7 +16,7 @@ use crate::over_times::judge_over_times;
 pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
     let model = FittedModel::load(&args.model)?;
     let source = Source::new(&args.source, &args.read)?;
-    let mut loaded = source.load(args.seed, Some(&model.description.columns))?;
+    let mut loaded = source.load_for(args.seed, &model)?;
     show_warnings(show.silent(), &loaded.warnings);
     if let Some(noise) = &model.description.dequantization {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(args.seed))?;
@@ -28,6 +28,7 @@ pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
         show.result(&judgement.table(), &judgement)?;
         return Ok(ExitCode::SUCCESS);
     }
+    let model = loaded.model_given(model)?;
     let judgement = judge(&model, loaded.table.rows.view(), loaded.drawn_from.as_ref())?;
     show.result(&judgement.table(), &judgement)?;
     Ok(ExitCode::SUCCESS)

@@ -22,6 +22,8 @@ use crate::{interrupt, sampling};
 
 /// Rows drawn for the pictures.
 const SAMPLES: usize = 1500;
+/// Conditions at which rows are drawn, one each.
+const CONDITIONS: usize = 500;
 /// Rows of data shown.
 const SHOWN: usize = 5000;
 /// Grid points per side of the field pictures.
@@ -50,7 +52,7 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     // Not the seed of the fit: a drawn set is drawn anew, and no row trained the model.
     let seed = model.description.training.seed.wrapping_add(1);
     let source = Source::at(place, &args.read);
-    let mut loaded = source.load(seed, Some(&model.description.columns))?;
+    let mut loaded = source.load_for(seed, &model)?;
     let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
     show_warnings(show.silent(), &loaded.warnings);
     if args.data.is_none() && loaded.drawn_from.is_none() {
@@ -62,6 +64,7 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     if let Some(noise) = &model.description.dequantization {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(seed))?;
     }
+    let model = loaded.model_given(model)?;
     let rows = loaded.table.rows;
     let judgement = judge_at_its_time(&model, rows.view(), loaded.drawn_from.as_ref(), seed)?;
     write(&model, Some(&judgement), rows, warnings, &args.output, show)?;
@@ -90,7 +93,15 @@ pub(crate) fn write(
         seed: 0,
     };
     let mut warnings = warnings;
-    let samples = match sampling::draw(model, SAMPLES, &chain, show.silent()) {
+    if model.description.columns.len() == 2 && model.condition().is_some() {
+        warnings.push("the pictures of the field are at the mean of the given columns".into());
+    }
+    // A conditional model's samples belong to the conditions of the rows beside which they are drawn.
+    let (drawing, count) = match model.condition() {
+        Some(c) => (model.at_first_conditions(CONDITIONS), c.nrows().min(CONDITIONS)),
+        None => (model.clone(), SAMPLES),
+    };
+    let samples = match sampling::draw(&drawing, count, &chain, show.silent()) {
         Ok(drawn) => {
             warnings.extend(drawn.warning());
             Some(drawn.rows).filter(|rows| rows.nrows() > 0)
@@ -165,6 +176,6 @@ fn unchecked() -> report::Verdict {
 
 fn field(model: &FittedModel, rows: &Array2<f64>) -> FieldGrid {
     let spec = GridSpec::around(rows.view(), GRID);
-    let scores = model.scores(spec.points().view());
+    let scores = model.at_mean_condition().scores(spec.points().view());
     FieldGrid { spec, score: scores.score, log_density: scores.log_density }
 }

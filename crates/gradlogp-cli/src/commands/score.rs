@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use gradlogp::FittedModel;
+use gradlogp::data::Table;
 use ndarray::{Array2, Axis, s};
 use serde::Serialize;
 
@@ -35,15 +36,20 @@ pub(crate) fn run(args: &ScoreArgs, show: Show) -> Result<ExitCode> {
         check_apart(path, &[Some(&args.model), args.source.data.as_ref()])?;
     }
     let source = Source::new(&args.source, &args.read)?;
-    let loaded = source.load(args.seed, Some(&model.description.columns))?;
+    let loaded = source.load_for(args.seed, &model)?;
     show_warnings(show.silent(), &loaded.warnings);
     model.check_domain(loaded.table.rows.view(), &loaded.table.name)?;
     let columns = column_names(&model, args.hessian_diagonal);
     let rows = &loaded.table.rows;
     let mut out = Array2::zeros((rows.nrows(), columns.len()));
-    for (rows, mut out) in
-        rows.axis_chunks_iter(Axis(0), BLOCK).zip(out.axis_chunks_iter_mut(Axis(0), BLOCK))
-    {
+    let blocks = rows.axis_chunks_iter(Axis(0), BLOCK);
+    for (k, (rows, mut out)) in blocks.zip(out.axis_chunks_iter_mut(Axis(0), BLOCK)).enumerate() {
+        let here = |given: &Table| {
+            let start = k * BLOCK;
+            model.given(given.rows.slice(s![start..start + rows.nrows(), ..]))
+        };
+        let given = loaded.given.as_ref().map(here).transpose()?;
+        let model = given.as_ref().unwrap_or(&model);
         let d = rows.ncols();
         let scores = model.scores(rows);
         out.slice_mut(s![.., ..d]).assign(&scores.score);
