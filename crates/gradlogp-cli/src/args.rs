@@ -122,6 +122,9 @@ pub(crate) enum Command {
     Compare(Box<CompareArgs>),
     /// Check a fitted model on a table.
     Eval(EvalArgs),
+    /// Log density of every row under a model fitted with --noise, by the probability flow.
+    #[command(allow_negative_numbers = true)]
+    Loglik(LoglikArgs),
     /// Score, log density and Laplacian of every row of a table.
     Score(ScoreArgs),
     /// Draw rows from a fitted model.
@@ -206,6 +209,8 @@ pub(crate) struct FitArgs {
     #[command(flatten)]
     pub(crate) objective: ObjectiveArgs,
     #[command(flatten)]
+    pub(crate) noise: crate::noise::NoiseArgs,
+    #[command(flatten)]
     pub(crate) training: TrainingArgs,
 }
 
@@ -272,9 +277,10 @@ pub(crate) struct ModelArgs {
     /// potential: the network is log p(x) up to a constant, which gives densities and MALA;
     /// score: the network is the score itself, cheaper and more flexible, but no density;
     /// dkef: deep kernel exponential family, a density with closed-form coefficients over learnt kernels,
-    /// for tables of up to some tens of columns; kef: the same with one plain Gaussian kernel, in seconds.
-    #[arg(long, value_enum, default_value_t = ModelArg::Potential)]
-    pub(crate) model: ModelArg,
+    /// for tables of up to some tens of columns; kef: the same with one plain Gaussian kernel, in seconds
+    /// [default: potential; score with --noise].
+    #[arg(long, value_enum)]
+    pub(crate) model: Option<ModelArg>,
     /// dkef and kef: inducing points [default: 200].
     #[arg(long, value_name = "M")]
     pub(crate) inducing: Option<usize>,
@@ -443,6 +449,7 @@ impl CompareArgs {
                 sigma: self.sigma,
                 fd_eps: self.fd_eps,
             },
+            noise: crate::noise::NoiseArgs::none(),
             training: TrainingArgs {
                 steps: self.steps,
                 batch: self.batch,
@@ -497,6 +504,30 @@ pub(crate) struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct LoglikArgs {
+    /// Model file, written by fit --noise.
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Where to write log densities in nats, row by row: .npy, else CSV [default: only the summary is
+    /// shown].
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Random probes for the divergence of the flow; 0 takes the exact trace [default: 0 up to 16
+    /// columns, 8 beyond].
+    #[arg(long, value_name = "N")]
+    pub(crate) probes: Option<usize>,
+    /// Error allowed in a step of the solver, relative and absolute.
+    #[arg(long, default_value_t = 1e-5)]
+    pub(crate) tolerance: f64,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    /// Seed of probes, drawn rows and dequantisation.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ScoreArgs {
     /// Model file.
     pub(crate) model: PathBuf,
@@ -508,6 +539,10 @@ pub(crate) struct ScoreArgs {
     /// Also the diagonal of the Hessian of log p (of grad s for score fields).
     #[arg(long)]
     pub(crate) hessian_diagonal: bool,
+    /// Models fitted with --noise: the time of the score, where 0 is the data and the horizon noise
+    /// [default: the least time of the fit].
+    #[arg(long, value_name = "T")]
+    pub(crate) at: Option<f64>,
     #[command(flatten)]
     pub(crate) anomaly: AnomalyArgs,
     /// Potentials: also the normalised log density, with log Z estimated as by eval --likelihood from

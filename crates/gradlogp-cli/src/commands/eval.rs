@@ -12,6 +12,7 @@ use crate::args::EvalArgs;
 use crate::checks::Checks;
 use crate::input::{Source, show_warnings};
 use crate::judgement::judge;
+use crate::over_times::judge_over_times;
 
 pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
     let model = FittedModel::load(&args.model)?;
@@ -21,6 +22,12 @@ pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
     if let Some(noise) = &model.description.dequantization {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(args.seed))?;
         show.note("rounded columns were dequantised as when the model was fitted");
+    }
+    if model.over_time().is_some() {
+        let set = loaded.drawn_from.as_ref();
+        let judgement = judge_over_times(&model, loaded.table.rows.view(), set, args.seed)?;
+        show.result(&judgement.table(), &judgement)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let model = loaded.model_given(model)?;
     let checks = Checks { args: &args.checks, read: &args.read, quiet: show.silent() };

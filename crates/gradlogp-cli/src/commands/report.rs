@@ -15,8 +15,9 @@ use super::info::{erased::Word, objective, settings};
 use crate::args::{ChainArgs, ReportArgs};
 use crate::checks::Checks;
 use crate::input::{Place, Source, show_warnings};
-use crate::judgement::{Judgement, judge};
+use crate::judgement::Judgement;
 use crate::output::{check_apart, check_writable};
+use crate::over_times::judge_at_its_time;
 use crate::report::{self, FieldGrid, Fitted, GridSpec, ReportData};
 use crate::{interrupt, sampling};
 
@@ -67,7 +68,8 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     let model = loaded.model_given(model)?;
     let rows = loaded.table.rows;
     let checks = Checks { args: &args.checks, read: &args.read, quiet: show.silent() };
-    let judgement = judge(&model, rows.view(), loaded.drawn_from.as_ref(), Some(checks))?;
+    let set = loaded.drawn_from.as_ref();
+    let judgement = judge_at_its_time(&model, rows.view(), set, seed, Some(checks))?;
     write(&model, Some(&judgement), rows, warnings, &args.output, show)?;
     let output = args.output.display().to_string();
     let text = format!("{}Report: {output}", judgement.table());
