@@ -1,7 +1,5 @@
 //! Checks made when asked for, anomaly scores, likelihoods.
 
-use gradlogp::LogDensity;
-
 use super::support::Folder;
 
 /// A fit good enough to judge.
