@@ -6,6 +6,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use gradlogp::data::{GapRule, Standardization};
+use gradlogp::diagnose::Shape;
 use gradlogp::kernel::Activation;
 use gradlogp::slice::SliceLaw;
 use gradlogp::train::Schedule;
@@ -121,6 +122,9 @@ pub(crate) enum Command {
     Compare(Box<CompareArgs>),
     /// Check a fitted model on a table.
     Eval(EvalArgs),
+    /// Log density of every row under a model fitted with --noise, by the probability flow.
+    #[command(allow_negative_numbers = true)]
+    Loglik(LoglikArgs),
     /// Score, log density and Laplacian of every row of a table.
     Score(ScoreArgs),
     /// Draw rows from a fitted model.
@@ -205,6 +209,8 @@ pub(crate) struct FitArgs {
     #[command(flatten)]
     pub(crate) objective: ObjectiveArgs,
     #[command(flatten)]
+    pub(crate) noise: crate::noise::NoiseArgs,
+    #[command(flatten)]
     pub(crate) training: TrainingArgs,
 }
 
@@ -271,9 +277,10 @@ pub(crate) struct ModelArgs {
     /// potential: the network is log p(x) up to a constant, which gives densities and MALA;
     /// score: the network is the score itself, cheaper and more flexible, but no density;
     /// dkef: deep kernel exponential family, a density with closed-form coefficients over learnt kernels,
-    /// for tables of up to some tens of columns; kef: the same with one plain Gaussian kernel, in seconds.
-    #[arg(long, value_enum, default_value_t = ModelArg::Potential)]
-    pub(crate) model: ModelArg,
+    /// for tables of up to some tens of columns; kef: the same with one plain Gaussian kernel, in seconds
+    /// [default: potential; score with --noise].
+    #[arg(long, value_enum)]
+    pub(crate) model: Option<ModelArg>,
     /// dkef and kef: inducing points [default: 200].
     #[arg(long, value_name = "M")]
     pub(crate) inducing: Option<usize>,
@@ -443,6 +450,7 @@ impl CompareArgs {
                 sigma: self.sigma,
                 fd_eps: self.fd_eps,
             },
+            noise: crate::noise::NoiseArgs::none(),
             training: TrainingArgs {
                 steps: self.steps,
                 batch: self.batch,
@@ -469,7 +477,53 @@ pub(crate) struct EvalArgs {
     pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
+    #[command(flatten)]
+    pub(crate) checks: CheckArgs,
     /// Seed of drawn rows and dequantisation.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// Checks beyond those that are always made.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Checks")]
+pub(crate) struct CheckArgs {
+    /// Potentials: normalise the density by importance sampling and by annealing in both directions,
+    /// and give the rows' log likelihood and bits per dimension; or say why that cannot be trusted.
+    #[arg(long)]
+    pub(crate) likelihood: bool,
+    /// Also check the Stein identities E[s f + f'] = 0 of these functions f of every column.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "NAMES")]
+    pub(crate) test_functions: Vec<ShapeArg>,
+    /// Compare the rows with these samples (columns matched by name): energy distance, classifier
+    /// test, Kolmogorov-Smirnov test of each column. Their rows must be independent.
+    #[arg(long, value_name = "FILE", conflicts_with = "draw")]
+    pub(crate) samples: Option<PathBuf>,
+    /// The same with so many rows drawn from the model.
+    #[arg(long, value_name = "N")]
+    pub(crate) draw: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoglikArgs {
+    /// Model file, written by fit --noise.
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Where to write log densities in nats, row by row: .npy, else CSV [default: only the summary is
+    /// shown].
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Random probes for the divergence of the flow; 0 takes the exact trace [default: 0 up to 16
+    /// columns, 8 beyond].
+    #[arg(long, value_name = "N")]
+    pub(crate) probes: Option<usize>,
+    /// Error allowed in a step of the solver, relative and absolute.
+    #[arg(long, default_value_t = 1e-5)]
+    pub(crate) tolerance: f64,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    /// Seed of probes, drawn rows and dequantisation.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 }
@@ -486,11 +540,42 @@ pub(crate) struct ScoreArgs {
     /// Also the diagonal of the Hessian of log p (of grad s for score fields).
     #[arg(long)]
     pub(crate) hessian_diagonal: bool,
+    /// Models fitted with --noise: the time of the score, where 0 is the data and the horizon noise
+    /// [default: the least time of the fit].
+    #[arg(long, value_name = "T")]
+    pub(crate) at: Option<f64>,
+    #[command(flatten)]
+    pub(crate) anomaly: AnomalyArgs,
+    /// Potentials: also the normalised log density, with log Z estimated as by eval --likelihood from
+    /// these rows, which should not have trained the model; an error where it cannot be trusted.
+    #[arg(long, conflicts_with = "log_z")]
+    pub(crate) normalize: bool,
+    /// Potentials: also the normalised log density, with the log Z that eval --likelihood gave.
+    #[arg(long, value_name = "LOG_Z", allow_negative_numbers = true)]
+    pub(crate) log_z: Option<f64>,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
     /// Seed of drawn rows.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Anomalies")]
+pub(crate) struct AnomalyArgs {
+    /// Also how unusual each row is (larger is more so). auto: density for potentials, path for score
+    /// fields; density: -log p up to a constant; path: the same from the score alone, along the line
+    /// from the mean of the training rows; norm: length of the score in standard deviations.
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, value_name = "KIND",
+          default_missing_value = "auto")]
+    pub(crate) anomaly: Option<AnomalyArg>,
+    /// Table of usual rows that did not train the model, for --false-alarm.
+    #[arg(long, value_name = "FILE", requires = "false_alarm")]
+    pub(crate) held_out: Option<PathBuf>,
+    /// Call rows anomalies (column is_anomaly, 1 or 0) beyond a threshold that a new usual row exceeds
+    /// with at most this probability; found from --held-out, whatever the model.
+    #[arg(long, value_name = "RATE", requires = "held_out", requires = "anomaly")]
+    pub(crate) false_alarm: Option<f64>,
 }
 
 #[derive(Debug, Args)]
@@ -556,6 +641,21 @@ pub(crate) struct ChainArgs {
     pub(crate) seed: u64,
 }
 
+impl ChainArgs {
+    /// As the command line has them where nothing is given.
+    pub(crate) fn automatic() -> Self {
+        ChainArgs {
+            sampler: SamplerArg::Auto,
+            chains: None,
+            warm_up: 1000,
+            thinning: 20,
+            step_size: None,
+            leapfrog: 8,
+            seed: 0,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ImputeArgs {
     /// Model file.
@@ -601,6 +701,8 @@ pub(crate) struct ReportArgs {
     pub(crate) output: PathBuf,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
+    #[command(flatten)]
+    pub(crate) checks: CheckArgs,
 }
 
 #[derive(Debug, Args)]
@@ -817,6 +919,13 @@ words!(StandardizeArg => Standardization {
     Whiten => Standardization::Whiten,
     None => Standardization::None,
 });
+words!(ShapeArg => Shape {
+    Square => Shape::Square,
+    Cube => Shape::Cube,
+    Tanh => Shape::Tanh,
+    Sine => Shape::Sine,
+    Cosine => Shape::Cosine,
+});
 words!(GapRuleArg => GapRule { Gap => GapRule::Gap, MedianGap => GapRule::MedianGap });
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -855,6 +964,14 @@ pub(crate) enum SamplerArg {
     Ula,
     Mala,
     Hmc,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AnomalyArg {
+    Auto,
+    Density,
+    Path,
+    Norm,
 }
 
 #[cfg(test)]

@@ -1,14 +1,18 @@
 //! The program `gradlogp`: arguments become a checked plan, the plan runs, errors become exit codes.
 
+mod anomaly;
 mod args;
 mod bounds;
+mod checks;
 mod commands;
 mod exit;
 mod input;
 mod interrupt;
 mod judgement;
 mod limits;
+mod noise;
 mod output;
+mod over_times;
 mod progress;
 mod report;
 mod sampling;

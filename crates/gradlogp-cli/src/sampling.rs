@@ -160,6 +160,7 @@ impl Plan {
         if n == 0 {
             return Err(Error::config("-n", "must be at least 1").into());
         }
+        refuse_over_time(model)?;
         check_conditions(model, args)?;
         let sampler = Sampler::of(args.sampler, model.kind())?;
         if model.description.domain.is_some() && sampler == Sampler::Ula {
@@ -249,6 +250,17 @@ impl Plan {
         let drawn = summarise(model, self.n, &self.config, chains.finish(), self.sampler.word());
         Ok(Outcome { drawn, failure })
     }
+}
+
+/// Refuses a time model, whose chains at one time would not cross between modes.
+pub(crate) fn refuse_over_time(model: &FittedModel) -> Result<()> {
+    if model.over_time().is_none() {
+        return Ok(());
+    }
+    let why = "this model was fitted with --noise: it knows the noised data at every time, and Langevin \
+               chains at one of them do not cross between modes. Its reverse process suits it (in the \
+               library: sample::reverse); ula, mala and hmc are for models fitted without --noise";
+    Err(Error::config("--sampler", why).into())
 }
 
 /// Rows of conditions, each of which has a chain of its own; 0 for a model of p(x).

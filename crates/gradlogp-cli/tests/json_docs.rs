@@ -70,9 +70,19 @@ fn every_key_is_documented() {
         &[&truth[..], &["report", "validation_loss", "choice", "noise"]].concat(),
     );
     check(at, "eval a.safetensors --dataset eight-gaussians --rows 50", &["eval"], &truth);
+    let more = "eval a.safetensors --dataset eight-gaussians --rows 200 --likelihood --draw 50 \
+                --test-functions cube,tanh";
+    let keys = ["kernel_stein_p_value", "effective_size", "energy_critical", "ks_p_value", "holds"];
+    check(at, more, &["eval"], &keys);
     check(at, "report a.safetensors -o b.html", &["report", "eval"], &["output", "rows"]);
     let score = "score a.safetensors --dataset banana --rows 5 -o s.csv";
     check(at, score, &["score"], &["rows", "columns", "output"]);
+    // Ten rows are enough for one false alarm in ten.
+    let held_out: String = (0..10).map(|k| format!("{k},{}\n", k * k)).collect();
+    std::fs::write(at.join("h.csv"), format!("x0,x1\n{held_out}")).unwrap();
+    let score = "score a.safetensors --dataset banana --rows 5 --anomaly --held-out h.csv \
+                 --false-alarm 0.1 --log-z -2.5 -o s.csv";
+    check(at, score, &["score"], &["threshold", "anomalies", "log_z"]);
     let sample = "sample a.safetensors -n 40 --chains 8 --warm-up 20 --thinning 2 -o x.npy";
     check(at, sample, &["sample"], &["acceptance_rate", "max_split_r_hat", "completed"]);
     let sample = "sample a.safetensors --sampler hmc -n 8 --warm-up 20 --thinning 2 -o x.npy";
@@ -115,6 +125,24 @@ fn every_key_of_rarer_settings_is_documented() {
         check(at, &fit, &["fit", "eval"], &["exact_loss"]);
         check(at, "info c.safetensors", &["info"], keys);
     }
+}
+
+#[test]
+fn every_key_of_time_models_is_documented() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let fit =
+        "fit --dataset eight-gaussians --rows 200 --steps 5 --hidden 4 --noise vp -o a.safetensors";
+    check(at, fit, &["fit", "eval"], &["exact_loss"]);
+    check(at, "info a.safetensors", &["info"], &["beta_max", "frequencies", "simulate", "scaled"]);
+    let eval = "eval a.safetensors --dataset eight-gaussians --rows 50";
+    check(at, eval, &["eval"], &["times", "time", "relative_fisher_divergence_se"]);
+    let loglik = "loglik a.safetensors --dataset eight-gaussians --rows 5 --probes 2 -o l.csv";
+    check(at, loglik, &["loglik"], &["bits_per_dimension", "probe_se", "output"]);
+    let own = "fit --dataset ring --rows 200 --steps 5 --hidden 4 --noise custom --drift -x \
+               --diffusion 1 -o b.safetensors";
+    check(at, own, &["fit", "eval"], &["exact_loss"]);
+    check(at, "info b.safetensors", &["info"], &["drift", "horizon"]);
 }
 
 #[test]

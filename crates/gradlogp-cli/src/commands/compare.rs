@@ -231,7 +231,7 @@ fn try_way(
         let model = prepared
             .model_at(&FittedModel::new(network.clone(), description)?, &prepared.split.test)?;
         losses.row_mut(k).assign(&model.exact_loss_rows(test.view()));
-        let judgement = judge(&model, test.view(), None)?;
+        let judgement = judge(&model, test.view(), None, None)?;
         consistent += usize::from(judgement.consistent);
         first.get_or_insert((judgement.verdict, network));
     }

@@ -9,8 +9,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::Show;
 use crate::args::EvalArgs;
+use crate::checks::Checks;
 use crate::input::{Source, show_warnings};
 use crate::judgement::judge;
+use crate::over_times::judge_over_times;
 
 pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
     let model = FittedModel::load(&args.model)?;
@@ -21,8 +23,16 @@ pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(args.seed))?;
         show.note("rounded columns were dequantised as when the model was fitted");
     }
+    if model.over_time().is_some() {
+        let set = loaded.drawn_from.as_ref();
+        let judgement = judge_over_times(&model, loaded.table.rows.view(), set, args.seed)?;
+        show.result(&judgement.table(), &judgement)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let model = loaded.model_given(model)?;
-    let judgement = judge(&model, loaded.table.rows.view(), loaded.drawn_from.as_ref())?;
+    let checks = Checks { args: &args.checks, read: &args.read, quiet: show.silent() };
+    let rows = loaded.table.rows.view();
+    let judgement = judge(&model, rows, loaded.drawn_from.as_ref(), Some(checks))?;
     show.result(&judgement.table(), &judgement)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -27,12 +27,14 @@ use serde::{Deserialize, Serialize};
 
 use super::fit_kernel::{self, KernelPlan};
 use super::{Show, report};
-use crate::args::{FitArgs, PrepareArgs};
+use crate::args::{FitArgs, ModelArg, ObjectiveArg, PrepareArgs, StandardizeArg};
 use crate::bounds::Region;
 use crate::input::{Loaded, Place, Source, show_warnings};
-use crate::judgement::{Judgement, judge};
+use crate::judgement::Judgement;
 use crate::limits::{check_network, check_step, check_threads};
+use crate::noise::{self, NoisePlan};
 use crate::output::{check_apart, check_writable, is_device};
+use crate::over_times::judge_at_its_time;
 use crate::progress::Progress;
 use crate::text::{self, short};
 use crate::{exit, interrupt};
@@ -70,6 +72,8 @@ pub(super) struct Plan {
     choose: bool,
     /// How it was chosen.
     pub(super) choice: Option<Choice>,
+    /// For time models.
+    pub(super) noise: Option<NoisePlan>,
     pub(super) training: TrainConfig,
     /// For kernel families.
     #[serde(default)]
@@ -209,8 +213,11 @@ fn resume_command(checkpoint: &Path) -> String {
 impl Plan {
     pub(super) fn new(args: &FitArgs) -> Result<Self> {
         let (model, training) = (&args.model, &args.training);
-        let kind: ModelKind = model.model.into();
         let slices = args.objective.slices;
+        let noise = NoisePlan::new(&args.noise, slices)?;
+        let usual = if noise.is_some() { ModelArg::Score } else { ModelArg::Potential };
+        let kind: ModelKind = model.model.unwrap_or(usual).into();
+        check_beside_noise(args, noise.as_ref())?;
         let objective = args.objective.chosen();
         check_shares(&args.prepare)?;
         let region = args.boundary.region();
@@ -221,6 +228,7 @@ impl Plan {
         check_network(1, &model.hidden)?;
         // Refused here, also where the objective has no slices.
         Objective::Ssm { slices }.validate()?;
+        let objective = noise.as_ref().map(|noise| noise.objective).or(objective);
         let config = TrainConfig {
             objective: objective.unwrap_or(Objective::SsmVr { slices }),
             law: args.objective.slice_law.into(),
@@ -247,7 +255,11 @@ impl Plan {
             given: args.prepare.given.clone(),
             dequantize: args.prepare.dequantize.clone(),
             gap_rule: args.prepare.dequantize_rule.into(),
-            standardization: args.prepare.standardize.into(),
+            standardization: match &noise {
+                // Its expressions are in the columns' own units.
+                Some(noise) if noise.is_custom() => Standardization::None,
+                _ => args.prepare.standardize.into(),
+            },
             validation: args.prepare.validation,
             test: args.prepare.test,
             region,
@@ -256,11 +268,12 @@ impl Plan {
             hidden: model.hidden.clone(),
             activation: model.activation.into(),
             residual: model.residual,
-            base_scale: (kind == ModelKind::Potential)
+            base_scale: (kind == ModelKind::Potential && noise.is_none())
                 .then_some(model.base_scale.unwrap_or(3.0))
                 .filter(|tau| *tau != 0.0),
             choose: objective.is_none(),
             choice: None,
+            noise,
             training: config,
             kernel: KernelPlan::new(model)?,
         };
@@ -398,12 +411,53 @@ impl Plan {
 
     /// The network with its initial weights, if this machine can train it.
     pub(super) fn network(&self, prepared: &Prepared) -> Result<Model<f32>> {
+        self.check_size(prepared)?;
+        Ok(self.mlp(prepared.dim()).build::<f32>(self.training.seed)?)
+    }
+
+    /// Refuses what this machine cannot train.
+    fn check_size(&self, prepared: &Prepared) -> Result<()> {
         let (dim, config) = (prepared.dim(), &self.training);
         check_network(dim, &self.hidden)?;
         let batch = config.batch.min(prepared.split.train.len());
-        check_step(dim, &self.hidden, batch, &config.objective)?;
-        Ok(self.mlp(dim).build::<f32>(config.seed)?)
+        check_step(dim, &self.hidden, batch, &config.objective)
     }
+}
+
+/// Refuses options that have no effect on a time model.
+fn check_beside_noise(args: &FitArgs, noise: Option<&NoisePlan>) -> Result<()> {
+    let Some(noise) = noise else { return Ok(()) };
+    if args.objective.objective != ObjectiveArg::Auto {
+        let message = "a time model has --noise-objective instead";
+        return Err(Error::config("--objective", message).into());
+    }
+    if !args.prepare.given.is_empty() {
+        let message = "a time model has no condition; leave it out, or fit without --noise";
+        return Err(Error::config("--given", message).into());
+    }
+    if args.boundary.region().is_some() {
+        let message =
+            "noise carries rows across the bounds; leave them out, or fit without --noise";
+        return Err(Error::config("--noise", message).into());
+    }
+    if args.model.model.is_some_and(ModelArg::is_kernel_family) {
+        let message = "a kernel family does not know the time; use potential or score";
+        return Err(Error::config("--model", message).into());
+    }
+    if args.model.base_scale.is_some() {
+        let message = "a time model has its base from the noise; leave it out";
+        return Err(Error::config("--base-scale", message).into());
+    }
+    if args.model.residual {
+        let message = "time models have none; leave it out";
+        return Err(Error::config("--residual", message).into());
+    }
+    if noise.is_custom() && args.prepare.standardize == StandardizeArg::Whiten {
+        let message = "the expressions of a custom process are in the columns' own units, which are \
+                       kept; leave it out";
+        return Err(Error::config("--standardize", message).into());
+    }
+    Ok(())
 }
 
 fn check_boundary(args: &FitArgs, objective: Option<Objective>) -> Result<()> {
@@ -619,19 +673,18 @@ fn train(
     show: Show,
 ) -> Result<(Trainer, Stop, f64)> {
     let config = plan.config(prepared);
-    let network = plan.network(prepared)?;
-    let training = prepared.inside(&prepared.split.train)?;
-    let validation = prepared.inside(&prepared.split.validation)?;
+    plan.check_size(prepared)?;
+    let trainer = new_trainer(plan, prepared, config)?;
     let mut before = 0.0;
     let mut trainer = match checkpoint {
-        None => Trainer::new(network, training, &validation, config)?,
+        None => trainer,
         Some((checkpoint, resumable)) => {
             if resumable.content_hash != prepared.content_hash {
                 let message = "the table has changed since the checkpoint was written; start anew";
                 return Err(Error::data(plan.source.name(), message).into());
             }
             before = resumable.seconds;
-            Trainer::resume(network, training, &validation, config, checkpoint)?
+            trainer.restored(checkpoint)?
         }
     };
     let start = Instant::now();
@@ -671,6 +724,21 @@ fn train(
     }
     let seconds = before + start.elapsed().as_secs_f64();
     Ok((trainer, stop, seconds))
+}
+
+fn new_trainer(plan: &Plan, prepared: &Prepared, config: TrainConfig) -> Result<Trainer> {
+    let mlp = plan.mlp(prepared.dim());
+    let training = prepared.inside(&prepared.split.train)?;
+    let validation = prepared.inside(&prepared.split.validation)?;
+    let Some(noise) = &plan.noise else {
+        let network = mlp.build::<f32>(config.seed)?;
+        return Ok(Trainer::new(network, training, &validation, config)?);
+    };
+    let record = noise.record(&mlp, &prepared.loaded.table.columns);
+    let inside = prepared.transform.forward(prepared.rows(&prepared.split.train).view());
+    let noising = noise::noising(&record, inside.view())?;
+    let network = record.network.build(config.seed)?;
+    Ok(Trainer::over_time(noising, network, training.x, &validation.x, config)?)
 }
 
 /// Whether a run that is resumed had ended already: its checkpoint was written at its last evaluation.
@@ -793,7 +861,8 @@ fn check(model: &FittedModel, prepared: &Prepared) -> Result<Result<Judgement, S
         0 => model.clone(),
         _ => prepared.model_at(model, &prepared.split.test)?,
     };
-    match judge(&model, test.view(), prepared.loaded.drawn_from.as_ref()) {
+    let (set, seed) = (prepared.loaded.drawn_from.as_ref(), model.description.training.seed);
+    match judge_at_its_time(&model, test.view(), set, seed, None) {
         Ok(judgement) => Ok(Ok(judgement)),
         Err(error) => match error.downcast_ref::<Error>().map(Error::class) {
             Some(gradlogp::ErrorClass::Data) => Ok(Err(exit::message(&error))),
@@ -840,8 +909,15 @@ pub(super) fn describe(
     if let Some(given) = &prepared.given {
         conditions = given.transform.forward(conditions.view());
     }
-    let at = outcome.network.given(conditions.view())?;
-    let score_scale = root_mean_square_score(&at, inside.view());
+    let columns = &prepared.loaded.table.columns;
+    let noise = plan.noise.as_ref().map(|noise| noise.record(&outcome.settings, columns));
+    let score_scale = match &noise {
+        Some(record) => noise::score_scale(record, &outcome.network, inside.view())?,
+        None => {
+            let at = outcome.network.given(conditions.view())?;
+            root_mean_square_score(&at, inside.view())
+        }
+    };
     Ok(Description {
         library_version: env!("CARGO_PKG_VERSION").to_string(),
         network: outcome.settings.clone(),
@@ -852,6 +928,7 @@ pub(super) fn describe(
         column_scale: prepared.units.standard_deviations().to_vec(),
         dequantization: prepared.dequantization.clone(),
         domain: prepared.domain.clone(),
+        noise,
         training: outcome.config.clone(),
         choice: plan.choice,
         data: DataRecord {

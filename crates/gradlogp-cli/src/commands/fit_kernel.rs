@@ -38,10 +38,10 @@ pub(super) struct KernelPlan {
 
 impl KernelPlan {
     pub(super) fn new(args: &ModelArgs) -> Result<Option<Self>> {
-        if !args.model.is_kernel_family() {
+        let Some(model) = args.model.filter(|model| model.is_kernel_family()) else {
             return Ok(None);
-        }
-        let deep = args.model == ModelArg::Dkef;
+        };
+        let deep = model == ModelArg::Dkef;
         let inducing = args.inducing.unwrap_or(200);
         let base_sd = args.base_scale.unwrap_or(2.0);
         let plan = KernelPlan { deep, inducing, base_sd };

@@ -101,6 +101,9 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
     if let Some(tau) = n.base_scale {
         rows.insert(7, ("Gaussian base".into(), format!("standard deviation {tau}")));
     }
+    if let Some(noise) = &d.noise {
+        rows.splice(7..7, crate::noise::settings(noise));
+    }
     if let Some(domain) = &d.domain {
         rows.push(("Bounds".into(), bounds(domain, &d.columns)));
     }
@@ -172,6 +175,7 @@ fn named(objective: gradlogp::Objective, t: &TrainConfig) -> String {
         gradlogp::Objective::Dsm { sigma } => {
             format!("denoising score matching, noise {sigma} in standardised units")
         }
+        gradlogp::Objective::Regression => "denoising score matching at every noise level".into(),
         gradlogp::Objective::FdSsm { slices: m, .. } => {
             format!("sliced score matching by finite differences, {}", slices(m))
         }

@@ -8,6 +8,7 @@ mod fit;
 mod fit_kernel;
 mod impute;
 mod info;
+mod loglik;
 mod report;
 mod sample;
 mod score;
@@ -29,6 +30,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Fit(args) => fit::run(args, show),
         Command::Compare(args) => compare::run(args, show),
         Command::Eval(args) => eval::run(args, show),
+        Command::Loglik(args) => loglik::run(args, show),
         Command::Score(args) => score::run(args, show),
         Command::Sample(args) => sample::run(args, show),
         Command::Impute(args) => impute::run(args, show),

@@ -12,10 +12,12 @@ use serde::Serialize;
 
 use super::Show;
 use super::info::{erased::Word, objective, settings};
-use crate::args::{ChainArgs, ReportArgs, SamplerArg};
+use crate::args::{ChainArgs, ReportArgs};
+use crate::checks::Checks;
 use crate::input::{Place, Source, show_warnings};
-use crate::judgement::{Judgement, judge};
+use crate::judgement::Judgement;
 use crate::output::{check_apart, check_writable};
+use crate::over_times::judge_at_its_time;
 use crate::report::{self, FieldGrid, Fitted, GridSpec, ReportData};
 use crate::{interrupt, sampling};
 
@@ -65,7 +67,9 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     }
     let model = loaded.model_given(model)?;
     let rows = loaded.table.rows;
-    let judgement = judge(&model, rows.view(), loaded.drawn_from.as_ref())?;
+    let checks = Checks { args: &args.checks, read: &args.read, quiet: show.silent() };
+    let set = loaded.drawn_from.as_ref();
+    let judgement = judge_at_its_time(&model, rows.view(), set, seed, Some(checks))?;
     write(&model, Some(&judgement), rows, warnings, &args.output, show)?;
     let output = args.output.display().to_string();
     let text = format!("{}Report: {output}", judgement.table());
@@ -82,15 +86,7 @@ pub(crate) fn write(
     path: &std::path::Path,
     show: Show,
 ) -> Result<()> {
-    let chain = ChainArgs {
-        sampler: SamplerArg::Auto,
-        chains: None,
-        warm_up: 1000,
-        thinning: 20,
-        step_size: None,
-        leapfrog: 8,
-        seed: 0,
-    };
+    let chain = ChainArgs::automatic();
     let mut warnings = warnings;
     if model.description.columns.len() == 2 && model.condition().is_some() {
         warnings.push("the pictures of the field are at the mean of the given columns".into());

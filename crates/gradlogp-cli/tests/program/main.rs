@@ -18,4 +18,6 @@ mod kernel_families;
 mod kill;
 mod results;
 mod support;
+mod time_models;
 mod training;
+mod trust;

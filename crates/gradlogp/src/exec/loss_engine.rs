@@ -93,7 +93,7 @@ impl<T: Real> LossEngine<T> {
         self.shards[0].pass.product_operations(model.graph(), rows)
     }
 
-    /// Mean loss over the rows of `points`, and its gradient, which [`LossEngine::gradient`] holds
+    /// Mean (weighted) loss over the rows of `points`, and its gradient, which [`LossEngine::gradient`] holds
     /// afterwards. Call inside [`Threads::install`](super::Threads::install).
     pub fn loss_and_gradient<'a>(
         &mut self,
@@ -203,7 +203,8 @@ impl<T: Real> Shard<T> {
                 x: some.x,
                 contexts: &some.contexts,
                 slices: &self.slices,
-                noise: &self.noise,
+                noise: if some.targets.is_empty() { &self.noise } else { some.targets },
+                weights: some.weights,
                 roots: &self.roots,
                 slopes: &self.slopes,
             };

@@ -13,8 +13,12 @@ pub enum Domain {
     Held = 2,
     /// Slices and noise of a measured variance.
     Variance = 3,
-    /// Slices and noise of measurements of the gradient's variance.
+    /// Times and noise of the rows of training steps, for time models.
     Noise = 4,
+    /// Times and noise of held-out rows, for time models.
+    HeldNoise = 5,
+    /// Slices and noise of measurements of the gradient's variance.
+    GradientNoise = 6,
 }
 
 /// The generator for rows from `row` on, in step `step`.

@@ -3,9 +3,11 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::data::{Dequantization, Transform};
+use crate::diffusion::{NoiseConfig, TimeMlp};
 use crate::dkef::{Estimator, KernelFamily, KernelRecord, LogNormalizer};
 use crate::domain::Domain;
 use crate::model::Mlp;
+use crate::sde::AnyProcess;
 use crate::train::{Choice, HeldOutLoss, HistoryPoint, TrainConfig};
 
 /// Everything but the weights.
@@ -36,6 +38,9 @@ pub struct Description {
     /// How its objective was chosen, if it was not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choice: Option<Choice>,
+    /// For time models: the process and the network that knows the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<NoiseRecord>,
     /// What it was trained on.
     pub data: DataRecord,
     /// What came of it.
@@ -57,6 +62,17 @@ pub struct KernelDescription {
     /// Estimate of the logarithm of the integral, in the network's units, which has been subtracted:
     /// the stored log density is normalised up to the error given here.
     pub log_normalizer: LogNormalizer,
+}
+
+/// How a time model was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NoiseRecord {
+    /// The process, in the network's units.
+    pub process: AnyProcess,
+    /// The network as settings.
+    pub network: TimeMlp,
+    /// How rows were noised.
+    pub config: NoiseConfig,
 }
 
 /// The columns c of a model of p(x | c).

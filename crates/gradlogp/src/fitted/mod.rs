@@ -9,10 +9,13 @@
 mod description;
 mod file;
 
-pub use description::{DataRecord, Description, FitSummary, GivenColumns, KernelDescription};
+pub use description::{
+    DataRecord, Description, FitSummary, GivenColumns, KernelDescription, NoiseRecord,
+};
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 
+use crate::diffusion::{Clock, TimeModel};
 use crate::domain::Domain;
 use crate::model::{Contexts, Derivatives, Given, Model, ModelKind, Points};
 use crate::score::{LogDensity, Score};
@@ -25,6 +28,8 @@ pub struct FittedModel {
     pub network: Model<f32>,
     /// The same in f64, for answers without rounding.
     precise: Model<f64>,
+    /// For time models: the same with its process; and the time at which the model answers.
+    over_time: Option<(TimeModel<f64>, f64)>,
     /// The condition in the network's units, once given.
     contexts: Contexts<f64>,
     /// What is known of the fit.
@@ -45,8 +50,10 @@ pub struct Scores {
 impl FittedModel {
     /// Joins network and description.
     ///
+    /// A time model answers at its least time, where the noise is least.
+    ///
     /// # Errors
-    /// When they do not have the same columns.
+    /// When they do not have the same columns, or the process of a time model is none.
     pub fn new(network: Model<f32>, description: Description) -> Result<Self> {
         let d = network.dim();
         let found = vec![
@@ -60,7 +67,11 @@ impl FittedModel {
         }
         let given = description.given.as_ref();
         let widths = given.map_or((0, 0), |g| (g.columns.len(), g.transform.dim()));
-        let width = network.graph().context_widths()[0];
+        // In a time model that is the time.
+        let width = match description.noise {
+            Some(_) => 0,
+            None => network.graph().context_widths()[0],
+        };
         if widths != (width, width) {
             let (expected, found) = (vec![width; 2], vec![widths.0, widths.1]);
             return Err(Error::Shape { operation: "condition of a fitted model", expected, found });
@@ -76,7 +87,49 @@ impl FittedModel {
                 });
             }
         }
-        Ok(FittedModel { precise: network.cast(), network, contexts: Contexts::None, description })
+        let precise = network.cast();
+        let over_time = match &description.noise {
+            None => None,
+            Some(noise) => {
+                if *network.graph() != noise.network.graph()? {
+                    let message = "the network is not the one that its description tells of";
+                    return Err(Error::config("noise", message));
+                }
+                let clock = Clock::new(noise.process.sde()?)?;
+                let t_min = clock.t_min();
+                Some((TimeModel::new(network.cast(), noise.network.clone(), clock), t_min))
+            }
+        };
+        let contexts = Contexts::None;
+        Ok(FittedModel { precise, over_time, network, contexts, description })
+    }
+
+    /// The score at every time, in the network's units; None for a model of one density.
+    pub fn over_time(&self) -> Option<&TimeModel<f64>> {
+        self.over_time.as_ref().map(|(model, _)| model)
+    }
+
+    /// The time at which it answers; None for a model of one density.
+    pub fn time(&self) -> Option<f64> {
+        self.over_time.as_ref().map(|(_, time)| *time)
+    }
+
+    /// The same model, answering at `time`.
+    ///
+    /// # Errors
+    /// A model of one density; a time outside those of the process.
+    pub fn at_time(mut self, time: f64) -> Result<Self> {
+        let Some((model, at)) = &mut self.over_time else {
+            let message = "this model was fitted without --noise: it knows one density, not times";
+            return Err(Error::config("at", message));
+        };
+        let (low, high) = (model.clock().t_min(), model.clock().horizon());
+        if !(low..=high).contains(&time) {
+            let message = format!("must be a time from {low} to {high}, not {time}");
+            return Err(Error::config("at", message));
+        }
+        *at = time;
+        Ok(self)
     }
 
     /// Names of the columns that the model is conditioned on; none for a model of p(x).
@@ -178,7 +231,13 @@ impl FittedModel {
         f: impl FnOnce(Derivatives<'_, f64>, Points<'_, f64>) -> R,
     ) -> R {
         let z = self.inside(x);
-        self.contexts.with(&z, x.nrows(), |points| f(Derivatives::new(&self.precise), points))
+        match &self.over_time {
+            Some((model, time)) => model.ask(&z, *time, f),
+            None => {
+                let at = Derivatives::new(&self.precise);
+                self.contexts.with(&z, x.nrows(), |points| f(at, points))
+            }
+        }
     }
 
     /// A e_k by rows, flat: the directions in z that belong to the user's columns.
@@ -317,7 +376,7 @@ impl LogDensity for FittedLogDensity<'_> {
     }
 }
 
-/// Root mean square of the score over rows and columns in the network's own units: the typical
+/// Root mean square of the score of a network over rows and columns in its own units: the typical
 /// slope, from which step sizes follow.
 pub fn root_mean_square_score(network: &dyn Score, z: ArrayView2<'_, f64>) -> f64 {
     let score = network.score(z);

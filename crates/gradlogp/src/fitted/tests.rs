@@ -20,6 +20,7 @@ fn fitted(kind: ModelKind, standardization: Standardization, x: &Array2<f64>) ->
         column_mean: x.mean_axis(Axis(0)).unwrap().to_vec(),
         column_scale: x.std_axis(Axis(0), 0.0).to_vec(),
         dequantization: None,
+        noise: None,
         domain: None,
         training: TrainConfig::default(),
         choice: None,
@@ -62,6 +63,9 @@ fn answers_in_the_users_units_are_derivatives_in_the_users_units() {
         let model = fitted(ModelKind::Potential, standardization, &x);
         let density = model.as_log_density().unwrap();
         let (score, diagonal) = (model.score(x.view()), model.jacobian_diagonal(x.view()));
+        let (value, together) = density.log_density_and_score(x.view());
+        assert!((value - density.log_density(x.view())).iter().all(|e: &f64| e.abs() < 1e-12));
+        assert!((together - &score).iter().all(|e: &f64| e.abs() < 1e-12));
         let mean_jacobian = model.mean_jacobian(x.view());
         let mut numeric = Array2::<f64>::zeros((3, 3));
         for k in 0..3 {

@@ -11,7 +11,7 @@ mod second_sweep;
 mod stencil;
 
 pub use as_score::Potential;
-pub(crate) use as_score::rows;
+pub(crate) use as_score::{narrow, rows};
 pub use derivatives::Derivatives;
 pub(crate) use given::Contexts;
 pub use given::{Given, GivenPotential};

@@ -14,6 +14,7 @@
 mod differences;
 mod dsm;
 mod exact;
+mod regression;
 mod sliced_dsm;
 mod ssm;
 mod ssm_vr;
@@ -21,6 +22,7 @@ mod ssm_vr;
 pub use differences::{DifferenceOrder, Differences};
 pub use dsm::Dsm;
 pub use exact::{Exact, ExactApart};
+pub use regression::Regression;
 pub use sliced_dsm::SlicedDsm;
 pub use ssm::Ssm;
 pub use ssm_vr::SsmVr;
@@ -125,6 +127,8 @@ pub enum Objective {
         /// Noise level, in the units in which the model is trained.
         sigma: f64,
     },
+    /// Regression on scores that come with the rows: denoising at all noise levels of a time model.
+    Regression,
     /// Sliced score matching by finite differences, MATH (5).
     FdSsm {
         /// M.
@@ -160,6 +164,7 @@ impl Objective {
             Objective::SsmVr { slices } => Box::new(SsmVr { slices }),
             Objective::Exact => Box::new(Exact),
             Objective::Dsm { sigma } => Box::new(Dsm { sigma }),
+            Objective::Regression => Box::new(Regression),
             Objective::FdSsm { slices, .. } if whole_score => Box::new(SsmVr { slices }),
             Objective::FdSsm { slices, .. } => Box::new(Ssm { slices }),
             Objective::FdDsm { sigma, .. } if whole_score => Box::new(Dsm { sigma }),
@@ -197,7 +202,10 @@ impl Objective {
             | Objective::FdSsm { slices, .. }
             | Objective::FdDsm { slices, .. }
             | Objective::Cp { slices } => Some(slices),
-            Objective::Exact | Objective::Dsm { .. } | Objective::ApproxBackprop => None,
+            Objective::Exact
+            | Objective::Dsm { .. }
+            | Objective::Regression
+            | Objective::ApproxBackprop => None,
         }
     }
 
@@ -217,7 +225,7 @@ impl Objective {
         let why = match self {
             Objective::Ssm { .. } | Objective::SsmVr { .. } | Objective::Exact => return Ok(()),
             Objective::FdSsm { .. } => "its differences look across the boundary",
-            Objective::Dsm { .. } | Objective::FdDsm { .. } => {
+            Objective::Dsm { .. } | Objective::FdDsm { .. } | Objective::Regression => {
                 "its noise carries rows across the boundary"
             }
             Objective::Cp { .. } | Objective::ApproxBackprop => "it has no weighted form here",

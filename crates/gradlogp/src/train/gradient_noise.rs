@@ -79,7 +79,7 @@ pub fn gradient_noise<T: Real>(
     for (k, group) in order.chunks_exact(size).take(GROUPS).enumerate() {
         batch.gather(rows, model.graph(), group);
         for half in [0, 1] {
-            let draw = Draw { seed, domain: Domain::Noise, step: 2 * k as u64 + half };
+            let draw = Draw { seed, domain: Domain::GradientNoise, step: 2 * k as u64 + half };
             engine.loss_and_gradient(model, &batch, draw);
             sums.add(engine.gradient(), half == 1);
         }

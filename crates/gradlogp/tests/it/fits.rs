@@ -31,6 +31,7 @@ fn fit(x: &Array2<f64>, mlp: Mlp, kind: Standardization, config: TrainConfig) ->
         transform,
         given: None,
         dequantization: None,
+        noise: None,
         domain: None,
         training: config,
         choice: None,

@@ -8,4 +8,5 @@ mod fits;
 mod jets;
 mod objectives;
 mod second_sweeps;
+mod time_fits;
 mod training;

@@ -53,6 +53,9 @@ pub(crate) fn fit(args: &FitClockArgs, show: Show) -> Result<ExitCode> {
     if !args.fit.prepare.given.is_empty() {
         return Err(Error::config("--given", "fits without a condition are timed").into());
     }
+    if plan.noise.is_some() {
+        return Err(Error::config("--noise", "fits without noise are timed").into());
+    }
     let Some(plan) = plan.settle(&prepared, show)? else {
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
