@@ -136,7 +136,7 @@ fn benchmarks() {
         ("score --dim 2 --rows 0", "--rows"),
         ("score --dim 2 --rows 2 --passes 0", "--passes"),
         ("score --dim 2 --rows 1000000000000000", "--rows: needs about"),
-        ("mala --dim 2 --step-size 0", "step_size"),
+        ("mala --dim 2 --step-size 0", "--step-size"),
         ("mala --dim 2 --chains 0", "chains"),
         ("mala --dim 2 --activation relu", "activation: relu"),
         ("read good.csv --passes 0", "--passes"),
