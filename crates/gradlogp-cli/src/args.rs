@@ -10,6 +10,7 @@ use gradlogp::data::{GapRule, Standardization};
 use gradlogp::kernel::Activation;
 use gradlogp::slice::SliceLaw;
 use gradlogp::train::Schedule;
+use serde::{Deserialize, Serialize};
 
 /// Fit the score (the gradient of log p) of your data by sliced score matching, and know how far to
 /// trust it.
@@ -84,6 +85,9 @@ pub(crate) enum Command {
     Fit(Box<FitArgs>),
     /// Check a fitted model on a table.
     Eval(EvalArgs),
+    /// Log density of every row under a model fitted with --noise, by the probability flow.
+    #[command(allow_negative_numbers = true)]
+    Loglik(LoglikArgs),
     /// Score, log density and Laplacian of every row of a table.
     Score(ScoreArgs),
     /// Draw rows from a fitted model.
@@ -166,6 +170,8 @@ pub(crate) struct FitArgs {
     #[command(flatten)]
     pub(crate) objective: ObjectiveArgs,
     #[command(flatten)]
+    pub(crate) noise: crate::noise::NoiseArgs,
+    #[command(flatten)]
     pub(crate) training: TrainingArgs,
 }
 
@@ -200,9 +206,10 @@ pub(crate) struct PrepareArgs {
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
     /// potential: the network is log p(x) up to a constant, which gives densities and MALA;
-    /// score: the network is the score itself, cheaper and more flexible, but no density.
-    #[arg(long, value_enum, default_value_t = ModelArg::Potential)]
-    pub(crate) model: ModelArg,
+    /// score: the network is the score itself, cheaper and more flexible, but no density
+    /// [default: potential; score with --noise].
+    #[arg(long, value_enum)]
+    pub(crate) model: Option<ModelArg>,
     /// Width of each hidden layer. Two of 128 fit most tables of a few columns.
     #[arg(long, value_delimiter = ',', default_value = "128,128", value_name = "WIDTHS")]
     pub(crate) hidden: Vec<usize>,
@@ -291,6 +298,30 @@ pub(crate) struct EvalArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct LoglikArgs {
+    /// Model file, written by fit --noise.
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Where to write log densities in nats, row by row: .npy, else CSV [default: only the summary is
+    /// shown].
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Random probes for the divergence of the flow; 0 takes the exact trace [default: 0 up to 16
+    /// columns, 8 beyond].
+    #[arg(long, value_name = "N")]
+    pub(crate) probes: Option<usize>,
+    /// Error allowed in a step of the solver, relative and absolute.
+    #[arg(long, default_value_t = 1e-5)]
+    pub(crate) tolerance: f64,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    /// Seed of probes, drawn rows and dequantisation.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ScoreArgs {
     /// Model file.
     pub(crate) model: PathBuf,
@@ -302,6 +333,10 @@ pub(crate) struct ScoreArgs {
     /// Also the diagonal of the Hessian of log p (of grad s for score fields).
     #[arg(long)]
     pub(crate) hessian_diagonal: bool,
+    /// Models fitted with --noise: the time of the score, where 0 is the data and the horizon noise
+    /// [default: the least time of the fit].
+    #[arg(long, value_name = "T")]
+    pub(crate) at: Option<f64>,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
     /// Seed of drawn rows.
@@ -340,9 +375,12 @@ pub(crate) struct SampleArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct ChainArgs {
-    /// auto: mala for potentials, ula for score fields. mala and hmc correct their steps by the density and
+    /// auto: mala for potentials, ula for score fields, heun for models fitted with --noise. mala and hmc correct their steps by the density and
     /// are exact in the long run; hmc learns the scale of each column and makes long moves, which suits
-    /// many or correlated columns; ula corrects nothing and is slightly too wide.
+    /// many or correlated columns; ula corrects nothing and is slightly too wide. Models fitted with
+    /// --noise go from noise to data: em (Euler-Maruyama), heun (stochastic Heun, of weak order 2), pc
+    /// (em with Langevin corrections), ode (probability flow, adaptive), ddim (its exponential
+    /// integrator), annealed (Langevin steps at falling noise levels).
     #[arg(long, value_enum, default_value_t = SamplerArg::Auto)]
     pub(crate) sampler: SamplerArg,
     /// Chains side by side [default: as many as rows asked for, at most 500].
@@ -361,6 +399,16 @@ pub(crate) struct ChainArgs {
     /// hmc: most leapfrog steps of a move; each takes 1 to so many.
     #[arg(long, default_value_t = 8, value_name = "L")]
     pub(crate) leapfrog: usize,
+    /// From noise to data: steps, or noise levels.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) steps: usize,
+    /// From noise to data: where the steps are. karras and geometric are laid over noise levels,
+    /// uniform and quadratic over times [default: karras; geometric for annealed].
+    #[arg(long, value_enum)]
+    pub(crate) schedule: Option<ScheduleWord>,
+    /// Langevin steps of pc after each step, and of annealed at each noise level [default: 1 and 5].
+    #[arg(long, value_name = "N")]
+    pub(crate) corrections: Option<usize>,
     /// Seed of the chains.
     #[arg(long = "sample-seed", default_value_t = 0, value_name = "SEED")]
     pub(crate) seed: u64,
@@ -380,10 +428,11 @@ pub(crate) struct ImputeArgs {
     /// `draw` and `row` in front if there is more than one.
     #[arg(long, default_value_t = 1, value_name = "K")]
     pub(crate) draws: usize,
-    /// Steps that bring each chain to where it belongs.
+    /// Steps that bring each chain to where it belongs (models fitted with --noise have none).
     #[arg(long, default_value_t = 300)]
     pub(crate) warm_up: usize,
-    /// Steps after them; the last one is the draw.
+    /// Steps after them, the last one being the draw; of models fitted with --noise, steps from noise to
+    /// data.
     #[arg(long, default_value_t = 200)]
     pub(crate) steps: usize,
     /// Step a in units of the columns' standard deviations, squared [default: potentials adapt it to 80%
@@ -525,12 +574,59 @@ pub(crate) enum ObjectiveArg {
     Dsm,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum SamplerArg {
     Auto,
     Ula,
     Mala,
     Hmc,
+    Em,
+    Heun,
+    Pc,
+    Ode,
+    Ddim,
+    Annealed,
+}
+
+impl SamplerArg {
+    /// As it is written.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            SamplerArg::Auto => "auto",
+            SamplerArg::Ula => "ula",
+            SamplerArg::Mala => "mala",
+            SamplerArg::Hmc => "hmc",
+            SamplerArg::Em => "em",
+            SamplerArg::Heun => "heun",
+            SamplerArg::Pc => "pc",
+            SamplerArg::Ode => "ode",
+            SamplerArg::Ddim => "ddim",
+            SamplerArg::Annealed => "annealed",
+        }
+    }
+}
+
+/// Where the steps from noise to data are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ScheduleWord {
+    Karras,
+    Geometric,
+    Uniform,
+    Quadratic,
+}
+
+impl ScheduleWord {
+    /// As it is written.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            ScheduleWord::Karras => "karras",
+            ScheduleWord::Geometric => "geometric",
+            ScheduleWord::Uniform => "uniform",
+            ScheduleWord::Quadratic => "quadratic",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -7,9 +7,12 @@ mod input;
 mod interrupt;
 mod judgement;
 mod limits;
+mod noise;
 mod output;
+mod over_times;
 mod progress;
 mod report;
+mod reverse;
 mod sampling;
 mod text;
 

@@ -94,6 +94,24 @@ fn every_key_of_rarer_settings_is_documented() {
 }
 
 #[test]
+fn every_key_of_time_models_is_documented() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let fit =
+        "fit --dataset eight-gaussians --rows 200 --steps 5 --hidden 4 --noise vp -o a.safetensors";
+    check(at, fit, &["fit", "eval"], &["exact_loss"]);
+    check(at, "info a.safetensors", &["info"], &["beta_max", "frequencies", "simulate", "scaled"]);
+    let eval = "eval a.safetensors --dataset eight-gaussians --rows 50";
+    check(at, eval, &["eval"], &["times", "time", "relative_fisher_divergence_se"]);
+    let loglik = "loglik a.safetensors --dataset eight-gaussians --rows 5 --probes 2 -o l.csv";
+    check(at, loglik, &["loglik"], &["bits_per_dimension", "probe_se", "output"]);
+    let own = "fit --dataset ring --rows 200 --steps 5 --hidden 4 --noise custom --drift -x \
+               --diffusion 1 -o b.safetensors";
+    check(at, own, &["fit", "eval"], &["exact_loss"]);
+    check(at, "info b.safetensors", &["info"], &["drift", "horizon"]);
+}
+
+#[test]
 fn every_key_of_listings_and_measurements_is_documented() {
     let here = Path::new(".");
     check(here, "datasets", &["datasets"], &["name", "exact_score_known"]);

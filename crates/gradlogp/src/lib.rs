@@ -76,10 +76,12 @@
 //! | [`oracle`] | densities known exactly, to test against |
 //! | [`ode`] | an adaptive solver of ordinary differential equations, all rows of a batch at once |
 //! | [`sde`] | processes that turn data into noise, their kernels, exact marginals |
+//! | [`diffusion`] | networks that are told the time, noised batches |
 //! | [`data`] | tables, their checks, dequantisation, splits, batches, scaling and the way back |
 //! | [`storage`] | files written whole or not at all |
 //! | [`train`] | the training loop: AdamW, schedules, held-out loss, checkpoints |
 //! | [`sample`] | Langevin steps (ULA, MALA), many chains, their convergence |
+//! | [`likelihood`] | log densities by the probability flow |
 //! | [`diagnose`] | exact loss, Stein identities, Fisher divergence |
 //! | [`fitted`] | a network with its transform: answers in the user's units, model files |
 //!
@@ -91,12 +93,14 @@
 
 pub mod data;
 pub mod diagnose;
+pub mod diffusion;
 pub mod error;
 pub mod exec;
 pub mod fitted;
 pub mod graph;
 pub mod jet;
 pub mod kernel;
+pub mod likelihood;
 pub mod model;
 pub mod objective;
 pub mod ode;

@@ -11,6 +11,7 @@ use super::Show;
 use crate::args::EvalArgs;
 use crate::input::{Source, show_warnings};
 use crate::judgement::judge;
+use crate::over_times::judge_over_times;
 
 pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
     let model = FittedModel::load(&args.model)?;
@@ -20,6 +21,12 @@ pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
     if let Some(noise) = &model.description.dequantization {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(args.seed))?;
         show.note("rounded columns were dequantised as when the model was fitted");
+    }
+    if model.over_time().is_some() {
+        let set = loaded.drawn_from.as_ref();
+        let judgement = judge_over_times(&model, loaded.table.rows.view(), set, args.seed)?;
+        show.result(&judgement.table(), &judgement)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let judgement = judge(&model, loaded.table.rows.view(), loaded.drawn_from.as_ref())?;
     show.result(&judgement.table(), &judgement)?;

@@ -19,11 +19,13 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{Show, report};
-use crate::args::{FitArgs, ObjectiveArg, PrepareArgs};
+use crate::args::{FitArgs, ModelArg, ObjectiveArg, PrepareArgs, StandardizeArg};
 use crate::input::{Loaded, Place, Source, show_warnings};
-use crate::judgement::{Judgement, judge};
+use crate::judgement::Judgement;
 use crate::limits::{check_network, check_step, check_threads};
+use crate::noise::{self, NoisePlan};
 use crate::output::{check_apart, check_writable, is_device};
+use crate::over_times::judge_at_its_time;
 use crate::progress::Progress;
 use crate::text::{self, short};
 use crate::{exit, interrupt};
@@ -53,6 +55,8 @@ struct Plan {
     objective: Option<Objective>,
     /// Slices of a chosen objective that has any.
     slices: usize,
+    /// For time models.
+    noise: Option<NoisePlan>,
     training: TrainConfig,
 }
 
@@ -144,8 +148,11 @@ fn resume_command(checkpoint: &Path) -> String {
 impl Plan {
     fn new(args: &FitArgs) -> Result<Self> {
         let (model, training) = (&args.model, &args.training);
-        let kind: ModelKind = model.model.into();
         let slices = args.objective.slices;
+        let noise = NoisePlan::new(&args.noise, slices)?;
+        let usual = if noise.is_some() { ModelArg::Score } else { ModelArg::Potential };
+        let kind: ModelKind = model.model.unwrap_or(usual).into();
+        check_beside_noise(args, noise.as_ref())?;
         let objective = match args.objective.objective {
             ObjectiveArg::Auto => None,
             ObjectiveArg::Ssm => Some(Objective::Ssm { slices }),
@@ -158,6 +165,7 @@ impl Plan {
         check_network(1, &model.hidden)?;
         // Refused here, also where auto will choose an objective without slices.
         Objective::Ssm { slices }.validate()?;
+        let objective = noise.as_ref().map(|noise| noise.objective).or(objective);
         let config = TrainConfig {
             objective: objective.unwrap_or(Objective::Exact),
             law: args.objective.slice_law.into(),
@@ -182,17 +190,24 @@ impl Plan {
             checkpoint_every: 5.0,
             dequantize: args.prepare.dequantize.clone(),
             gap_rule: args.prepare.dequantize_rule.into(),
-            standardization: args.prepare.standardize.into(),
+            standardization: match &noise {
+                // Its expressions are in the columns' own units.
+                Some(noise) if noise.is_custom() => Standardization::None,
+                _ => args.prepare.standardize.into(),
+            },
             validation: args.prepare.validation,
             test: args.prepare.test,
             kind,
             hidden: model.hidden.clone(),
             activation: model.activation.into(),
             residual: model.residual,
-            base_scale: (kind == ModelKind::Potential && model.base_scale != 0.0)
-                .then_some(model.base_scale),
+            base_scale: (kind == ModelKind::Potential
+                && model.base_scale != 0.0
+                && noise.is_none())
+            .then_some(model.base_scale),
             objective,
             slices,
+            noise,
             training: config,
         };
         plan.take_places(args)?;
@@ -274,6 +289,25 @@ impl Plan {
         };
         TrainConfig { objective: self.objective.unwrap_or(auto), ..self.training.clone() }
     }
+}
+
+/// Refuses options that have no effect on a time model.
+fn check_beside_noise(args: &FitArgs, noise: Option<&NoisePlan>) -> Result<()> {
+    let Some(noise) = noise else { return Ok(()) };
+    if args.objective.objective != ObjectiveArg::Auto {
+        let message = "a time model has --noise-objective instead";
+        return Err(Error::config("--objective", message).into());
+    }
+    if args.model.residual {
+        let message = "time models have none; leave it out";
+        return Err(Error::config("--residual", message).into());
+    }
+    if noise.is_custom() && args.prepare.standardize == StandardizeArg::Whiten {
+        let message = "the expressions of a custom process are in the columns' own units, which are \
+                       kept; leave it out";
+        return Err(Error::config("--standardize", message).into());
+    }
+    Ok(())
 }
 
 fn check_shares(prepare: &PrepareArgs) -> Result<()> {
@@ -415,19 +449,17 @@ fn train(
     check_network(prepared.dim(), &plan.hidden)?;
     let batch = config.batch.min(prepared.split.train.len());
     check_step(prepared.dim(), &plan.hidden, batch, &config.objective)?;
-    let network = plan.mlp(prepared.dim()).build::<f32>(config.seed)?;
-    let training = prepared.inside(&prepared.split.train)?;
-    let validation = prepared.inside(&prepared.split.validation)?;
+    let trainer = new_trainer(plan, prepared, config)?;
     let mut before = 0.0;
     let mut trainer = match checkpoint {
-        None => Trainer::new(network, training, &validation, config)?,
+        None => trainer,
         Some((checkpoint, resumable)) => {
             if resumable.content_hash != prepared.content_hash {
                 let message = "the table has changed since the checkpoint was written; start anew";
                 return Err(Error::data(plan.source.name(), message).into());
             }
             before = resumable.seconds;
-            Trainer::resume(network, training, &validation, config, checkpoint)?
+            trainer.restored(checkpoint)?
         }
     };
     let start = Instant::now();
@@ -467,6 +499,21 @@ fn train(
     }
     let seconds = before + start.elapsed().as_secs_f64();
     Ok((trainer, stop, seconds))
+}
+
+fn new_trainer(plan: &Plan, prepared: &Prepared, config: TrainConfig) -> Result<Trainer> {
+    let mlp = plan.mlp(prepared.dim());
+    let training = prepared.inside(&prepared.split.train)?;
+    let validation = prepared.inside(&prepared.split.validation)?;
+    let Some(noise) = &plan.noise else {
+        let network = mlp.build::<f32>(config.seed)?;
+        return Ok(Trainer::new(network, training, &validation, config)?);
+    };
+    let record = noise.record(&mlp, &prepared.loaded.table.columns);
+    let inside = prepared.transform.forward(prepared.rows(&prepared.split.train).view());
+    let noising = noise::noising(&record, inside.view())?;
+    let network = record.network.build(config.seed)?;
+    Ok(Trainer::over_time(noising, network, training, &validation, config)?)
 }
 
 /// Whether a run that is resumed had ended already: its checkpoint was written at its last evaluation.
@@ -540,7 +587,7 @@ fn finish(
         _ => "diverged",
     };
     let network = trainer.best_model();
-    let description = describe(plan, prepared, trainer, &network, stopped, seconds);
+    let description = describe(plan, prepared, trainer, &network, stopped, seconds)?;
     let model = FittedModel::new(network, description)?;
     if let Err(error) = model.save(&plan.output) {
         return Err(unsaved(error, plan, prepared, trainer, diverged.is_none()));
@@ -579,7 +626,8 @@ fn refuse_without_weights(trainer: &Trainer, message: &str) -> Result<()> {
 /// The figures on the test rows, or why there are none.
 fn check(model: &FittedModel, prepared: &Prepared) -> Result<Result<Judgement, String>> {
     let test = prepared.rows(&prepared.split.test);
-    match judge(model, test.view(), prepared.loaded.drawn_from.as_ref()) {
+    let seed = model.description.training.seed;
+    match judge_at_its_time(model, test.view(), prepared.loaded.drawn_from.as_ref(), seed) {
         Ok(judgement) => Ok(Ok(judgement)),
         Err(error) => match error.downcast_ref::<Error>().map(Error::class) {
             Some(gradlogp::ErrorClass::Data) => Ok(Err(exit::message(&error))),
@@ -619,17 +667,25 @@ fn describe(
     network: &Model<f32>,
     stopped: &str,
     seconds: f64,
-) -> Description {
+) -> Result<Description> {
     let inside = prepared.transform.forward(prepared.rows(&prepared.split.train).view());
     let split = &prepared.split;
-    Description {
+    let mlp = plan.mlp(prepared.dim());
+    let columns = &prepared.loaded.table.columns;
+    let noise = plan.noise.as_ref().map(|noise| noise.record(&mlp, columns));
+    let score_scale = match &noise {
+        Some(record) => noise::score_scale(record, network, inside.view())?,
+        None => root_mean_square_score(network, inside.view()),
+    };
+    Ok(Description {
         library_version: env!("CARGO_PKG_VERSION").to_string(),
-        network: plan.mlp(prepared.dim()),
+        network: mlp,
         columns: prepared.loaded.table.columns.clone(),
         transform: prepared.transform.clone(),
         column_mean: prepared.units.mean().to_vec(),
         column_scale: prepared.units.standard_deviations().to_vec(),
         dequantization: prepared.dequantization.clone(),
+        noise,
         training: trainer.config().clone(),
         data: DataRecord {
             source: plan.source.name(),
@@ -643,10 +699,10 @@ fn describe(
             steps: trainer.step(),
             best_step: trainer.best().map_or(0, |b| b.0),
             seconds,
-            score_scale: root_mean_square_score(network, inside.view()),
+            score_scale,
             history: trainer.history().to_vec(),
         },
-    }
+    })
 }
 
 /// A finished fit needs none; that it cannot be removed harms nothing.

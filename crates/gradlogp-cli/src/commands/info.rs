@@ -97,6 +97,9 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
     if let Some(tau) = n.base_scale {
         rows.insert(7, ("Gaussian base".into(), format!("standard deviation {tau}")));
     }
+    if let Some(noise) = &d.noise {
+        rows.splice(7..7, crate::noise::settings(noise));
+    }
     if let Some(noise) = &d.dequantization {
         let named = noise.columns().filter_map(|k| d.columns.get(k).map(String::as_str));
         rows.push(("Dequantised".into(), named.collect::<Vec<_>>().join(", ")));
@@ -119,6 +122,7 @@ pub(crate) fn objective(model: &FittedModel) -> String {
         gradlogp::Objective::Dsm { sigma } => {
             format!("denoising score matching, noise {sigma} in standardised units")
         }
+        gradlogp::Objective::Regression => "denoising score matching at every noise level".into(),
         other => format!("{other:?}"),
     }
 }

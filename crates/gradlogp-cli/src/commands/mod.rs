@@ -6,6 +6,7 @@ mod eval;
 mod fit;
 mod impute;
 mod info;
+mod loglik;
 mod report;
 mod sample;
 mod score;
@@ -26,6 +27,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Fit(args) => fit::run(args, show),
         Command::Eval(args) => eval::run(args, show),
+        Command::Loglik(args) => loglik::run(args, show),
         Command::Score(args) => score::run(args, show),
         Command::Sample(args) => sample::run(args, show),
         Command::Impute(args) => impute::run(args, show),

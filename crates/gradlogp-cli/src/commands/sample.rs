@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Show;
 use crate::args::SampleArgs;
 use crate::output::{check_apart, check_writable, is_device, write_array, write_table};
-use crate::sampling::{Outcome, Plan};
+use crate::sampling::{Job, Outcome};
 use crate::{exit, interrupt, text};
 
 /// What a checkpoint of sampling is called inside.
@@ -29,11 +29,11 @@ struct Stopped {
     /// The model's description, to know it again.
     description: serde_json::Value,
     output: PathBuf,
-    plan: Plan,
+    job: Job,
 }
 
 pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
-    let (model_path, output, plan) = match (&args.resume, &args.model) {
+    let (model_path, output, stopped) = match (&args.resume, &args.model) {
         (Some(path), _) => {
             let stopped = read(path)?;
             let output = args.output.clone().unwrap_or_else(|| stopped.output.clone());
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
         check_writable(path)?;
         check_apart(path, &[Some(&model_path)])?;
     }
-    let plan = match plan {
+    let job = match stopped {
         Some((path, stopped)) => {
             if serde_json::to_value(&model.description)? != stopped.description {
                 let message = format!(
@@ -57,17 +57,17 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
                 );
                 return Err(Error::model_file(path, message).into());
             }
-            stopped.plan
+            stopped.job
         }
-        None => Plan::new(&model, args.n, &args.chain)?,
+        None => Job::new(&model, args.n, &args.chain)?,
     };
     interrupt::watch();
-    let mut saver = Saver::new(&model_path, &model, output.as_deref(), args)?;
-    let mut trace = Trace::new(args, plan.steps().1)?;
-    let outcome = plan.run(&model, show.silent(), &mut |chains, plan, rng, progress, stops| {
-        trace.see(&model, progress.step, chains.position());
-        match saver.due(stops) {
-            true => saver.save(plan.at(chains, rng)),
+    let mut saver = Saver::new(&model_path, &model, output.as_deref(), &job, args)?;
+    let mut trace = Trace::new(args, job.traced())?;
+    let outcome = job.run(&model, show.silent(), &mut |look| {
+        trace.see(&model, look.step, look.position);
+        match saver.due(look.stops) {
+            true => saver.save((look.job)()),
             false => Ok(()),
         }
     })?;
@@ -125,8 +125,8 @@ fn read(path: &Path) -> Result<Stopped> {
 
 /// What a checkpoint file holds, in words, for `gradlogp info`.
 pub(super) fn checkpoint_settings(path: &Path) -> Result<Vec<(String, String)>> {
-    let Stopped { model, output, plan, .. } = read(path)?;
-    let (done, total) = plan.steps();
+    let Stopped { model, output, job, .. } = read(path)?;
+    let (done, total) = job.steps();
     Ok(vec![
         ("Checkpoint".into(), "an unfinished run of sample".into()),
         ("Model".into(), model.display().to_string()),
@@ -152,6 +152,7 @@ impl Saver {
         path: &Path,
         model: &FittedModel,
         output: Option<&Path>,
+        job: &Job,
         args: &SampleArgs,
     ) -> Result<Self> {
         let every = Duration::try_from_secs_f64(args.checkpoint_every.unwrap_or(EVERY))
@@ -162,10 +163,9 @@ impl Saver {
                 let mut name = output.as_os_str().to_owned();
                 name.push(".checkpoint");
                 let description = serde_json::to_value(&model.description)?;
-                // Replaced before it is written.
-                let plan = Plan::new(model, 1, &args.chain)?;
                 let (model, output) = (path.to_path_buf(), output.to_path_buf());
-                Some((PathBuf::from(name), Stopped { model, description, output, plan }))
+                let job = job.clone();
+                Some((PathBuf::from(name), Stopped { model, description, output, job }))
             }
         };
         Ok(Saver { stopped, every, last: Instant::now() })
@@ -175,9 +175,9 @@ impl Saver {
         self.stopped.is_some() && (stops || self.last.elapsed() >= self.every)
     }
 
-    fn save(&mut self, plan: Plan) -> Result<()> {
+    fn save(&mut self, job: Job) -> Result<()> {
         if let Some((path, stopped)) = &mut self.stopped {
-            stopped.plan = plan;
+            stopped.job = job;
             TensorFile::write(path, KIND, stopped, Vec::new())?;
         }
         self.last = Instant::now();
@@ -206,14 +206,16 @@ struct Trace {
 }
 
 impl Trace {
-    fn new(args: &SampleArgs, steps: usize) -> Result<Self> {
+    fn new(args: &SampleArgs, (first, last): (usize, usize)) -> Result<Self> {
         let Some(_) = &args.trace else { return Ok(Trace { at: Vec::new(), frames: Vec::new() }) };
         if args.frames == 0 {
             return Err(Error::config("--frames", "must be at least 1").into());
         }
         let spaces = (args.frames.max(2) - 1) as f64;
         let mut at: Vec<usize> = (0..args.frames)
-            .map(|k| 1 + ((steps.max(1) - 1) as f64 * k as f64 / spaces).round() as usize)
+            .map(|k| {
+                first + (last.saturating_sub(first) as f64 * k as f64 / spaces).round() as usize
+            })
             .collect();
         at.dedup();
         Ok(Trace { at, frames: Vec::new() })

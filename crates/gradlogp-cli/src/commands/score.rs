@@ -26,6 +26,10 @@ struct Written {
 pub(crate) fn run(args: &ScoreArgs, show: Show) -> Result<ExitCode> {
     show.check_output(args.output.as_deref())?;
     let model = FittedModel::load(&args.model)?;
+    let model = match args.at {
+        Some(time) => model.at_time(time)?,
+        None => model,
+    };
     if let Some(path) = &args.output {
         check_writable(path)?;
         check_apart(path, &[Some(&args.model), args.source.data.as_ref()])?;

@@ -14,4 +14,5 @@ mod interrupt;
 mod kill;
 mod results;
 mod support;
+mod time_models;
 mod training;

@@ -69,7 +69,7 @@ impl<T: Real> LossEngine<T> {
         self.shards[0].pass.product_operations(model.graph(), rows)
     }
 
-    /// Mean loss over the rows of `points`, and its gradient, which [`LossEngine::gradient`] holds
+    /// Mean (weighted) loss over the rows of `points`, and its gradient, which [`LossEngine::gradient`] holds
     /// afterwards. Call inside [`Threads::install`](super::Threads::install).
     pub fn loss_and_gradient<'a>(
         &mut self,
@@ -152,7 +152,8 @@ impl<T: Real> Shard<T> {
                 x: some.x,
                 contexts: &some.contexts,
                 slices: &self.slices,
-                noise: &self.noise,
+                noise: if some.targets.is_empty() { &self.noise } else { some.targets },
+                weights: some.weights,
             };
             let losses = &mut self.losses[rows.start - range.start..rows.end - range.start];
             let gradient = weight.map(|w| (self.gradient.as_mut_slice(), w));

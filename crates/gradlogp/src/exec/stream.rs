@@ -11,6 +11,10 @@ pub enum Domain {
     Train = 1,
     /// Slices and noise of held-out evaluation.
     Held = 2,
+    /// Times and noise of the rows of training steps, for time models.
+    Noise = 3,
+    /// Times and noise of held-out rows, for time models.
+    HeldNoise = 4,
 }
 
 /// The generator for rows from `row` on, in step `step`.

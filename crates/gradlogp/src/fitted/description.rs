@@ -3,7 +3,9 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::data::{Dequantization, Transform};
+use crate::diffusion::{NoiseConfig, TimeMlp};
 use crate::model::Mlp;
+use crate::sde::AnyProcess;
 use crate::train::{HeldOutLoss, HistoryPoint, TrainConfig};
 
 /// Everything but the weights.
@@ -25,10 +27,24 @@ pub struct Description {
     pub dequantization: Option<Dequantization>,
     /// How it was trained.
     pub training: TrainConfig,
+    /// For time models: the process and the network that knows the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<NoiseRecord>,
     /// What it was trained on.
     pub data: DataRecord,
     /// What came of it.
     pub summary: FitSummary,
+}
+
+/// How a time model was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NoiseRecord {
+    /// The process, in the network's units.
+    pub process: AnyProcess,
+    /// The network as settings.
+    pub network: TimeMlp,
+    /// How rows were noised.
+    pub config: NoiseConfig,
 }
 
 /// What a model was trained on.

@@ -7,11 +7,12 @@
 mod description;
 mod file;
 
-pub use description::{DataRecord, Description, FitSummary};
+pub use description::{DataRecord, Description, FitSummary, NoiseRecord};
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
 
-use crate::model::{Derivatives, Model, ModelKind};
+use crate::diffusion::{Clock, TimeModel};
+use crate::model::{Derivatives, Model, ModelKind, Points};
 use crate::score::{LogDensity, Score};
 use crate::{Error, Result};
 
@@ -22,6 +23,8 @@ pub struct FittedModel {
     pub network: Model<f32>,
     /// The same in f64, for answers without rounding.
     precise: Model<f64>,
+    /// For time models: the same with its process; and the time at which the model answers.
+    over_time: Option<(TimeModel<f64>, f64)>,
     /// What is known of the fit.
     pub description: Description,
 }
@@ -40,8 +43,10 @@ pub struct Scores {
 impl FittedModel {
     /// Joins network and description.
     ///
+    /// A time model answers at its least time, where the noise is least.
+    ///
     /// # Errors
-    /// When they do not have the same columns.
+    /// When they do not have the same columns, or the process of a time model is none.
     pub fn new(network: Model<f32>, description: Description) -> Result<Self> {
         let d = network.dim();
         let found = vec![
@@ -53,7 +58,60 @@ impl FittedModel {
         if found.iter().any(|n| *n != d) {
             return Err(Error::Shape { operation: "fitted model", expected: vec![d; 4], found });
         }
-        Ok(FittedModel { precise: network.cast(), network, description })
+        let precise = network.cast();
+        let over_time = match &description.noise {
+            None => None,
+            Some(noise) => {
+                if *network.graph() != noise.network.graph()? {
+                    let message = "the network is not the one that its description tells of";
+                    return Err(Error::config("noise", message));
+                }
+                let clock = Clock::new(noise.process.sde()?)?;
+                let t_min = clock.t_min();
+                Some((TimeModel::new(network.cast(), noise.network.clone(), clock), t_min))
+            }
+        };
+        Ok(FittedModel { precise, over_time, network, description })
+    }
+
+    /// The score at every time, in the network's units; None for a model of one density.
+    pub fn over_time(&self) -> Option<&TimeModel<f64>> {
+        self.over_time.as_ref().map(|(model, _)| model)
+    }
+
+    /// The time at which it answers; None for a model of one density.
+    pub fn time(&self) -> Option<f64> {
+        self.over_time.as_ref().map(|(_, time)| *time)
+    }
+
+    /// The same model, answering at `time`.
+    ///
+    /// # Errors
+    /// A model of one density; a time outside those of the process.
+    pub fn at_time(mut self, time: f64) -> Result<Self> {
+        let Some((model, at)) = &mut self.over_time else {
+            let message = "this model was fitted without --noise: it knows one density, not times";
+            return Err(Error::config("at", message));
+        };
+        let (low, high) = (model.clock().t_min(), model.clock().horizon());
+        if !(low..=high).contains(&time) {
+            let message = format!("must be a time from {low} to {high}, not {time}");
+            return Err(Error::config("at", message));
+        }
+        *at = time;
+        Ok(self)
+    }
+
+    /// What the network says at rows in its units.
+    fn ask<R>(
+        &self,
+        z: &[f64],
+        answer: impl FnOnce(Derivatives<'_, f64>, Points<'_, f64>) -> R,
+    ) -> R {
+        match &self.over_time {
+            None => answer(Derivatives::new(&self.precise), z.into()),
+            Some((model, time)) => model.ask(z, *time, answer),
+        }
     }
 
     /// Score field or potential.
@@ -79,8 +137,7 @@ impl FittedModel {
     /// Score, log density and trace of every row.
     pub fn scores(&self, x: ArrayView2<'_, f64>) -> Scores {
         let z = self.inside(x);
-        let at = Derivatives::new(&self.precise);
-        let (value, score) = at.value_and_score(z.as_slice());
+        let (value, score) = self.ask(&z, |at, z| at.value_and_score(z));
         let log_density = (self.kind() == ModelKind::Potential)
             .then(|| self.description.transform.log_density_to_user(Array1::from(value).view()));
         Scores { score: self.outside(&score), log_density, trace: self.trace(x) }
@@ -91,18 +148,17 @@ impl FittedModel {
     pub fn jacobian_diagonal(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
         let z = self.inside(x);
         let directions = standard_layout(self.directions());
-        let flat = Derivatives::new(&self.precise).curvatures(z.as_slice(), &directions);
+        let flat = self.ask(&z, |at, z| at.curvatures(z, &directions));
         crate::model::rows(&flat, self.network.dim())
     }
 
     /// Mean over the rows of the Jacobian grad s (row i, column j: d s_i / d x_j), d x d.
     pub fn mean_jacobian(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
         let (z, d) = (self.inside(x), self.network.dim());
-        let at = Derivatives::new(&self.precise);
         let mut out = Array2::zeros((d, d));
         for (j, direction) in self.directions().outer_iter().enumerate() {
             let along: Vec<f64> = (0..x.nrows()).flat_map(|_| direction.to_vec()).collect();
-            let column = self.outside(&at.jacobian_vector(z.as_slice(), &along));
+            let column = self.outside(&self.ask(&z, |at, z| at.jacobian_vector(z, &along)));
             if let Some(mean) = column.mean_axis(Axis(0)) {
                 out.column_mut(j).assign(&mean);
             }
@@ -118,10 +174,9 @@ impl FittedModel {
     pub fn exact_loss_rows(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         let scale = Array1::from(self.description.column_scale.clone());
         let z = self.inside(x);
-        let at = Derivatives::new(&self.precise);
         let directions = standard_layout(self.directions() * scale.view().insert_axis(Axis(1)));
-        let trace = Array1::from(at.curvature_sum(z.as_slice(), &directions));
-        let score = self.outside(&at.score(z.as_slice())) * &scale;
+        let trace = Array1::from(self.ask(&z, |at, z| at.curvature_sum(z, &directions)));
+        let score = self.outside(&self.ask(&z, |at, z| at.score(z))) * &scale;
         let half_square = score.map_axis(Axis(1), |s| 0.5 * s.dot(&s));
         trace + half_square
     }
@@ -143,13 +198,13 @@ impl Score for FittedModel {
 
     fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
         let z = self.inside(x);
-        self.outside(&Derivatives::new(&self.precise).score(z.as_slice()))
+        self.outside(&self.ask(&z, |at, z| at.score(z)))
     }
 
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         let z = self.inside(x);
         let directions = standard_layout(self.directions());
-        Array1::from(Derivatives::new(&self.precise).curvature_sum(z.as_slice(), &directions))
+        Array1::from(self.ask(&z, |at, z| at.curvature_sum(z, &directions)))
     }
 }
 
@@ -173,14 +228,14 @@ impl Score for FittedLogDensity<'_> {
 
 impl LogDensity for FittedLogDensity<'_> {
     fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        let value = Derivatives::new(&self.0.precise).value(self.0.inside(x).as_slice());
+        let value = self.0.ask(&self.0.inside(x), |at, z| at.value(z));
         self.0.description.transform.log_density_to_user(Array1::from(value).view())
     }
 }
 
-/// Root mean square of the score over rows and columns in the network's own units: the typical
+/// Root mean square of the score of a network over rows and columns in its own units: the typical
 /// slope, from which step sizes follow.
-pub fn root_mean_square_score(network: &Model<f32>, z: ArrayView2<'_, f64>) -> f64 {
+pub fn root_mean_square_score(network: &dyn Score, z: ArrayView2<'_, f64>) -> f64 {
     let score = network.score(z);
     let mut sum = 0.0;
     Zip::from(&score).for_each(|s| sum += s * s);

@@ -18,6 +18,7 @@ fn fitted(kind: ModelKind, standardization: Standardization, x: &Array2<f64>) ->
         column_mean: x.mean_axis(Axis(0)).unwrap().to_vec(),
         column_scale: x.std_axis(Axis(0), 0.0).to_vec(),
         dequantization: None,
+        noise: None,
         training: TrainConfig::default(),
         data: DataRecord {
             source: "test".into(),

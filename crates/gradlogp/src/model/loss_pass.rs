@@ -33,8 +33,16 @@ pub struct Tile<'a, T> {
     pub contexts: &'a [&'a [T]],
     /// Random slices, \[M, n, d\], for objectives that use them.
     pub slices: &'a [T],
-    /// Standard normal noise, n x d, for objectives that use it.
+    /// Standard normal noise, n x d, for objectives that use it; or the scores to fit to.
     pub noise: &'a [T],
+    /// Factors of the rows' losses, n; empty for 1.
+    pub weights: &'a [T],
+}
+
+impl<T: Real> Tile<'_, T> {
+    fn weight(&self, row: usize) -> T {
+        self.weights.get(row).copied().unwrap_or(T::ONE)
+    }
 }
 
 /// Computes losses and gradients of one objective on one graph, tile by tile, in kept buffers.
@@ -108,7 +116,7 @@ impl<T: Real> LossPass<T> {
         self.tape.bytes() + self.reverse.as_ref().map_or(0, Tape::bytes)
     }
 
-    /// Writes the loss of every row and, where a gradient is given, adds to it
+    /// Writes the (weighted) loss of every row and, where a gradient is given, adds to it
     /// `weight` times the gradient of their sum with respect to the parameters.
     pub fn run(
         &mut self,
@@ -142,6 +150,9 @@ impl<T: Real> LossPass<T> {
             if let Some((gradient, _)) = &mut gradient {
                 self.tape.adjoint(graph, parameters, Some(gradient), None);
             }
+        }
+        for (loss, weight) in losses.iter_mut().zip(tile.weights) {
+            *loss *= *weight;
         }
     }
 
@@ -215,6 +226,7 @@ impl<T: Real> LossPass<T> {
         let slices = self.projections.len();
         let has_slices = slices > 0;
         for r in 0..tile.rows {
+            let weight = weight * tile.weight(r);
             if has_slices {
                 let output = self.tape.output();
                 for (m, p) in self.projections.iter_mut().enumerate() {
@@ -250,6 +262,7 @@ impl<T: Real> LossPass<T> {
             at * d..(at + 1) * d
         };
         for r in 0..tile.rows {
+            let weight = weight * tile.weight(r);
             let output = self.tape.output();
             let s = output.value(r);
             let s_bar = &mut self.score_bar[r * d..(r + 1) * d];

@@ -7,7 +7,7 @@ mod mlp;
 mod points;
 
 pub use as_score::Potential;
-pub(crate) use as_score::rows;
+pub(crate) use as_score::{narrow, rows};
 pub use derivatives::Derivatives;
 pub use loss_pass::{LossPass, Tile};
 pub use mlp::{Mlp, initialise};

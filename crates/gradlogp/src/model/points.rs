@@ -20,11 +20,15 @@ pub struct Points<'a, T> {
     pub x: &'a [T],
     /// Contexts by slot, each n x its width; those that the graph does not have are empty.
     pub contexts: [&'a [T]; MAX_CONTEXTS],
+    /// Factors of the rows' losses, n; empty for 1.
+    pub weights: &'a [T],
+    /// Scores to fit to, n x d, for [`Objective::Regression`](crate::Objective::Regression); else empty.
+    pub targets: &'a [T],
 }
 
 impl<'a, T> From<&'a [T]> for Points<'a, T> {
     fn from(x: &'a [T]) -> Self {
-        Points { x, contexts: [&[]; MAX_CONTEXTS] }
+        Points { x, contexts: [&[]; MAX_CONTEXTS], weights: &[], targets: &[] }
     }
 }
 
@@ -36,7 +40,8 @@ impl<'a, T> From<&'a Vec<T>> for Points<'a, T> {
 
 impl<'a, T> From<&'a PointSet<T>> for Points<'a, T> {
     fn from(set: &'a PointSet<T>) -> Self {
-        Points { x: &set.x, contexts: std::array::from_fn(|slot| set.context(slot)) }
+        let contexts = std::array::from_fn(|slot| set.context(slot));
+        Points { contexts, ..Points::from(&set.x) }
     }
 }
 
@@ -79,9 +84,13 @@ impl<'a, T> Points<'a, T> {
     pub fn some(&self, graph: &Graph, rows: std::ops::Range<usize>) -> Self {
         let widths = graph.context_widths();
         let cut = |values: &'a [T], width: usize| &values[rows.start * width..rows.end * width];
+        let cut_some =
+            |values: &'a [T], width| if values.is_empty() { &[] } else { cut(values, width) };
         Points {
             x: cut(self.x, graph.input_width()),
             contexts: std::array::from_fn(|slot| cut(self.contexts[slot], widths[slot])),
+            weights: cut_some(self.weights, 1),
+            targets: cut_some(self.targets, graph.input_width()),
         }
     }
 }
@@ -113,6 +122,11 @@ impl<T: Real> PointSet<T> {
         let mut set = PointSet { x: points.x.to_vec(), contexts: Vec::new() };
         set.contexts.extend(points.contexts[..graph.contexts()].iter().map(|c| c.to_vec()));
         set
+    }
+
+    /// Replaces the points, not their contexts, by the `chosen` ones of `from`, of `dim` columns.
+    pub fn gather_points(&mut self, from: &PointSet<T>, dim: usize, chosen: &[usize]) {
+        gather(&mut self.x, &from.x, dim, chosen);
     }
 
     /// Replaces the rows by the `chosen` ones of `from`, which belongs to `graph`. Allocates nothing

@@ -12,11 +12,13 @@
 
 mod dsm;
 mod exact;
+mod regression;
 mod ssm;
 mod ssm_vr;
 
 pub use dsm::Dsm;
 pub use exact::Exact;
+pub use regression::Regression;
 pub use ssm::Ssm;
 pub use ssm_vr::SsmVr;
 
@@ -100,6 +102,8 @@ pub enum Objective {
         /// Noise level, in the units in which the model is trained.
         sigma: f64,
     },
+    /// Regression on scores that come with the rows: denoising at all noise levels of a time model.
+    Regression,
 }
 
 impl Objective {
@@ -110,6 +114,7 @@ impl Objective {
             Objective::SsmVr { slices } => Box::new(SsmVr { slices }),
             Objective::Exact => Box::new(Exact),
             Objective::Dsm { sigma } => Box::new(Dsm { sigma }),
+            Objective::Regression => Box::new(Regression),
         }
     }
 

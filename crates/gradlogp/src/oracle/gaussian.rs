@@ -158,6 +158,10 @@ impl Oracle for Gaussian {
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Array2<f64> {
         self.scale.correlated_normals(n, rng) + &self.mean
     }
+
+    fn gaussians(&self) -> Option<Vec<(f64, &Gaussian)>> {
+        Some(vec![(1.0, self)])
+    }
 }
 
 #[cfg(test)]

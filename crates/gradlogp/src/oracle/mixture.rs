@@ -234,6 +234,14 @@ impl<C: Oracle> Oracle for Mixture<C> {
         }
         out
     }
+
+    fn gaussians(&self) -> Option<Vec<(f64, &Gaussian)>> {
+        let mut all = Vec::new();
+        for (weight, component) in self.weights.iter().zip(&self.components) {
+            all.extend(component.gaussians()?.into_iter().map(|(w, p)| (weight * w, p)));
+        }
+        Some(all)
+    }
 }
 
 /// The first k whose cumulative weight exceeds `u` in [0, 1).

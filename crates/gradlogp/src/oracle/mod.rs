@@ -32,11 +32,20 @@ use rand::Rng;
 pub trait Oracle: LogDensity + Send {
     /// `n` independent rows: n x d. Equal generators give equal rows.
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Array2<f64>;
+
+    /// The Gaussians that it is a mixture of, with their weights; None if it is none.
+    fn gaussians(&self) -> Option<Vec<(f64, &Gaussian)>> {
+        None
+    }
 }
 
 impl<O: Oracle + ?Sized> Oracle for Box<O> {
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Array2<f64> {
         (**self).sample(n, rng)
+    }
+
+    fn gaussians(&self) -> Option<Vec<(f64, &Gaussian)>> {
+        (**self).gaussians()
     }
 }
 

@@ -6,7 +6,7 @@
 //! | [`Vp`] | -beta x / 2 | beta | N(e^(-B/2) x, (1 - e^-B) I), B = integral of beta |
 //! | [`SubVp`] | -beta x / 2 | beta (1 - e^(-2B)) | N(e^(-B/2) x, (1 - e^-B)^2 I) |
 //! | [`OrnsteinUhlenbeck`] | -theta x | sigma^2 | N(e^(-theta t) x, sigma^2 (1 - e^(-2 theta t)) / (2 theta) I) |
-//! | [`CustomSde`] | a closure | a closure | not known |
+//! | [`CustomSde`], [`ExpressionSde`] | a closure, or text | likewise | not known |
 //!
 //! The noise is the same in every column and does not depend on x; then the reverse process needs no
 //! more than f, g and the score: dx = \[f - g^2 s\] dt + g dW backwards in time, or without noise
@@ -14,6 +14,7 @@
 
 mod beta;
 mod custom;
+mod expression;
 mod marginal;
 mod ornstein_uhlenbeck;
 mod process;
@@ -23,9 +24,10 @@ mod vp;
 
 pub use beta::BetaSchedule;
 pub use custom::CustomSde;
+pub use expression::{ExpressionProcess, ExpressionSde};
 pub use marginal::Marginal;
 pub use ornstein_uhlenbeck::OrnsteinUhlenbeck;
-pub use process::Process;
+pub use process::{AnyProcess, Process};
 pub use simulate::simulate;
 pub use ve::Ve;
 pub use vp::{SubVp, Vp};

@@ -1,8 +1,10 @@
 //! The named processes as one setting, for model files and command lines.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Kernel, OrnsteinUhlenbeck, Sde, SubVp, Ve, Vp};
+use super::{ExpressionProcess, Kernel, OrnsteinUhlenbeck, Sde, SubVp, Ve, Vp};
 use crate::error::Result;
 
 /// A process with a name.
@@ -40,6 +42,32 @@ impl Process {
             Process::Vp(p) => p,
             Process::SubVp(p) => p,
             Process::OrnsteinUhlenbeck(p) => p,
+        }
+    }
+}
+
+/// A process with a name, or one of the user's own in expressions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AnyProcess {
+    /// With a name.
+    Named(Process),
+    /// In expressions.
+    Expressions(ExpressionProcess),
+}
+
+impl AnyProcess {
+    /// The process itself.
+    ///
+    /// # Errors
+    /// As [`Process::validate`] and [`ExpressionProcess::sde`].
+    pub fn sde(&self) -> Result<Arc<dyn Sde>> {
+        match self {
+            AnyProcess::Named(process) => {
+                process.validate()?;
+                Ok(Arc::new(*process))
+            }
+            AnyProcess::Expressions(process) => Ok(Arc::new(process.sde()?)),
         }
     }
 }

@@ -171,7 +171,18 @@ fn settings_survive_json() {
     for process in named() {
         let json = serde_json::to_string(&process).unwrap();
         assert_eq!(serde_json::from_str::<Process>(&json).unwrap(), process, "{json}");
+        let any = serde_json::from_str::<AnyProcess>(&json).unwrap();
+        assert_eq!(any, AnyProcess::Named(process), "{json}");
     }
+    let own = AnyProcess::Expressions(ExpressionProcess {
+        drift: vec!["-x".into()],
+        diffusion: "1".into(),
+        columns: vec!["a".into()],
+        horizon: 1.0,
+        t_min: 0.1,
+    });
+    let json = serde_json::to_string(&own).unwrap();
+    assert_eq!(serde_json::from_str::<AnyProcess>(&json).unwrap(), own);
 }
 
 #[test]

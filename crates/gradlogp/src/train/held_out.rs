@@ -4,7 +4,7 @@
 //! model: it can be compared between objectives, slice laws and model kinds. With many columns the
 //! exact trace costs too much at every evaluation; then it is estimated along a fixed number of
 //! Rademacher slices, the same at every evaluation, so that the *difference* between two evaluations
-//! is nearly free of slice noise.
+//! is nearly free of slice noise. Rows with weights, those of time models, give the weighted mean.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,9 +18,6 @@ use crate::slice::SliceLaw;
 const EXACT_COLUMNS: usize = 64;
 /// Slices per row beyond that.
 const SLICES: usize = 16;
-/// Most rows evaluated.
-const ROWS: usize = 4096;
-
 /// Mean and standard error over rows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct HeldOutLoss {
@@ -34,10 +31,14 @@ pub struct HeldOutLoss {
 pub struct HeldOut<T: Real> {
     engine: LossEngine<T>,
     rows: PointSet<T>,
+    weights: Vec<T>,
     seed: u64,
 }
 
 impl<T: Real> HeldOut<T> {
+    /// Most rows evaluated.
+    pub const ROWS: usize = 4096;
+
     /// On `rows`, of which the first few thousand are used.
     pub fn new(model: &Model<T>, rows: Points<'_, T>, seed: u64, threads: usize) -> Self {
         let objective = if model.dim() <= EXACT_COLUMNS {
@@ -45,10 +46,12 @@ impl<T: Real> HeldOut<T> {
         } else {
             Objective::SsmVr { slices: SLICES }
         };
-        let few = (rows.x.len() / model.dim()).min(ROWS);
+        let few = (rows.x.len() / model.dim()).min(Self::ROWS);
+        let rows = rows.some(model.graph(), 0..few);
         HeldOut {
             engine: LossEngine::new(model, &objective, SliceLaw::Rademacher, threads),
-            rows: PointSet::copy_of(rows.some(model.graph(), 0..few), model.graph()),
+            rows: PointSet::copy_of(rows, model.graph()),
+            weights: rows.weights.to_vec(),
             seed,
         }
     }
@@ -56,7 +59,8 @@ impl<T: Real> HeldOut<T> {
     /// The loss of `model`. Call inside a thread pool.
     pub fn evaluate(&mut self, model: &Model<T>) -> HeldOutLoss {
         let draw = Draw { seed: self.seed, domain: Domain::Held, step: 0 };
-        let losses = self.engine.losses(model, &self.rows, draw);
+        let points = Points { weights: &self.weights, ..Points::from(&self.rows) };
+        let losses = self.engine.losses(model, points, draw);
         let n = losses.len() as f64;
         let mean = losses.iter().sum::<f64>() / n;
         let squares = losses.iter().map(|l| (l - mean).powi(2)).sum::<f64>();

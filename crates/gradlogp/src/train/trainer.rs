@@ -9,7 +9,8 @@ use super::checkpoint::{Best, Checkpoint, State};
 use super::held_out::{HeldOut, HeldOutLoss};
 use super::schedule::Schedule;
 use crate::data::BatchPlan;
-use crate::exec::{Domain, Draw, LossEngine, Threads};
+use crate::diffusion::{Noised, Noising};
+use crate::exec::{Domain, Draw, LossEngine, Threads, stream};
 use crate::model::{Model, PointSet, Points};
 use crate::objective::Objective;
 use crate::slice::SliceLaw;
@@ -167,10 +168,13 @@ pub struct Trainer {
     held_out: HeldOut<f32>,
     rows: PointSet<f32>,
     batches: BatchPlan,
+    /// For time models: what turns data into noised rows.
+    noising: Option<Noising>,
     state: State,
     // Buffers of a step.
     chosen: Vec<usize>,
     batch: PointSet<f32>,
+    noised: Noised,
 }
 
 impl Trainer {
@@ -185,9 +189,60 @@ impl Trainer {
         held_out: impl Into<Points<'a, f32>>,
         config: TrainConfig,
     ) -> Result<Self> {
-        config.validate()?;
-        let (training, held_out) = (training.into(), held_out.into());
+        if config.objective == Objective::Regression {
+            return Err(Error::config("objective", "regression on targets is for time models"));
+        }
+        let training = training.into();
         let rows = Points::from(&training).rows(model.graph())?;
+        Self::build(model, (training, rows), held_out.into(), config, None)
+    }
+
+    /// A run of a time network on training rows (n x d, data at t = 0), which are noised anew at every
+    /// step, judged on held-out rows noised once. The held-out loss is the exact one with the weights of
+    /// `noising`, so that it compares objectives.
+    ///
+    /// # Errors
+    /// Settings that cannot be used; no rows; an objective that adds noise of its own, or regression
+    /// where the rows are simulated and have no target; a model with another graph.
+    pub fn over_time(
+        noising: Noising,
+        model: Model<f32>,
+        training: Vec<f32>,
+        held_out: &[f32],
+        config: TrainConfig,
+    ) -> Result<Self> {
+        if *model.graph() != noising.network().graph()? {
+            return Err(Error::config("network", "is not the one that the rows are noised for"));
+        }
+        match config.objective {
+            Objective::Ssm { .. } | Objective::SsmVr { .. } | Objective::Exact => {}
+            Objective::Regression if noising.has_targets() => {}
+            Objective::Regression => {
+                let message = "denoising needs the closed-form kernel of the process; where x_t is \
+                               simulated, use ssm, ssm-vr or exact";
+                return Err(Error::config("noise-objective", message));
+            }
+            _ => {
+                let message = "must be ssm, ssm-vr, exact or regression for a time model";
+                return Err(Error::config("noise-objective", message));
+            }
+        }
+        let (mut noised, d) = (Noised::default(), model.dim());
+        let held_out = &held_out[..held_out.len().min(HeldOut::<f32>::ROWS * d)];
+        let mut rng = stream(config.seed, Domain::HeldNoise, 0, 0);
+        noising.fill(held_out, &mut rng, &mut noised);
+        let rows = training.len() / d;
+        Self::build(model, (training.into(), rows), Points::from(&noised), config, Some(noising))
+    }
+
+    fn build(
+        model: Model<f32>,
+        (training, rows): (PointSet<f32>, usize),
+        held_out: Points<'_, f32>,
+        config: TrainConfig,
+        noising: Option<Noising>,
+    ) -> Result<Self> {
+        config.validate()?;
         if rows == 0 || held_out.rows(model.graph())? == 0 {
             return Err(Error::data(
                 "training and held-out rows",
@@ -205,6 +260,8 @@ impl Trainer {
             rows: training,
             chosen: Vec::new(),
             batch: PointSet::default(),
+            noised: Noised::default(),
+            noising,
             threads,
             model,
             config,
@@ -223,7 +280,15 @@ impl Trainer {
         config: TrainConfig,
         checkpoint: Checkpoint,
     ) -> Result<Self> {
-        let mut trainer = Trainer::new(model, training, held_out, config)?;
+        Trainer::new(model, training, held_out, config)?.restored(checkpoint)
+    }
+
+    /// This run, as it was at `checkpoint`.
+    ///
+    /// # Errors
+    /// A checkpoint of another model.
+    pub fn restored(self, checkpoint: Checkpoint) -> Result<Self> {
+        let mut trainer = self;
         let expected = vec![trainer.model.parameters.len()];
         if checkpoint.parameters.len() != expected[0] {
             let found = vec![checkpoint.parameters.len()];
@@ -320,9 +385,21 @@ impl Trainer {
     ) -> Result<(), Stop> {
         let step = self.state.step;
         self.batches.indices_for_step(step, &mut self.chosen);
-        self.batch.gather(&self.rows, self.model.graph(), &self.chosen);
-        let draw = Draw { seed: self.config.seed, domain: Domain::Train, step };
-        let loss = self.engine.loss_and_gradient(&self.model, &self.batch, draw);
+        let seed = self.config.seed;
+        let draw = Draw { seed, domain: Domain::Train, step };
+        let points = match &self.noising {
+            None => {
+                self.batch.gather(&self.rows, self.model.graph(), &self.chosen);
+                Points::from(&self.batch)
+            }
+            Some(noising) => {
+                self.batch.gather_points(&self.rows, self.model.dim(), &self.chosen);
+                let mut rng = stream(seed, Domain::Noise, step, 0);
+                noising.fill(&self.batch.x, &mut rng, &mut self.noised);
+                Points::from(&self.noised)
+            }
+        };
+        let loss = self.engine.loss_and_gradient(&self.model, points, draw);
         let c = &self.config;
         let rate = c.rate * c.schedule.factor(step, c.steps, c.warm_up);
         let update = Update { rate, decay: c.decay, clip: c.clip, ema: c.ema };

@@ -19,12 +19,20 @@ const ORDER: &[(&str, &[&str])] = &[
     ("oracle", &["error", "score"]),
     ("ode", &["error"]),
     ("sde", &["error", "score", "oracle"]),
+    ("diffusion", &["error", "score", "kernel", "graph", "model", "sde"]),
     ("data", &["error"]),
     ("storage", &["error"]),
-    ("train", &["error", "kernel", "slice", "objective", "model", "exec", "data", "storage"]),
+    (
+        "train",
+        &["error", "kernel", "slice", "objective", "model", "exec", "diffusion", "data", "storage"],
+    ),
+    ("likelihood", &["error", "score", "sde", "ode"]),
     ("sample", &["error", "score", "ode", "sde"]),
     ("diagnose", &["error", "score"]),
-    ("fitted", &["error", "score", "graph", "model", "data", "storage", "train"]),
+    (
+        "fitted",
+        &["error", "score", "graph", "model", "sde", "diffusion", "data", "storage", "train"],
+    ),
 ];
 
 /// Single files that may import more than their module.

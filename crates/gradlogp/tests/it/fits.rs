@@ -30,6 +30,7 @@ fn fit(x: &Array2<f64>, mlp: Mlp, kind: Standardization, config: TrainConfig) ->
         columns,
         transform,
         dequantization: None,
+        noise: None,
         training: config,
         data: DataRecord {
             source: "test".into(),

@@ -4,4 +4,5 @@ mod architecture;
 mod fits;
 mod jets;
 mod objectives;
+mod time_fits;
 mod training;

@@ -1,0 +1,460 @@
+//! `fit --noise`: a model of the score at every time of a noising process.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use gradlogp::diffusion::{
+    Clock, Conditioning, NoiseConfig, NoiseWeight, Noising, TimeFeatures, TimeLaw, TimeMlp,
+    TimeModel,
+};
+use gradlogp::fitted::{NoiseRecord, root_mean_square_score};
+use gradlogp::score::AtTime;
+use gradlogp::sde::{
+    AnyProcess, BetaSchedule, ExpressionProcess, OrnsteinUhlenbeck, Process, Sde, SubVp, Ve, Vp,
+    simulate,
+};
+use gradlogp::{Error, FittedModel, Model, Objective};
+use ndarray::{Array2, ArrayView2};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use serde::{Deserialize, Serialize};
+
+/// Steps of the forward simulation where no kernel is known, unless asked for.
+const SIMULATED: usize = 100;
+/// Rows on which a process of the user's own is tried before training.
+const TRIED: usize = 256;
+/// Frequencies of the Fourier features.
+const FREQUENCIES: usize = 8;
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Noise")]
+pub(crate) struct NoiseArgs {
+    /// Fit the score at every noise level of a process that turns data into noise, for reverse-SDE
+    /// sampling and likelihoods: ve (noise grows from --sigma-min to --sigma-max), ncsn (the same at
+    /// --levels levels), vp and subvp (data shrink as noise comes in), ou (Ornstein-Uhlenbeck), custom
+    /// (--drift and --diffusion). Times run from --t-min to the horizon.
+    #[arg(long, value_enum, value_name = "PROCESS")]
+    pub(crate) noise: Option<NoiseArg>,
+    /// dsm: denoising, which needs the process's closed-form kernel; ssm, ssm-vr and exact need only
+    /// the noised rows [default: dsm; ssm-vr for custom].
+    #[arg(long, value_enum, requires = "noise", value_name = "OBJECTIVE")]
+    pub(crate) noise_objective: Option<NoiseObjectiveArg>,
+    /// Weight of a time's loss: noise, its variance, so that all levels count alike; likelihood, g^2;
+    /// none [default: noise; none for custom].
+    #[arg(long, value_enum, requires = "noise", value_name = "WEIGHT")]
+    pub(crate) noise_weight: Option<WeightArg>,
+    /// uniform: all times alike, in strata; importance: more where the weight over the variance of the
+    /// noise is large, with weights that undo it.
+    #[arg(long, value_enum, requires = "noise", default_value = "uniform", value_name = "LAW")]
+    pub(crate) times: TimesArg,
+    /// Steps of the forward simulation (Euler-Maruyama) that makes noised rows [default: the kernel, and
+    /// 100 for custom, which has none].
+    #[arg(long, requires = "noise", value_name = "STEPS")]
+    pub(crate) simulate: Option<usize>,
+    /// How the network reads the time: film, a factor and a shift at every layer; concat, beside the
+    /// columns.
+    #[arg(long, value_enum, requires = "noise", default_value = "film")]
+    pub(crate) conditioning: ConditioningArg,
+    /// What it reads of it: fourier, waves of the logarithm of the noise; log-noise, that alone.
+    #[arg(long, value_enum, requires = "noise", default_value = "fourier")]
+    pub(crate) time_features: FeaturesArg,
+    /// ve, ncsn: least noise, in standardised units [default: 0.01].
+    #[arg(long, requires = "noise", value_name = "S")]
+    pub(crate) sigma_min: Option<f64>,
+    /// ve, ncsn: largest noise, in standardised units [default: 10].
+    #[arg(long, requires = "noise", value_name = "S")]
+    pub(crate) sigma_max: Option<f64>,
+    /// ncsn: number of levels [default: 10].
+    #[arg(long, requires = "noise", value_name = "N")]
+    pub(crate) levels: Option<usize>,
+    /// vp, subvp: how the rate of noising moves.
+    #[arg(long, value_enum, requires = "noise", default_value = "linear", value_name = "SCHEDULE")]
+    pub(crate) beta: BetaArg,
+    /// vp, subvp: rate at the start, if linear [default: 0.1].
+    #[arg(long, requires = "noise", value_name = "B")]
+    pub(crate) beta_min: Option<f64>,
+    /// vp, subvp: rate at the end, if linear [default: 20].
+    #[arg(long, requires = "noise", value_name = "B")]
+    pub(crate) beta_max: Option<f64>,
+    /// ou: rate at which data are forgotten [default: 1].
+    #[arg(long, requires = "noise", value_name = "THETA")]
+    pub(crate) ou_rate: Option<f64>,
+    /// ou: sigma [default: sqrt(2), which ends in variance 1].
+    #[arg(long, requires = "noise", value_name = "SIGMA")]
+    pub(crate) ou_diffusion: Option<f64>,
+    /// ou, custom: last time [default: 5 for ou, 1 for custom].
+    #[arg(long, requires = "noise", value_name = "T")]
+    pub(crate) horizon: Option<f64>,
+    /// vp, subvp, ou, custom: least time at which the score is fitted [default: 0.001 for vp and ou, 0.025
+    /// for subvp, a hundredth of the horizon for custom].
+    #[arg(long, requires = "noise", value_name = "T")]
+    pub(crate) t_min: Option<f64>,
+    /// custom: the drift, in the columns' own units: one expression in t and x, the column itself, for all
+    /// columns; or one for each, in order, in t and the names of columns. For example "x - x^3".
+    #[arg(long, requires = "noise", value_name = "EXPRESSION", allow_hyphen_values = true)]
+    pub(crate) drift: Vec<String>,
+    /// custom: the diffusion g, an expression in t.
+    #[arg(long, requires = "noise", value_name = "EXPRESSION", allow_hyphen_values = true)]
+    pub(crate) diffusion: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NoiseArg {
+    Ve,
+    Vp,
+    #[value(alias = "sub-vp")]
+    Subvp,
+    Ou,
+    Ncsn,
+    Custom,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NoiseObjectiveArg {
+    Dsm,
+    Ssm,
+    SsmVr,
+    Exact,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WeightArg {
+    Noise,
+    Likelihood,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TimesArg {
+    Uniform,
+    Importance,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConditioningArg {
+    Film,
+    Concat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FeaturesArg {
+    Fourier,
+    LogNoise,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BetaArg {
+    Linear,
+    Cosine,
+}
+
+/// What `--noise` and its options ask for; kept in checkpoints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct NoisePlan {
+    process: ProcessPlan,
+    config: NoiseConfig,
+    conditioning: Conditioning,
+    features: TimeFeatures,
+    pub(crate) objective: Objective,
+}
+
+/// A process, as far as it is known before the columns are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ProcessPlan {
+    Named(Process),
+    Custom { drift: Vec<String>, diffusion: String, horizon: f64, t_min: f64 },
+}
+
+fn refuse<T>(option: &str, message: impl Into<String>) -> Result<T> {
+    Err(Error::config(option, message).into())
+}
+
+impl NoisePlan {
+    /// The plan behind the options, None without `--noise`.
+    pub(crate) fn new(args: &NoiseArgs, slices: usize) -> Result<Option<Self>> {
+        let Some(noise) = args.noise else { return Ok(None) };
+        args.check_unused(noise)?;
+        let process = args.process(noise)?;
+        if let ProcessPlan::Named(process) = &process {
+            process.validate()?;
+        }
+        let custom = noise == NoiseArg::Custom;
+        let default = if custom { NoiseObjectiveArg::SsmVr } else { NoiseObjectiveArg::Dsm };
+        let objective = match args.noise_objective.unwrap_or(default) {
+            NoiseObjectiveArg::Dsm => Objective::Regression,
+            NoiseObjectiveArg::Ssm => Objective::Ssm { slices },
+            NoiseObjectiveArg::SsmVr => Objective::SsmVr { slices },
+            NoiseObjectiveArg::Exact => Objective::Exact,
+        };
+        let simulate = args.simulate.or(custom.then_some(SIMULATED));
+        if objective == Objective::Regression && simulate.is_some() {
+            let message = "dsm needs the closed-form kernel of the process, which custom has not and \
+                           --simulate does without; use ssm, ssm-vr or exact";
+            return refuse("--noise-objective", message);
+        }
+        let weight = match args.noise_weight {
+            Some(WeightArg::Noise) => NoiseWeight::Noise,
+            Some(WeightArg::Likelihood) => NoiseWeight::Likelihood,
+            Some(WeightArg::None) => NoiseWeight::None,
+            None if custom => NoiseWeight::None,
+            None => NoiseWeight::Noise,
+        };
+        let times = match args.times {
+            TimesArg::Uniform => TimeLaw::Uniform,
+            TimesArg::Importance => TimeLaw::Importance,
+        };
+        let levels = (noise == NoiseArg::Ncsn).then(|| args.levels.unwrap_or(10));
+        if simulate == Some(0) {
+            return refuse("--simulate", "must be at least 1 step");
+        }
+        if levels.is_some_and(|levels| levels < 2) {
+            return refuse("--levels", "must be at least 2");
+        }
+        Ok(Some(NoisePlan {
+            process,
+            config: NoiseConfig { weight, times, levels, simulate },
+            conditioning: match args.conditioning {
+                ConditioningArg::Film => Conditioning::Film,
+                ConditioningArg::Concat => Conditioning::Concat,
+            },
+            features: match args.time_features {
+                FeaturesArg::Fourier => TimeFeatures::Fourier { frequencies: FREQUENCIES },
+                FeaturesArg::LogNoise => TimeFeatures::LogNoise,
+            },
+            objective,
+        }))
+    }
+
+    /// Whether the process is stated in the columns' own units.
+    pub(crate) fn is_custom(&self) -> bool {
+        matches!(self.process, ProcessPlan::Custom { .. })
+    }
+
+    /// The record for the model file; `plain` are the settings of the network apart from the time.
+    pub(crate) fn record(&self, plain: &gradlogp::Mlp, columns: &[String]) -> NoiseRecord {
+        let process = match &self.process {
+            ProcessPlan::Named(process) => AnyProcess::Named(*process),
+            ProcessPlan::Custom { drift, diffusion, horizon, t_min } => {
+                AnyProcess::Expressions(ExpressionProcess {
+                    drift: drift.clone(),
+                    diffusion: diffusion.clone(),
+                    columns: columns.to_vec(),
+                    horizon: *horizon,
+                    t_min: *t_min,
+                })
+            }
+        };
+        let network = TimeMlp {
+            dim: plain.dim,
+            kind: plain.kind,
+            hidden: plain.hidden.clone(),
+            activation: plain.activation,
+            features: self.features,
+            conditioning: self.conditioning,
+            scaled: !self.is_custom(),
+        };
+        NoiseRecord { process, network, config: self.config }
+    }
+}
+
+/// The noising behind a record, tried on some rows (in the network's units).
+pub(crate) fn noising(record: &NoiseRecord, rows: ArrayView2<'_, f64>) -> Result<Noising> {
+    let sde = record.process.sde()?;
+    let clock = Clock::new(Arc::clone(&sde))?;
+    try_out(sde.as_ref(), record, rows)?;
+    Ok(Noising::new(record.network.clone(), clock, record.config)?)
+}
+
+/// Refuses a drift that is no number at the data, or a simulation that runs away.
+fn try_out(sde: &dyn Sde, record: &NoiseRecord, rows: ArrayView2<'_, f64>) -> Result<()> {
+    let AnyProcess::Expressions(process) = &record.process else { return Ok(()) };
+    let text = |column: usize| &process.drift[column.min(process.drift.len() - 1)];
+    let check = |rows: &Array2<f64>, t: f64| -> Result<()> {
+        let drift = sde.drift_rows(rows.view(), t);
+        let Some(((row, column), value)) = drift.indexed_iter().find(|(_, f)| !f.is_finite())
+        else {
+            return Ok(());
+        };
+        let place: Vec<String> = process
+            .columns
+            .iter()
+            .zip(rows.row(row))
+            .map(|(name, x)| format!("{name} = {}", crate::text::short(*x)))
+            .collect();
+        let message = format!(
+            "\"{}\" is {value} at t = {}, {} (column {}); write it so that it is a number everywhere \
+             that the rows go",
+            text(column),
+            crate::text::short(t),
+            place.join(", "),
+            process.columns[column],
+        );
+        refuse("--drift", message)
+    };
+    let rows = rows.slice(ndarray::s![..rows.nrows().min(TRIED), ..]).to_owned();
+    check(&rows, 0.0)?;
+    for share in [0.1, 0.5, 1.0] {
+        let t = share * sde.horizon();
+        let mut moved: Vec<f64> = rows.iter().copied().collect();
+        let steps = record.config.simulate.unwrap_or(SIMULATED);
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        simulate(sde, &mut rng, &mut moved, &vec![t; rows.nrows()], steps);
+        if moved.iter().any(|x| !x.is_finite()) {
+            let message = format!(
+                "{steps} steps are too few: rows run away before t = {}; give more, or a drift that \
+                 turns back",
+                crate::text::short(t)
+            );
+            return refuse("--simulate", message);
+        }
+        check(&Array2::from_shape_vec(rows.dim(), moved)?, t)?;
+    }
+    Ok(())
+}
+
+impl NoiseArgs {
+    fn process(&self, noise: NoiseArg) -> Result<ProcessPlan> {
+        let beta = match self.beta {
+            BetaArg::Cosine => BetaSchedule::Cosine,
+            BetaArg::Linear => BetaSchedule::Linear {
+                beta_min: self.beta_min.unwrap_or(0.1),
+                beta_max: self.beta_max.unwrap_or(20.0),
+            },
+        };
+        let named = match noise {
+            NoiseArg::Ve | NoiseArg::Ncsn => {
+                let usual = Ve::default();
+                Process::Ve(Ve {
+                    sigma_min: self.sigma_min.unwrap_or(usual.sigma_min),
+                    sigma_max: self.sigma_max.unwrap_or(usual.sigma_max),
+                })
+            }
+            NoiseArg::Vp => {
+                Process::Vp(Vp { beta, t_min: self.t_min.unwrap_or(Vp::default().t_min) })
+            }
+            NoiseArg::Subvp => {
+                Process::SubVp(SubVp { beta, t_min: self.t_min.unwrap_or(SubVp::default().t_min) })
+            }
+            NoiseArg::Ou => {
+                let usual = OrnsteinUhlenbeck::default();
+                Process::OrnsteinUhlenbeck(OrnsteinUhlenbeck {
+                    rate: self.ou_rate.unwrap_or(usual.rate),
+                    diffusion: self.ou_diffusion.unwrap_or(usual.diffusion),
+                    horizon: self.horizon.unwrap_or(usual.horizon),
+                    t_min: self.t_min.unwrap_or(usual.t_min),
+                })
+            }
+            NoiseArg::Custom => {
+                let Some(diffusion) = self.diffusion.clone().filter(|_| !self.drift.is_empty())
+                else {
+                    return refuse("--noise custom", "needs --drift and --diffusion");
+                };
+                let horizon = self.horizon.unwrap_or(1.0);
+                return Ok(ProcessPlan::Custom {
+                    drift: self.drift.clone(),
+                    diffusion,
+                    horizon,
+                    t_min: self.t_min.unwrap_or(0.01 * horizon),
+                });
+            }
+        };
+        Ok(ProcessPlan::Named(named))
+    }
+
+    /// Refuses options of other processes, which would have no effect.
+    fn check_unused(&self, noise: NoiseArg) -> Result<()> {
+        use NoiseArg::*;
+        let given = [
+            ("--sigma-min", self.sigma_min.is_some(), &[Ve, Ncsn][..]),
+            ("--sigma-max", self.sigma_max.is_some(), &[Ve, Ncsn]),
+            ("--levels", self.levels.is_some(), &[Ncsn]),
+            ("--beta cosine", self.beta == BetaArg::Cosine, &[Vp, Subvp]),
+            ("--beta-min", self.beta_min.is_some(), &[Vp, Subvp]),
+            ("--beta-max", self.beta_max.is_some(), &[Vp, Subvp]),
+            ("--ou-rate", self.ou_rate.is_some(), &[Ou]),
+            ("--ou-diffusion", self.ou_diffusion.is_some(), &[Ou]),
+            ("--horizon", self.horizon.is_some(), &[Ou, Custom]),
+            ("--t-min", self.t_min.is_some(), &[Vp, Subvp, Ou, Custom]),
+            ("--drift", !self.drift.is_empty(), &[Custom]),
+            ("--diffusion", self.diffusion.is_some(), &[Custom]),
+        ];
+        for (option, given, of) in given {
+            if given && !of.contains(&noise) {
+                let word = |arg: &NoiseArg| format!("{arg:?}").to_lowercase();
+                let of: Vec<String> = of.iter().map(word).collect();
+                let message = format!("is for --noise {}, not {}", of.join(" or "), word(&noise));
+                return refuse(option, message);
+            }
+        }
+        if self.beta == BetaArg::Cosine && (self.beta_min.or(self.beta_max)).is_some() {
+            return refuse("--beta-min, --beta-max", "are for --beta linear");
+        }
+        Ok(())
+    }
+}
+
+/// The process and how rows were noised, in words, for `info` and the report.
+pub(crate) fn settings(record: &NoiseRecord) -> Vec<(String, String)> {
+    let process = match &record.process {
+        AnyProcess::Named(process) => format!("{process:?}"),
+        AnyProcess::Expressions(p) => format!(
+            "dx = ({}) dt + ({}) dW, t from {} to {}",
+            p.drift.join("; "),
+            p.diffusion,
+            p.t_min,
+            p.horizon
+        ),
+    };
+    let rows = match (record.config.simulate, record.config.levels) {
+        (Some(steps), _) => format!("simulated in {steps} steps"),
+        (None, Some(levels)) => format!("by the kernel at {levels} levels"),
+        (None, None) => "by the kernel".to_string(),
+    };
+    let config = &record.config;
+    let how = format!("{rows}, weight {:?}, times {:?}", config.weight, config.times);
+    vec![("Process".into(), process), ("Noised rows".into(), how.to_lowercase())]
+}
+
+/// Rows of the data (in the user's units) as the model's time sees them: noised to it. None for a model
+/// of one density.
+pub(crate) fn noised(
+    model: &FittedModel,
+    rows: ArrayView2<'_, f64>,
+    seed: u64,
+) -> Result<Option<Array2<f64>>> {
+    let (Some(record), Some(time)) = (&model.description.noise, model.time()) else {
+        return Ok(None);
+    };
+    let sde = record.process.sde()?;
+    let transform = &model.description.transform;
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut z = transform.forward(rows);
+    match sde.kernel(time) {
+        Some(kernel) => z.mapv_inplace(|z| {
+            let noise: f64 = StandardNormal.sample(&mut rng);
+            kernel.scale * z + kernel.std * noise
+        }),
+        None => {
+            let steps = record.config.simulate.unwrap_or(SIMULATED);
+            let mut flat: Vec<f64> = z.iter().copied().collect();
+            simulate(sde.as_ref(), &mut rng, &mut flat, &vec![time; z.nrows()], steps);
+            z = Array2::from_shape_vec(z.dim(), flat)?;
+        }
+    }
+    Ok(Some(transform.inverse(z.view())))
+}
+
+/// Root mean square of the score of a time model where noise is least.
+pub(crate) fn score_scale(
+    record: &NoiseRecord,
+    network: &Model<f32>,
+    z: ArrayView2<'_, f64>,
+) -> Result<f64> {
+    let clock = Clock::new(record.process.sde()?)?;
+    let time = clock.t_min();
+    let family = TimeModel::new(network.clone(), record.network.clone(), clock);
+    Ok(root_mean_square_score(&AtTime { family: &family, time }, z))
+}

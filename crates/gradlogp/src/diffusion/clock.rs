@@ -1,0 +1,151 @@
+//! What a network is told of the time.
+//!
+//! The position of t is the logarithm of noise over signal, log(std(t) / scale(t)), mapped linearly to
+//! \[-1, 1\] over \[t_min, T\]: where noise is small, small differences of t matter most. Without a kernel the
+//! noise is taken to be what diffusion alone has added, std(t)^2 = integral of g^2, and scale = 1.
+
+use std::f64::consts::FRAC_PI_2;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::Real;
+use crate::sde::{Kernel, Sde};
+use crate::{Error, Result};
+
+/// Functions of the position u in \[-1, 1\] that the network reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum TimeFeatures {
+    /// u itself: the logarithm of the noise level.
+    LogNoise,
+    /// u, and sin and cos of k (u + 1) pi/2 for k = 1 ... `frequencies`.
+    Fourier {
+        /// Number of frequencies.
+        frequencies: usize,
+    },
+}
+
+impl TimeFeatures {
+    /// Number of features.
+    pub fn width(&self) -> usize {
+        match self {
+            TimeFeatures::LogNoise => 1,
+            TimeFeatures::Fourier { frequencies } => 1 + 2 * frequencies,
+        }
+    }
+
+    fn write<T: Real>(&self, u: f64, out: &mut Vec<T>) {
+        out.push(T::of(u));
+        if let TimeFeatures::Fourier { frequencies } = self {
+            for k in 1..=*frequencies {
+                let angle = k as f64 * (u + 1.0) * FRAC_PI_2;
+                out.push(T::of(angle.sin()));
+                out.push(T::of(angle.cos()));
+            }
+        }
+    }
+}
+
+/// Steps of the table of integrals.
+const TABLE: usize = 1024;
+
+/// A process with its noise levels at every time.
+#[derive(Clone)]
+pub struct Clock {
+    sde: Arc<dyn Sde>,
+    /// Variance that the diffusion has added, at `TABLE` + 1 times; empty with a kernel.
+    added: Vec<f64>,
+    /// Log of noise over signal at t_min and T.
+    ends: (f64, f64),
+}
+
+impl std::fmt::Debug for Clock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Clock over [{}, {}]", self.t_min(), self.horizon())
+    }
+}
+
+impl Clock {
+    /// The noise levels of `sde`.
+    ///
+    /// # Errors
+    /// A diffusion that is not a finite number at some time, or no noise at t_min.
+    pub fn new(sde: Arc<dyn Sde>) -> Result<Self> {
+        let mut clock = Clock { added: Vec::new(), ends: (0.0, 1.0), sde };
+        let (t_min, horizon) = (clock.t_min(), clock.horizon());
+        if clock.sde.kernel(horizon).is_none() {
+            clock.added = added_variance(clock.sde.as_ref())?;
+        }
+        clock.ends = (clock.log_noise(t_min), clock.log_noise(horizon));
+        if !(clock.ends.0.is_finite() && clock.ends.0 < clock.ends.1) {
+            let message = format!("there must be some noise at {t_min}, and more at {horizon}");
+            return Err(Error::config("t-min", message));
+        }
+        Ok(clock)
+    }
+
+    /// The process.
+    pub fn sde(&self) -> &dyn Sde {
+        self.sde.as_ref()
+    }
+
+    /// Whether the process has a kernel.
+    pub fn has_kernel(&self) -> bool {
+        self.added.is_empty()
+    }
+
+    /// The least time.
+    pub fn t_min(&self) -> f64 {
+        self.sde.t_min()
+    }
+
+    /// The last time.
+    pub fn horizon(&self) -> f64 {
+        self.sde.horizon()
+    }
+
+    /// The kernel, or without one N(x, integral of g^2): what diffusion alone does.
+    pub fn noise(&self, t: f64) -> Kernel {
+        if let Some(kernel) = self.sde.kernel(t) {
+            return kernel;
+        }
+        let at = (t / self.horizon() * TABLE as f64).clamp(0.0, TABLE as f64);
+        let k = (at as usize).min(TABLE - 1);
+        let part = at - k as f64;
+        let variance = self.added[k] + part * (self.added[k + 1] - self.added[k]);
+        Kernel { scale: 1.0, std: variance.sqrt() }
+    }
+
+    fn log_noise(&self, t: f64) -> f64 {
+        let Kernel { scale, std } = self.noise(t);
+        std.ln() - scale.ln()
+    }
+
+    /// u(t) in \[-1, 1\].
+    pub fn position(&self, t: f64) -> f64 {
+        let (low, high) = self.ends;
+        2.0 * (self.log_noise(t) - low) / (high - low) - 1.0
+    }
+
+    /// Appends the features of t.
+    pub fn write_features<T: Real>(&self, features: TimeFeatures, t: f64, out: &mut Vec<T>) {
+        features.write(self.position(t), out);
+    }
+}
+
+/// The initial variance plus the integral of g^2 by the midpoint rule.
+fn added_variance(sde: &dyn Sde) -> Result<Vec<f64>> {
+    let h = sde.horizon() / TABLE as f64;
+    let mut added = vec![sde.initial_std().powi(2)];
+    for k in 0..TABLE {
+        let t = (k as f64 + 0.5) * h;
+        let g = sde.diffusion(t);
+        if !g.is_finite() {
+            return Err(Error::config("diffusion", format!("is {g} at t = {t}")));
+        }
+        added.push(added[k] + g * g * h);
+    }
+    Ok(added)
+}

@@ -1,0 +1,20 @@
+//! Models of the score at every time of a noising process: networks that are told the time, and batches
+//! of noised rows to train them on (MATH 6).
+//!
+//! A time model is trained by the objectives of [`crate::objective`], row by row at points (x_t, t) with
+//! a weight lambda(t). [`Noising`] makes these points fresh at every step: by the process's kernel, or by
+//! simulation where there is none or none is wanted. Sliced and exact score matching need the points
+//! alone; denoising also needs the kernel, whose score it takes for its target.
+
+mod clock;
+mod noising;
+mod time_mlp;
+mod time_model;
+
+pub use clock::{Clock, TimeFeatures};
+pub use noising::{NoiseConfig, NoiseWeight, Noised, Noising, TimeLaw};
+pub use time_mlp::{Conditioning, TimeMlp};
+pub use time_model::TimeModel;
+
+#[cfg(test)]
+mod tests;

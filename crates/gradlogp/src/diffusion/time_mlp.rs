@@ -1,0 +1,171 @@
+//! Multilayer perceptrons that are told the time of a noising process.
+//!
+//! With x_t = a x + b z (a and b the scale and std of the kernel) and columns of standard deviation 1, the
+//! best linear score is -x / (a^2 + b^2). The network N learns the rest, at a scale of 1 throughout:
+//!
+//! ```text
+//! score field:  s(x, t) = -x / (a^2 + b^2) + a / (b r) N(x / r, t),           r = sqrt(a^2 + b^2)
+//! potential:    f(x, t) = -|x|^2 / (2 (a^2 + b^2)) + a / b N(x / r, t),       s = grad f
+//! ```
+//!
+//! For small noise this is the scaling of the output by 1/b that noise-conditional networks have (Song and
+//! Ermon 2020, technique 3); the whole is that of Karras et al. 2022, table 1, as a score. Without a
+//! kernel, `scaled = false` takes N(x, t) as it is.
+//!
+//! t enters as features (context 0), either beside x in the first layer, or at every hidden layer as
+//! a factor and a shift (FiLM, Perez et al. 2018): h (1 + U c) + V c. Contexts carry no derivative.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Clock, TimeFeatures};
+use crate::graph::{Graph, GraphBuilder, NodeId};
+use crate::kernel::{Activation, Real};
+use crate::model::{Model, ModelKind, initialise};
+use crate::sde::Kernel;
+use crate::{Error, Result};
+
+/// How the features of t enter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Conditioning {
+    /// Beside x in the first layer.
+    Concat,
+    /// A factor and a shift at every hidden layer.
+    Film,
+}
+
+/// A time-conditional multilayer perceptron as settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TimeMlp {
+    /// Columns of x.
+    pub dim: usize,
+    /// Score field or potential.
+    pub kind: ModelKind,
+    /// Width of each hidden layer.
+    pub hidden: Vec<usize>,
+    /// The nonlinearity after each hidden layer.
+    pub activation: Activation,
+    /// What the network is told of t.
+    pub features: TimeFeatures,
+    /// How.
+    pub conditioning: Conditioning,
+    /// Whether input and output are scaled by the noise level.
+    pub scaled: bool,
+}
+
+impl TimeMlp {
+    /// Softplus, two hidden layers of 128, eight frequencies, FiLM, scaled.
+    pub fn new(dim: usize, kind: ModelKind) -> Self {
+        TimeMlp {
+            dim,
+            kind,
+            hidden: vec![128, 128],
+            activation: Activation::Softplus,
+            features: TimeFeatures::Fourier { frequencies: 8 },
+            conditioning: Conditioning::Film,
+            scaled: true,
+        }
+    }
+
+    fn outputs(&self) -> usize {
+        match self.kind {
+            ModelKind::Score => self.dim,
+            ModelKind::Potential => 1,
+        }
+    }
+
+    /// Columns of the context that holds the gains: of the input, of the linear part, of the output.
+    fn gains(&self) -> usize {
+        self.dim + 2 * self.outputs()
+    }
+
+    /// The graph: layers `net.0`, `net.1`, ..., with `time...` for what reads the time.
+    ///
+    /// # Errors
+    /// A zero width.
+    pub fn graph(&self) -> Result<Graph> {
+        if self.dim == 0 || self.hidden.contains(&0) || self.hidden.is_empty() {
+            return Err(Error::config("hidden", "every layer needs at least one unit"));
+        }
+        let mut b = GraphBuilder::new();
+        let x = b.input(self.dim);
+        let time = b.context(0, self.features.width());
+        if !self.scaled {
+            self.network(&mut b, x, time);
+            return b.build();
+        }
+        let (d, outputs) = (self.dim, self.outputs());
+        let gains = b.context(1, self.gains());
+        let input = b.slice(gains, 0, d);
+        let linear = b.slice(gains, d, outputs);
+        let output = b.slice(gains, d + outputs, outputs);
+        let inside = b.multiply(x, input);
+        let y = self.network(&mut b, inside, time);
+        let rest = b.multiply(y, output);
+        let base = match self.kind {
+            ModelKind::Score => x,
+            ModelKind::Potential => b.squared_norm(x),
+        };
+        let base = b.multiply(base, linear);
+        b.add(base, rest);
+        b.build()
+    }
+
+    fn network(&self, b: &mut GraphBuilder, x: NodeId, time: NodeId) -> NodeId {
+        let mut h = x;
+        for (layer, &width) in self.hidden.iter().enumerate() {
+            let mut linear = b.affine(h, width, &format!("net.{layer}"));
+            if self.conditioning == Conditioning::Concat && layer == 0 {
+                let shift = b.linear(time, width, "time.shift");
+                linear = b.add(linear, shift);
+            }
+            h = b.activation(linear, self.activation);
+            if self.conditioning == Conditioning::Film {
+                let factor = b.affine(time, width, &format!("time.{layer}.factor"));
+                let shift = b.affine(time, width, &format!("time.{layer}.shift"));
+                let stretched = b.multiply(h, factor);
+                let sum = b.add(h, stretched);
+                h = b.add(sum, shift);
+            }
+        }
+        b.affine(h, self.outputs(), &format!("net.{}", self.hidden.len()))
+    }
+
+    /// The network with initial weights.
+    ///
+    /// # Errors
+    /// As [`TimeMlp::graph`] and [`Model::new`].
+    pub fn build<T: Real>(&self, seed: u64) -> Result<Model<T>> {
+        let graph = self.graph()?;
+        let parameters = initialise(&graph, seed);
+        Model::new(self.kind, graph, parameters)
+    }
+
+    /// Writes the contexts of rows at these `times`, by slot.
+    pub fn write_contexts<T: Real>(&self, clock: &Clock, times: &[f64], out: &mut Vec<Vec<T>>) {
+        out.resize_with(if self.scaled { 2 } else { 1 }, Vec::new);
+        out.iter_mut().for_each(Vec::clear);
+        for t in times {
+            clock.write_features(self.features, *t, &mut out[0]);
+            if self.scaled {
+                self.write_gains(clock.noise(*t), &mut out[1]);
+            }
+        }
+    }
+
+    fn write_gains<T: Real>(&self, kernel: Kernel, out: &mut Vec<T>) {
+        let Kernel { scale, std } = kernel;
+        let square = scale * scale + std * std;
+        let (linear, output) = match self.kind {
+            ModelKind::Score => (-1.0 / square, scale / (std * square.sqrt())),
+            ModelKind::Potential => (-0.5 / square, scale / std),
+        };
+        let mut fill = |count: usize, value: f64| {
+            out.extend(std::iter::repeat_n(T::of(value), count));
+        };
+        fill(self.dim, 1.0 / square.sqrt());
+        fill(self.outputs(), linear);
+        fill(self.outputs(), output);
+    }
+}

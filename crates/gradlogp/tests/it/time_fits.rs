@@ -1,0 +1,353 @@
+//! Time models against known answers: score matching inside an SDE, by sliced losses that know no kernel.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use gradlogp::diagnose::fisher_divergence;
+use gradlogp::diffusion::{
+    Clock, NoiseConfig, NoiseWeight, Noising, TimeFeatures, TimeLaw, TimeMlp, TimeModel,
+};
+use gradlogp::oracle::{Gaussian, GaussianMixture, Oracle};
+use gradlogp::score::AtTime;
+use gradlogp::sde::{CustomSde, Marginal, OrnsteinUhlenbeck, Sde, Vp, simulate};
+use gradlogp::train::{Stop, TrainConfig, Trainer};
+use gradlogp::{ModelKind, Objective, TimeScore};
+use ndarray::{Array2, array};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+fn network(dim: usize, kind: ModelKind, scaled: bool) -> TimeMlp {
+    TimeMlp {
+        hidden: vec![32, 32],
+        features: TimeFeatures::Fourier { frequencies: 4 },
+        scaled,
+        ..TimeMlp::new(dim, kind)
+    }
+}
+
+fn config(objective: Objective, steps: u64) -> TrainConfig {
+    TrainConfig {
+        objective,
+        steps,
+        rate: 5e-3,
+        ema: 0.99,
+        evaluate_every: steps / 5,
+        threads: 2,
+        seed: 1,
+        ..TrainConfig::default()
+    }
+}
+
+fn narrow(x: &Array2<f64>) -> Vec<f32> {
+    x.iter().map(|x| *x as f32).collect()
+}
+
+fn fit(
+    (data, held_out): (&Array2<f64>, &Array2<f64>),
+    settings: TimeMlp,
+    sde: impl Sde + 'static,
+    noise: NoiseConfig,
+    config: TrainConfig,
+) -> TimeModel<f64> {
+    let clock = Clock::new(Arc::new(sde)).unwrap();
+    let noising = Noising::new(settings.clone(), clock.clone(), noise).unwrap();
+    let start = settings.build(config.seed).unwrap();
+    let mut trainer =
+        Trainer::over_time(noising, start, narrow(data), &narrow(held_out), config).unwrap();
+    assert_eq!(trainer.run(&mut |_, _| ControlFlow::Continue(())), Stop::Completed);
+    TimeModel::new(trainer.best_model().cast(), settings, clock)
+}
+
+/// Relative Fisher divergence at each of the times, on fresh rows of the exact marginals.
+fn relative_fisher<S: Sde>(
+    model: &TimeModel<f64>,
+    truth: &Marginal<S>,
+    times: impl Iterator<Item = f64>,
+) -> Vec<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(99);
+    times
+        .map(|time| {
+            let law = truth.at(time);
+            let x = law.sample(1000, &mut rng);
+            let at = AtTime { family: model, time };
+            fisher_divergence(&at, &law, x.view()).unwrap().relative.mean
+        })
+        .collect()
+}
+
+/// Midpoints of `n` equal parts of \[t_min, T\].
+fn midpoints(sde: &dyn Sde, n: usize) -> impl Iterator<Item = f64> + use<> {
+    let (low, high) = (sde.t_min(), sde.horizon());
+    (0..n).map(move |k| low + (high - low) * (k as f64 + 0.5) / n as f64)
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The sliced loss alone, at x_t simulated by Euler and Maruyama: no kernel enters.
+const SIMULATED: NoiseConfig = NoiseConfig {
+    weight: NoiseWeight::Noise,
+    times: TimeLaw::Uniform,
+    levels: None,
+    simulate: Some(50),
+};
+
+/// Relative Fisher divergence at ten times after a fit to an Ornstein-Uhlenbeck process.
+fn ornstein_uhlenbeck_errors(objective: Objective, noise: NoiseConfig, steps: u64) -> Vec<f64> {
+    let data = Gaussian::new(array![0.5, -0.3], array![[0.6, 0.3], [0.3, 0.5]]).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let (rows, held) = (data.sample(4000, &mut rng), data.sample(500, &mut rng));
+    let sde = OrnsteinUhlenbeck { horizon: 3.0, t_min: 0.02, ..OrnsteinUhlenbeck::default() };
+    let truth = Marginal::gaussian(data, sde).unwrap();
+    let settings = network(2, ModelKind::Score, true);
+    let model = fit((&rows, &held), settings, sde, noise, config(objective, steps));
+    relative_fisher(&model, &truth, midpoints(&sde, 10))
+}
+
+#[test]
+fn sliced_score_matching_learns_inside_an_ornstein_uhlenbeck_process() {
+    for objective in [Objective::Ssm { slices: 1 }, Objective::SsmVr { slices: 1 }] {
+        let errors = ornstein_uhlenbeck_errors(objective, SIMULATED, 1200);
+        assert!(mean(&errors) < 0.05, "{objective:?}: {errors:?}");
+    }
+}
+
+fn mixture() -> GaussianMixture {
+    GaussianMixture::isotropic(array![0.6, 0.4], array![[-1.0, 0.3], [1.0, -0.3]].view(), 0.35)
+        .unwrap()
+}
+
+/// The same after a fit to a mixture under VP.
+fn mixture_errors(objective: Objective, noise: NoiseConfig, steps: u64) -> Vec<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let (rows, held) = (mixture().sample(6000, &mut rng), mixture().sample(500, &mut rng));
+    let sde = Vp { t_min: 0.01, ..Vp::default() };
+    let truth = Marginal::new(mixture(), sde).unwrap();
+    let settings = network(2, ModelKind::Score, true);
+    let model = fit((&rows, &held), settings, sde, noise, config(objective, steps));
+    relative_fisher(&model, &truth, midpoints(&sde, 10))
+}
+
+#[test]
+fn sliced_score_matching_learns_a_mixture_under_vp_as_denoising_does() {
+    for (objective, noise) in
+        [(Objective::Ssm { slices: 1 }, SIMULATED), (Objective::Regression, NoiseConfig::default())]
+    {
+        let errors = mixture_errors(objective, noise, 1500);
+        assert!(mean(&errors) < 0.05, "{objective:?}: {errors:?}");
+    }
+}
+
+/// Figures of longer runs: mean over times of the relative Fisher divergence, and its values.
+#[test]
+#[ignore = "takes a minute; run with: cargo test --test it time_fits -- --ignored --nocapture"]
+// The figures are the point of running it.
+#[allow(clippy::print_stdout)]
+fn figures_of_score_matching_inside_an_sde() {
+    let kernel = NoiseConfig::default();
+    let ssm = Objective::Ssm { slices: 1 };
+    let ssm_vr = Objective::SsmVr { slices: 1 };
+    let show = |name: &str, objective: Objective, errors: Vec<f64>| {
+        let each: Vec<String> = errors.iter().map(|e| format!("{e:.4}")).collect();
+        println!("{name} {objective:?}: {:.4}  [{}]", mean(&errors), each.join(" "));
+        assert!(mean(&errors) < 0.05);
+    };
+    for (objective, noise) in
+        [(ssm, SIMULATED), (ssm_vr, SIMULATED), (Objective::Regression, kernel)]
+    {
+        show("Ornstein-Uhlenbeck", objective, ornstein_uhlenbeck_errors(objective, noise, 4000));
+        show("mixture under VP", objective, mixture_errors(objective, noise, 4000));
+    }
+    for objective in [ssm, ssm_vr] {
+        show("double well", objective, double_well_errors(objective, 4000));
+    }
+}
+
+/// A one-dimensional Fokker-Planck equation, dp/dt = -d(f p)/dx + g^2/2 d^2p/dx^2, on a grid, with the
+/// exponentially fitted fluxes of Scharfetter and Gummel (1969): mass is kept, densities stay positive.
+struct FokkerPlanck {
+    low: f64,
+    width: f64,
+    density: Vec<f64>,
+    time: f64,
+}
+
+impl FokkerPlanck {
+    fn new(half: f64, cells: usize, start: impl Fn(f64) -> f64) -> Self {
+        let width = 2.0 * half / cells as f64;
+        let mut solver = FokkerPlanck { low: -half, width, density: Vec::new(), time: 0.0 };
+        solver.density = (0..cells).map(|k| start(solver.centre(k))).collect();
+        let mass = solver.density.iter().sum::<f64>() * width;
+        solver.density.iter_mut().for_each(|p| *p /= mass);
+        solver
+    }
+
+    fn centre(&self, k: usize) -> f64 {
+        self.low + (k as f64 + 0.5) * self.width
+    }
+
+    /// Explicit steps up to `time`; drift and diffusion do not depend on time.
+    fn advance(&mut self, drift: impl Fn(f64) -> f64, diffusion: f64, time: f64) {
+        let (cells, half_square) = (self.density.len(), 0.5 * diffusion * diffusion);
+        let bernoulli = |w: f64| if w.abs() < 1e-9 { 1.0 - 0.5 * w } else { w / w.exp_m1() };
+        // Rates of the fluxes to the right and to the left through each inner face.
+        let faces: Vec<(f64, f64)> = (1..cells)
+            .map(|k| {
+                let w = drift(self.low + k as f64 * self.width) * self.width / half_square;
+                let rate = half_square / self.width;
+                (rate * bernoulli(-w), rate * bernoulli(w))
+            })
+            .collect();
+        let fastest = faces.iter().map(|(r, l)| r + l).fold(0.0, f64::max);
+        let steps = ((time - self.time) * fastest / self.width / 0.4).ceil().max(1.0);
+        let h = (time - self.time) / steps;
+        for _ in 0..steps as usize {
+            let flux: Vec<f64> = faces
+                .iter()
+                .enumerate()
+                .map(|(k, (right, left))| right * self.density[k] - left * self.density[k + 1])
+                .collect();
+            for (k, flux) in flux.iter().enumerate() {
+                self.density[k] -= h / self.width * flux;
+                self.density[k + 1] += h / self.width * flux;
+            }
+        }
+        self.time = time;
+    }
+
+    /// d log p/dx at x, by differences of the grid, linear between.
+    fn score(&self, x: f64) -> f64 {
+        let at = ((x - self.low) / self.width - 0.5).clamp(1.0, self.density.len() as f64 - 3.0);
+        let k = at as usize;
+        let slope =
+            |k: usize| (self.density[k + 1] / self.density[k - 1]).ln() / (2.0 * self.width);
+        slope(k) + (at - k as f64) * (slope(k + 1) - slope(k))
+    }
+}
+
+/// The solver itself against Ornstein-Uhlenbeck: var = v0 e^-2t + 1 - e^-2t.
+#[test]
+fn the_fokker_planck_solver_knows_ornstein_and_uhlenbeck() {
+    let mut solver = FokkerPlanck::new(5.0, 400, |x| (-(x - 1.0).powi(2) / 0.5).exp());
+    solver.advance(|x| -x, 2f64.sqrt(), 0.7);
+    let (mean, decay) = ((-0.7f64).exp(), (-1.4f64).exp());
+    let variance = 0.25 * decay + 1.0 - decay;
+    for x in [-1.5, 0.0, 0.4, 2.0] {
+        let expected = -(x - mean) / variance;
+        assert!((solver.score(x) - expected).abs() < 0.01, "{} vs {expected}", solver.score(x));
+    }
+}
+
+const NOISE: f64 = 0.7;
+
+/// Drift along the diagonal of the plane: two wells; across it: a spring.
+fn wells(u: f64) -> f64 {
+    u - u.powi(3)
+}
+
+fn spring(w: f64) -> f64 {
+    -2.0 * w
+}
+
+fn rotated(x: &[f64], _: f64, f: &mut [f64]) {
+    let r = 0.5f64.sqrt();
+    let (along, across) = (wells(r * (x[0] + x[1])), spring(r * (x[0] - x[1])));
+    f[0] = r * (along + across);
+    f[1] = r * (along - across);
+}
+
+/// No closed kernel: a double well in a plane, turned by 45 degrees. The truth is the product of two
+/// solutions of the Fokker-Planck equation, one along each axis of the turned plane. Relative squared
+/// error of the score at six times.
+fn double_well_errors(objective: Objective, steps: u64) -> Vec<f64> {
+    let sde = || CustomSde::new(rotated, |_| NOISE, 2.0, 0.1).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut normal = |n| {
+        Array2::from_shape_simple_fn((n, 2), || {
+            let z: f64 = StandardNormal.sample(&mut rng);
+            0.5 * z
+        })
+    };
+    let (rows, held) = (normal(4000), normal(500));
+    let noise = NoiseConfig { weight: NoiseWeight::None, ..SIMULATED };
+    let settings = network(2, ModelKind::Score, false);
+    let model = fit((&rows, &held), settings, sde(), noise, config(objective, steps));
+
+    let start = |x: f64| (-x * x / 0.5).exp();
+    let mut along = FokkerPlanck::new(3.0, 300, start);
+    let mut across = FokkerPlanck::new(3.0, 300, start);
+    let r = 0.5f64.sqrt();
+    let at_time = |t: f64| {
+        along.advance(wells, NOISE, t);
+        across.advance(spring, NOISE, t);
+        let mut x: Vec<f64> = normal(1000).into_iter().collect();
+        simulate(&sde(), &mut ChaCha8Rng::seed_from_u64(7), &mut x, &vec![t; 1000], 100);
+        let x = Array2::from_shape_vec((1000, 2), x).unwrap();
+        let s = model.score_at(x.view(), t);
+        let (mut distance, mut square) = (0.0, 0.0);
+        for (x, s) in x.outer_iter().zip(s.outer_iter()) {
+            let (u, w) = (along.score(r * (x[0] + x[1])), across.score(r * (x[0] - x[1])));
+            let truth = [r * (u + w), r * (u - w)];
+            distance += (s[0] - truth[0]).powi(2) + (s[1] - truth[1]).powi(2);
+            square += truth[0].powi(2) + truth[1].powi(2);
+        }
+        distance / square
+    };
+    [0.1, 0.3, 0.6, 1.0, 1.5, 2.0].into_iter().map(at_time).collect()
+}
+
+#[test]
+fn sliced_score_matching_learns_a_double_well_without_a_kernel() {
+    let errors = double_well_errors(Objective::Ssm { slices: 1 }, 1500);
+    assert!(mean(&errors) < 0.05, "{errors:?}");
+}
+
+/// A potential learns too, and a run that is stopped and resumed ends in the same bits.
+#[test]
+fn resumed_time_models_equal_uninterrupted_ones() {
+    let data = Gaussian::standard(2).unwrap();
+    let x = narrow(&data.sample(300, &mut ChaCha8Rng::seed_from_u64(1)));
+    let settings = network(2, ModelKind::Potential, true);
+    let clock = Clock::new(Arc::new(Vp::default())).unwrap();
+    let start = || {
+        let noise = NoiseConfig { simulate: Some(5), ..NoiseConfig::default() };
+        let noising = Noising::new(settings.clone(), clock.clone(), noise).unwrap();
+        let config = config(Objective::SsmVr { slices: 1 }, 30);
+        let model = settings.build(1).unwrap();
+        Trainer::over_time(noising, model, x[..400].to_vec(), &x[400..], config).unwrap()
+    };
+    let mut whole = start();
+    whole.run(&mut |_, _| ControlFlow::Continue(()));
+    let mut first = start();
+    first.run(&mut |trainer, _| match trainer.step() {
+        17.. => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    let mut second = start().restored(first.checkpoint()).unwrap();
+    second.run(&mut |_, _| ControlFlow::Continue(()));
+    assert_eq!(second.step(), 30);
+    assert_eq!(whole.parameters(), second.parameters());
+}
+
+#[test]
+fn objectives_that_do_not_suit_a_time_model_are_refused() {
+    let settings = network(2, ModelKind::Score, true);
+    let clock = Clock::new(Arc::new(Vp::default())).unwrap();
+    let refused = |noise: NoiseConfig, objective: Objective| {
+        let noising = Noising::new(settings.clone(), clock.clone(), noise).unwrap();
+        let model = settings.build(1).unwrap();
+        let rows = vec![0.0; 8];
+        let run = Trainer::over_time(noising, model, rows.clone(), &rows, config(objective, 5));
+        run.err().map(|e| e.to_string()).unwrap_or_default()
+    };
+    let simulated = refused(SIMULATED, Objective::Regression);
+    assert!(simulated.contains("kernel"), "{simulated}");
+    let noisy = refused(NoiseConfig::default(), Objective::Dsm { sigma: 0.1 });
+    assert!(noisy.contains("noise-objective"), "{noisy}");
+    assert_eq!(refused(NoiseConfig::default(), Objective::Exact), "");
+    let plain = gradlogp::Mlp::new(2, ModelKind::Score).build(1).unwrap();
+    let rows = vec![0.0f32; 8];
+    assert!(Trainer::new(plain, rows.clone(), &rows, config(Objective::Regression, 5)).is_err());
+}
