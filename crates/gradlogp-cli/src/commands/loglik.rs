@@ -84,7 +84,7 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
         mean_log_density_se: mean.standard_error,
         bits_per_dimension: bits_per_dimension(mean.mean, d),
         bits_per_dimension_se: bits_per_dimension(mean.standard_error, d).abs(),
-        probe_se: found.standard_error.as_ref().and_then(Array1::mean),
+        probe_se: found.standard_error.as_ref().and_then(|error| error.mean()),
         probes,
         time: sde.t_min(),
         solver_steps: found.info.steps,

@@ -10,7 +10,7 @@ use gradlogp::diffusion::{
 use gradlogp::oracle::{Gaussian, GaussianMixture, Oracle};
 use gradlogp::score::AtTime;
 use gradlogp::sde::{CustomSde, Marginal, OrnsteinUhlenbeck, Sde, Vp, simulate};
-use gradlogp::train::{Stop, TrainConfig, Trainer};
+use gradlogp::train::{Event, Stop, TrainConfig, Trainer};
 use gradlogp::{ModelKind, Objective, TimeScore};
 use ndarray::{Array2, array};
 use rand::SeedableRng;
@@ -329,6 +329,30 @@ fn resumed_time_models_equal_uninterrupted_ones() {
     second.run(&mut |_, _| ControlFlow::Continue(()));
     assert_eq!(second.step(), 30);
     assert_eq!(whole.parameters(), second.parameters());
+}
+
+/// With weights that hardly move, all rows in every batch and no slices, only times and noise differ
+/// between steps: all losses do.
+#[test]
+fn times_and_noise_are_fresh_at_every_step() {
+    let x = narrow(&Gaussian::standard(2).unwrap().sample(60, &mut ChaCha8Rng::seed_from_u64(1)));
+    let settings = network(2, ModelKind::Score, true);
+    let clock = Clock::new(Arc::new(Vp::default())).unwrap();
+    let noising = Noising::new(settings.clone(), clock, NoiseConfig::default()).unwrap();
+    let config = TrainConfig { rate: 1e-12, batch: 60, ..config(Objective::Exact, 6) };
+    let model = settings.build(1).unwrap();
+    let mut trainer = Trainer::over_time(noising, model, x.clone(), &x, config).unwrap();
+    let mut losses = Vec::new();
+    trainer.run(&mut |_, event| {
+        if let Event::Step(progress) = event {
+            losses.push(progress.loss);
+        }
+        ControlFlow::Continue(())
+    });
+    for (i, a) in losses.iter().enumerate() {
+        assert!(losses[i + 1..].iter().all(|b| (a - b).abs() > 1e-6), "{losses:?}");
+    }
+    assert_eq!(losses.len(), 6);
 }
 
 #[test]
