@@ -19,7 +19,7 @@ fn first_column(text: &str) -> Vec<f64> {
 }
 
 #[test]
-fn every_process_and_objective_fits_scores_and_resumes() {
+fn every_process_and_objective_fits_and_scores() {
     let folder = folder();
     for noise in [
         "ve --sigma-max 5",
