@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 
-const ALL_FIGURES: [&str; 6] = [
+const ALL_FIGURES: [&str; 7] = [
     "fig-loss",
     "fig-field",
     "fig-contours",
