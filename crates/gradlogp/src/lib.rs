@@ -82,7 +82,7 @@
 //! | [`train`] | the training loop: AdamW, schedules, held-out loss, checkpoints |
 //! | [`sample`] | Langevin steps (ULA, MALA), many chains, their convergence |
 //! | [`likelihood`] | log densities by the probability flow |
-//! | [`diagnose`] | exact loss, Stein identities, Fisher divergence |
+//! | [`diagnose`] | exact loss, Stein identities, kernel Stein discrepancy, Fisher divergence, two-sample tests, normalisers |
 //! | [`fitted`] | a network with its transform: answers in the user's units, model files |
 //!
 //! # Conventions

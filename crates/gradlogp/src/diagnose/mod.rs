@@ -1,19 +1,48 @@
 //! How far to trust a score: pure functions of a score and rows it has not seen.
 //!
 //! [`exact_loss`] is the held-out objective on a scale common to all training losses,
-//! [`stein_check`] needs no truth, [`fisher_divergence`] does.
+//! [`stein_check`] and [`kernel_stein_discrepancy`] need no truth, [`fisher_divergence`] does.
+//! Two samples, of data and of a model, are compared by [`energy_distance`], [`classifier_test`] and
+//! [`column_tests`]. [`estimate_normaliser`] makes log densities absolute, or says why not, and
+//! [`false_alarm_threshold`] turns them into alarms.
 
+mod annealing;
+mod anomaly;
+mod classifier;
+mod energy;
 mod exact_loss;
 mod fisher;
+mod importance;
+mod kolmogorov;
+mod ksd;
+mod normaliser;
+mod pair_sums;
+mod proposal;
 mod stein;
+mod test_functions;
+mod whitened;
 
+pub use anomaly::{false_alarm_threshold, path_difference, score_norm};
+pub use classifier::{ClassifierConfig, ClassifierTest, classifier_test};
+pub use energy::{EnergyConfig, EnergyDistance, energy_distance};
 pub use exact_loss::{exact_loss, exact_loss_rows};
 pub use fisher::{FisherDivergence, fisher_divergence};
+pub use importance::LogMean;
+pub use kolmogorov::{
+    KolmogorovSmirnov, column_tests, kolmogorov_smirnov, kolmogorov_tail, ks_distance, ks_uniform,
+};
+pub use ksd::{KernelSteinDiscrepancy, KsdConfig, SteinKernel, kernel_stein_discrepancy};
+pub use normaliser::{
+    Likelihood, LogZ, Normaliser, NormaliserConfig, Refusal, estimate_normaliser, likelihood,
+};
+pub use proposal::{Proposals, fit_proposals};
 pub use stein::{SteinReport, Verdict, stein_check};
+pub use test_functions::{ColumnFunction, Shape, SteinStatement, TestFunction, test_functions};
 
 use crate::error::{Error, Result};
 use crate::score::Score;
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, concatenate};
+use rand::Rng;
 
 /// A mean over rows, with its uncertainty.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,10 +109,57 @@ fn finite_score(
     }
 }
 
+/// (x - m)/sd and sd, with divisor n - 1.
+fn standardise(x: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Array1<f64>)> {
+    let mean = x.mean_axis(Axis(0)).unwrap_or_default();
+    let sd = x.std_axis(Axis(0), 1.0);
+    match sd.iter().position(|sd| !(*sd > 0.0 && sd.is_finite())) {
+        None => Ok(((&x - &mean) / &sd, sd)),
+        Some(column) => Err(Error::data(
+            "held-out rows",
+            format!("column {} is constant or not finite there", column + 1),
+        )),
+    }
+}
+
+/// Refuses two samples with other columns than each other's, or fewer than `least` rows.
+fn check_pair(
+    operation: &'static str,
+    x: ArrayView2<'_, f64>,
+    y: ArrayView2<'_, f64>,
+    least: usize,
+) -> Result<()> {
+    for (rows, columns) in [(x, y.ncols().max(1)), (y, x.ncols().max(1))] {
+        if rows.ncols() != columns || rows.nrows() < least {
+            let expected = vec![rows.nrows().max(least), columns];
+            return Err(Error::Shape { operation, expected, found: rows.shape().to_vec() });
+        }
+    }
+    Ok(())
+}
+
+/// The rows of x, then those of y, standardised together; a column that is constant in both is 0.
+fn pool(x: ArrayView2<'_, f64>, y: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
+    let rows = concatenate![Axis(0), x, y];
+    if let Some(at) = rows.outer_iter().position(|row| row.iter().any(|v| !v.is_finite())) {
+        let (side, row) = if at < x.nrows() { ("first", at) } else { ("second", at - x.nrows()) };
+        let message = format!("row {} of the {side} sample is not finite", row + 1);
+        return Err(Error::data("rows to compare", message));
+    }
+    let mean = rows.mean_axis(Axis(0)).unwrap_or_default();
+    let sd = rows.std_axis(Axis(0), 1.0).mapv(|sd| if sd > 0.0 { sd } else { 1.0 });
+    Ok((rows - &mean) / &sd)
+}
+
+/// At most `most` of the rows, by chance, in random order.
+fn subset(x: ArrayView2<'_, f64>, most: usize, rng: &mut dyn Rng) -> Array2<f64> {
+    let keep = most.min(x.nrows());
+    x.select(Axis(0), &rand::seq::index::sample(rng, x.nrows(), keep).into_vec())
+}
+
 #[cfg(test)]
 mod testing {
     use super::*;
-    use ndarray::Array1;
 
     /// s(x) = -A (x - b), MATH 4.
     pub(super) struct Linear {

@@ -23,7 +23,7 @@
 //! both identities do not look. And with many rows it sees faults too small to matter: read the
 //! estimates, not only the verdict.
 
-use super::{Estimate, check_rows, finite_score};
+use super::{Estimate, check_rows, finite_score, standardise};
 use crate::error::{Error, Result};
 use crate::score::Score;
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
@@ -197,25 +197,17 @@ pub fn stein_check(score: &dyn Score, x: ArrayView2<'_, f64>, level: f64) -> Res
 
 /// The Bonferroni quantile over d + d^2 + 1 statements.
 fn critical_z(n: usize, d: usize, level: f64) -> Result<f64> {
-    let statements = (d + d * d + 1) as f64;
+    student_quantile(n, d + d * d + 1, level)
+}
+
+/// The Student-t quantile of n - 1 degrees of freedom that so many two-sided statements on n rows keep
+/// together at `level`.
+pub(super) fn student_quantile(n: usize, statements: usize, level: f64) -> Result<f64> {
     let student = StudentsT::new(0.0, 1.0, (n - 1) as f64).map_err(|_| Error::Numerical {
         operation: "Stein check",
         message: "no Student-t quantile for these rows".into(),
     })?;
-    Ok(-student.inverse_cdf(level / (2.0 * statements)))
-}
-
-/// (x - m)/sd and sd, with divisor n - 1.
-fn standardise(x: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Array1<f64>)> {
-    let mean = x.mean_axis(Axis(0)).unwrap_or_default();
-    let sd = x.std_axis(Axis(0), 1.0);
-    match sd.iter().position(|sd| !(*sd > 0.0 && sd.is_finite())) {
-        None => Ok(((&x - &mean) / &sd, sd)),
-        Some(column) => Err(Error::data(
-            "rows of the Stein check",
-            format!("column {} is constant or not finite there", column + 1),
-        )),
-    }
+    Ok(-student.inverse_cdf(level / (2.0 * statements as f64)))
 }
 
 /// sum s_i z_j / (n - 1) of centred columns, and its standard error over rows; both d x d.
@@ -239,7 +231,7 @@ fn slope(s: &Array2<f64>, z: &Array2<f64>) -> Estimate {
 }
 
 /// (value - target) / error; a value known without error is exactly right or infinitely wrong.
-fn z_score(value: f64, target: f64, error: f64) -> f64 {
+pub(super) fn z_score(value: f64, target: f64, error: f64) -> f64 {
     let miss = value - target;
     if miss == 0.0 { 0.0 } else { miss / error }
 }

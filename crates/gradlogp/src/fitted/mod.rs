@@ -231,6 +231,14 @@ impl LogDensity for FittedLogDensity<'_> {
         let value = self.0.ask(&self.0.inside(x), |at, z| at.value(z));
         self.0.description.transform.log_density_to_user(Array1::from(value).view())
     }
+
+    fn log_density_and_score(&self, x: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
+        let at = Derivatives::new(&self.0.precise);
+        let (value, score) = at.value_and_score(self.0.inside(x).as_slice());
+        let value = Array1::from(value);
+        let log_density = self.0.description.transform.log_density_to_user(value.view());
+        (log_density, self.0.outside(&score))
+    }
 }
 
 /// Root mean square of the score of a network over rows and columns in its own units: the typical

@@ -28,7 +28,7 @@ const ORDER: &[(&str, &[&str])] = &[
     ),
     ("likelihood", &["error", "score", "sde", "ode"]),
     ("sample", &["error", "score", "ode", "sde"]),
-    ("diagnose", &["error", "score"]),
+    ("diagnose", &["error", "score", "oracle", "sample"]),
     (
         "fitted",
         &["error", "score", "graph", "model", "sde", "diffusion", "data", "storage", "train"],

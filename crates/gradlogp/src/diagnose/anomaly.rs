@@ -1,0 +1,167 @@
+//! How unusual a row is, and from where on to call it an anomaly. MATH (38).
+//!
+//! - **density**: -log p(x), for potentials, up to the model's constant;
+//! - **path**: the same for score fields, from the score alone,
+//!   `-integral_0^1 s(c + t (x - c)).(x - c) dt` = log p(c) - log p(x) along the straight line from a centre
+//!   c, which is exact where s is a gradient and depends on the path where it is not quite one;
+//! - **norm**: |D s(x)|, D = diag(standard deviations): how steep the density is. It is small at every
+//!   stationary point, in a trough as on a peak, and grows in the tails of light-tailed densities only.
+//!
+//! **Threshold.** With n scores of rows that are known to be usual and were not used to fit the model, the
+//! k-th smallest with k = ceil((n + 1)(1 - a)): a new usual row exceeds it with probability at most a,
+//! whatever the model (conformal prediction; Vovk, Gammerman, Shafer 2005).
+
+use super::{check_rows, finite_score};
+use crate::error::{Error, Result};
+use crate::score::Score;
+use ndarray::{Array1, ArrayView1, ArrayView2, Axis, Zip};
+
+/// Pieces of the line, and the Gauss-Legendre points and weights of two in each, on [0, 1].
+const PIECES: usize = 32;
+const POINTS: [(f64, f64); 2] = [(0.211_324_865_405_187_1, 0.5), (0.788_675_134_594_812_9, 0.5)];
+
+/// log p(centre) - log p(x) along straight lines, from the score alone: n values.
+///
+/// ```
+/// use gradlogp::{diagnose::path_difference, oracle::Gaussian};
+/// use ndarray::array;
+///
+/// let p = Gaussian::standard(2)?;
+/// let found = path_difference(&p, array![[3.0, 4.0]].view(), array![0.0, 0.0].view())?;
+/// assert!((found[0] - 12.5).abs() < 1e-12);
+/// # Ok::<(), gradlogp::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Shape`] where columns differ; [`Error::Numerical`] where the score is not finite on a line.
+pub fn path_difference(
+    score: &dyn Score,
+    x: ArrayView2<'_, f64>,
+    centre: ArrayView1<'_, f64>,
+) -> Result<Array1<f64>> {
+    check_rows("path to the centre", score, x, 0)?;
+    check_rows("path to the centre", score, centre.insert_axis(Axis(0)), 1)?;
+    let away = &x - &centre;
+    let mut sum = Array1::zeros(x.nrows());
+    for piece in 0..PIECES {
+        for (point, weight) in POINTS {
+            let t = (piece as f64 + point) / PIECES as f64;
+            let s = finite_score("path to the centre", score, (&away * t + centre).view())?;
+            let along = Zip::from(s.rows()).and(away.rows()).map_collect(|s, a| s.dot(&a));
+            sum.scaled_add(-weight / PIECES as f64, &along);
+        }
+    }
+    Ok(sum)
+}
+
+/// |D s(x)| with D = diag(`scale`), the columns' standard deviations: n values.
+///
+/// # Errors
+/// [`Error::Shape`] where columns differ; [`Error::Numerical`] where the score is not finite.
+pub fn score_norm(
+    score: &dyn Score,
+    x: ArrayView2<'_, f64>,
+    scale: ArrayView1<'_, f64>,
+) -> Result<Array1<f64>> {
+    check_rows("score norm", score, x, 0)?;
+    check_rows("score norm", score, scale.insert_axis(Axis(0)), 1)?;
+    let s = finite_score("score norm", score, x)? * &scale;
+    Ok(s.map_axis(Axis(1), |s| s.dot(&s).sqrt()))
+}
+
+/// The threshold that a usual row exceeds with probability at most `false_alarm`, from the anomaly
+/// scores of usual rows that did not train the model.
+///
+/// ```
+/// let held_out = ndarray::Array1::from_iter((1..=99).map(f64::from));
+/// let threshold = gradlogp::diagnose::false_alarm_threshold(held_out.view(), 0.05)?;
+/// assert_eq!(threshold, 95.0);
+/// # Ok::<(), gradlogp::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Config`] for a rate outside (0, 1); [`Error::Data`] for fewer than 1/rate - 1 rows, or a score
+/// that is not a number.
+pub fn false_alarm_threshold(held_out: ArrayView1<'_, f64>, false_alarm: f64) -> Result<f64> {
+    if !(false_alarm > 0.0 && false_alarm < 1.0) {
+        return Err(Error::config("false alarm", "must lie between 0 and 1, such as 0.01"));
+    }
+    let n = held_out.len();
+    // Rounding must not push an exact count over the next integer.
+    let k = ((n as f64 + 1.0) * (1.0 - false_alarm) - 1e-9).ceil().max(1.0) as usize;
+    if k > n {
+        let least = (1.0 / false_alarm - 1.0 - 1e-9).ceil();
+        let message = format!(
+            "there are {n}, too few for a false-alarm rate of {false_alarm}: give at least {least} rows, \
+             or allow a higher rate"
+        );
+        return Err(Error::data("held-out rows", message));
+    }
+    if held_out.iter().any(|v| v.is_nan()) {
+        return Err(Error::data("held-out rows", "an anomaly score is not a number"));
+    }
+    let mut sorted = held_out.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    Ok(sorted[k - 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oracle::{Banana, Gaussian, GaussianMixture, Oracle};
+    use crate::score::LogDensity;
+    use ndarray::{Array2, array};
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    #[test]
+    fn paths_give_differences_of_log_density() {
+        let means = array![[-2.0, 0.0], [2.0, 1.0]];
+        let mixture = GaussianMixture::isotropic(array![0.4, 0.6], means.view(), 0.5).unwrap();
+        let banana = Banana::new(2, 1.0, 0.8, 0.5).unwrap();
+        let oracles: [&dyn Oracle; 2] = [&mixture, &banana];
+        for p in oracles {
+            let x = p.sample(200, &mut ChaCha8Rng::seed_from_u64(0)) * 1.5;
+            let centre = array![0.2, -0.1];
+            let at_centre = p.log_density(centre.view().insert_axis(Axis(0)))[0];
+            let expected = at_centre - p.log_density(x.view());
+            let found = path_difference(p, x.view(), centre.view()).unwrap();
+            assert!((found - expected).iter().all(|e: &f64| e.abs() < 1e-3));
+        }
+    }
+
+    #[test]
+    fn norms_are_free_of_units() {
+        let p = Gaussian::new(array![0.0, 0.0], array![[4.0, 0.0], [0.0, 1e-4]]).unwrap();
+        let found = score_norm(&p, array![[6.0, 0.04]].view(), array![2.0, 0.01].view()).unwrap();
+        assert!((found[0] - 5.0).abs() < 1e-12);
+    }
+
+    /// The promise is over held-out rows and new ones: false alarms of fresh rows, on average.
+    #[test]
+    fn false_alarms_are_as_rare_as_promised() {
+        let p = Gaussian::standard(2).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut alarms = 0.0;
+        for _ in 0..200 {
+            let score = |x: Array2<f64>| -p.log_density(x.view());
+            let held_out = score(p.sample(99, &mut rng));
+            let threshold = false_alarm_threshold(held_out.view(), 0.05).unwrap();
+            let fresh = score(p.sample(500, &mut rng));
+            alarms += fresh.iter().filter(|a| **a > threshold).count() as f64 / 500.0 / 200.0;
+        }
+        // Beta(5, 95): mean 0.05, sd 0.0217 over held-out sets.
+        assert!((alarms - 0.05).abs() < 4.0 * 0.0217 / 200f64.sqrt(), "{alarms}");
+    }
+
+    #[test]
+    fn too_few_rows_are_refused_with_the_number_needed() {
+        let few = Array1::from_iter((0..98).map(f64::from));
+        let error = false_alarm_threshold(few.view(), 0.01).unwrap_err().to_string();
+        assert!(error.contains("at least 99 rows"), "{error}");
+        let enough = Array1::from_iter((0..99).map(f64::from));
+        assert_eq!(false_alarm_threshold(enough.view(), 0.01).unwrap(), 98.0);
+        assert!(false_alarm_threshold(enough.view(), 1.0).is_err());
+        assert!(false_alarm_threshold(array![f64::NAN, 1.0].view(), 0.5).is_err());
+    }
+}

@@ -1,0 +1,273 @@
+//! The classifier two-sample test: can rows and samples be told apart? MATH (33).
+//!
+//! Half of the rows of each side, as many of one as of the other, train a classifier; its accuracy on the
+//! other halves is 1/2 on average where both have one law, whatever the classifier. Here it is a
+//! logistic regression, with a ridge, on the features
+//!
+//! ```text
+//! 1,  z_j,  z_j^2,  cos(w.z + b)      w ~ N(0, I / h^2), b uniform, h in {median distance, a quarter of it}
+//! ```
+//!
+//! of pooled standardised columns z (clipped to 5): the first three see means, spreads and tails, the random
+//! Fourier features everything else. With p the share of test rows that the classifier calls y, the number
+//! of correct answers has variance at most N p (1 - p) under the null, N the rows tested, and
+//! z = (accuracy - 1/2 - 1/(2N)) / sqrt(p (1 - p) / N) is compared with the normal law.
+//!
+//! References: Lopez-Paz, Oquab (2017), "Revisiting classifier two-sample tests", section 3; Rahimi, Recht
+//! (2007) for the features.
+
+use super::pair_sums::median_distance;
+use super::{check_pair, pool, subset};
+use crate::error::{Error, Result};
+use faer::prelude::Solve;
+use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
+use rand::{Rng, RngExt};
+use rand_distr::StandardNormal;
+use statrs::distribution::{ContinuousCDF, Normal};
+
+/// Settings of [`classifier_test`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClassifierConfig {
+    /// Random Fourier features of each of the two widths.
+    pub features: usize,
+    /// Weight of the ridge |w|^2 / 2 against the summed log loss.
+    pub ridge: f64,
+    /// Most rows of each side.
+    pub most_rows: usize,
+}
+
+impl Default for ClassifierConfig {
+    /// 100 features of each width, ridge 1, 4000 rows.
+    fn default() -> Self {
+        ClassifierConfig { features: 100, ridge: 1.0, most_rows: 4000 }
+    }
+}
+
+impl ClassifierConfig {
+    /// # Errors
+    /// [`Error::Config`] for a ridge that is not positive or fewer than 4 rows.
+    pub fn validate(&self) -> Result<()> {
+        if !(self.ridge > 0.0 && self.ridge.is_finite()) {
+            return Err(Error::config("ridge", "must be positive"));
+        }
+        if self.most_rows < 4 {
+            return Err(Error::config("most_rows", "must be at least 4"));
+        }
+        Ok(())
+    }
+}
+
+/// What [`classifier_test`] found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClassifierTest {
+    /// Share of test rows told right; 1/2 where the samples cannot be told apart.
+    pub accuracy: f64,
+    /// Its standard error for one law.
+    pub standard_error: f64,
+    /// Chance of so high an accuracy for samples of one law.
+    pub p_value: f64,
+    /// Rows tested, both sides together.
+    pub n: usize,
+}
+
+/// Tries to tell the rows of x (n x d) from those of y (m x d).
+///
+/// # Errors
+/// [`Error::Config`] for settings out of range; [`Error::Shape`] where columns differ or a side has
+/// fewer than 4 rows; [`Error::Data`] for a value that is not finite.
+pub fn classifier_test(
+    x: ArrayView2<'_, f64>,
+    y: ArrayView2<'_, f64>,
+    config: &ClassifierConfig,
+    rng: &mut dyn Rng,
+) -> Result<ClassifierTest> {
+    config.validate()?;
+    check_pair("classifier test", x, y, 4)?;
+    let each = x.nrows().min(y.nrows()).min(config.most_rows);
+    let (x, y) = (subset(x, each, rng), subset(y, each, rng));
+    // In random order, so that halves are random halves.
+    let z = pool(x.view(), y.view())?.mapv_into(|z| z.clamp(-5.0, 5.0));
+    let features = Features::draw(z.view(), config.features, rng).of(z.view());
+    let half = each / 2;
+    let part = |from: usize, to: usize| {
+        let rows = |side: usize| features.slice(s![side * each + from..side * each + to, ..]);
+        concatenate![Axis(0), rows(0), rows(1)]
+    };
+    let weights = logistic_regression(&part(0, half), half, config.ridge)?;
+    let called_y = part(half, each).dot(&weights).mapv(|score| score > 0.0);
+    let tested = each - half;
+    let right = called_y.iter().enumerate().filter(|(i, y)| **y == (*i >= tested)).count();
+    let share = called_y.iter().filter(|y| **y).count() as f64 / (2 * tested) as f64;
+    Ok(verdict(right, share, 2 * tested))
+}
+
+fn verdict(right: usize, share: f64, n: usize) -> ClassifierTest {
+    let accuracy = right as f64 / n as f64;
+    let standard_error = (share * (1.0 - share) / n as f64).sqrt();
+    let excess = accuracy - 0.5 - 0.5 / n as f64;
+    let p_value = match standard_error > 0.0 {
+        true => 1.0 - Normal::standard().cdf(excess / standard_error),
+        // One answer for all rows tells nothing apart.
+        false => 1.0,
+    };
+    ClassifierTest { accuracy, standard_error, p_value, n }
+}
+
+/// The random part of the features: frequencies (d x count) and phases.
+struct Features {
+    frequencies: Array2<f64>,
+    phases: Array1<f64>,
+}
+
+impl Features {
+    fn draw(z: ArrayView2<'_, f64>, count: usize, rng: &mut dyn Rng) -> Self {
+        let width = median_distance(z).unwrap_or(1.0);
+        let frequency = |k: usize| if k < count { 1.0 / width } else { 4.0 / width };
+        let frequencies = Array2::from_shape_fn((z.ncols(), 2 * count), |(_, k)| {
+            frequency(k) * rng.sample::<f64, _>(StandardNormal)
+        });
+        let phases =
+            Array1::from_shape_fn(2 * count, |_| rng.random_range(0.0..std::f64::consts::TAU));
+        Features { frequencies, phases }
+    }
+
+    fn of(&self, z: ArrayView2<'_, f64>) -> Array2<f64> {
+        let waves = (z.dot(&self.frequencies) + &self.phases).mapv_into(|a| a.cos());
+        let ones = Array2::ones((z.nrows(), 1));
+        concatenate![Axis(1), ones, z, z.mapv(|z| z * z), waves]
+    }
+}
+
+/// Newton steps for the ridge logistic regression of the rows after the first `split` (called 1)
+/// against those before.
+fn logistic_regression(features: &Array2<f64>, split: usize, ridge: f64) -> Result<Array1<f64>> {
+    const STEPS: usize = 12;
+    let (n, p) = features.dim();
+    let target = Array1::from_shape_fn(n, |i| if i < split { 0.0 } else { 1.0 });
+    let mut weights = Array1::<f64>::zeros(p);
+    for _ in 0..STEPS {
+        let chance = features.dot(&weights).mapv(|a| 1.0 / (1.0 + (-a).exp()));
+        let gradient = features.t().dot(&(&chance - &target)) + &weights * ridge;
+        let curvature = chance.mapv(|c| (c * (1.0 - c)).sqrt()).insert_axis(Axis(1));
+        let scaled = features * &curvature;
+        let mut hessian = scaled.t().dot(&scaled);
+        hessian.diag_mut().map_inplace(|h| *h += ridge);
+        let step = solve(&hessian, &gradient)?;
+        let size = step.dot(&step).sqrt();
+        weights -= &step;
+        if size < 1e-6 {
+            break;
+        }
+    }
+    Ok(weights)
+}
+
+/// A^-1 b for a symmetric positive definite A.
+fn solve(a: &Array2<f64>, b: &Array1<f64>) -> Result<Array1<f64>> {
+    let p = b.len();
+    let factor =
+        faer::Mat::from_fn(p, p, |i, j| a[[i, j]]).llt(faer::Side::Lower).map_err(|_| {
+            let message = "the features are too nearly dependent; raise the ridge".into();
+            Error::Numerical { operation: "classifier test", message }
+        })?;
+    let x = factor.solve(faer::Mat::from_fn(p, 1, |i, _| b[i]));
+    Ok(Array1::from_shape_fn(p, |i| x[(i, 0)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oracle::{Gaussian, GaussianMixture, Oracle, Ring};
+    use ndarray::array;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    fn run(p: &dyn Oracle, q: &dyn Oracle, n: usize, seed: u64) -> ClassifierTest {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let (x, y) = (p.sample(n, &mut rng), q.sample(n, &mut rng));
+        classifier_test(x.view(), y.view(), &ClassifierConfig::default(), &mut rng).unwrap()
+    }
+
+    /// The best possible accuracy for N(0, 1) against N(t, 1) is Phi(t/2); for t = 1, 0.6915.
+    #[test]
+    fn accuracy_is_that_of_the_best_classifier() {
+        let p = Gaussian::standard(1).unwrap();
+        let q = Gaussian::new(array![1.0], array![[1.0]]).unwrap();
+        let found = run(&p, &q, 4000, 1);
+        assert!((found.accuracy - 0.6915).abs() < 4.0 * found.standard_error, "{found:?}");
+        assert_eq!(found.n, 4000);
+    }
+
+    #[test]
+    fn one_law_cannot_be_told_apart() {
+        let p = Ring::new(3.0, 0.3).unwrap();
+        let found: Vec<ClassifierTest> = (0..100).map(|seed| run(&p, &p, 300, seed)).collect();
+        let mean = found.iter().map(|f| f.accuracy).sum::<f64>() / 100.0;
+        assert!((mean - 0.5).abs() < 4.0 * 0.5 / (100.0f64 * 300.0).sqrt(), "{mean}");
+        // Binomial(100, 0.05): 13 or more has a chance of 0.15%.
+        let rejected = found.iter().filter(|f| f.p_value < 0.05).count();
+        assert!(rejected < 13, "{rejected} of 100");
+    }
+
+    /// Equal means and covariances; only the shape differs.
+    #[test]
+    fn shapes_are_told_apart() {
+        let ring = Ring::new(3.0, 0.3).unwrap();
+        let x = ring.sample(4000, &mut ChaCha8Rng::seed_from_u64(0));
+        let spread = x.mapv(|v| v * v).mean().unwrap();
+        let gaussian = Gaussian::new(array![0.0, 0.0], Array2::eye(2) * spread).unwrap();
+        assert!(run(&ring, &gaussian, 1000, 1).p_value < 1e-6);
+        let means = array![[-2.0, 0.0], [2.0, 0.0]];
+        let of =
+            |w: f64| GaussianMixture::isotropic(array![w, 1.0 - w], means.view(), 0.3).unwrap();
+        // Half against 60% in one mode: at best 55% right.
+        let found = run(&of(0.5), &of(0.6), 4000, 2);
+        assert!((found.accuracy - 0.55).abs() < 4.0 * found.standard_error, "{found:?}");
+        assert!(found.p_value < 1e-3);
+    }
+
+    #[test]
+    fn logistic_regression_solves_its_equation() {
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let features = Gaussian::standard(3).unwrap().sample(60, &mut rng);
+        let w = logistic_regression(&features, 25, 0.5).unwrap();
+        let loss = |w: &Array1<f64>| {
+            let each = features.dot(w);
+            let sign = |i: usize| if i < 25 { 1.0 } else { -1.0 };
+            each.iter().enumerate().map(|(i, a)| (sign(i) * a).exp().ln_1p()).sum::<f64>()
+                + 0.25 * w.dot(w)
+        };
+        for i in 0..3 {
+            let mut e = Array1::zeros(3);
+            e[i] = 1e-4;
+            assert!((loss(&(&w + &e)) - loss(&(&w - &e))).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn verdicts_by_hand() {
+        // 60 of 100 right, as many called x as y: z = (0.1 - 0.005) / 0.05 = 1.9.
+        let found = verdict(60, 0.5, 100);
+        assert!((found.p_value - 0.028_716_56).abs() < 1e-6, "{found:?}");
+        assert_eq!((found.accuracy, found.standard_error), (0.6, 0.05));
+        assert_eq!(verdict(50, 0.0, 100).p_value, 1.0);
+    }
+
+    #[test]
+    fn constant_columns_do_no_harm_and_bad_input_is_refused() {
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let x = concatenate![
+            Axis(1),
+            Gaussian::standard(1).unwrap().sample(50, &mut rng),
+            Array2::zeros((50, 1))
+        ];
+        let fine = ClassifierConfig::default();
+        let mut of = |y: ArrayView2<'_, f64>, config: &ClassifierConfig| {
+            classifier_test(x.view(), y, config, &mut rng)
+        };
+        assert!(of(x.view(), &fine).unwrap().accuracy.is_finite());
+        assert!(of(x.slice(s![.., ..1]), &fine).is_err());
+        assert!(of(x.slice(s![..3, ..]), &fine).is_err());
+        assert!(of(x.view(), &ClassifierConfig { ridge: 0.0, ..fine }).is_err());
+    }
+}

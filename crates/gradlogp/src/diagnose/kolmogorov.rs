@@ -1,0 +1,176 @@
+//! The Kolmogorov-Smirnov test of two samples, one column at a time. MATH (34).
+//!
+//! D = sup |F_a - F_b| of the empirical distribution functions. With N = n m / (n + m) and
+//! lambda = (sqrt N + 0.12 + 0.11 / sqrt N) D (Stephens 1970),
+//!
+//! ```text
+//! p = 2 sum_{k>=1} (-1)^(k-1) exp(-2 k^2 lambda^2)
+//! ```
+//!
+//! asymptotically; for ties p is too large, never too small.
+
+use crate::error::{Error, Result};
+use ndarray::ArrayView2;
+use std::f64::consts::PI;
+
+/// What a Kolmogorov-Smirnov test found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct KolmogorovSmirnov {
+    /// D, in [0, 1].
+    pub distance: f64,
+    /// Chance of so large a D for samples of one law.
+    pub p_value: f64,
+}
+
+/// D = sup |F_a - F_b|, in [0, 1]; NaN if one sample is empty. Values must not be NaN.
+///
+/// ```
+/// assert_eq!(gradlogp::diagnose::ks_distance(&[1.0, 2.0, 3.0, 4.0], &[2.0, 3.0, 4.0, 5.0]), 0.25);
+/// ```
+pub fn ks_distance(a: &[f64], b: &[f64]) -> f64 {
+    if a.is_empty() || b.is_empty() {
+        return f64::NAN;
+    }
+    let sorted = |values: &[f64]| {
+        let mut out = values.to_vec();
+        out.sort_by(f64::total_cmp);
+        out
+    };
+    let (a, b) = (sorted(a), sorted(b));
+    let (mut i, mut j, mut largest) = (0, 0, 0.0_f64);
+    while i < a.len() && j < b.len() {
+        let v = a[i].min(b[j]);
+        i += a[i..].iter().take_while(|&&u| u <= v).count();
+        j += b[j..].iter().take_while(|&&u| u <= v).count();
+        largest = largest.max((i as f64 / a.len() as f64 - j as f64 / b.len() as f64).abs());
+    }
+    largest
+}
+
+/// The chance that lambda is exceeded: Kolmogorov's law.
+///
+/// ```
+/// // 1.3581 is its 95% quantile.
+/// assert!((gradlogp::diagnose::kolmogorov_tail(1.3581) - 0.05).abs() < 1e-5);
+/// ```
+pub fn kolmogorov_tail(lambda: f64) -> f64 {
+    if lambda.is_nan() {
+        return f64::NAN;
+    }
+    if lambda <= 0.0 {
+        return 1.0;
+    }
+    let sum = |term: &dyn Fn(f64) -> f64| (1..=20).map(|k| term(f64::from(k))).sum::<f64>();
+    if lambda < 1.18 {
+        // The other form of the same law (Jacobi's identity), which converges where this one does not.
+        let a = PI * PI / (8.0 * lambda * lambda);
+        let below = sum(&|k| (-(2.0 * k - 1.0).powi(2) * a).exp());
+        return (1.0 - (2.0 * PI).sqrt() / lambda * below).clamp(0.0, 1.0);
+    }
+    let signed = |k: f64| {
+        let term = (-2.0 * k * k * lambda * lambda).exp();
+        if k % 2.0 == 1.0 { term } else { -term }
+    };
+    (2.0 * sum(&signed)).clamp(0.0, 1.0)
+}
+
+/// The test of two samples of one column.
+pub fn kolmogorov_smirnov(a: &[f64], b: &[f64]) -> KolmogorovSmirnov {
+    let distance = ks_distance(a, b);
+    let (n, m) = (a.len() as f64, b.len() as f64);
+    let root = (n * m / (n + m)).sqrt();
+    KolmogorovSmirnov { distance, p_value: kolmogorov_tail((root + 0.12 + 0.11 / root) * distance) }
+}
+
+/// The test that values are independent draws from the uniform law on [0, 1], as p-values should be:
+/// D = sup |F - u|, with N = n.
+pub fn ks_uniform(values: &[f64]) -> KolmogorovSmirnov {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let n = values.len() as f64;
+    let gap = |(i, u): (usize, &f64)| (u - i as f64 / n).max((i + 1) as f64 / n - u);
+    let distance = sorted.iter().enumerate().map(gap).fold(0.0, f64::max);
+    let root = n.sqrt();
+    KolmogorovSmirnov { distance, p_value: kolmogorov_tail((root + 0.12 + 0.11 / root) * distance) }
+}
+
+/// [`kolmogorov_smirnov`] of every column of x (n x d) and y (m x d): d tests.
+///
+/// # Errors
+/// [`Error::Shape`] where columns differ or a side is empty, [`Error::Data`] for a value that is not
+/// a number.
+pub fn column_tests(
+    x: ArrayView2<'_, f64>,
+    y: ArrayView2<'_, f64>,
+) -> Result<Vec<KolmogorovSmirnov>> {
+    super::check_pair("Kolmogorov-Smirnov test", x, y, 1)?;
+    if x.iter().chain(y).any(|v| v.is_nan()) {
+        return Err(Error::data("rows to compare", "there is a value that is not a number"));
+    }
+    let test = |j: usize| kolmogorov_smirnov(&x.column(j).to_vec(), &y.column(j).to_vec());
+    Ok((0..x.ncols()).map(test).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oracle::{Gaussian, Oracle};
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    #[test]
+    fn distances_of_equal_shifted_and_disjoint_samples() {
+        let a = [1.0, 2.0, 3.0, 4.0];
+        assert_eq!(ks_distance(&a, &a), 0.0);
+        assert_eq!(ks_distance(&a, &[9.0]), 1.0);
+        assert_eq!(ks_distance(&[1.0, 1.0], &[1.0]), 0.0);
+        assert!(ks_distance(&a, &[]).is_nan());
+    }
+
+    /// Table of Smirnov (1948): 10%, 1% and 0.1% points; and both series where they meet.
+    #[test]
+    fn tail_is_that_of_the_table() {
+        for (lambda, p) in [(1.2238, 0.10), (1.6276, 0.01), (1.9495, 0.001), (0.8276, 0.5)] {
+            assert!((kolmogorov_tail(lambda) - p).abs() < 2e-4 * (1.0 + p), "{lambda}");
+        }
+        assert!((kolmogorov_tail(1.17999) - kolmogorov_tail(1.18001)).abs() < 1e-4);
+        assert_eq!(
+            (kolmogorov_tail(0.0), kolmogorov_tail(0.01), kolmogorov_tail(50.0)),
+            (1.0, 1.0, 0.0)
+        );
+    }
+
+    #[test]
+    fn p_values_are_uniform_for_one_law_and_small_for_two() {
+        let p = Gaussian::standard(1).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let values: Vec<f64> = (0..400)
+            .map(|_| {
+                let (x, y) = (p.sample(300, &mut rng), p.sample(200, &mut rng));
+                column_tests(x.view(), y.view()).unwrap()[0].p_value
+            })
+            .collect();
+        let uniform = ks_uniform(&values);
+        assert!(uniform.p_value > 0.001, "{uniform:?}");
+        let (x, y) = (p.sample(300, &mut rng), p.sample(300, &mut rng) + 0.5);
+        assert!(column_tests(x.view(), y.view()).unwrap()[0].p_value < 1e-4);
+    }
+
+    #[test]
+    fn uniform_values_pass_and_others_do_not() {
+        // Four values at the middles of the quarters: D = 1/8.
+        assert!((ks_uniform(&[0.125, 0.875, 0.375, 0.625]).distance - 0.125).abs() < 1e-15);
+        let grid = |power: i32| -> Vec<f64> {
+            (0..500).map(|i| ((f64::from(i) + 0.5) / 500.0).powi(power)).collect()
+        };
+        assert!(ks_uniform(&grid(1)).p_value > 0.999 && ks_uniform(&grid(2)).p_value < 1e-9);
+        assert!((ks_uniform(&[0.3]).distance - 0.7).abs() < 1e-15);
+    }
+
+    #[test]
+    fn refuses_other_columns_and_nan() {
+        let p = ndarray::array![[1.0, 2.0]];
+        assert!(column_tests(p.view(), ndarray::array![[1.0]].view()).is_err());
+        assert!(column_tests(p.view(), ndarray::array![[1.0, f64::NAN]].view()).is_err());
+    }
+}
