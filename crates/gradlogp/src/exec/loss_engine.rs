@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::shard_rows;
 use super::stream::{Domain, stream};
 use crate::kernel::Real;
-use crate::kernel::vector::add_assign;
+use crate::kernel::vector::{add_assign, dot};
 use crate::model::{LossPass, Model, Points, Tile};
 use crate::objective::{Directions, Objective};
 use crate::slice::SliceLaw;
@@ -15,8 +15,8 @@ use crate::slice::SliceLaw;
 /// enough to keep a layer's coefficients in the second-level cache.
 const STACK_ROWS: usize = 1024;
 
-/// Parameters per task when gradients are added.
-const CHUNK: usize = 1 << 15;
+/// Parameters per task when gradients are added; fewer are not worth a hand-off between threads.
+const CHUNK: usize = 1 << 16;
 
 /// Names the random draws of one evaluation.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +33,8 @@ pub struct Draw {
 pub struct LossEngine<T: Real> {
     law: SliceLaw,
     shards: Vec<Shard<T>>,
+    /// Sum of squares of each chunk of the gradient.
+    squares: Vec<f64>,
 }
 
 struct Shard<T: Real> {
@@ -55,7 +57,8 @@ impl<T: Real> LossEngine<T> {
             scratch: Vec::new(),
             noise: Vec::new(),
         };
-        LossEngine { law, shards: (0..threads.max(1)).map(|_| shard()).collect() }
+        let shards = (0..threads.max(1)).map(|_| shard()).collect();
+        LossEngine { law, shards, squares: Vec::new() }
     }
 
     /// Bytes held in passes at present.
@@ -80,13 +83,7 @@ impl<T: Real> LossEngine<T> {
         let points = points.into();
         let rows = points.x.len() / model.dim();
         self.for_each_shard(model, points, draw, Some(T::of(1.0 / rows as f64)));
-        let (first, others) = self.shards.split_at_mut(1);
-        for shard in others {
-            // Chunks run in parallel; each sum is still formed in the order of the shards.
-            (first[0].gradient.par_chunks_mut(CHUNK), shard.gradient.par_chunks(CHUNK))
-                .into_par_iter()
-                .for_each(|(sum, part)| add_assign(sum, part));
-        }
+        self.add_gradients();
         self.row_losses().sum::<f64>() / rows as f64
     }
 
@@ -104,6 +101,33 @@ impl<T: Real> LossEngine<T> {
     /// Gradient of the last mean loss.
     pub fn gradient(&self) -> &[T] {
         &self.shards[0].gradient
+    }
+
+    /// Euclidean norm of [`LossEngine::gradient`].
+    pub fn gradient_norm(&self) -> f64 {
+        self.squares.iter().sum::<f64>().sqrt()
+    }
+
+    /// Adds the shards' gradients into the first one's and takes the sum's squares in the same pass.
+    /// Chunks run in parallel; each sum is formed in the order of the shards.
+    fn add_gradients(&mut self) {
+        let (first, others) = self.shards.split_at_mut(1);
+        let total = &mut first[0].gradient;
+        self.squares.resize(total.len().div_ceil(CHUNK), 0.0);
+        let add = |(k, (sum, squares)): (usize, (&mut [T], &mut f64))| {
+            for shard in others.iter() {
+                add_assign(sum, &shard.gradient[k * CHUNK..k * CHUNK + sum.len()]);
+            }
+            *squares = dot(sum, sum).to_f64();
+        };
+        if total.len() <= CHUNK {
+            total.chunks_mut(CHUNK).zip(&mut self.squares).enumerate().for_each(add);
+        } else {
+            (total.par_chunks_mut(CHUNK), &mut self.squares)
+                .into_par_iter()
+                .enumerate()
+                .for_each(add);
+        }
     }
 
     fn row_losses(&self) -> impl Iterator<Item = f64> {
@@ -142,7 +166,10 @@ impl<T: Real> Shard<T> {
         weight: Option<T>,
     ) {
         let d = model.dim();
-        let tile = (STACK_ROWS / self.pass.coefficients()).max(1);
+        let most = (STACK_ROWS / self.pass.coefficients()).max(1);
+        // Tiles of about the same size.
+        let tile = range.len().div_ceil(range.len().div_ceil(most).max(1)).max(1);
+        self.pass.begin(model.graph(), &model.parameters);
         for start in range.clone().step_by(tile) {
             let rows = start..(start + tile).min(range.end);
             self.draw(law, d, rows.clone(), draw);
@@ -158,6 +185,9 @@ impl<T: Real> Shard<T> {
             let losses = &mut self.losses[rows.start - range.start..rows.end - range.start];
             let gradient = weight.map(|w| (self.gradient.as_mut_slice(), w));
             self.pass.run(model.graph(), &model.parameters, tile, losses, gradient);
+        }
+        if weight.is_some() {
+            self.pass.end(model.graph(), &model.parameters, &mut self.gradient);
         }
     }
 

@@ -2,15 +2,33 @@
 
 use super::form::{Extent, First, Form, Jet, JetMut};
 use crate::kernel::activation::forward as fused_forward;
-use crate::kernel::activation::{Adjoint, Forward, Layout, adjoint as fused_adjoint};
+use crate::kernel::activation::{Adjoint, Forward, Layout, Squares, adjoint as fused_adjoint};
 use crate::kernel::{Activation, Real};
 
-pub(super) fn form(input: Form, curved: usize) -> Form {
+/// `squares`: whether sums of squares come from elsewhere, see [`Elsewhere`].
+pub(super) fn form(input: Form, curved: usize, squares: bool) -> Form {
     let first = if input.first == First::Zero { First::Zero } else { First::PerRow };
-    Form { first, second: input.second || (curved > 0 && first != First::Zero), ..input }
+    let bends = squares || (curved > 0 && first != First::Zero);
+    Form { first, second: input.second || bends, ..input }
 }
 
-fn layout(input: Form, e: Extent) -> Layout {
+/// What a bend exchanges with [`super::gram`]: sums of squares that enter its second order, and its
+/// slope h', which scales the first orders that are not followed. Empty where there is nothing to exchange.
+pub(super) struct Elsewhere<'a, T> {
+    pub(super) kind: Squares,
+    pub(super) squares: &'a [T],
+    pub(super) slope: &'a mut [T],
+}
+
+/// The adjoints of the same.
+pub(super) struct ElsewhereBar<'a, T> {
+    pub(super) kind: Squares,
+    pub(super) squares: &'a [T],
+    pub(super) squares_bar: &'a mut [T],
+    pub(super) slope_bar: &'a [T],
+}
+
+fn layout(input: Form, e: Extent, squares: Squares) -> Layout {
     let moves = input.first != First::Zero;
     Layout {
         rows: e.rows,
@@ -19,11 +37,20 @@ fn layout(input: Form, e: Extent) -> Layout {
         curved: if moves { e.curved } else { 0 },
         shared: input.first == First::Shared,
         input_second: input.second,
+        squares,
     }
 }
 
-pub(super) fn forward<T: Real>(kind: Activation, x: Jet<'_, T>, y: JetMut<'_, T>, saved: &mut [T]) {
-    fused_forward(kind, layout(x.form, x.extent), Forward { input: x.data, output: y.data, saved });
+pub(super) fn forward<T: Real>(
+    kind: Activation,
+    x: Jet<'_, T>,
+    y: JetMut<'_, T>,
+    saved: &mut [T],
+    elsewhere: Elsewhere<'_, T>,
+) {
+    let Elsewhere { kind: squared, squares, slope } = elsewhere;
+    let buffers = Forward { input: x.data, output: y.data, saved, squares, slope };
+    fused_forward(kind, layout(x.form, x.extent, squared), buffers);
 }
 
 /// Turns the adjoint of y, in place, into the adjoint of x; the part that belongs to a shared first
@@ -35,10 +62,11 @@ pub(super) fn adjoint<T: Real>(
     saved: &[T],
     bar: &mut [T],
     shared_bar: &mut [T],
+    elsewhere: ElsewhereBar<'_, T>,
 ) {
-    fused_adjoint(
-        kind,
-        layout(x.form, x.extent),
-        Adjoint { input: x.data, output: y.data, saved, bar, shared_bar },
-    );
+    let ElsewhereBar { kind: squared, squares, squares_bar, slope_bar } = elsewhere;
+    let (input, output) = (x.data, y.data);
+    let buffers =
+        Adjoint { input, output, saved, bar, shared_bar, squares, squares_bar, slope_bar };
+    fused_adjoint(kind, layout(x.form, x.extent, squared), buffers);
 }

@@ -21,25 +21,35 @@ pub struct Request {
     pub directions: usize,
     /// The first so many directions are summed into the collapsed second order; 0: none is computed.
     pub curved: usize,
+    /// The second order is summed over all unit vectors instead, none of which is followed
+    /// (`curved` is 0). Only for graphs that [`super::has_laplacian`].
+    pub laplacian: bool,
 }
 
 impl Request {
     /// Values only.
-    pub const VALUE: Request = Request { first: First::Zero, directions: 0, curved: 0 };
+    pub const VALUE: Request =
+        Request { first: First::Zero, directions: 0, curved: 0, laplacian: false };
 
     /// First order along `directions` directions.
     pub fn first(first: First, directions: usize) -> Self {
-        Request { first, directions, curved: 0 }
+        Request { first, directions, curved: 0, laplacian: false }
     }
 
     /// First order along `directions`, collapsed second order over the first `curved` of them.
     pub fn second(first: First, directions: usize, curved: usize) -> Self {
-        Request { first, directions, curved }
+        Request { first, directions, curved, laplacian: false }
+    }
+
+    /// First order along `directions` directions per row, and the Laplacian as the second order.
+    pub fn laplacian(directions: usize) -> Self {
+        let first = if directions == 0 { First::Zero } else { First::PerRow };
+        Request { first, directions, curved: 0, laplacian: true }
     }
 
     /// Coefficient rows per data row when nothing is zero.
     pub fn coefficients(&self) -> usize {
-        1 + self.directions + usize::from(self.curved > 0)
+        1 + self.directions + usize::from(self.curved > 0 || self.laplacian)
     }
 }
 

@@ -10,18 +10,29 @@
 //! (`form`), how they are computed (`forward`) and how adjoints go back (`adjoint`). [`Tape`] runs
 //! them over a graph. A coefficient that is zero for every input (second order before the first
 //! nonlinearity, any order of a context) is absent from the [`Form`] and never computed.
+//!
+//! The second order over *all* unit vectors, a Laplacian, needs none of them to be followed where a graph
+//! bends only twice: `gram.rs`, at a cost that does not depend on the number of columns.
 
 mod activation;
 mod add;
 mod affine;
 mod concat;
 mod form;
+mod gram;
 mod multiply;
 mod scale;
 mod slice;
+mod spread;
 mod squared_norm;
 mod sum;
 mod tape;
 
 pub use form::{Coefficient, First, Form, Jet, JetMut, Request};
 pub use tape::{Inputs, Tape};
+
+/// Whether [`Request::laplacian`] can be asked of a graph: x goes through an affine map, a bend, an
+/// affine map and a bend, and from then on only through linear maps; beside that |x|^2 may be added.
+pub fn has_laplacian(graph: &crate::graph::Graph) -> bool {
+    spread::plan::<f32>(graph).is_some()
+}

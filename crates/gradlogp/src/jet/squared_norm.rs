@@ -6,12 +6,22 @@ use super::form::{Coefficient::*, First, Form, Jet, JetMut};
 use crate::kernel::Real;
 use crate::kernel::vector::{axpy, dot};
 
-pub(super) fn form(input: Form, curved: usize) -> Form {
+/// `units`: whether the second order is the Laplacian of the input's own |x|^2, see [`add_units`].
+pub(super) fn form(input: Form, curved: usize, units: bool) -> Form {
     let moves = input.first != First::Zero;
     Form {
         width: 1,
         first: if moves { First::PerRow } else { First::Zero },
-        second: input.second || (moves && curved > 0),
+        second: input.second || units || (moves && curved > 0),
+    }
+}
+
+/// Adds the Laplacian of |x|^2 over `units` columns, 2 for each.
+pub(super) fn add_units<T: Real>(mut y: JetMut<'_, T>, units: usize) {
+    for r in 0..y.extent.rows {
+        if let Some(out) = y.row_mut(Second, r) {
+            out[0] += T::of(2.0 * units as f64);
+        }
     }
 }
 

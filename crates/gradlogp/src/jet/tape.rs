@@ -1,10 +1,16 @@
 //! Runs a graph on jets: forward, then adjoints back, in buffers that are kept between runs.
 
+use super::activation::{Elsewhere, ElsewhereBar};
 use super::form::{Extent, First, Form, Jet, JetMut, Request};
-use super::{activation, add, affine, concat, multiply, scale, slice, squared_norm, sum};
+use super::gram::Metric;
+use super::spread::{Spread, source};
+use super::{
+    activation, add, affine, concat, gram, multiply, scale, slice, spread, squared_norm, sum,
+};
 use crate::graph::{Graph, NodeId, Op};
-use crate::kernel::Real;
+use crate::kernel::activation::Squares;
 use crate::kernel::vector::add_assign;
+use crate::kernel::{Mat, MatMut, Real};
 
 /// What a run reads.
 #[derive(Debug, Clone, Copy)]
@@ -32,14 +38,24 @@ pub struct Tape<T> {
     saved: Vec<Vec<T>>,
     bars: Vec<Option<Vec<T>>>,
     pool: Vec<Vec<T>>,
+    /// The unit directions of a Laplacian at each node; empty if none is asked for.
+    spreads: Vec<Spread<T>>,
 }
 
 impl<T: Real> Tape<T> {
     /// Plans the coefficients of every node of `graph` for `request`.
+    ///
+    /// # Panics
+    /// When a Laplacian is asked of a graph that has none, see [`super::has_laplacian`].
     pub fn new(graph: &Graph, request: Request) -> Self {
+        let spreads = if request.laplacian {
+            spread::plan(graph).expect("has_laplacian comes first")
+        } else {
+            Vec::new()
+        };
         let mut forms: Vec<Form> = Vec::with_capacity(graph.nodes().len());
         for node in graph.nodes() {
-            forms.push(node_form(&node.op, node.width, request, &forms));
+            forms.push(node_form(&node.op, node.width, request, &forms, &spreads));
         }
         let nodes = forms.len();
         Tape {
@@ -50,7 +66,37 @@ impl<T: Real> Tape<T> {
             saved: vec![Vec::new(); nodes],
             bars: vec![None; nodes],
             pool: Vec::new(),
+            spreads,
         }
+    }
+
+    /// For a Laplacian: computes what all rows share. To be called when parameters have changed and
+    /// before the first [`Tape::forward`].
+    pub fn prepare(&mut self, graph: &Graph, parameters: &[T]) {
+        for (metric, (columns, out, inner, range)) in shared(&mut self.spreads, graph) {
+            let weight = Mat::new(&parameters[range], out, inner);
+            metric.prepare(weight.columns(columns), out);
+        }
+    }
+
+    /// For a Laplacian: adds the part of the gradient that all rows share. To be called after the
+    /// last [`Tape::adjoint`], once for each [`Tape::prepare`].
+    pub fn finish(&mut self, graph: &Graph, parameters: &[T], gradient: &mut [T]) {
+        for (metric, (columns, out, inner, range)) in shared(&mut self.spreads, graph) {
+            let weight = Mat::new(&parameters[range.clone()], out, inner);
+            let bar = MatMut::new(&mut gradient[range], out, inner);
+            metric.finish(weight.columns(columns.clone()), bar.part(0..out, columns));
+        }
+    }
+
+    /// Rows of working space per data row that a Laplacian needs beyond [`Request::coefficients`].
+    pub fn extra_rows(&self) -> usize {
+        let squared = |(at, s): (usize, &Spread<T>)| match s {
+            // Two buffers of width x inner, of which the second may lie in a farther cache.
+            Spread::Squares { .. } => self.forms[at].width / 2,
+            _ => 0,
+        };
+        self.spreads.iter().enumerate().map(squared).sum()
     }
 
     /// The request it was planned for.
@@ -62,7 +108,8 @@ impl<T: Real> Tape<T> {
     pub fn bytes(&self) -> usize {
         let all = self.values.iter().chain(&self.saved).chain(&self.pool);
         let bars = self.bars.iter().flatten();
-        all.chain(bars).map(|v| v.capacity() * size_of::<T>()).sum()
+        let kept: usize = all.chain(bars).map(|v| v.capacity() * size_of::<T>()).sum();
+        kept + self.spreads.iter().map(Spread::bytes).sum::<usize>()
     }
 
     /// Floating-point operations in the matrix products of one run over `rows` rows: forward, and,
@@ -76,7 +123,7 @@ impl<T: Real> Tape<T> {
     ) -> u64 {
         let extent = Extent { rows, ..self.extent };
         let mut sum = 0;
-        for (node, form) in graph.nodes().iter().zip(&self.forms) {
+        for (at, (node, form)) in graph.nodes().iter().zip(&self.forms).enumerate() {
             let Op::Affine { input, .. } = node.op else { continue };
             let inner = self.forms[input.0].width;
             let one = 2 * form.stack_rows(extent) * form.width * inner;
@@ -86,6 +133,9 @@ impl<T: Real> Tape<T> {
                 _ => parameters || want_input,
             };
             sum += one * (1 + usize::from(parameters) + usize::from(adjoint));
+            if let Some(Spread::Squares { .. }) = self.spreads.get(at) {
+                sum += rows * gram::operations(form.width, inner, parameters);
+            }
         }
         sum as u64
     }
@@ -113,6 +163,9 @@ impl<T: Real> Tape<T> {
     ) {
         let (before, rest) = self.values.split_at_mut(at);
         let (forms, extent) = (&self.forms, self.extent);
+        let planned = at.min(self.spreads.len());
+        let (spreads_before, spread) = self.spreads.split_at_mut(planned);
+        let spread = spread.first_mut();
         let jet = |id: NodeId| Jet { form: forms[id.0], extent, data: &before[id.0] };
         let mut y = JetMut { form: forms[at], extent, data: &mut rest[0] };
         match op {
@@ -131,11 +184,25 @@ impl<T: Real> Tape<T> {
                 let weight = &parameters[index.range(*weight)];
                 let bias = bias.map(|b| &parameters[index.range(b)]);
                 affine::forward(jet(*input), weight, bias, y);
+                if let Some(Spread::Squares { by, sums }) = spread {
+                    let (metric, slope) = metric_and_slope(spreads_before, *by);
+                    sums.forward(metric, weight, slope);
+                }
             }
             Op::Activation { input, function } => {
                 let saved = &mut self.saved[at];
-                saved.resize(extent.rows * y.form.width, T::ZERO);
-                activation::forward(*function, jet(*input), y, saved);
+                let len = extent.rows * y.form.width;
+                saved.resize(len, T::ZERO);
+                let slope = match spread {
+                    Some(Spread::Scaled { slope, .. }) => {
+                        slope.resize(len, T::ZERO);
+                        slope.as_mut_slice()
+                    }
+                    _ => &mut [],
+                };
+                let (kind, squares) = squares(spreads_before, input.0);
+                let elsewhere = Elsewhere { kind, squares, slope };
+                activation::forward(*function, jet(*input), y, saved, elsewhere);
             }
             Op::Add { inputs: [a, b] } => add::forward(jet(*a), jet(*b), y),
             Op::Multiply { inputs: [a, b] } => multiply::forward(jet(*a), jet(*b), y),
@@ -149,7 +216,16 @@ impl<T: Real> Tape<T> {
             Op::Slice { input, start } => slice::forward(jet(*input), *start, y),
             Op::Sum { input } => sum::forward(jet(*input), y),
             Op::Scale { input, factor } => scale::forward(T::of(*factor), jet(*input), y),
-            Op::SquaredNorm { input } => squared_norm::forward(jet(*input), y),
+            Op::SquaredNorm { input } => {
+                let form = y.form;
+                let x = jet(*input);
+                squared_norm::forward(x, JetMut { form, extent, data: &mut *y.data });
+                if let Some(Spread::Units { .. }) =
+                    spreads_before.get(source(spreads_before, input.0))
+                {
+                    squared_norm::add_units(y, graph.input_width());
+                }
+            }
         }
     }
 
@@ -259,7 +335,9 @@ impl<T: Real> Tape<T> {
                 let index = graph.parameters();
                 if let Some(gradient) = gradient {
                     let (weight_bar, bias_bar) = affine_slots(gradient, index, *weight, *bias);
+                    let weight = &parameters[index.range(*weight)];
                     affine::adjoint_parameters(self.jet(*input), y_bar, weight_bar, bias_bar);
+                    adjoint_squares(&mut self.spreads, at, weight, weight_bar);
                 }
                 if wanted(*input) {
                     let (mut data, new) = self.take_bar(input.0);
@@ -324,49 +402,151 @@ impl<T: Real> Tape<T> {
         mut bar: Vec<T>,
     ) -> Option<Vec<T>> {
         let (form, extent) = (self.forms[input.0], self.extent);
-        if form.first != First::Shared && self.bars[input.0].is_none() {
-            let (x, y) = (self.jet(input), self.jet(NodeId(at)));
-            activation::adjoint(function, x, y, &self.saved[at], &mut bar, &mut []);
+        let alone = form.first != First::Shared && self.bars[input.0].is_none();
+        let mut target = if alone { Vec::new() } else { self.take_zeroed_bar(input.0) };
+        let values = extent.rows * form.width;
+        let shared = if form.first == First::Shared { values } else { target.len() };
+        let (value_bar, shared_bar) = target.split_at_mut(shared);
+        let jet = |id: usize| Jet { form: self.forms[id], extent, data: &self.values[id] };
+        let (x, y) = (jet(input.0), jet(at));
+        let elsewhere = elsewhere_bar(&mut self.spreads, at, input.0);
+        activation::adjoint(function, x, y, &self.saved[at], &mut bar, shared_bar, elsewhere);
+        if alone {
             bar.truncate(form.stack_rows(extent) * form.width);
             self.bars[input.0] = Some(bar);
             return None;
         }
-        let (mut target, new) = self.take_bar(input.0);
-        if new {
-            target.fill(T::ZERO);
-        }
-        let values = extent.rows * form.width;
-        let (x, y) = (self.jet(input), self.jet(NodeId(at)));
-        if form.first == First::Shared {
-            let (value_bar, shared_bar) = target.split_at_mut(values);
-            activation::adjoint(function, x, y, &self.saved[at], &mut bar, shared_bar);
-            add_assign(value_bar, &bar[..values]);
-        } else {
-            activation::adjoint(function, x, y, &self.saved[at], &mut bar, &mut []);
-            let len = target.len();
-            add_assign(&mut target, &bar[..len]);
-        }
+        let len = value_bar.len();
+        add_assign(value_bar, &bar[..len]);
         self.bars[input.0] = Some(target);
         Some(bar)
     }
+
+    /// A buffer for the adjoint of `at`, holding what has been added so far.
+    fn take_zeroed_bar(&mut self, at: usize) -> Vec<T> {
+        let (mut bar, new) = self.take_bar(at);
+        if new {
+            bar.fill(T::ZERO);
+        }
+        bar
+    }
 }
 
-fn node_form(op: &Op, width: usize, request: Request, forms: &[Form]) -> Form {
+fn node_form<T>(
+    op: &Op,
+    width: usize,
+    request: Request,
+    forms: &[Form],
+    spreads: &[Spread<T>],
+) -> Form {
     let of = |id: &NodeId| forms[id.0];
+    let spread = |id: &NodeId| spreads.get(source(spreads, id.0));
     let curved = request.curved;
     match op {
         Op::Input => Form { width, first: request.first, second: false },
         Op::Context { .. } => Form { width, first: First::Zero, second: false },
         Op::Affine { input, .. } => affine::form(of(input), width),
-        Op::Activation { input, .. } => activation::form(of(input), curved),
+        Op::Activation { input, .. } => {
+            let squares = matches!(spread(input), Some(Spread::Shared(_) | Spread::Squares { .. }));
+            activation::form(of(input), curved, squares)
+        }
         Op::Add { inputs: [a, b] } => add::form(of(a), of(b)),
         Op::Multiply { inputs: [a, b] } => multiply::form(of(a), of(b), curved),
         Op::Concat { inputs } => concat::form(inputs.iter().map(of)),
         Op::Slice { input, .. } => slice::form(of(input), width),
         Op::Sum { input } => sum::form(of(input)),
         Op::Scale { input, .. } => of(input),
-        Op::SquaredNorm { input } => squared_norm::form(of(input), curved),
+        Op::SquaredNorm { input } => {
+            let units = matches!(spread(input), Some(Spread::Units { .. }));
+            squared_norm::form(of(input), curved, units)
+        }
     }
+}
+
+/// Columns that unit vectors meet, shape and place of the weights of each affine map of the input.
+type InputWeight = (std::ops::Range<usize>, usize, usize, std::ops::Range<usize>);
+
+/// Every affine map of the unit vectors.
+fn shared<'a, T>(
+    spreads: &'a mut [Spread<T>],
+    graph: &'a Graph,
+) -> impl Iterator<Item = (&'a mut Metric<T>, InputWeight)> {
+    spreads.iter_mut().zip(graph.nodes()).filter_map(move |(spread, node)| {
+        let (Spread::Shared(metric), Op::Affine { input, weight, .. }) = (spread, &node.op) else {
+            return None;
+        };
+        let columns = metric.start..metric.start + graph.input_width();
+        let inner = graph.nodes()[input.0].width;
+        Some((metric, (columns, node.width, inner, graph.parameters().range(*weight))))
+    })
+}
+
+/// The Gram matrix behind a bend, and the slope of that bend.
+fn metric_and_slope<T>(spreads: &[Spread<T>], bend: usize) -> (&Metric<T>, &[T]) {
+    match &spreads[bend] {
+        Spread::Scaled { of, slope, .. } => match &spreads[*of] {
+            Spread::Shared(metric) => (metric, slope),
+            _ => unreachable!("a scaled spread is that of an affine map of the input"),
+        },
+        _ => unreachable!("squares come behind a bend"),
+    }
+}
+
+/// The sums of squares that a node hands to the bend behind it.
+fn squares<T>(spreads: &[Spread<T>], node: usize) -> (Squares, &[T]) {
+    match spreads.get(source(spreads, node)) {
+        Some(Spread::Shared(metric)) => (Squares::Shared, &metric.diagonal),
+        Some(Spread::Squares { sums, .. }) => (Squares::PerRow, &sums.sums),
+        _ => (Squares::None, &[]),
+    }
+}
+
+/// The adjoints that the bend `at`, behind `input`, takes and gives.
+fn elsewhere_bar<T>(spreads: &mut [Spread<T>], at: usize, input: usize) -> ElsewhereBar<'_, T> {
+    let nothing =
+        ElsewhereBar { kind: Squares::None, squares: &[], squares_bar: &mut [], slope_bar: &[] };
+    if spreads.is_empty() {
+        return nothing;
+    }
+    let input = source(spreads, input);
+    let (before, here) = spreads.split_at_mut(at);
+    let slope_bar: &[T] = match &here[0] {
+        Spread::Scaled { slope_bar, .. } => slope_bar,
+        _ => &[],
+    };
+    match &mut before[input] {
+        Spread::Shared(Metric { diagonal, diagonal_bar, .. }) => ElsewhereBar {
+            kind: Squares::Shared,
+            squares: diagonal,
+            squares_bar: diagonal_bar,
+            slope_bar,
+        },
+        Spread::Squares { sums, .. } => {
+            let (squares, squares_bar) = sums.sums_and_bar();
+            ElsewhereBar { kind: Squares::PerRow, squares, squares_bar, slope_bar }
+        }
+        _ => ElsewhereBar { slope_bar, ..nothing },
+    }
+}
+
+/// The adjoint of the sums of squares behind the affine map `at`, if there are any.
+fn adjoint_squares<T: Real>(
+    spreads: &mut [Spread<T>],
+    at: usize,
+    weight: &[T],
+    weight_bar: &mut [T],
+) {
+    if spreads.is_empty() {
+        return;
+    }
+    let (before, here) = spreads.split_at_mut(at);
+    let Spread::Squares { by, sums } = &mut here[0] else { return };
+    let (before, bend) = before.split_at_mut(*by);
+    let Spread::Scaled { of, slope, slope_bar } = &mut bend[0] else { return };
+    let Spread::Shared(metric) = &mut before[*of] else { return };
+    slope_bar.clear();
+    slope_bar.resize(slope.len(), T::ZERO);
+    sums.adjoint(metric, weight, weight_bar, slope, slope_bar);
 }
 
 /// The places of W and b in the flat gradient, borrowed together.

@@ -198,6 +198,20 @@ pub(crate) struct Layout {
     pub(crate) shared: bool,
     /// The input has a second order.
     pub(crate) input_second: bool,
+    /// Beside the directions, squares summed elsewhere enter the second order.
+    pub(crate) squares: Squares,
+}
+
+/// Where the sums over directions of squared first orders lie that do not come from the directions
+/// themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Squares {
+    /// There are none.
+    None,
+    /// One row, the same for all data rows.
+    Shared,
+    /// One per element of the value block.
+    PerRow,
 }
 
 /// One run of up to [`CHUNK`] consecutive elements of the value block.
@@ -221,6 +235,14 @@ impl Layout {
     fn input_second_start(&self) -> usize {
         self.block() + self.directions * self.input_stride()
     }
+    /// Whether the output has a second order of its own making.
+    fn bends(&self) -> bool {
+        self.curved > 0 || self.squares != Squares::None
+    }
+    /// Where the squares of a span start.
+    fn squares_start(&self, span: Span) -> usize {
+        if self.squares == Squares::Shared { span.start % self.width } else { span.start }
+    }
     fn output_second_start(&self) -> usize {
         self.block() * (1 + self.directions)
     }
@@ -230,7 +252,8 @@ impl Layout {
     fn for_each_span(&self, mut f: impl FnMut(Span)) {
         let block = self.block();
         // A shared row is indexed by column, so spans must not cross rows.
-        let (runs, length) = if self.shared { (self.rows, self.width) } else { (1, block) };
+        let by_row = self.shared || self.squares == Squares::Shared;
+        let (runs, length) = if by_row { (self.rows, self.width) } else { (1, block) };
         for run in 0..runs {
             let base = run * length;
             let first = |offset: usize| block + if self.shared { offset } else { base + offset };
@@ -251,6 +274,10 @@ pub(crate) struct Forward<'a, T> {
     pub(crate) input: &'a [T],
     pub(crate) output: &'a mut [T],
     pub(crate) saved: &'a mut [T],
+    /// As [`Layout::squares`] says; else empty.
+    pub(crate) squares: &'a [T],
+    /// Receives h'(a0), unless empty.
+    pub(crate) slope: &'a mut [T],
 }
 
 /// Carries all coefficients through the activation.
@@ -296,6 +323,13 @@ fn forward_span<T: Real, C: Curve<T>>(l: Layout, span: Span, b: &mut Forward<'_,
             (h1[j], h2[j], _) = C::slopes(a[j], y[j], saved[j]);
         }
     }
+    if !b.slope.is_empty() {
+        b.slope[span.start..span.start + n].copy_from_slice(&h1[..n]);
+    }
+    if l.squares != Squares::None {
+        let from = l.squares_start(span);
+        squares[..n].copy_from_slice(&b.squares[from..from + n]);
+    }
     for m in 0..l.directions {
         let from = span.first + m * l.input_stride();
         let to = span.start + (1 + m) * l.block();
@@ -311,7 +345,7 @@ fn forward_span<T: Real, C: Curve<T>>(l: Layout, span: Span, b: &mut Forward<'_,
             }
         }
     }
-    if l.curved == 0 {
+    if !l.bends() {
         return;
     }
     let to = l.output_second_start() + span.start;
@@ -338,6 +372,12 @@ pub(crate) struct Adjoint<'a, T> {
     pub(crate) bar: &'a mut [T],
     /// Where the adjoint of a shared first order is added: `directions * width`.
     pub(crate) shared_bar: &'a mut [T],
+    /// As [`Layout::squares`] says; else empty.
+    pub(crate) squares: &'a [T],
+    /// Where their adjoint is written (one per row), or added (shared); empty if there are none.
+    pub(crate) squares_bar: &'a mut [T],
+    /// The adjoint of h'(a0), one per element of the value block, unless empty.
+    pub(crate) slope_bar: &'a [T],
 }
 
 /// Carries the adjoint of all coefficients back through the activation, in place.
@@ -388,8 +428,26 @@ fn adjoint_span<T: Real, C: Curve<T>>(l: Layout, span: Span, b: &mut Adjoint<'_,
     let (mut crossed, mut squares) = (zero, zero);
     let mut y2_bar = zero;
     let second = l.output_second_start() + span.start;
-    if l.curved > 0 {
+    if l.bends() {
         y2_bar[..n].copy_from_slice(&b.bar[second..second + n]);
+    }
+    if !b.slope_bar.is_empty() {
+        // h' is an output too: its adjoint meets h'' like that of any first order.
+        crossed[..n].copy_from_slice(&b.slope_bar[here.clone()]);
+    }
+    if l.squares != Squares::None {
+        let from = l.squares_start(span);
+        squares[..n].copy_from_slice(&b.squares[from..from + n]);
+        let bar = &mut b.squares_bar[from..from + n];
+        if l.squares == Squares::Shared {
+            for j in 0..n {
+                bar[j] = y2_bar[j].mul_add(h2[j], bar[j]);
+            }
+        } else {
+            for j in 0..n {
+                bar[j] = y2_bar[j] * h2[j];
+            }
+        }
     }
     for m in 0..l.directions {
         let from = span.first + m * l.input_stride();

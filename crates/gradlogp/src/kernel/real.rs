@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
 use super::elementary;
+use super::lanes::Lanes;
 
 /// A real scalar with the elementary functions the engine needs.
 ///
@@ -25,6 +26,7 @@ pub trait Real:
     + AddAssign
     + SubAssign
     + MulAssign
+    + Lanes
 {
     /// 0.
     const ZERO: Self;

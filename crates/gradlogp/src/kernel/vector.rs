@@ -19,22 +19,59 @@ pub fn axpy<T: Real>(y: &mut [T], a: T, x: &[T]) {
     )
 }
 
-/// Sum of x_i y_i. Eight partial sums, in an order that does not depend on the machine.
+/// Sum of x_i y_i. Sixteen partial sums, in an order that does not depend on the machine.
 pub fn dot<T: Real>(x: &[T], y: &[T]) -> T {
+    dispatch(
+        #[inline(always)]
+        || dot_inline(x, y),
+    )
+}
+
+#[inline(always)]
+fn dot_inline<T: Real>(x: &[T], y: &[T]) -> T {
     const LANES: usize = 16;
+    let mut sums = [T::ZERO; LANES];
+    let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
+    let mut rest = T::ZERO;
+    for (x, y) in xs.remainder().iter().zip(ys.remainder()) {
+        rest = x.mul_add(*y, rest);
+    }
+    for (x, y) in xs.zip(ys) {
+        for k in 0..LANES {
+            sums[k] = x[k].mul_add(y[k], sums[k]);
+        }
+    }
+    for part in sums {
+        rest += part;
+    }
+    rest
+}
+
+/// out = rows of `matrix`, each times `factors`, elementwise.
+pub fn scale_rows<T: Real>(out: &mut [T], matrix: &[T], factors: &[T]) {
+    let width = factors.len();
     dispatch(
         #[inline(always)]
         || {
-            let mut sums = [T::ZERO; LANES];
-            let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
-            let tail = xs.remainder().iter().zip(ys.remainder());
-            let rest = tail.fold(T::ZERO, |sum, (x, y)| x.mul_add(*y, sum));
-            for (x, y) in xs.zip(ys) {
-                for k in 0..LANES {
-                    sums[k] = x[k].mul_add(y[k], sums[k]);
+            for (out, row) in out.chunks_exact_mut(width).zip(matrix.chunks_exact(width)) {
+                for j in 0..width {
+                    out[j] = row[j] * factors[j];
                 }
             }
-            sums.iter().fold(rest, |sum, part| sum + *part)
+        },
+    )
+}
+
+/// out_i = x_i . y_i over the rows of two row-major matrices. Sixteen partial sums each.
+pub fn row_dots<T: Real>(out: &mut [T], x: &[T], y: &[T], width: usize) {
+    dispatch(
+        #[inline(always)]
+        || {
+            // Loops and not closures: only what is inlined here is compiled for the instruction set.
+            let rows = x.chunks_exact(width).zip(y.chunks_exact(width));
+            for (o, (x, y)) in out.iter_mut().zip(rows) {
+                *o = dot_inline(x, y);
+            }
         },
     )
 }
@@ -72,6 +109,16 @@ mod tests {
         let x: Vec<f64> = (1..=37).map(f64::from).collect();
         // 1^2 + ... + 37^2 = 37 * 38 * 75 / 6.
         assert_eq!(dot(&x, &x), 17575.0);
+    }
+
+    #[test]
+    fn rows_scaled_and_multiplied() {
+        let mut out = [0.0; 4];
+        scale_rows(&mut out, &[1.0, 2.0, 3.0, 4.0], &[10.0, -1.0]);
+        assert_eq!(out, [10.0, -2.0, 30.0, -4.0]);
+        let mut dots = [0.0; 2];
+        row_dots(&mut dots, &[1.0, 2.0, 3.0, 4.0], &out, 2);
+        assert_eq!(dots, [6.0, 74.0]);
     }
 
     #[test]

@@ -8,19 +8,36 @@
 //! | s | y0 | grad f, by one reverse pass |
 //! | adjoints | Y0 = sum_m P_m v_m + S, Y1^(m) = Q v_m | Y1^(m) = P_m, Y2 = Q, Y1^(u) = 1 |
 //!
+//! The exact loss of a potential with many columns asks for its Laplacian as a whole (`jet/gram.rs`) and for
+//! its score apart from it.
+//!
 //! For the score term of a potential, u = S held constant is one more first-order direction that
 //! does not enter y2: d/dtheta of the term is S . d(grad f)/dtheta = d/dtheta (u.grad f) = d/dtheta y1^(u).
 
 use super::ModelKind;
-use crate::graph::Graph;
-use crate::jet::{Coefficient, First, Inputs, Request, Tape};
+use crate::graph::{Graph, Op};
+use crate::jet::{Coefficient, First, Inputs, Request, Tape, has_laplacian};
 use crate::kernel::Real;
 use crate::kernel::vector::{axpy, dot};
-use crate::objective::{Directions, Objective, RowLoss};
+use crate::objective::{Directions, ExactApart, Objective, RowLoss};
 
 /// Most unit vectors handled at once by an exact loss: bounds its memory at
 /// 2 + 64 coefficients per row, whatever d is.
 const LARGEST_BLOCK: usize = 64;
+
+/// Whether the Laplacian of a potential is cheaper than d second orders: per row, layer behind layer, a
+/// training step takes three products with each direction, or two (one of them half) with the Gram matrix.
+fn laplacian_is_cheaper(graph: &Graph) -> bool {
+    let nodes = graph.nodes();
+    let first = nodes.iter().find_map(|node| match node.op {
+        Op::Affine { input, .. } if nodes[input.0].op == Op::Input => Some(node.width),
+        _ => None,
+    });
+    // 1.8 and not 1.6: forming the factors of the products costs a little, too.
+    let cheaper =
+        first.is_some_and(|width| 1.8 * (width as f64) < 3.0 * graph.input_width() as f64);
+    cheaper && has_laplacian(graph)
+}
 
 /// Some rows of a batch.
 #[derive(Debug, Clone, Copy)]
@@ -65,16 +82,22 @@ pub struct LossPass<T: Real> {
 impl<T: Real> LossPass<T> {
     /// Plans the passes.
     pub fn new(kind: ModelKind, graph: &Graph, objective: &Objective) -> Self {
-        let rule = objective.row_loss::<T>();
         let dim = graph.input_width();
+        let laplacian = *objective == Objective::Exact
+            && kind == ModelKind::Potential
+            && laplacian_is_cheaper(graph);
+        let rule: Box<dyn RowLoss<T>> =
+            if laplacian { Box::new(ExactApart) } else { objective.row_loss() };
         let (first, count) = match rule.directions() {
             Directions::None => (First::Zero, 0),
             Directions::Slices(m) => (First::PerRow, m),
+            Directions::Basis if laplacian => (First::Zero, 0),
             Directions::Basis => (First::Shared, dim.div_ceil(dim.div_ceil(LARGEST_BLOCK))),
         };
         let reverse = kind == ModelKind::Potential && rule.has_score_term();
         let request = match kind {
             ModelKind::Score => Request::first(first, count),
+            ModelKind::Potential if laplacian => Request::laplacian(1),
             ModelKind::Potential if reverse => Request::second(First::PerRow, count + 1, count),
             ModelKind::Potential => Request::second(first, count, count),
         };
@@ -98,9 +121,19 @@ impl<T: Real> LossPass<T> {
         self.rule.as_ref()
     }
 
-    /// Coefficient rows per data row in the widest pass.
+    /// Rows of working space per data row in the widest pass, mostly coefficients.
     pub fn coefficients(&self) -> usize {
-        self.tape.request().coefficients()
+        self.tape.request().coefficients() + self.tape.extra_rows()
+    }
+
+    /// To be called before the first of a set of tiles with the same parameters.
+    pub fn begin(&mut self, graph: &Graph, parameters: &[T]) {
+        self.tape.prepare(graph, parameters);
+    }
+
+    /// To be called after the last tile of a set whose gradient was taken: adds what they share.
+    pub fn end(&mut self, graph: &Graph, parameters: &[T], gradient: &mut [T]) {
+        self.tape.finish(graph, parameters, gradient);
     }
 
     /// Floating-point operations in the matrix products of one loss and gradient over `rows` rows.
@@ -159,7 +192,9 @@ impl<T: Real> LossPass<T> {
     /// Blocks of directions, each with a pass of its own.
     fn blocks(&self) -> usize {
         match self.rule.directions() {
-            Directions::Basis => self.dim.div_ceil(self.projections.len()),
+            Directions::Basis if !self.tape.request().laplacian => {
+                self.dim.div_ceil(self.projections.len())
+            }
             _ => 1,
         }
     }
@@ -182,6 +217,7 @@ impl<T: Real> LossPass<T> {
                 self.directions.extend_from_slice(&tile.slices[..m * tile.rows * self.dim]);
             }
             Directions::Basis => {
+                // None for a Laplacian.
                 let count = self.projections.len();
                 self.directions.resize(count * self.dim, T::ZERO);
                 // Past the last column the direction stays zero and adds nothing.
@@ -224,7 +260,7 @@ impl<T: Real> LossPass<T> {
 
     fn potential_rows(&mut self, tile: Tile<'_, T>, losses: &mut [T], weight: T) {
         let slices = self.projections.len();
-        let has_slices = slices > 0;
+        let has_slices = slices > 0 || self.tape.request().laplacian;
         for r in 0..tile.rows {
             let weight = weight * tile.weight(r);
             if has_slices {

@@ -5,6 +5,7 @@
 
 use super::{Directions, RowLoss, SliceTerm};
 use crate::kernel::Real;
+use crate::kernel::vector::dot;
 
 /// MATH (4).
 #[derive(Debug, Clone, Copy)]
@@ -31,5 +32,30 @@ impl<T: Real> RowLoss<T> for Exact {
             *bar = *p;
         }
         SliceTerm { loss: curvature + T::of(0.5) * squares, curvature_bar: T::ONE }
+    }
+}
+
+/// The same loss with its two terms apart: the trace as the curvature over all unit vectors at once, and
+/// 1/2 |s|^2 as a score term.
+#[derive(Debug, Clone, Copy)]
+pub struct ExactApart;
+
+impl<T: Real> RowLoss<T> for ExactApart {
+    fn directions(&self) -> Directions {
+        Directions::Basis
+    }
+
+    fn has_score_term(&self) -> bool {
+        true
+    }
+
+    fn slice_term(&self, _: &[T], curvature: T, projections_bar: &mut [T]) -> SliceTerm<T> {
+        projections_bar.fill(T::ZERO);
+        SliceTerm { loss: curvature, curvature_bar: T::ONE }
+    }
+
+    fn score_term(&self, score: &[T], _: &[T], score_bar: &mut [T]) -> T {
+        score_bar.copy_from_slice(score);
+        T::of(0.5) * dot(score, score)
     }
 }

@@ -17,7 +17,7 @@ mod ssm;
 mod ssm_vr;
 
 pub use dsm::Dsm;
-pub use exact::Exact;
+pub use exact::{Exact, ExactApart};
 pub use regression::Regression;
 pub use ssm::Ssm;
 pub use ssm_vr::SsmVr;

@@ -13,8 +13,8 @@ use crate::kernel::Real;
 use crate::kernel::simd::dispatch;
 use crate::kernel::vector::dot;
 
-/// Parameters per task.
-const CHUNK: usize = 1 << 15;
+/// Parameters per task; fewer are not worth a hand-off between threads.
+const CHUNK: usize = 1 << 16;
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
@@ -70,8 +70,20 @@ impl<T: Real> AdamW<T> {
     /// One step; returns the gradient's norm before clipping. Nothing changes if that is not finite.
     pub fn update(&mut self, parameters: &mut [T], gradient: &[T], update: Update) -> f64 {
         let norm = norm(gradient);
+        self.update_with_norm(parameters, gradient, norm, update);
+        norm
+    }
+
+    /// The same where the gradient's norm is known.
+    pub fn update_with_norm(
+        &mut self,
+        parameters: &mut [T],
+        gradient: &[T],
+        norm: f64,
+        update: Update,
+    ) {
         if !norm.is_finite() {
-            return norm;
+            return;
         }
         self.step += 1;
         let t = self.step as f64;
@@ -94,7 +106,6 @@ impl<T: Real> AdamW<T> {
                 .zip(average.par_chunks_mut(CHUNK))
                 .for_each(|(((p, g), (m, v)), a)| update_chunk(factors, p, g, m, v, a));
         }
-        norm
     }
 }
 

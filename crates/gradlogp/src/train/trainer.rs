@@ -403,8 +403,9 @@ impl Trainer {
         let c = &self.config;
         let rate = c.rate * c.schedule.factor(step, c.steps, c.warm_up);
         let update = Update { rate, decay: c.decay, clip: c.clip, ema: c.ema };
-        let gradient_norm =
-            self.optimiser.update(&mut self.model.parameters, self.engine.gradient(), update);
+        let gradient_norm = self.engine.gradient_norm();
+        let (parameters, gradient) = (&mut self.model.parameters, self.engine.gradient());
+        self.optimiser.update_with_norm(parameters, gradient, gradient_norm, update);
         if !loss.is_finite() || !gradient_norm.is_finite() {
             return Err(self.diverged(&format!("the loss became {loss}")));
         }

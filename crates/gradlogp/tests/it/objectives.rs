@@ -77,6 +77,48 @@ fn exact_loss_is_trace_plus_half_square() {
     }
 }
 
+/// Two ways to the same number: with coordinate slices, M = d, MATH (2) is MATH (4), but goes through the
+/// network direction by direction. With few columns the exact loss does, too; with many a potential's
+/// exact loss asks for the Laplacian as a whole.
+#[test]
+fn exact_loss_and_gradient_are_those_of_all_coordinate_slices() {
+    for (dim, hidden, residual, given, whole) in [
+        (3, vec![6, 6], true, 0, false),
+        (30, vec![40, 7], false, 0, true),
+        (30, vec![40, 40], true, 2, true),
+        (70, vec![9, 9], true, 0, true),
+        (70, vec![5], false, 1, true),
+        (30, vec![9, 9, 9], false, 0, false),
+    ] {
+        let mlp = Mlp {
+            hidden,
+            residual,
+            given,
+            base_scale: Some(1.5),
+            ..Mlp::new(dim, ModelKind::Potential)
+        };
+        let model = mlp.build::<f64>(5).unwrap();
+        assert_eq!(gradlogp::jet::has_laplacian(model.graph()), mlp.hidden.len() < 3);
+        let (x, c) = (normals(9 * dim, 1), normals(9 * given, 2));
+        let contexts: &[&[f64]] = if given > 0 { &[&c] } else { &[] };
+        let points = Points::with_contexts(&x, contexts);
+        let mut exact = engine(&model, Objective::Exact, SliceLaw::default());
+        let mut sliced = engine(&model, Objective::Ssm { slices: dim }, SliceLaw::Coordinate);
+        // The second time for a gradient that starts anew.
+        for step in 0..2 {
+            let got = exact.loss_and_gradient(&model, points, draw(step));
+            let want = sliced.loss_and_gradient(&model, points, draw(step));
+            assert!((got - want).abs() < 1e-11 * (1.0 + want.abs()), "{mlp:?}: {got} {want}");
+            for (got, want) in exact.gradient().iter().zip(sliced.gradient()) {
+                assert!((got - want).abs() < 1e-10 * (1.0 + want.abs()), "{mlp:?}: {got} {want}");
+            }
+        }
+        // The whole Laplacian costs fewer operations than its directions.
+        let operations = |e: &LossEngine<f64>| e.product_operations(&model, 9);
+        assert!(!whole || operations(&exact) < operations(&sliced) * 2 / 3, "{mlp:?}");
+    }
+}
+
 #[test]
 fn sliced_losses_are_unbiased_for_the_exact_loss() {
     // The same few rows many times over: only the slices vary.
