@@ -12,6 +12,7 @@ mod impute_and_resume;
 mod interrupt;
 #[cfg(unix)]
 mod kill;
+mod quality;
 mod results;
 mod support;
 mod time_models;
