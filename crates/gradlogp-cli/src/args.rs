@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use gradlogp::ModelKind;
 use gradlogp::data::{GapRule, Standardization};
 use gradlogp::kernel::Activation;
 use gradlogp::slice::SliceLaw;
 use gradlogp::train::Schedule;
+use gradlogp::{ModelKind, Objective};
 use serde::{Deserialize, Serialize};
+
+use crate::bounds::{ColumnBounds, Region, column_bounds, region};
 
 /// Fit the score (the gradient of log p) of your data by sliced score matching, and know how far to
 /// trust it.
@@ -48,17 +50,49 @@ impl Cli {
         let Some((_, run)) = RESUMABLE.iter().find(|(command, _)| *command == name) else {
             return Ok(cli);
         };
-        let ignored = ignored_by_resume(name, given);
-        if ignored.is_empty() {
-            return Ok(cli);
-        }
-        let message = format!(
-            "a resumed {run} takes its settings from the checkpoint, so {} would be ignored; leave it \
-             out, or start a new {run}",
-            ignored.join(", ")
-        );
+        let resumed = ignored_by_resume(name, given);
+        let of_kind = if name == "fit" { ignored_by_kind(given) } else { Vec::new() };
+        let message = match (resumed.is_empty(), of_kind.is_empty()) {
+            (true, true) => return Ok(cli),
+            (false, _) => format!(
+                "a resumed {run} takes its settings from the checkpoint, so {} would be ignored; leave \
+                 it out, or start a new {run}",
+                resumed.join(", ")
+            ),
+            _ => format!(
+                "{} has no effect with this --model; leave it out. dkef and kef have networks and a \
+                 training of their own, and only they have inducing points",
+                of_kind.join(", ")
+            ),
+        };
         Err(Cli::command().error(ErrorKind::ArgumentConflict, message))
     }
+}
+
+/// Options of `fit` that kernel families do not have, and those that only they have.
+const OF_NETWORKS: [&str; 13] = [
+    "hidden",
+    "activation",
+    "residual",
+    "batch",
+    "rate",
+    "schedule",
+    "warm_up",
+    "clip",
+    "weight_decay",
+    "ema",
+    "evaluate_every",
+    "patience",
+    "checkpoint_every",
+];
+const OF_KERNELS: [&str; 1] = ["inducing"];
+
+/// Options that were given and that the kind of model does not have.
+fn ignored_by_kind(fit: &ArgMatches) -> Vec<String> {
+    let kernel = fit.get_one::<ModelArg>("model").is_some_and(|m| m.is_kernel_family());
+    let given = |id: &&&str| fit.value_source(id) == Some(ValueSource::CommandLine);
+    let ids: &[&str] = if kernel { &OF_NETWORKS } else { &OF_KERNELS };
+    ids.iter().filter(given).map(|id| format!("--{}", id.replace('_', "-"))).collect()
 }
 
 /// Options given beside `--resume` that have no effect then.
@@ -166,6 +200,8 @@ pub(crate) struct FitArgs {
     #[command(flatten)]
     pub(crate) prepare: PrepareArgs,
     #[command(flatten)]
+    pub(crate) boundary: BoundaryArgs,
+    #[command(flatten)]
     pub(crate) model: ModelArgs,
     #[command(flatten)]
     pub(crate) objective: ObjectiveArgs,
@@ -202,14 +238,45 @@ pub(crate) struct PrepareArgs {
     pub(crate) seed: u64,
 }
 
+/// Where the data ends.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Boundary")]
+pub(crate) struct BoundaryArgs {
+    /// Columns that end at bounds, such as age=0:inf,share=0:1. Score matching then weights the rows near
+    /// them by their distance, without which it is wrong there; for exact, ssm and ssm-vr.
+    #[arg(long, value_delimiter = ',', value_name = "COLUMN=LOW:HIGH", value_parser = column_bounds)]
+    pub(crate) bounds: Vec<ColumnBounds>,
+    /// A domain of all columns together: simplex, all but one part of a composition (each at least 0, their sum at
+    /// most 1); ball:RADIUS, around the origin.
+    #[arg(long, value_name = "DOMAIN", value_parser = region, conflicts_with = "bounds")]
+    pub(crate) domain: Option<Region>,
+    /// K of the weight min(1, distance / standard deviation)^K. 2 for densities that rise without bound
+    /// towards the boundary.
+    #[arg(long, default_value_t = 1.0, value_name = "K")]
+    pub(crate) boundary_power: f64,
+}
+
+impl BoundaryArgs {
+    /// Where all rows are known to lie; None: anywhere.
+    pub(crate) fn region(&self) -> Option<Region> {
+        let columns = (!self.bounds.is_empty()).then(|| Region::Columns(self.bounds.clone()));
+        self.domain.clone().or(columns)
+    }
+}
+
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
     /// potential: the network is log p(x) up to a constant, which gives densities and MALA;
-    /// score: the network is the score itself, cheaper and more flexible, but no density
+    /// score: the network is the score itself, cheaper and more flexible, but no density;
+    /// dkef: deep kernel exponential family, a density with closed-form coefficients over learnt kernels,
+    /// for tables of up to some tens of columns; kef: the same with one plain Gaussian kernel, in seconds
     /// [default: potential; score with --noise].
     #[arg(long, value_enum)]
     pub(crate) model: Option<ModelArg>,
+    /// dkef and kef: inducing points [default: 200].
+    #[arg(long, value_name = "M")]
+    pub(crate) inducing: Option<usize>,
     /// Width of each hidden layer. Two of 128 fit most tables of a few columns.
     #[arg(long, value_delimiter = ',', default_value = "128,128", value_name = "WIDTHS")]
     pub(crate) hidden: Vec<usize>,
@@ -220,9 +287,9 @@ pub(crate) struct ModelArgs {
     #[arg(long)]
     pub(crate) residual: bool,
     /// Potentials: add -|z|^2 / (2 TAU^2) in standardised units, so that the density falls off far
-    /// from the data; 0 for none.
-    #[arg(long, default_value_t = 3.0, value_name = "TAU")]
-    pub(crate) base_scale: f64,
+    /// from the data; 0 for none [default: 3; 2 for dkef and kef, which always have it].
+    #[arg(long, value_name = "TAU")]
+    pub(crate) base_scale: Option<f64>,
 }
 
 #[derive(Debug, Args)]
@@ -230,7 +297,10 @@ pub(crate) struct ModelArgs {
 pub(crate) struct ObjectiveArgs {
     /// auto: exact up to 16 columns, where it costs little and has no slice noise, ssm-vr beyond;
     /// ssm: sliced score matching; ssm-vr: with variance reduction; exact: exact trace; dsm:
-    /// denoising, which fits the data smoothed by noise --sigma.
+    /// denoising, which fits the data smoothed by noise --sigma; fd-ssm, fd-dsm: sliced and denoising
+    /// score matching by finite differences of network values, with an error of order --fd-eps squared.
+    /// cp, approx-backprop: curvature propagation and the approximate diagonal, older baselines for
+    /// potentials, slow; the second is biased with more than one hidden layer.
     #[arg(long, value_enum, default_value_t = ObjectiveArg::Auto)]
     pub(crate) objective: ObjectiveArg,
     /// Slices per row and step; more cost more and have less noise.
@@ -240,9 +310,21 @@ pub(crate) struct ObjectiveArgs {
     /// coordinate are exact at M = columns; sphere has radius sqrt(columns).
     #[arg(long, value_enum, default_value_t = LawArg::Rademacher)]
     pub(crate) slice_law: LawArg,
-    /// Noise level of dsm, in standardised units.
+    /// Noise level of dsm and fd-dsm, in standardised units.
     #[arg(long, default_value_t = 0.1)]
     pub(crate) sigma: f64,
+    /// Step of fd-ssm and fd-dsm, which look at x +- EPS v with slices v of length about
+    /// sqrt(columns), in standardised units [default: that which balances truncation and single
+    /// precision: 0.041 / sqrt(columns) for fd-ssm of potentials, else 0.0056 / sqrt(columns)].
+    #[arg(long, value_name = "EPS")]
+    pub(crate) fd_eps: Option<f64>,
+}
+
+impl ObjectiveArgs {
+    /// The objective asked for; None for auto.
+    pub(crate) fn chosen(&self) -> Option<Objective> {
+        self.objective.with(self.slices, self.sigma, self.fd_eps)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -498,7 +580,7 @@ pub(crate) struct StepArgs {
     /// Rows per step.
     #[arg(long, default_value_t = 256)]
     pub(crate) batch: usize,
-    /// Objective.
+    /// Objective; dsm and fd-dsm with noise 0.1.
     #[arg(long, value_enum, default_value_t = ObjectiveArg::SsmVr)]
     pub(crate) objective: ObjectiveArg,
     /// Slices per row.
@@ -541,7 +623,20 @@ macro_rules! words {
     };
 }
 
-words!(ModelArg => ModelKind { Score => ModelKind::Score, Potential => ModelKind::Potential });
+words!(ModelArg => ModelKind {
+    Score => ModelKind::Score,
+    Potential => ModelKind::Potential,
+    Dkef => ModelKind::Potential,
+    Kef => ModelKind::Potential,
+});
+
+impl ModelArg {
+    /// Fitted in closed form over kernels, and not a network alone.
+    pub(crate) fn is_kernel_family(self) -> bool {
+        matches!(self, ModelArg::Dkef | ModelArg::Kef)
+    }
+}
+
 words!(ActivationArg => Activation {
     Softplus => Activation::Softplus,
     Tanh => Activation::Tanh,
@@ -572,6 +667,27 @@ pub(crate) enum ObjectiveArg {
     SsmVr,
     Exact,
     Dsm,
+    FdSsm,
+    FdDsm,
+    Cp,
+    ApproxBackprop,
+}
+
+impl ObjectiveArg {
+    /// The objective of this name; None for auto.
+    pub(crate) fn with(self, slices: usize, sigma: f64, eps: Option<f64>) -> Option<Objective> {
+        Some(match self {
+            ObjectiveArg::Auto => return None,
+            ObjectiveArg::Ssm => Objective::Ssm { slices },
+            ObjectiveArg::SsmVr => Objective::SsmVr { slices },
+            ObjectiveArg::Exact => Objective::Exact,
+            ObjectiveArg::Dsm => Objective::Dsm { sigma },
+            ObjectiveArg::FdSsm => Objective::FdSsm { slices, eps },
+            ObjectiveArg::FdDsm => Objective::FdDsm { slices, sigma, eps },
+            ObjectiveArg::Cp => Objective::Cp { slices },
+            ObjectiveArg::ApproxBackprop => Objective::ApproxBackprop,
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -648,6 +764,11 @@ mod tests {
         assert!(parse("gradlogp fit a.csv --hidden 8 --steps 5").is_ok());
         let refused = parse("gradlogp fit --resume c --hidden 8 --steps 5").unwrap_err();
         assert!(refused.to_string().contains("--hidden, --steps would be ignored"), "{refused}");
+        assert!(parse("gradlogp fit a.csv --model dkef --inducing 50 --steps 9").is_ok());
+        let refused = parse("gradlogp fit a.csv --model kef --rate 1 --ema 0").unwrap_err();
+        assert!(refused.to_string().contains("--rate, --ema has no effect"), "{refused}");
+        let refused = parse("gradlogp fit a.csv --inducing 50").unwrap_err();
+        assert!(refused.to_string().contains("--inducing has no effect"), "{refused}");
         assert!(parse("gradlogp sample --resume c -o s.csv").is_ok());
         let refused = parse("gradlogp sample m --resume c -n 5").unwrap_err();
         assert!(refused.to_string().contains("MODEL, -n would be ignored"), "{refused}");

@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 use gradlogp::data::synthetic::Dataset;
-use gradlogp::diagnose::{Estimate, SteinReport, fisher_divergence, stein_check};
+use gradlogp::diagnose::{
+    Estimate, SteinReport, fisher_divergence, stein_check, stein_check_within,
+};
 use gradlogp::{Error, FittedModel};
 use ndarray::ArrayView2;
 use serde::Serialize;
@@ -54,7 +56,11 @@ pub(crate) fn judge(
         return Err(Error::data("held-out rows", message).into());
     }
     let loss = Estimate::of(model.exact_loss_rows(rows).view());
-    let stein = stein_check(model, rows, LEVEL)?;
+    model.check_domain(rows, "held-out rows")?;
+    let stein = match &model.description.domain {
+        Some(domain) => stein_check_within(model, domain, rows, LEVEL)?,
+        None => stein_check(model, rows, LEVEL)?,
+    };
     let fisher = match (drawn_from, truth(drawn_from)) {
         (Some(set), Some(truth)) => {
             let fresh = set.sample_seeded(FRESH_ROWS, FRESH ^ model.description.training.seed);

@@ -49,11 +49,9 @@ pub(crate) fn check_step(
     let width: f64 = hidden.iter().map(|w| *w as f64).sum::<f64>() + dim as f64;
     let bytes = 8.0 * width * batch as f64;
     check_memory("--batch", bytes)?;
-    match objective {
-        Objective::Ssm { slices } | Objective::SsmVr { slices } => {
-            check_memory("--slices", bytes * *slices as f64)
-        }
-        _ => Ok(()),
+    match objective.slices() {
+        Some(slices) => check_memory("--slices", bytes * slices as f64),
+        None => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The program `gradlogp`: arguments become a checked plan, the plan runs, errors become exit codes.
 
 mod args;
+mod bounds;
 mod commands;
 mod exit;
 mod input;

@@ -1,8 +1,9 @@
 //! Chains on a fitted model: started around the data, run in the network's units, mapped back.
 
 use anyhow::Result;
+use gradlogp::domain::Within;
 use gradlogp::sample::{ChainConfig, ChainRun, Chains, Parallel, Snapshot, standard_normal_start};
-use gradlogp::{Error, FittedModel, ModelKind};
+use gradlogp::{Error, FittedModel, LogDensity, ModelKind};
 use ndarray::{Array1, Array2, ArrayView2};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -229,6 +230,11 @@ pub(crate) struct Plan {
 impl Plan {
     fn new(model: &FittedModel, n: usize, args: &ChainArgs) -> Result<Self> {
         let sampler = Sampler::of(args.sampler, model.kind())?;
+        if model.description.domain.is_some() && sampler == Sampler::Ula {
+            let why = "ula would walk across the bounds of this model; fit with --model potential and \
+                       use mala or hmc, which reject such steps";
+            return Err(Error::config("--sampler", why).into());
+        }
         let config = config(model, n, args, sampler)?;
         let rng = ChaCha8Rng::seed_from_u64(args.seed);
         Ok(Plan { n, sampler, leapfrog: args.leapfrog, config, rng, snapshot: None })
@@ -248,9 +254,17 @@ impl Plan {
         let mut rng = self.rng.clone();
         let (from, total) = self.steps();
         let potential = model.network.as_potential();
-        let density = potential.as_ref().map(Parallel);
+        let parallel = potential.as_ref().map(Parallel);
+        let within = match (&parallel, &model.description.training.domain) {
+            (Some(density), Some(domain)) => Some(Within { density, domain }),
+            _ => None,
+        };
+        let density = match &within {
+            Some(within) => Some(within as &dyn LogDensity),
+            None => parallel.as_ref().map(|density| density as &dyn LogDensity),
+        };
         let field = Parallel(&model.network);
-        let mut chains = match (self.snapshot.take(), self.sampler, &density) {
+        let mut chains = match (self.snapshot.take(), self.sampler, density) {
             (Some(snapshot), Sampler::Mala, Some(p)) => Chains::restore_mala(p, snapshot),
             (Some(snapshot), Sampler::Hmc, Some(p)) => {
                 Chains::restore_hmc(p, snapshot, self.leapfrog)
@@ -337,7 +351,19 @@ fn start(model: &FittedModel, chains: usize, rng: &mut ChaCha8Rng) -> Array2<f64
     let description = &model.description;
     let scale = Array1::from(description.column_scale.clone());
     let mean = Array1::from(description.column_mean.clone());
-    let x = standard_normal_start(chains, description.columns.len(), rng) * &scale + &mean;
+    let mut x = standard_normal_start(chains, description.columns.len(), rng) * &scale + &mean;
+    if let Some(domain) = &description.domain {
+        // The mean of rows in a convex domain lies in it.
+        for mut x in x.outer_iter_mut() {
+            for _halving in 0..60 {
+                if domain.contains(&x.to_vec()) {
+                    break;
+                }
+                x += &mean;
+                x *= 0.5;
+            }
+        }
+    }
     description.transform.forward(x.view())
 }
 

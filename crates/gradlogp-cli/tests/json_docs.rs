@@ -82,6 +82,11 @@ fn every_key_is_documented() {
 fn every_key_of_rarer_settings_is_documented() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
+    let kernel = "fit --dataset banana --rows 300 --model dkef --inducing 15 --objective ssm-vr \
+                  --steps 10 -o k.safetensors";
+    let keys = ["kernel", "log_normalizer", "effective", "condition", "slices"];
+    check(at, kernel, &["fit", "eval", "info"], &keys);
+    check(at, "info k.safetensors", &["info"], &keys);
     let fit = "fit --dataset red-wine --dequantize --standardize whiten --steps 5 --hidden 4 \
                --model score --objective ssm --slices 2 -o a.safetensors";
     check(at, fit, &["fit", "eval"], &["warnings"]);
@@ -91,6 +96,19 @@ fn every_key_of_rarer_settings_is_documented() {
     let fit = "fit --dataset ring --rows 200 --steps 5 --hidden 4 --objective dsm -o b.safetensors";
     check(at, fit, &["fit", "eval"], &["exact_loss"]);
     check(at, "info b.safetensors", &["info"], &["sigma"]);
+    let parts: String =
+        (1..50).map(|i| format!("{},{}\n", 0.01 * f64::from(i), 0.4 / f64::from(i))).collect();
+    std::fs::write(at.join("parts.csv"), format!("a,b\n{parts}")).unwrap();
+    for (data, keys) in [
+        ("--dataset ring --rows 200 --objective fd-ssm", &["eps"][..]),
+        ("parts.csv --bounds a=0:", &["domain", "shape", "low", "high", "cap", "power"]),
+        ("parts.csv --domain ball:99", &["centre", "axes"]),
+        ("parts.csv --domain simplex", &["faces", "normal", "offset"]),
+    ] {
+        let fit = format!("fit {data} --steps 5 --hidden 4 -o c.safetensors");
+        check(at, &fit, &["fit", "eval"], &["exact_loss"]);
+        check(at, "info c.safetensors", &["info"], keys);
+    }
 }
 
 #[test]

@@ -70,6 +70,7 @@
 //! | [`graph`] | networks as data, over one flat vector of named parameters |
 //! | [`jet`] | Taylor coefficients through a graph, and their adjoints |
 //! | [`slice`](mod@slice) | laws of random directions |
+//! | [`domain`] | domains with a boundary, and the weights that score matching needs there |
 //! | [`objective`] | the losses, per row, with their adjoints |
 //! | [`model`] | a graph with a meaning: [`Model`], [`Mlp`], its [`Derivatives`], and the loss pass |
 //! | [`exec`] | a batch on threads, bit-identical for a seed and thread count |
@@ -80,6 +81,7 @@
 //! | [`data`] | tables, their checks, dequantisation, splits, batches, scaling and the way back |
 //! | [`storage`] | files written whole or not at all |
 //! | [`train`] | the training loop: AdamW, schedules, held-out loss, checkpoints |
+//! | [`dkef`] | deep kernel exponential families: closed-form coefficients, learnt kernels |
 //! | [`sample`] | Langevin steps (ULA, MALA), many chains, their convergence |
 //! | [`likelihood`] | log densities by the probability flow |
 //! | [`diagnose`] | exact loss, Stein identities, kernel Stein discrepancy, Fisher divergence, two-sample tests, normalisers |
@@ -94,6 +96,8 @@
 pub mod data;
 pub mod diagnose;
 pub mod diffusion;
+pub mod dkef;
+pub mod domain;
 pub mod error;
 pub mod exec;
 pub mod fitted;

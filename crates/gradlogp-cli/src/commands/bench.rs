@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use gradlogp::kernel::{Mat, MatMut, matmul};
 use gradlogp::train::{Event, TrainConfig, Trainer};
-use gradlogp::{Error, Mlp, Objective};
+use gradlogp::{Error, Mlp};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::Serialize;
 
 use super::Show;
-use crate::args::{ObjectiveArg, StepArgs};
+use crate::args::StepArgs;
 use crate::limits::{check_network, check_step, check_threads};
 use crate::text::{aligned, short};
 
@@ -71,15 +71,14 @@ pub(crate) fn step(args: &StepArgs, show: Show) -> Result<ExitCode> {
 }
 
 fn trainer(args: &StepArgs) -> Result<(Trainer, usize)> {
-    let objective = match args.objective {
-        ObjectiveArg::Ssm => Objective::Ssm { slices: args.slices },
-        ObjectiveArg::SsmVr => Objective::SsmVr { slices: args.slices },
-        ObjectiveArg::Exact => Objective::Exact,
-        ObjectiveArg::Dsm => Objective::Dsm { sigma: 0.1 },
-        ObjectiveArg::Auto => {
-            return Err(Error::config("--objective", "name one to time it").into());
-        }
+    let Some(objective) = args.objective.with(args.slices, 0.1, None) else {
+        return Err(Error::config("--objective", "name one to time it").into());
     };
+    if args.model.is_kernel_family() {
+        return Err(
+            Error::config("--model", "steps of networks are timed: score or potential").into()
+        );
+    }
     let mlp = Mlp {
         hidden: args.hidden.clone(),
         activation: args.activation.into(),

@@ -10,16 +10,22 @@ use gradlogp::data::{
     Dequantization, DequantizeColumns, GapRule, Split, SplitFractions, Standardization, Table,
     Transform, check_table, split_rows,
 };
-use gradlogp::fitted::{DataRecord, Description, FitSummary, root_mean_square_score};
-use gradlogp::train::{Checkpoint, Event, Stop, TrainConfig, Trainer};
+use gradlogp::domain::{Boxed, Domain};
+use gradlogp::fitted::{
+    DataRecord, Description, FitSummary, KernelDescription, root_mean_square_score,
+};
+use gradlogp::model::LossPass;
+use gradlogp::train::{Checkpoint, Event, HeldOutLoss, HistoryPoint, Stop, TrainConfig, Trainer};
 use gradlogp::{Error, FittedModel, Mlp, Model, ModelKind, Objective};
 use ndarray::{Array2, Axis};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::fit_kernel::{self, KernelPlan};
 use super::{Show, report};
 use crate::args::{FitArgs, ModelArg, ObjectiveArg, PrepareArgs, StandardizeArg};
+use crate::bounds::Region;
 use crate::input::{Loaded, Place, Source, show_warnings};
 use crate::judgement::Judgement;
 use crate::limits::{check_network, check_step, check_threads};
@@ -46,6 +52,11 @@ struct Plan {
     standardization: Standardization,
     validation: f64,
     test: f64,
+    /// Where all rows lie; None: anywhere.
+    #[serde(default)]
+    region: Option<Region>,
+    #[serde(default)]
+    boundary_power: f64,
     kind: ModelKind,
     hidden: Vec<usize>,
     activation: gradlogp::kernel::Activation,
@@ -58,6 +69,20 @@ struct Plan {
     /// For time models.
     noise: Option<NoisePlan>,
     training: TrainConfig,
+    /// For kernel families.
+    #[serde(default)]
+    kernel: Option<KernelPlan>,
+}
+
+/// What training leaves, of whatever kind of model.
+pub(super) struct Outcome {
+    pub(super) network: Model<f32>,
+    pub(super) settings: Mlp,
+    pub(super) config: TrainConfig,
+    pub(super) steps: u64,
+    pub(super) best: Option<(u64, HeldOutLoss)>,
+    pub(super) history: Vec<HistoryPoint>,
+    pub(super) kernel: Option<KernelDescription>,
 }
 
 /// What a checkpoint keeps beside the weights.
@@ -80,6 +105,8 @@ struct Fitted {
     seconds: f64,
     validation_loss: Option<f64>,
     validation_loss_se: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kernel: Option<KernelDescription>,
     /// None if there are too few test rows.
     #[serde(flatten)]
     judgement: Option<Judgement>,
@@ -101,6 +128,20 @@ pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
         plan.warn_of_older_fit(show);
     }
     let prepared = Prepared::new(&plan, show)?;
+    if let Some(kernel) = &plan.kernel {
+        let start = Instant::now();
+        let config = plan.config(prepared.dim());
+        let training = prepared.inside(&prepared.split.train)?;
+        let validation = prepared.inside(&prepared.split.validation)?;
+        let rows = [training, validation];
+        let fitted = fit_kernel::train(kernel, config, prepared.dim(), rows, show)?;
+        let Some((outcome, stop)) = fitted else {
+            show.note("stopped; a kernel family keeps no checkpoint, so nothing was written");
+            return Ok(ExitCode::from(exit::INTERRUPTED));
+        };
+        let seconds = start.elapsed().as_secs_f64();
+        return finish(&plan, &prepared, outcome, None, stop, seconds, show);
+    }
     let (trainer, stop, seconds) = train(&plan, &prepared, checkpoint, show)?;
     if stop == Stop::Interrupted {
         show.note(&format!(
@@ -111,7 +152,16 @@ pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
         ));
         return Ok(ExitCode::from(exit::INTERRUPTED));
     }
-    finish(&plan, &prepared, &trainer, stop, seconds, show)
+    let outcome = Outcome {
+        network: trainer.best_model(),
+        settings: plan.mlp(prepared.dim()),
+        config: trainer.config().clone(),
+        steps: trainer.step(),
+        best: trainer.best(),
+        history: trainer.history().to_vec(),
+        kernel: None,
+    };
+    finish(&plan, &prepared, outcome, Some(&trainer), stop, seconds, show)
 }
 
 fn read_checkpoint(path: &Path) -> Result<(Checkpoint, Resumable)> {
@@ -153,14 +203,12 @@ impl Plan {
         let usual = if noise.is_some() { ModelArg::Score } else { ModelArg::Potential };
         let kind: ModelKind = model.model.unwrap_or(usual).into();
         check_beside_noise(args, noise.as_ref())?;
-        let objective = match args.objective.objective {
-            ObjectiveArg::Auto => None,
-            ObjectiveArg::Ssm => Some(Objective::Ssm { slices }),
-            ObjectiveArg::SsmVr => Some(Objective::SsmVr { slices }),
-            ObjectiveArg::Exact => Some(Objective::Exact),
-            ObjectiveArg::Dsm => Some(Objective::Dsm { sigma: args.objective.sigma }),
-        };
+        let objective = args.objective.chosen();
         check_shares(&args.prepare)?;
+        let region = args.boundary.region();
+        if region.is_some() {
+            check_boundary(args, objective)?;
+        }
         check_threads(training.threads)?;
         check_network(1, &model.hidden)?;
         // Refused here, also where auto will choose an objective without slices.
@@ -169,6 +217,7 @@ impl Plan {
         let config = TrainConfig {
             objective: objective.unwrap_or(Objective::Exact),
             law: args.objective.slice_law.into(),
+            domain: None,
             steps: training.steps,
             batch: training.batch,
             rate: training.rate,
@@ -197,22 +246,35 @@ impl Plan {
             },
             validation: args.prepare.validation,
             test: args.prepare.test,
+            region,
+            boundary_power: args.boundary.boundary_power,
             kind,
             hidden: model.hidden.clone(),
             activation: model.activation.into(),
             residual: model.residual,
-            base_scale: (kind == ModelKind::Potential
-                && model.base_scale != 0.0
-                && noise.is_none())
-            .then_some(model.base_scale),
+            base_scale: (kind == ModelKind::Potential && noise.is_none())
+                .then_some(model.base_scale.unwrap_or(3.0))
+                .filter(|tau| *tau != 0.0),
             objective,
             slices,
             noise,
             training: config,
+            kernel: KernelPlan::new(model)?,
         };
+        if plan.kernel.is_some() && plan.region.is_some() {
+            let message = "kernel families are not fitted with bounds; use potential or score";
+            return Err(Error::config("--model", message).into());
+        }
+        if let Some(kernel) = &plan.kernel {
+            plan.base_scale = Some(kernel.base_sd);
+            plan.training = kernel.settings(&plan.training);
+        }
         plan.take_places(args)?;
         // A small stand-in: settings that no network can have are refused before the data is read.
-        plan.mlp(1).build::<f32>(0)?;
+        let stand_in = plan.mlp(1).build::<f32>(0)?;
+        if let Some(objective) = &plan.objective {
+            LossPass::check(objective, &stand_in)?;
+        }
         Ok(plan)
     }
 
@@ -298,6 +360,19 @@ fn check_beside_noise(args: &FitArgs, noise: Option<&NoisePlan>) -> Result<()> {
         let message = "a time model has --noise-objective instead";
         return Err(Error::config("--objective", message).into());
     }
+    if args.boundary.region().is_some() {
+        let message =
+            "noise carries rows across the bounds; leave them out, or fit without --noise";
+        return Err(Error::config("--noise", message).into());
+    }
+    if args.model.model.is_some_and(ModelArg::is_kernel_family) {
+        let message = "a kernel family does not know the time; use potential or score";
+        return Err(Error::config("--model", message).into());
+    }
+    if args.model.base_scale.is_some() {
+        let message = "a time model has its base from the noise; leave it out";
+        return Err(Error::config("--base-scale", message).into());
+    }
     if args.model.residual {
         let message = "time models have none; leave it out";
         return Err(Error::config("--residual", message).into());
@@ -307,6 +382,19 @@ fn check_beside_noise(args: &FitArgs, noise: Option<&NoisePlan>) -> Result<()> {
                        kept; leave it out";
         return Err(Error::config("--standardize", message).into());
     }
+    Ok(())
+}
+
+fn check_boundary(args: &FitArgs, objective: Option<Objective>) -> Result<()> {
+    if Standardization::from(args.prepare.standardize) == Standardization::Whiten {
+        let message = "whiten mixes the columns that bounds belong to; use standardize or none";
+        return Err(Error::config("--standardize", message).into());
+    }
+    if let Some(objective) = objective {
+        objective.check_bounded()?;
+    }
+    // The power alone: the columns are not known before the data is read.
+    Domain::Box(Boxed { columns: vec![], power: args.boundary.boundary_power }).validate()?;
     Ok(())
 }
 
@@ -336,6 +424,8 @@ struct Prepared {
     transform: Transform,
     /// Means and standard deviations of the training columns.
     units: Transform,
+    /// Where all rows lie, in the columns' units.
+    domain: Option<Domain>,
     warnings: Vec<String>,
 }
 
@@ -373,8 +463,18 @@ impl Prepared {
         };
         let transform = fit(plan.standardization)?;
         let units = fit(Standardization::Standardize)?;
+        let domain = domain(plan, &loaded.table, &units, dequantization.is_some())?;
         let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
-        Ok(Prepared { loaded, content_hash, dequantization, split, transform, units, warnings })
+        Ok(Prepared {
+            loaded,
+            content_hash,
+            dequantization,
+            split,
+            transform,
+            units,
+            domain,
+            warnings,
+        })
     }
 
     fn rows(&self, part: &[usize]) -> Array2<f64> {
@@ -404,6 +504,22 @@ impl Prepared {
     fn dim(&self) -> usize {
         self.loaded.table.n_columns()
     }
+}
+
+/// The domain asked for; refuses rows outside.
+fn domain(
+    plan: &Plan,
+    table: &Table,
+    units: &Transform,
+    dequantized: bool,
+) -> Result<Option<Domain>> {
+    let Some(region) = &plan.region else { return Ok(None) };
+    let name = plan.source.name();
+    region.check_parts(table.rows.view(), &name)?;
+    let domain = region.domain(&table.columns, units, plan.boundary_power)?;
+    let noisy = if dequantized { ", with the noise of --dequantize" } else { "" };
+    domain.check(table.rows.view(), &table.columns, &format!("{name}{noisy}"))?;
+    Ok(Some(domain))
 }
 
 /// Says of which table the training rows are.
@@ -445,7 +561,12 @@ fn train(
     checkpoint: Option<(Checkpoint, Resumable)>,
     show: Show,
 ) -> Result<(Trainer, Stop, f64)> {
-    let config = plan.config(prepared.dim());
+    let transform = &prepared.transform;
+    let inside = |domain: &Domain| {
+        domain.scaled(&transform.mean().to_vec(), &transform.standard_deviations().to_vec())
+    };
+    let config =
+        TrainConfig { domain: prepared.domain.as_ref().map(inside), ..plan.config(prepared.dim()) };
     check_network(prepared.dim(), &plan.hidden)?;
     let batch = config.batch.min(prepared.split.train.len());
     check_step(prepared.dim(), &plan.hidden, batch, &config.objective)?;
@@ -565,18 +686,23 @@ impl Saver<'_> {
 fn finish(
     plan: &Plan,
     prepared: &Prepared,
-    trainer: &Trainer,
+    outcome: Outcome,
+    trainer: Option<&Trainer>,
     stop: Stop,
     seconds: f64,
     show: Show,
 ) -> Result<ExitCode> {
     let mut warnings = prepared.warnings.clone();
+    for warning in outcome.kernel.iter().flat_map(fit_kernel::warnings) {
+        show.warning(&warning);
+        warnings.push(warning);
+    }
     let diverged = match &stop {
         Stop::Diverged { message } => Some(message.clone()),
         _ => None,
     };
     if let Some(message) = &diverged {
-        refuse_without_weights(trainer, message)?;
+        refuse_without_weights(&outcome, message)?;
         // Also where notes are not wanted: the exit code alone does not say what to try.
         text::error(message);
         warnings.push(message.clone());
@@ -586,11 +712,13 @@ fn finish(
         Stop::Patience => "no better held-out loss for a while",
         _ => "diverged",
     };
-    let network = trainer.best_model();
-    let description = describe(plan, prepared, trainer, &network, stopped, seconds)?;
-    let model = FittedModel::new(network, description)?;
+    let description = describe(plan, prepared, &outcome, stopped, seconds)?;
+    let model = FittedModel::new(outcome.network.clone(), description)?;
     if let Err(error) = model.save(&plan.output) {
-        return Err(unsaved(error, plan, prepared, trainer, diverged.is_none()));
+        return Err(match trainer {
+            Some(trainer) => unsaved(error, plan, prepared, trainer, diverged.is_none()),
+            None => error.into(),
+        });
     }
     remove_checkpoint(&plan.checkpoint());
     let judgement = check(&model, prepared)?;
@@ -607,18 +735,18 @@ fn finish(
         };
         report::write(&model, judgement.as_ref(), rows, warnings.clone(), path, show)?;
     }
-    present(plan, trainer, &model, judgement, warnings, show)?;
+    present(plan, &outcome, &model, judgement, warnings, show)?;
     let code = if diverged.is_some() { exit::code(gradlogp::ErrorClass::Numerical) } else { 0 };
     Ok(ExitCode::from(code))
 }
 
 /// A run that diverged before there was any finite held-out loss leaves nothing to keep, and an older
 /// model in its place is worth more.
-fn refuse_without_weights(trainer: &Trainer, message: &str) -> Result<()> {
-    if trainer.best().is_some() {
+fn refuse_without_weights(outcome: &Outcome, message: &str) -> Result<()> {
+    if outcome.best.is_some() {
         return Ok(());
     }
-    let step = trainer.step();
+    let step = outcome.steps;
     let message = message.strip_prefix(&format!("diverged at step {step}: ")).unwrap_or(message);
     Err(Error::Diverged { step, message: format!("{message}. No model was written") }.into())
 }
@@ -663,30 +791,29 @@ fn unsaved(
 fn describe(
     plan: &Plan,
     prepared: &Prepared,
-    trainer: &Trainer,
-    network: &Model<f32>,
+    outcome: &Outcome,
     stopped: &str,
     seconds: f64,
 ) -> Result<Description> {
     let inside = prepared.transform.forward(prepared.rows(&prepared.split.train).view());
     let split = &prepared.split;
-    let mlp = plan.mlp(prepared.dim());
     let columns = &prepared.loaded.table.columns;
-    let noise = plan.noise.as_ref().map(|noise| noise.record(&mlp, columns));
+    let noise = plan.noise.as_ref().map(|noise| noise.record(&outcome.settings, columns));
     let score_scale = match &noise {
-        Some(record) => noise::score_scale(record, network, inside.view())?,
-        None => root_mean_square_score(network, inside.view()),
+        Some(record) => noise::score_scale(record, &outcome.network, inside.view())?,
+        None => root_mean_square_score(&outcome.network, inside.view()),
     };
     Ok(Description {
         library_version: env!("CARGO_PKG_VERSION").to_string(),
-        network: mlp,
+        network: outcome.settings.clone(),
         columns: prepared.loaded.table.columns.clone(),
         transform: prepared.transform.clone(),
         column_mean: prepared.units.mean().to_vec(),
         column_scale: prepared.units.standard_deviations().to_vec(),
         dequantization: prepared.dequantization.clone(),
+        domain: prepared.domain.clone(),
         noise,
-        training: trainer.config().clone(),
+        training: outcome.config.clone(),
         data: DataRecord {
             source: plan.source.name(),
             built_in: matches!(plan.source.place, Place::BuiltIn { .. }),
@@ -696,12 +823,13 @@ fn describe(
         },
         summary: FitSummary {
             stopped: stopped.to_string(),
-            steps: trainer.step(),
-            best_step: trainer.best().map_or(0, |b| b.0),
+            steps: outcome.steps,
+            best_step: outcome.best.map_or(0, |b| b.0),
             seconds,
             score_scale,
-            history: trainer.history().to_vec(),
+            history: outcome.history.clone(),
         },
+        kernel: outcome.kernel.clone(),
     })
 }
 
@@ -712,14 +840,14 @@ fn remove_checkpoint(path: &Path) {
 
 fn present(
     plan: &Plan,
-    trainer: &Trainer,
+    outcome: &Outcome,
     model: &FittedModel,
     judgement: Option<Judgement>,
     warnings: Vec<String>,
     show: Show,
 ) -> Result<()> {
     let summary = &model.description.summary;
-    let best = trainer.best().map(|b| b.1);
+    let best = outcome.best.map(|b| b.1);
     let fitted = Fitted {
         model: plan.output.display().to_string(),
         report: plan.report.as_ref().map(|p| p.display().to_string()),
@@ -729,13 +857,15 @@ fn present(
         seconds: summary.seconds,
         validation_loss: best.map(|b| b.mean),
         validation_loss_se: best.map(|b| b.standard_error),
+        kernel: outcome.kernel.clone(),
         judgement,
         warnings,
     };
     let table = fitted.judgement.as_ref().map_or(String::new(), |j| j.table() + "\n");
     let report = fitted.report.as_ref().map_or(String::new(), |r| format!("Report: {r}\n"));
+    let kernel = model.description.kernel.as_ref().map_or(String::new(), fit_kernel::summary);
     let text = format!(
-        "{table}Fitted in {} s: {}, {} steps ({}), weights of step {}\nModel: {}\n{report}",
+        "{table}{kernel}Fitted in {} s: {}, {} steps ({}), weights of step {}\nModel: {}\n{report}",
         short(fitted.seconds),
         super::info::objective(model),
         fitted.steps,

@@ -54,6 +54,10 @@ struct Draws {
 pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
     show.check_output(args.output.as_deref())?;
     let model = FittedModel::load(&args.model)?;
+    if model.description.domain.is_some() {
+        let why = "was fitted with bounds, and imputed values would not keep to them; fit a model without bounds";
+        return Err(Error::config("MODEL", why).into());
+    }
     if let Some(path) = &args.output {
         check_writable(path)?;
         check_apart(path, &[Some(&args.model), Some(&args.data)])?;

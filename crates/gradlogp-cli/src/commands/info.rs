@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use gradlogp::FittedModel;
+use gradlogp::domain::Domain;
 use gradlogp::storage::TensorFile;
 use gradlogp::train::Checkpoint;
 use serde::Serialize;
@@ -100,11 +101,40 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
     if let Some(noise) = &d.noise {
         rows.splice(7..7, crate::noise::settings(noise));
     }
+    if let Some(domain) = &d.domain {
+        rows.push(("Bounds".into(), bounds(domain, &d.columns)));
+    }
+    if let Some(kernel) = &d.kernel {
+        let f = &kernel.family;
+        let kernels = match f.features {
+            Some(h) => format!("{} over {h} learnt features", f.log_widths.len()),
+            None => "1 over the columns".into(),
+        };
+        rows[4].1 = "kernel exponential family".into();
+        rows.insert(5, ("Kernels".into(), format!("{kernels}, {} inducing points", f.inducing)));
+        rows.push(("Solve".into(), super::fit_kernel::summary(kernel).trim().to_string()));
+    }
     if let Some(noise) = &d.dequantization {
         let named = noise.columns().filter_map(|k| d.columns.get(k).map(String::as_str));
         rows.push(("Dequantised".into(), named.collect::<Vec<_>>().join(", ")));
     }
     rows
+}
+
+/// Where the data ends, in words.
+fn bounds(domain: &Domain, columns: &[String]) -> String {
+    let side = |bound: Option<f64>| bound.map_or(String::new(), |b| b.to_string());
+    match domain {
+        Domain::Box(domain) => {
+            let bounded = columns.iter().zip(&domain.columns);
+            let bounded = bounded.filter(|(_, b)| b.low.is_some() || b.high.is_some());
+            let words = bounded.map(|(name, b)| format!("{name}={}:{}", side(b.low), side(b.high)));
+            words.collect::<Vec<_>>().join(", ")
+        }
+        Domain::Polytope(domain) => format!("{} linear inequalities", domain.faces.len()),
+        Domain::Ellipsoid(domain) => format!("ball of radius {}", domain.axes[0]),
+        other => format!("{other:?}"),
+    }
 }
 
 /// The objective with its slices, in words.
@@ -123,6 +153,19 @@ pub(crate) fn objective(model: &FittedModel) -> String {
             format!("denoising score matching, noise {sigma} in standardised units")
         }
         gradlogp::Objective::Regression => "denoising score matching at every noise level".into(),
+        gradlogp::Objective::FdSsm { slices: m, .. } => {
+            format!("sliced score matching by finite differences, {}", slices(m))
+        }
+        gradlogp::Objective::FdDsm { slices: m, sigma, .. } => format!(
+            "denoising score matching by finite differences, noise {sigma} in standardised units, {}",
+            slices(m)
+        ),
+        gradlogp::Objective::Cp { slices: m } => {
+            format!("curvature propagation, {}", slices(m))
+        }
+        gradlogp::Objective::ApproxBackprop => {
+            "score matching with the approximate diagonal by backpropagation".into()
+        }
         other => format!("{other:?}"),
     }
 }

@@ -4,6 +4,7 @@ mod bench;
 mod datasets;
 mod eval;
 mod fit;
+mod fit_kernel;
 mod impute;
 mod info;
 mod loglik;

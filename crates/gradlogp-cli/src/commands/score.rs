@@ -37,6 +37,7 @@ pub(crate) fn run(args: &ScoreArgs, show: Show) -> Result<ExitCode> {
     let source = Source::new(&args.source, &args.read)?;
     let loaded = source.load(args.seed, Some(&model.description.columns))?;
     show_warnings(show.silent(), &loaded.warnings);
+    model.check_domain(loaded.table.rows.view(), &loaded.table.name)?;
     let columns = column_names(&model, args.hessian_diagonal);
     let rows = &loaded.table.rows;
     let mut out = Array2::zeros((rows.nrows(), columns.len()));

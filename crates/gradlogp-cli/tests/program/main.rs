@@ -7,9 +7,11 @@ mod bad_data;
 mod bad_model;
 mod bad_output;
 mod bad_settings;
+mod bounds;
 mod impute_and_resume;
 #[cfg(unix)]
 mod interrupt;
+mod kernel_families;
 #[cfg(unix)]
 mod kill;
 mod quality;

@@ -65,7 +65,7 @@ pub fn score_norm(
 ) -> Result<Array1<f64>> {
     check_rows("score norm", score, x, 0)?;
     check_rows("score norm", score, scale.insert_axis(Axis(0)), 1)?;
-    let s = finite_score("score norm", score, x)? * &scale;
+    let s = finite_score("score norm", score, x)? * scale;
     Ok(s.map_axis(Axis(1), |s| s.dot(&s).sqrt()))
 }
 

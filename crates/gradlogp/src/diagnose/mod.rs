@@ -8,6 +8,7 @@
 
 mod annealing;
 mod anomaly;
+mod bounded_stein;
 mod classifier;
 mod energy;
 mod exact_loss;
@@ -23,6 +24,7 @@ mod test_functions;
 mod whitened;
 
 pub use anomaly::{false_alarm_threshold, path_difference, score_norm};
+pub use bounded_stein::stein_check_within;
 pub use classifier::{ClassifierConfig, ClassifierTest, classifier_test};
 pub use energy::{EnergyConfig, EnergyDistance, energy_distance};
 pub use exact_loss::{exact_loss, exact_loss_rows};

@@ -196,7 +196,7 @@ pub fn stein_check(score: &dyn Score, x: ArrayView2<'_, f64>, level: f64) -> Res
 }
 
 /// The Bonferroni quantile over d + d^2 + 1 statements.
-fn critical_z(n: usize, d: usize, level: f64) -> Result<f64> {
+pub(super) fn critical_z(n: usize, d: usize, level: f64) -> Result<f64> {
     student_quantile(n, d + d * d + 1, level)
 }
 
@@ -237,12 +237,12 @@ pub(super) fn z_score(value: f64, target: f64, error: f64) -> f64 {
 }
 
 /// Estimates with their standard errors.
-struct Fitted {
-    mean: Array1<f64>,
-    mean_error: Array1<f64>,
-    product: Array2<f64>,
-    product_error: Array2<f64>,
-    slope: Estimate,
+pub(super) struct Fitted {
+    pub(super) mean: Array1<f64>,
+    pub(super) mean_error: Array1<f64>,
+    pub(super) product: Array2<f64>,
+    pub(super) product_error: Array2<f64>,
+    pub(super) slope: Estimate,
 }
 
 /// One statement outside its band: how far, and what it says.
@@ -252,7 +252,7 @@ struct Fault {
 }
 
 impl Fitted {
-    fn report(self, critical_z: f64, level: f64) -> SteinReport {
+    pub(super) fn report(self, critical_z: f64, level: f64) -> SteinReport {
         let verdict = self.verdict(critical_z);
         let d = self.mean.len();
         let mean_z = Array1::from_shape_fn(d, |i| self.mean_z(i));

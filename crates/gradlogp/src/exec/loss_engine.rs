@@ -1,14 +1,17 @@
 //! Mean loss and gradient over a batch.
 
+use std::sync::Arc;
+
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use super::shard_rows;
-use super::stream::{Domain, stream};
+use super::stream::{Domain as Purpose, stream};
+use crate::domain::Domain;
 use crate::kernel::Real;
 use crate::kernel::vector::{add_assign, dot};
 use crate::model::{LossPass, Model, Points, Tile};
-use crate::objective::{Directions, Objective};
+use crate::objective::Objective;
 use crate::slice::SliceLaw;
 
 /// Rows of the stacked matrices that one pass aims at: enough to keep matrix products efficient, few
@@ -24,7 +27,7 @@ pub struct Draw {
     /// Seed of the run.
     pub seed: u64,
     /// What they are for.
-    pub domain: Domain,
+    pub domain: Purpose,
     /// Step.
     pub step: u64,
 }
@@ -32,6 +35,7 @@ pub struct Draw {
 /// Evaluates one objective with one slice law on models that share a graph.
 pub struct LossEngine<T: Real> {
     law: SliceLaw,
+    domain: Option<Arc<Domain>>,
     shards: Vec<Shard<T>>,
     /// Sum of squares of each chunk of the gradient.
     squares: Vec<f64>,
@@ -44,21 +48,38 @@ struct Shard<T: Real> {
     slices: Vec<T>,
     scratch: Vec<T>,
     noise: Vec<T>,
+    roots: Vec<T>,
+    slopes: Vec<T>,
 }
 
 impl<T: Real> LossEngine<T> {
     /// An engine with one shard per thread.
     pub fn new(model: &Model<T>, objective: &Objective, law: SliceLaw, threads: usize) -> Self {
+        LossEngine::within(None, model, objective, law, threads)
+    }
+
+    /// An engine for rows of a domain with a boundary, in the model's units: MATH (7). The objective
+    /// must be one that [`Objective::check_bounded`] allows.
+    pub fn within(
+        domain: Option<&Domain>,
+        model: &Model<T>,
+        objective: &Objective,
+        law: SliceLaw,
+        threads: usize,
+    ) -> Self {
         let shard = || Shard {
-            pass: LossPass::new(model.kind(), model.graph(), objective),
+            pass: LossPass::new(model.kind(), model.graph(), objective, domain.is_some()),
             gradient: Vec::new(),
             losses: Vec::new(),
             slices: Vec::new(),
             scratch: Vec::new(),
             noise: Vec::new(),
+            roots: Vec::new(),
+            slopes: Vec::new(),
         };
+        let domain = domain.cloned().map(Arc::new);
         let shards = (0..threads.max(1)).map(|_| shard()).collect();
-        LossEngine { law, shards, squares: Vec::new() }
+        LossEngine { law, domain, shards, squares: Vec::new() }
     }
 
     /// Bytes held in passes at present.
@@ -141,7 +162,7 @@ impl<T: Real> LossEngine<T> {
         draw: Draw,
         weight: Option<T>,
     ) {
-        let (law, count) = (self.law, self.shards.len());
+        let (law, count, domain) = (self.law, self.shards.len(), self.domain.as_deref());
         let rows = points.x.len() / model.dim();
         self.shards.par_iter_mut().enumerate().for_each(|(k, shard)| {
             let range = shard_rows(rows, count, k);
@@ -150,7 +171,7 @@ impl<T: Real> LossEngine<T> {
                 shard.gradient.clear();
                 shard.gradient.resize(model.parameters.len(), T::ZERO);
             }
-            shard.run(model, points, range, law, draw, weight);
+            shard.run(model, points, range, (law, domain), draw, weight);
         });
     }
 }
@@ -161,7 +182,7 @@ impl<T: Real> Shard<T> {
         model: &Model<T>,
         points: Points<'_, T>,
         range: std::ops::Range<usize>,
-        law: SliceLaw,
+        (law, domain): (SliceLaw, Option<&Domain>),
         draw: Draw,
         weight: Option<T>,
     ) {
@@ -174,6 +195,9 @@ impl<T: Real> Shard<T> {
             let rows = start..(start + tile).min(range.end);
             self.draw(law, d, rows.clone(), draw);
             let some = points.some(model.graph(), rows.clone());
+            if let Some(domain) = domain {
+                self.weigh(domain, some.x);
+            }
             let tile = Tile {
                 rows: rows.len(),
                 x: some.x,
@@ -181,6 +205,8 @@ impl<T: Real> Shard<T> {
                 slices: &self.slices,
                 noise: if some.targets.is_empty() { &self.noise } else { some.targets },
                 weights: some.weights,
+                roots: &self.roots,
+                slopes: &self.slopes,
             };
             let losses = &mut self.losses[rows.start - range.start..rows.end - range.start];
             let gradient = weight.map(|w| (self.gradient.as_mut_slice(), w));
@@ -191,18 +217,34 @@ impl<T: Real> Shard<T> {
         }
     }
 
+    /// Weights of some rows, as MATH (7) has them.
+    fn weigh(&mut self, domain: &Domain, x: &[T]) {
+        let d = domain.dim();
+        let (mut weights, mut slopes, mut row) = (vec![0.0; d], vec![0.0; d], vec![0.0; d]);
+        self.roots.clear();
+        self.slopes.clear();
+        for x in x.chunks(d) {
+            row.iter_mut().zip(x).for_each(|(row, x)| *row = x.to_f64());
+            domain.weigh(&row, &mut weights, &mut slopes);
+            self.roots.extend(weights.iter().map(|w| T::of(w.sqrt())));
+            self.slopes.extend(slopes.iter().map(|s| T::of(*s)));
+        }
+    }
+
     /// Fresh slices and noise for some rows (MATH 2, trap 2: never reused).
     fn draw(&mut self, law: SliceLaw, d: usize, rows: std::ops::Range<usize>, draw: Draw) {
         let n = rows.len();
         let mut rng = stream(draw.seed, draw.domain, draw.step, rows.start);
-        if let Directions::Slices(m) = self.pass.rule().directions() {
-            self.slices.resize(m * n * d, T::ZERO);
-            self.scratch.resize(m * d, T::ZERO);
+        let m = self.pass.slices();
+        if m > 0 {
+            let width = self.pass.slice_width();
+            self.slices.resize(m * n * width, T::ZERO);
+            self.scratch.resize(m * width, T::ZERO);
             for r in 0..n {
-                law.draw(&mut rng, d, &mut self.scratch);
-                for (slice, v) in self.scratch.chunks(d).enumerate() {
-                    let at = (slice * n + r) * d;
-                    self.slices[at..at + d].copy_from_slice(v);
+                law.draw(&mut rng, width, &mut self.scratch);
+                for (slice, v) in self.scratch.chunks(width).enumerate() {
+                    let at = (slice * n + r) * width;
+                    self.slices[at..at + width].copy_from_slice(v);
                 }
             }
         }

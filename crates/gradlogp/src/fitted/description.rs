@@ -4,6 +4,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::data::{Dequantization, Transform};
 use crate::diffusion::{NoiseConfig, TimeMlp};
+use crate::dkef::{Estimator, KernelFamily, KernelRecord, LogNormalizer};
+use crate::domain::Domain;
 use crate::model::Mlp;
 use crate::sde::AnyProcess;
 use crate::train::{HeldOutLoss, HistoryPoint, TrainConfig};
@@ -25,6 +27,9 @@ pub struct Description {
     pub column_scale: Vec<f64>,
     /// Uniform noise that was added to rounded columns before training, if any.
     pub dequantization: Option<Dequantization>,
+    /// The domain with a boundary outside which there is no density, in the columns' units, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<Domain>,
     /// How it was trained.
     pub training: TrainConfig,
     /// For time models: the process and the network that knows the time.
@@ -34,6 +39,23 @@ pub struct Description {
     pub data: DataRecord,
     /// What came of it.
     pub summary: FitSummary,
+    /// For a kernel family: how its potential came about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<KernelDescription>,
+}
+
+/// A kernel family behind a potential.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KernelDescription {
+    /// As settings.
+    pub family: KernelFamily,
+    /// The loss that alpha and the kernels minimise.
+    pub estimator: Estimator,
+    /// What is known of the solve.
+    pub record: KernelRecord,
+    /// Estimate of the logarithm of the integral, in the network's units, which has been subtracted:
+    /// the stored log density is normalised up to the error given here.
+    pub log_normalizer: LogNormalizer,
 }
 
 /// How a time model was made.

@@ -7,11 +7,12 @@
 mod description;
 mod file;
 
-pub use description::{DataRecord, Description, FitSummary, NoiseRecord};
+pub use description::{DataRecord, Description, FitSummary, KernelDescription, NoiseRecord};
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
 
 use crate::diffusion::{Clock, TimeModel};
+use crate::domain::Domain;
 use crate::model::{Derivatives, Model, ModelKind, Points};
 use crate::score::{LogDensity, Score};
 use crate::{Error, Result};
@@ -57,6 +58,17 @@ impl FittedModel {
         ];
         if found.iter().any(|n| *n != d) {
             return Err(Error::Shape { operation: "fitted model", expected: vec![d; 4], found });
+        }
+        if let Some(domain) = &description.domain {
+            domain.validate()?;
+            if domain.dim() != d {
+                let (expected, found) = (vec![d], vec![domain.dim()]);
+                return Err(Error::Shape {
+                    operation: "domain of a fitted model",
+                    expected,
+                    found,
+                });
+            }
         }
         let precise = network.cast();
         let over_time = match &description.noise {
@@ -119,6 +131,15 @@ impl FittedModel {
         self.network.kind()
     }
 
+    /// Refuses rows of `x` (n x d) outside the model's domain, if it has one; `source` is what they are.
+    ///
+    /// # Errors
+    /// [`Error::Data`] naming the first such row, and the column where there is one.
+    pub fn check_domain(&self, x: ArrayView2<'_, f64>, source: &str) -> Result<()> {
+        let Some(domain) = &self.description.domain else { return Ok(()) };
+        domain.check(x, &self.description.columns, source)
+    }
+
     /// Rows in the network's units, flat.
     fn inside(&self, x: ArrayView2<'_, f64>) -> Vec<f64> {
         self.description.transform.forward(x).iter().copied().collect()
@@ -138,9 +159,19 @@ impl FittedModel {
     pub fn scores(&self, x: ArrayView2<'_, f64>) -> Scores {
         let z = self.inside(x);
         let (value, score) = self.ask(&z, |at, z| at.value_and_score(z));
-        let log_density = (self.kind() == ModelKind::Potential)
-            .then(|| self.description.transform.log_density_to_user(Array1::from(value).view()));
+        let potential = self.kind() == ModelKind::Potential;
+        let log_density = potential.then(|| self.log_density(x, value));
         Scores { score: self.outside(&score), log_density, trace: self.trace(x) }
+    }
+
+    /// log p in the user's units from the network's, -infinity outside the domain.
+    fn log_density(&self, x: ArrayView2<'_, f64>, value: Vec<f64>) -> Array1<f64> {
+        let log_density =
+            self.description.transform.log_density_to_user(Array1::from(value).view());
+        match &self.description.domain {
+            Some(domain) => domain.cut(x, log_density),
+            None => log_density,
+        }
     }
 
     /// d s_k / d x_k for every row and column, n x d: the diagonal of the Hessian of log p for
@@ -170,8 +201,12 @@ impl FittedModel {
     /// deviations: tr(D G D) + 1/2 |D s|^2 with D = diag(standard deviations).
     ///
     /// That makes it free of units and the same for every kind of standardisation, so that fits of
-    /// one table can be compared.
+    /// one table can be compared. On a domain with a boundary it is the weighted loss, MATH (7), in the same
+    /// units.
     pub fn exact_loss_rows(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+        if let Some(domain) = &self.description.domain {
+            return self.weighted_loss_rows(domain, x);
+        }
         let scale = Array1::from(self.description.column_scale.clone());
         let z = self.inside(x);
         let directions = standard_layout(self.directions() * scale.view().insert_axis(Axis(1)));
@@ -179,6 +214,16 @@ impl FittedModel {
         let score = self.outside(&self.ask(&z, |at, z| at.score(z))) * &scale;
         let half_square = score.map_axis(Axis(1), |s| 0.5 * s.dot(&s));
         trace + half_square
+    }
+
+    fn weighted_loss_rows(&self, domain: &Domain, x: ArrayView2<'_, f64>) -> Array1<f64> {
+        let scale = Array1::from(self.description.column_scale.clone());
+        // In y = x / scale: s_y = scale s, J_y = scale^2 J on the diagonal.
+        let inside = domain.scaled(&vec![0.0; scale.len()], &self.description.column_scale);
+        let (y, score) = (&x / &scale, self.score(x) * &scale);
+        let diagonal = self.jacobian_diagonal(x) * &scale * &scale;
+        let rows = y.outer_iter().zip(score.outer_iter()).zip(diagonal.outer_iter());
+        rows.map(|((y, s), j)| inside.loss(&y.to_vec(), &s.to_vec(), &j.to_vec())).collect()
     }
 
     /// The model as a log density in the user's units, if it is a potential.
@@ -229,7 +274,7 @@ impl Score for FittedLogDensity<'_> {
 impl LogDensity for FittedLogDensity<'_> {
     fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         let value = self.0.ask(&self.0.inside(x), |at, z| at.value(z));
-        self.0.description.transform.log_density_to_user(Array1::from(value).view())
+        self.0.log_density(x, value)
     }
 
     fn log_density_and_score(&self, x: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {

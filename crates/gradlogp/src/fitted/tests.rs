@@ -2,6 +2,7 @@ use ndarray::{Array1, Array2, Axis};
 
 use super::*;
 use crate::data::{Standardization, Transform};
+use crate::domain::{Bounds, Boxed, Domain};
 use crate::model::Mlp;
 use crate::train::TrainConfig;
 
@@ -19,6 +20,7 @@ fn fitted(kind: ModelKind, standardization: Standardization, x: &Array2<f64>) ->
         column_scale: x.std_axis(Axis(0), 0.0).to_vec(),
         dequantization: None,
         noise: None,
+        domain: None,
         training: TrainConfig::default(),
         data: DataRecord {
             source: "test".into(),
@@ -35,6 +37,7 @@ fn fitted(kind: ModelKind, standardization: Standardization, x: &Array2<f64>) ->
             score_scale: 1.0,
             history: vec![],
         },
+        kernel: None,
     };
     FittedModel::new(network, description).unwrap()
 }
@@ -140,5 +143,41 @@ fn file_round_trip_gives_the_same_answers() {
         assert_eq!(back.description, model.description);
         assert_eq!(back.scores(x.view()).score, model.scores(x.view()).score);
         assert_eq!(back.as_log_density().is_some(), kind == ModelKind::Potential);
+    }
+}
+
+#[test]
+fn a_bounded_model_has_the_weighted_loss_in_every_unit_and_no_density_outside() {
+    // MATH (7) in units of standard deviations, whatever the network's units are, against the formula
+    // in the user's units: with D = diag(sd), sum_j w_j D_j^2 (1/2 s_j^2 + J_jj) + D_j^2 dw_j/dx_j s_j.
+    let x = table() * 0.1;
+    let scale = x.std_axis(Axis(0), 0.0);
+    let low = |j: usize| x.column(j).fold(f64::INFINITY, |a: f64, b| a.min(*b)) - 0.01;
+    let columns = (0..3).map(|j| Bounds::new((j != 1).then(|| low(j)), None, scale[j])).collect();
+    let domain = Domain::Box(Boxed { columns, power: 1.0 });
+    for standardization in [Standardization::Standardize, Standardization::None] {
+        let mut model = fitted(ModelKind::Potential, standardization, &x);
+        model.description.domain = Some(domain.clone());
+        model.check_domain(x.view(), "table").unwrap();
+        let (s, j) = (model.score(x.view()), model.jacobian_diagonal(x.view()));
+        let got = model.exact_loss_rows(x.view());
+        for (r, got) in got.iter().enumerate() {
+            let (mut w, mut d) = ([0.0; 3], [0.0; 3]);
+            domain.weigh(&x.row(r).to_vec(), &mut w, &mut d);
+            let parts = (0..3).map(|k| {
+                let square = scale[k] * scale[k];
+                square * (w[k] * (0.5 * s[[r, k]] * s[[r, k]] + j[[r, k]]) + d[k] * s[[r, k]])
+            });
+            let want: f64 = parts.sum();
+            assert!((got - want).abs() < 1e-9 * (1.0 + want.abs()), "{standardization:?}");
+        }
+        let mut outside = x.clone();
+        outside[[4, 2]] = low(2) - 1.0;
+        let densities = model.as_log_density().unwrap().log_density(outside.view());
+        assert_eq!(densities, model.scores(outside.view()).log_density.unwrap());
+        let lost: Vec<usize> = (0..12).filter(|r| densities[*r] == f64::NEG_INFINITY).collect();
+        assert_eq!(lost, [4]);
+        let error = model.check_domain(outside.view(), "new.csv").unwrap_err().to_string();
+        assert!(error.starts_with("new.csv, row 5, column \"c2\""), "{error}");
     }
 }

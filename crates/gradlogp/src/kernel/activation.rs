@@ -45,6 +45,24 @@ impl Activation {
         Activation::Exp,
     ];
 
+    /// h, h', h'' and h''' at `a`, one at a time: for what is not worth a fused loop.
+    pub fn taylor<T: Real>(self, a: T) -> [T; 4] {
+        fn of<T: Real, C: Curve<T>>(a: T) -> [T; 4] {
+            let (y, saved) = C::value(a);
+            let (first, second, third) = C::slopes(a, y, saved);
+            [y, first, second, third]
+        }
+        match self {
+            Activation::Softplus => of::<T, Softplus>(a),
+            Activation::Tanh => of::<T, Tanh>(a),
+            Activation::Silu => of::<T, Silu>(a),
+            Activation::Gelu => of::<T, Gelu>(a),
+            Activation::Sin => of::<T, Sin>(a),
+            Activation::Relu => of::<T, Relu>(a),
+            Activation::Exp => of::<T, Exp>(a),
+        }
+    }
+
     /// Whether h'' is not zero almost everywhere, as curvature terms need.
     pub fn has_curvature(self) -> bool {
         self != Activation::Relu

@@ -32,6 +32,8 @@ pub trait Real:
     const ZERO: Self;
     /// 1.
     const ONE: Self;
+    /// Unit roundoff: half the distance from 1 to the next number.
+    const ROUNDOFF: f64;
     /// Safetensors name of the type.
     const DTYPE: safetensors::Dtype;
 
@@ -64,6 +66,7 @@ macro_rules! real {
         impl Real for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
+            const ROUNDOFF: f64 = $t::EPSILON as f64 / 2.0;
             const DTYPE: safetensors::Dtype = $dtype;
 
             #[inline(always)]

@@ -13,13 +13,24 @@
 //!
 //! For the score term of a potential, u = S held constant is one more first-order direction that
 //! does not enter y2: d/dtheta of the term is S . d(grad f)/dtheta = d/dtheta (u.grad f) = d/dtheta y1^(u).
+//!
+//! On a domain with a boundary (MATH (7)), with w and d the weights and slopes of a row, every direction v becomes
+//! sqrt(w) v and s becomes sqrt(w) s, columnwise, which turns q into sum_m v_m.(sqrt(w) grad s sqrt(w)) v_m, of
+//! expectation sum_j w_j ds_j/dx_j over slices, and |s|^2 into sum_j w_j s_j^2; objectives do not
+//! notice. The rest, d.s, is a score term.
+//!
+//! Objectives by finite differences take values at shifted points instead: `stencil.rs`. Those by a second
+//! backward sweep are in `second_sweep.rs`.
 
-use super::ModelKind;
+use super::second_sweep;
+use super::stencil::Stencil;
+use super::{Model, ModelKind};
+use crate::Result;
 use crate::graph::{Graph, Op};
 use crate::jet::{Coefficient, First, Inputs, Request, Tape, has_laplacian};
 use crate::kernel::Real;
 use crate::kernel::vector::{axpy, dot};
-use crate::objective::{Directions, ExactApart, Objective, RowLoss};
+use crate::objective::{Directions, ExactApart, Objective, RowLoss, SecondSweep, Slices};
 
 /// Most unit vectors handled at once by an exact loss: bounds its memory at
 /// 2 + 64 coefficients per row, whatever d is.
@@ -48,17 +59,28 @@ pub struct Tile<'a, T> {
     pub x: &'a [T],
     /// Contexts by slot.
     pub contexts: &'a [&'a [T]],
-    /// Random slices, \[M, n, d\], for objectives that use them.
+    /// Random slices, \[M, n, [`LossPass::slice_width`]\], for objectives that use them.
     pub slices: &'a [T],
     /// Standard normal noise, n x d, for objectives that use it; or the scores to fit to.
     pub noise: &'a [T],
     /// Factors of the rows' losses, n; empty for 1.
     pub weights: &'a [T],
+    /// Square roots of the weights on a bounded domain, n x d; empty without one.
+    pub roots: &'a [T],
+    /// Slopes of the weights, n x d; empty without a domain.
+    pub slopes: &'a [T],
 }
 
 impl<T: Real> Tile<'_, T> {
     fn weight(&self, row: usize) -> T {
         self.weights.get(row).copied().unwrap_or(T::ONE)
+    }
+}
+
+impl<'a, T> Tile<'a, T> {
+    /// Row `r` of n x `width` numbers; empty where there are none.
+    fn row(data: &'a [T], r: usize, width: usize) -> &'a [T] {
+        data.get(r * width..(r + 1) * width).unwrap_or(&[])
     }
 }
 
@@ -70,32 +92,57 @@ pub struct LossPass<T: Real> {
     tape: Tape<T>,
     /// Gives grad f; only for the score term of a potential.
     reverse: Option<Tape<T>>,
+    /// For objectives by finite differences; the tape then carries values only.
+    stencil: Option<Stencil<T>>,
+    /// For objectives by a second backward sweep, with the numbers of noise it takes per slice.
+    second: Option<(SecondSweep, usize)>,
+    /// Whether rows come with weights.
+    bounded: bool,
     dim: usize,
     x: Vec<T>,
     directions: Vec<T>,
     score: Vec<T>,
     score_bar: Vec<T>,
+    /// sqrt(w) s of one row.
+    weighted: Vec<T>,
     projections: Vec<T>,
     projections_bar: Vec<T>,
 }
 
 impl<T: Real> LossPass<T> {
-    /// Plans the passes.
-    pub fn new(kind: ModelKind, graph: &Graph, objective: &Objective) -> Self {
+    /// Refuses models that the objective is not for.
+    ///
+    /// # Errors
+    /// Score fields and networks with products of units, for objectives by a second backward sweep.
+    pub fn check(objective: &Objective, model: &Model<T>) -> Result<()> {
+        second_sweep::check(objective, model)
+    }
+
+    /// Plans the passes, for a model that [`LossPass::check`] allows; `bounded` where rows will come with weights.
+    pub fn new(kind: ModelKind, graph: &Graph, objective: &Objective, bounded: bool) -> Self {
         let dim = graph.input_width();
         let laplacian = *objective == Objective::Exact
             && kind == ModelKind::Potential
+            && !bounded
             && laplacian_is_cheaper(graph);
-        let rule: Box<dyn RowLoss<T>> =
-            if laplacian { Box::new(ExactApart) } else { objective.row_loss() };
+        let rule: Box<dyn RowLoss<T>> = match laplacian {
+            true => Box::new(ExactApart),
+            false => objective.row_loss(kind == ModelKind::Score),
+        };
+        let stencil = objective.differences().map(|d| Stencil::new(kind, dim, d, rule.as_ref()));
         let (first, count) = match rule.directions() {
             Directions::None => (First::Zero, 0),
             Directions::Slices(m) => (First::PerRow, m),
             Directions::Basis if laplacian => (First::Zero, 0),
-            Directions::Basis => (First::Shared, dim.div_ceil(dim.div_ceil(LARGEST_BLOCK))),
+            Directions::Basis if bounded => (First::PerRow, block(dim)),
+            Directions::Basis => (First::Shared, block(dim)),
         };
-        let reverse = kind == ModelKind::Potential && rule.has_score_term();
+        let reverse = kind == ModelKind::Potential && (rule.has_score_term() || bounded);
+        let second = objective.second_sweep().map(|s| (s, second_sweep::noise_width(graph)));
+        let reverse = reverse && second.is_none();
         let request = match kind {
+            _ if second.is_some() => Request::VALUE,
+            _ if stencil.is_some() => Request::VALUE,
             ModelKind::Score => Request::first(first, count),
             ModelKind::Potential if laplacian => Request::laplacian(1),
             ModelKind::Potential if reverse => Request::second(First::PerRow, count + 1, count),
@@ -106,11 +153,15 @@ impl<T: Real> LossPass<T> {
             rule,
             tape: Tape::new(graph, request),
             reverse: reverse.then(|| Tape::new(graph, Request::VALUE)),
+            stencil,
+            second,
+            bounded,
             dim,
             x: Vec::new(),
             directions: Vec::new(),
             score: Vec::new(),
             score_bar: Vec::new(),
+            weighted: vec![T::ZERO; dim],
             projections: vec![T::ZERO; count],
             projections_bar: vec![T::ZERO; count],
         }
@@ -121,9 +172,33 @@ impl<T: Real> LossPass<T> {
         self.rule.as_ref()
     }
 
+    /// Random slices to draw for every row.
+    pub fn slices(&self) -> usize {
+        match (self.second, &self.stencil, self.rule.directions()) {
+            (Some((SecondSweep::Random(m), _)), ..) => m,
+            (Some((SecondSweep::Diagonal, _)), ..) => 0,
+            (None, Some(stencil), _) => stencil.slices(),
+            (None, None, Directions::Slices(m)) => m,
+            (None, None, _) => 0,
+        }
+    }
+
+    /// Numbers of one slice: d, or one per unit that is not linear for curvature propagation.
+    pub fn slice_width(&self) -> usize {
+        self.second.map_or(self.dim, |(_, width)| width)
+    }
+
+    /// Rows on the tape per data row.
+    fn points(&self) -> usize {
+        self.stencil.as_ref().map_or(1, Stencil::points)
+    }
+
     /// Rows of working space per data row in the widest pass, mostly coefficients.
     pub fn coefficients(&self) -> usize {
-        self.tape.request().coefficients() + self.tape.extra_rows()
+        if self.second.is_some() {
+            return 2 + 2 * self.slices();
+        }
+        self.points() * self.tape.request().coefficients() + self.tape.extra_rows()
     }
 
     /// To be called before the first of a set of tiles with the same parameters.
@@ -138,9 +213,13 @@ impl<T: Real> LossPass<T> {
 
     /// Floating-point operations in the matrix products of one loss and gradient over `rows` rows.
     pub fn product_operations(&self, graph: &Graph, rows: usize) -> u64 {
+        if let Some((sweep, _)) = self.second {
+            return second_sweep::product_operations(graph, rows, sweep);
+        }
         let reverse = self.reverse.as_ref();
         let score = reverse.map_or(0, |t| t.product_operations(graph, rows, false, true));
         let blocks = self.blocks() as u64;
+        let rows = rows * self.points();
         score + blocks * self.tape.product_operations(graph, rows, true, false)
     }
 
@@ -160,7 +239,28 @@ impl<T: Real> LossPass<T> {
         mut gradient: Option<(&mut [T], T)>,
     ) {
         losses.fill(T::ZERO);
+        if let Some((sweep, _)) = self.second {
+            let network = (graph, parameters);
+            second_sweep::run(sweep, self.rule.as_ref(), network, tile, losses, gradient);
+            return;
+        }
         self.place_points(tile);
+        let weight = gradient.as_ref().map_or(T::ZERO, |(_, weight)| *weight);
+        if let Some(stencil) = &mut self.stencil {
+            let network = (graph, parameters);
+            stencil.run(
+                &mut self.tape,
+                self.rule.as_ref(),
+                network,
+                (tile, &self.x),
+                losses,
+                weight,
+            );
+            if let Some((gradient, _)) = gradient {
+                self.tape.adjoint(graph, parameters, Some(gradient), None);
+            }
+            return;
+        }
         self.score_bar.resize(tile.rows * self.dim, T::ZERO);
         if self.reverse.is_some() {
             self.potential_score(graph, parameters, tile, losses);
@@ -174,11 +274,10 @@ impl<T: Real> LossPass<T> {
                 directions: &self.directions,
             };
             self.tape.forward(graph, parameters, inputs);
-            let weight = gradient.as_ref().map_or(T::ZERO, |(_, weight)| *weight);
             self.tape.output_bar();
             match self.kind {
                 ModelKind::Score => self.score_rows(tile, block, losses, weight),
-                ModelKind::Potential => self.potential_rows(tile, losses, weight),
+                ModelKind::Potential => self.potential_rows(tile, block, losses, weight),
             }
             if let Some((gradient, _)) = &mut gradient {
                 self.tape.adjoint(graph, parameters, Some(gradient), None);
@@ -219,11 +318,19 @@ impl<T: Real> LossPass<T> {
             Directions::Basis => {
                 // None for a Laplacian.
                 let count = self.projections.len();
-                self.directions.resize(count * self.dim, T::ZERO);
+                let copies = if self.bounded { tile.rows } else { 1 };
+                self.directions.resize(count * copies * self.dim, T::ZERO);
                 // Past the last column the direction stays zero and adds nothing.
                 for (k, i) in (block * count..self.dim).take(count).enumerate() {
-                    self.directions[k * self.dim + i] = T::ONE;
+                    for r in 0..copies {
+                        self.directions[(k * copies + r) * self.dim + i] = T::ONE;
+                    }
                 }
+            }
+        }
+        if self.bounded {
+            for directions in self.directions.chunks_mut(tile.rows * self.dim) {
+                directions.iter_mut().zip(tile.roots).for_each(|(v, root)| *v = *root * *v);
             }
         }
         if self.reverse.is_some() {
@@ -252,13 +359,12 @@ impl<T: Real> LossPass<T> {
         reverse.adjoint(graph, parameters, None, Some(&mut self.score[..n]));
         for (r, loss) in losses.iter_mut().enumerate() {
             let row = r * self.dim..(r + 1) * self.dim;
-            let noise = if tile.noise.is_empty() { &[] } else { &tile.noise[row.clone()] };
-            *loss +=
-                self.rule.score_term(&self.score[row.clone()], noise, &mut self.score_bar[row]);
+            let (score, bar) = (&self.score[row.clone()], &mut self.score_bar[row]);
+            *loss += score_term(self.rule.as_ref(), tile, r, score, &mut self.weighted, bar);
         }
     }
 
-    fn potential_rows(&mut self, tile: Tile<'_, T>, losses: &mut [T], weight: T) {
+    fn potential_rows(&mut self, tile: Tile<'_, T>, block: usize, losses: &mut [T], weight: T) {
         let slices = self.projections.len();
         let has_slices = slices > 0 || self.tape.request().laplacian;
         for r in 0..tile.rows {
@@ -269,7 +375,8 @@ impl<T: Real> LossPass<T> {
                     *p = output.row(Coefficient::First(m), r).map_or(T::ZERO, |y| y[0]);
                 }
                 let q = output.row(Coefficient::Second, r).map_or(T::ZERO, |y| y[0]);
-                let term = self.rule.slice_term(&self.projections, q, &mut self.projections_bar);
+                let seen = Slices { projections: &self.projections, noise: &[], curvature: q };
+                let term = self.rule.slice_term(seen, &mut self.projections_bar);
                 losses[r] += term.loss;
                 let mut bar = self.tape.current_bar();
                 for (m, p_bar) in self.projections_bar.iter().enumerate() {
@@ -281,7 +388,7 @@ impl<T: Real> LossPass<T> {
                     bar[0] = weight * term.curvature_bar;
                 }
             }
-            if self.reverse.is_some() {
+            if self.reverse.is_some() && block == 0 {
                 let mut bar = self.tape.current_bar();
                 if let Some(bar) = bar.row_mut(Coefficient::First(slices), r) {
                     bar[0] = weight;
@@ -292,9 +399,9 @@ impl<T: Real> LossPass<T> {
 
     fn score_rows(&mut self, tile: Tile<'_, T>, block: usize, losses: &mut [T], weight: T) {
         let (d, slices) = (self.dim, self.projections.len());
-        let basis = self.rule.directions() == Directions::Basis;
+        let shared = self.rule.directions() == Directions::Basis && !self.bounded;
         let direction = |m: usize, r: usize| {
-            let at = if basis { m } else { m * tile.rows + r };
+            let at = if shared { m } else { m * tile.rows + r };
             at * d..(at + 1) * d
         };
         for r in 0..tile.rows {
@@ -303,10 +410,9 @@ impl<T: Real> LossPass<T> {
             let s = output.value(r);
             let s_bar = &mut self.score_bar[r * d..(r + 1) * d];
             s_bar.fill(T::ZERO);
-            if self.rule.has_score_term() && block == 0 {
-                let noise =
-                    if tile.noise.is_empty() { &[] } else { &tile.noise[r * d..(r + 1) * d] };
-                losses[r] += self.rule.score_term(s, noise, s_bar);
+            if block == 0 {
+                let rule = self.rule.as_ref();
+                losses[r] += score_term(rule, tile, r, s, &mut self.weighted, s_bar);
             }
             let mut q = T::ZERO;
             for m in 0..slices {
@@ -316,7 +422,8 @@ impl<T: Real> LossPass<T> {
             }
             let mut q_bar = T::ZERO;
             if slices > 0 {
-                let term = self.rule.slice_term(&self.projections, q, &mut self.projections_bar);
+                let seen = Slices { projections: &self.projections, noise: &[], curvature: q };
+                let term = self.rule.slice_term(seen, &mut self.projections_bar);
                 losses[r] += term.loss;
                 q_bar = term.curvature_bar;
             }
@@ -333,4 +440,37 @@ impl<T: Real> LossPass<T> {
             }
         }
     }
+}
+
+/// Unit vectors handled at once by an exact loss in d columns.
+fn block(dim: usize) -> usize {
+    dim.div_ceil(dim.div_ceil(LARGEST_BLOCK))
+}
+
+/// The objective's score term of row `r`, of sqrt(w) s where there are weights, and d.s; writes the
+/// adjoint of s.
+fn score_term<T: Real>(
+    rule: &dyn RowLoss<T>,
+    tile: Tile<'_, T>,
+    r: usize,
+    score: &[T],
+    weighted: &mut [T],
+    score_bar: &mut [T],
+) -> T {
+    let d = score.len();
+    score_bar.fill(T::ZERO);
+    let mut loss = T::ZERO;
+    if rule.has_score_term() {
+        let (noise, roots) = (Tile::row(tile.noise, r, d), Tile::row(tile.roots, r, d));
+        weighted.copy_from_slice(score);
+        weighted.iter_mut().zip(roots).for_each(|(s, root)| *s = *root * *s);
+        loss = rule.score_term(weighted, noise, score_bar);
+        score_bar.iter_mut().zip(roots).for_each(|(bar, root)| *bar = *root * *bar);
+    }
+    let slopes = Tile::row(tile.slopes, r, d);
+    if !slopes.is_empty() {
+        loss += dot(slopes, score);
+        axpy(score_bar, T::ONE, slopes);
+    }
+    loss
 }

@@ -1,10 +1,13 @@
 //! Models: a graph, its parameters, and how a score comes out of it.
 
 mod as_score;
+mod covectors;
 mod derivatives;
 mod loss_pass;
 mod mlp;
 mod points;
+mod second_sweep;
+mod stencil;
 
 pub use as_score::Potential;
 pub(crate) use as_score::{narrow, rows};

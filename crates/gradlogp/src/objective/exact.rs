@@ -3,7 +3,7 @@
 //! loss = tr(grad s) + 1/2 |s|^2 = sum over i of \[ e_i.(grad s) e_i + 1/2 (e_i.s)^2 \], a slice term over
 //! the unit vectors, additive, so that they may come in blocks.
 
-use super::{Directions, RowLoss, SliceTerm};
+use super::{Directions, RowLoss, SliceTerm, Slices};
 use crate::kernel::Real;
 use crate::kernel::vector::dot;
 
@@ -20,18 +20,13 @@ impl<T: Real> RowLoss<T> for Exact {
         false
     }
 
-    fn slice_term(
-        &self,
-        projections: &[T],
-        curvature: T,
-        projections_bar: &mut [T],
-    ) -> SliceTerm<T> {
+    fn slice_term(&self, seen: Slices<'_, T>, projections_bar: &mut [T]) -> SliceTerm<T> {
         let mut squares = T::ZERO;
-        for (p, bar) in projections.iter().zip(projections_bar) {
+        for (p, bar) in seen.projections.iter().zip(projections_bar) {
             squares = p.mul_add(*p, squares);
             *bar = *p;
         }
-        SliceTerm { loss: curvature + T::of(0.5) * squares, curvature_bar: T::ONE }
+        SliceTerm { loss: seen.curvature + T::of(0.5) * squares, curvature_bar: T::ONE }
     }
 }
 
@@ -49,9 +44,9 @@ impl<T: Real> RowLoss<T> for ExactApart {
         true
     }
 
-    fn slice_term(&self, _: &[T], curvature: T, projections_bar: &mut [T]) -> SliceTerm<T> {
+    fn slice_term(&self, seen: Slices<'_, T>, projections_bar: &mut [T]) -> SliceTerm<T> {
         projections_bar.fill(T::ZERO);
-        SliceTerm { loss: curvature, curvature_bar: T::ONE }
+        SliceTerm { loss: seen.curvature, curvature_bar: T::ONE }
     }
 
     fn score_term(&self, score: &[T], _: &[T], score_bar: &mut [T]) -> T {

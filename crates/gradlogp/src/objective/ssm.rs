@@ -2,7 +2,7 @@
 //!
 //! loss = 1/M sum_m \[ v_m.(grad s) v_m + 1/2 (v_m.s)^2 \], unbiased for MATH (1) over v.
 
-use super::{Directions, RowLoss, SliceTerm};
+use super::{Directions, RowLoss, SliceTerm, Slices};
 use crate::kernel::Real;
 
 /// MATH (2).
@@ -21,18 +21,13 @@ impl<T: Real> RowLoss<T> for Ssm {
         false
     }
 
-    fn slice_term(
-        &self,
-        projections: &[T],
-        curvature: T,
-        projections_bar: &mut [T],
-    ) -> SliceTerm<T> {
+    fn slice_term(&self, seen: Slices<'_, T>, projections_bar: &mut [T]) -> SliceTerm<T> {
         let weight = T::of(1.0 / self.slices as f64);
         let mut squares = T::ZERO;
-        for (p, bar) in projections.iter().zip(projections_bar) {
+        for (p, bar) in seen.projections.iter().zip(projections_bar) {
             squares = p.mul_add(*p, squares);
             *bar = weight * *p;
         }
-        SliceTerm { loss: weight * (curvature + T::of(0.5) * squares), curvature_bar: weight }
+        SliceTerm { loss: weight * (seen.curvature + T::of(0.5) * squares), curvature_bar: weight }
     }
 }

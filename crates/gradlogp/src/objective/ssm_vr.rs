@@ -3,7 +3,7 @@
 //! loss = 1/M sum_m v_m.(grad s) v_m + 1/2 |s|^2: the squared projection is replaced by its mean over
 //! v, which is known.
 
-use super::{Directions, RowLoss, SliceTerm};
+use super::{Directions, RowLoss, SliceTerm, Slices};
 use crate::kernel::Real;
 use crate::kernel::vector::dot;
 
@@ -23,10 +23,10 @@ impl<T: Real> RowLoss<T> for SsmVr {
         true
     }
 
-    fn slice_term(&self, _: &[T], curvature: T, projections_bar: &mut [T]) -> SliceTerm<T> {
+    fn slice_term(&self, seen: Slices<'_, T>, projections_bar: &mut [T]) -> SliceTerm<T> {
         let weight = T::of(1.0 / self.slices as f64);
         projections_bar.fill(T::ZERO);
-        SliceTerm { loss: weight * curvature, curvature_bar: weight }
+        SliceTerm { loss: weight * seen.curvature, curvature_bar: weight }
     }
 
     fn score_term(&self, score: &[T], _: &[T], score_bar: &mut [T]) -> T {

@@ -7,6 +7,8 @@
 //! All follow [`Score`] and [`LogDensity`]: rows are points, units are those of the rows.
 
 mod banana;
+mod dirichlet;
+mod exponential;
 mod funnel;
 mod gaussian;
 mod mixture;
@@ -14,14 +16,18 @@ mod pinwheel;
 mod ring;
 mod scale_matrix;
 mod student_t;
+mod truncated_gaussian;
 
 pub use banana::Banana;
+pub use dirichlet::Dirichlet;
+pub use exponential::Exponential;
 pub use funnel::Funnel;
 pub use gaussian::Gaussian;
 pub use mixture::{GaussianMixture, Mixture};
 pub use pinwheel::PinwheelArm;
 pub use ring::Ring;
 pub use student_t::StudentT;
+pub use truncated_gaussian::{TruncatedColumn, TruncatedGaussian};
 
 use crate::score::{LogDensity, Score};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis};

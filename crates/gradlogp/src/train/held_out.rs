@@ -8,7 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::exec::{Domain, Draw, LossEngine};
+use crate::domain::Domain;
+use crate::exec::{Domain as Purpose, Draw, LossEngine};
 use crate::kernel::Real;
 use crate::model::{Model, PointSet, Points};
 use crate::objective::Objective;
@@ -39,8 +40,15 @@ impl<T: Real> HeldOut<T> {
     /// Most rows evaluated.
     pub const ROWS: usize = 4096;
 
-    /// On `rows`, of which the first few thousand are used.
-    pub fn new(model: &Model<T>, rows: Points<'_, T>, seed: u64, threads: usize) -> Self {
+    /// On `rows`, of which the first few thousand are used; weighted as MATH (7) has it on a domain
+    /// with a boundary.
+    pub fn new(
+        model: &Model<T>,
+        rows: Points<'_, T>,
+        domain: Option<&Domain>,
+        seed: u64,
+        threads: usize,
+    ) -> Self {
         let objective = if model.dim() <= EXACT_COLUMNS {
             Objective::Exact
         } else {
@@ -49,7 +57,7 @@ impl<T: Real> HeldOut<T> {
         let few = (rows.x.len() / model.dim()).min(Self::ROWS);
         let rows = rows.some(model.graph(), 0..few);
         HeldOut {
-            engine: LossEngine::new(model, &objective, SliceLaw::Rademacher, threads),
+            engine: LossEngine::within(domain, model, &objective, SliceLaw::Rademacher, threads),
             rows: PointSet::copy_of(rows, model.graph()),
             weights: rows.weights.to_vec(),
             seed,
@@ -58,7 +66,7 @@ impl<T: Real> HeldOut<T> {
 
     /// The loss of `model`. Call inside a thread pool.
     pub fn evaluate(&mut self, model: &Model<T>) -> HeldOutLoss {
-        let draw = Draw { seed: self.seed, domain: Domain::Held, step: 0 };
+        let draw = Draw { seed: self.seed, domain: Purpose::Held, step: 0 };
         let points = Points { weights: &self.weights, ..Points::from(&self.rows) };
         let losses = self.engine.losses(model, points, draw);
         let n = losses.len() as f64;

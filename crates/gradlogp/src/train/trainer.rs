@@ -10,8 +10,9 @@ use super::held_out::{HeldOut, HeldOutLoss};
 use super::schedule::Schedule;
 use crate::data::BatchPlan;
 use crate::diffusion::{Noised, Noising};
-use crate::exec::{Domain, Draw, LossEngine, Threads, stream};
-use crate::model::{Model, PointSet, Points};
+use crate::domain::Domain;
+use crate::exec::{Domain as Purpose, Draw, LossEngine, Threads, stream};
+use crate::model::{LossPass, Model, PointSet, Points};
 use crate::objective::Objective;
 use crate::slice::SliceLaw;
 use crate::{Error, Result};
@@ -23,6 +24,10 @@ pub struct TrainConfig {
     pub objective: Objective,
     /// Where its slices come from.
     pub law: SliceLaw,
+    /// The domain with a boundary in which all rows lie, if there is one, in the model's units: losses
+    /// are then weighted, MATH (7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<Domain>,
     /// Optimiser steps.
     pub steps: u64,
     /// Rows per step.
@@ -54,6 +59,7 @@ impl Default for TrainConfig {
         TrainConfig {
             objective: Objective::SsmVr { slices: 1 },
             law: SliceLaw::Rademacher,
+            domain: None,
             steps: 10_000,
             batch: 256,
             rate: 2e-3,
@@ -77,6 +83,10 @@ impl TrainConfig {
     /// Names the first setting that cannot be used.
     pub fn validate(&self) -> Result<()> {
         self.objective.validate()?;
+        if let Some(domain) = &self.domain {
+            domain.validate()?;
+            self.objective.check_bounded()?;
+        }
         let positive = |name: &str, value: f64| {
             let fine = value > 0.0 && !value.is_nan();
             let message = || format!("must be a positive number, not {value}");
@@ -229,7 +239,7 @@ impl Trainer {
         }
         let (mut noised, d) = (Noised::default(), model.dim());
         let held_out = &held_out[..held_out.len().min(HeldOut::<f32>::ROWS * d)];
-        let mut rng = stream(config.seed, Domain::HeldNoise, 0, 0);
+        let mut rng = stream(config.seed, Purpose::HeldNoise, 0, 0);
         noising.fill(held_out, &mut rng, &mut noised);
         let rows = training.len() / d;
         Self::build(model, (training.into(), rows), Points::from(&noised), config, Some(noising))
@@ -249,12 +259,18 @@ impl Trainer {
                 "there must be at least one each",
             ));
         }
+        LossPass::check(&config.objective, &model)?;
+        let domain = config.domain.as_ref();
+        if let Some(found) = domain.map(Domain::dim).filter(|found| *found != model.dim()) {
+            let (expected, found) = (vec![model.dim()], vec![found]);
+            return Err(Error::Shape { operation: "columns of the domain", expected, found });
+        }
         let threads = Threads::new(config.threads)?;
         let count = threads.count();
         Ok(Trainer {
             optimiser: AdamW::new(&model.parameters),
-            engine: LossEngine::new(&model, &config.objective, config.law, count),
-            held_out: HeldOut::new(&model, held_out, config.seed, count),
+            engine: LossEngine::within(domain, &model, &config.objective, config.law, count),
+            held_out: HeldOut::new(&model, held_out, domain, config.seed, count),
             batches: BatchPlan::new(rows, config.batch, config.seed)?,
             state: State::default(),
             rows: training,
@@ -386,7 +402,7 @@ impl Trainer {
         let step = self.state.step;
         self.batches.indices_for_step(step, &mut self.chosen);
         let seed = self.config.seed;
-        let draw = Draw { seed, domain: Domain::Train, step };
+        let draw = Draw { seed, domain: Purpose::Train, step };
         let points = match &self.noising {
             None => {
                 self.batch.gather(&self.rows, self.model.graph(), &self.chosen);
@@ -394,7 +410,7 @@ impl Trainer {
             }
             Some(noising) => {
                 self.batch.gather_points(&self.rows, self.model.dim(), &self.chosen);
-                let mut rng = stream(seed, Domain::Noise, step, 0);
+                let mut rng = stream(seed, Purpose::Noise, step, 0);
                 noising.fill(&self.batch.x, &mut rng, &mut self.noised);
                 Points::from(&self.noised)
             }

@@ -31,6 +31,7 @@ fn fit(x: &Array2<f64>, mlp: Mlp, kind: Standardization, config: TrainConfig) ->
         transform,
         dequantization: None,
         noise: None,
+        domain: None,
         training: config,
         data: DataRecord {
             source: "test".into(),
@@ -47,6 +48,7 @@ fn fit(x: &Array2<f64>, mlp: Mlp, kind: Standardization, config: TrainConfig) ->
             score_scale: 1.0,
             history: trainer.history().to_vec(),
         },
+        kernel: None,
     };
     FittedModel::new(trainer.best_model(), description).unwrap()
 }

@@ -1,9 +1,12 @@
 //! One binary for all integration tests: what holds across modules, checked against oracles.
 
 mod architecture;
+mod bounded;
 mod calibration;
+mod finite_differences;
 mod fits;
 mod jets;
 mod objectives;
+mod second_sweeps;
 mod time_fits;
 mod training;

@@ -8,14 +8,14 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-const KINDS: [ModelKind; 2] = [ModelKind::Score, ModelKind::Potential];
+pub(super) const KINDS: [ModelKind; 2] = [ModelKind::Score, ModelKind::Potential];
 
-fn small(kind: ModelKind, dim: usize) -> Model<f64> {
+pub(super) fn small(kind: ModelKind, dim: usize) -> Model<f64> {
     conditional(kind, dim, 0)
 }
 
 /// A model of p(x | c) with `given` columns of c.
-fn conditional(kind: ModelKind, dim: usize, given: usize) -> Model<f64> {
+pub(super) fn conditional(kind: ModelKind, dim: usize, given: usize) -> Model<f64> {
     let base_scale = (kind == ModelKind::Potential).then_some(1.5);
     let activation = if dim == 3 { Activation::Softplus } else { Activation::Tanh };
     let hidden = vec![6, 6];
@@ -24,20 +24,20 @@ fn conditional(kind: ModelKind, dim: usize, given: usize) -> Model<f64> {
         .unwrap()
 }
 
-fn normals(n: usize, seed: u64) -> Vec<f64> {
+pub(super) fn normals(n: usize, seed: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     (0..n).map(|_| StandardNormal.sample(&mut rng)).collect()
 }
 
-fn draw(step: u64) -> Draw {
+pub(super) fn draw(step: u64) -> Draw {
     Draw { seed: 9, domain: Domain::Train, step }
 }
 
-fn engine(model: &Model<f64>, objective: Objective, law: SliceLaw) -> LossEngine<f64> {
+pub(super) fn engine(model: &Model<f64>, objective: Objective, law: SliceLaw) -> LossEngine<f64> {
     LossEngine::new(model, &objective, law, 2)
 }
 
-fn losses<'a>(
+pub(super) fn losses<'a>(
     model: &Model<f64>,
     objective: Objective,
     law: SliceLaw,
@@ -48,7 +48,7 @@ fn losses<'a>(
 }
 
 /// (mean, standard error).
-fn estimate(values: &[f64]) -> (f64, f64) {
+pub(super) fn estimate(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
@@ -112,6 +112,8 @@ fn exact_loss_and_gradient_are_those_of_all_coordinate_slices() {
             for (got, want) in exact.gradient().iter().zip(sliced.gradient()) {
                 assert!((got - want).abs() < 1e-10 * (1.0 + want.abs()), "{mlp:?}: {got} {want}");
             }
+            let norm = exact.gradient().iter().map(|g| g * g).sum::<f64>().sqrt();
+            assert!((exact.gradient_norm() - norm).abs() < 1e-12 * norm, "{mlp:?}");
         }
         // The whole Laplacian costs fewer operations than its directions.
         let operations = |e: &LossEngine<f64>| e.product_operations(&model, 9);
@@ -196,6 +198,8 @@ fn gradients_match_finite_differences() {
         for slices in [1, 4] {
             objectives.push((Objective::Ssm { slices }, law));
             objectives.push((Objective::SsmVr { slices }, law));
+            objectives.push((Objective::FdSsm { slices, eps: Some(0.1) }, law));
+            objectives.push((Objective::FdDsm { slices, sigma: 0.5, eps: Some(0.1) }, law));
         }
     }
     for (kind, given) in KINDS.into_iter().flat_map(|kind| [(kind, 0), (kind, 2)]) {

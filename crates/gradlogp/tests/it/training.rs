@@ -44,19 +44,25 @@ fn every_objective_and_law_finds_the_score_with_its_sign_and_scale() {
         (Objective::Exact, SliceLaw::default(), -1.0),
         // MATH (6): the optimum belongs to the smoothed density, s = -x / (1 + sigma^2).
         (Objective::Dsm { sigma: 1.0 }, SliceLaw::default(), -0.5),
+        (Objective::FdSsm { slices: 2, eps: None }, SliceLaw::default(), -1.0),
+        (Objective::FdDsm { slices: 2, sigma: 1.0, eps: None }, SliceLaw::default(), -0.5),
     ];
     for law in SliceLaw::ALL {
         cases.push((Objective::Ssm { slices: 2 }, law, -1.0));
         cases.push((Objective::SsmVr { slices: 1 }, law, -1.0));
     }
+    cases.push((Objective::Cp { slices: 2 }, SliceLaw::default(), -1.0));
     for kind in [ModelKind::Score, ModelKind::Potential] {
         for (objective, law, want) in &cases {
+            if objective.second_sweep().is_some() && kind == ModelKind::Score {
+                continue;
+            }
             let config = TrainConfig { objective: *objective, law: *law, ..base.clone() };
             let mut trainer = trainer(&network(dim, kind), config);
             assert_eq!(trainer.run(&mut |_, _| GO_ON), Stop::Completed);
             // The last weights: for denoising the held-out loss would pick others.
             let mut model = trainer.best_model();
-            if let Objective::Dsm { .. } = objective {
+            if objective.sigma().is_some() {
                 model.parameters = trainer.parameters().to_vec();
             }
             let got = slope(&model);
@@ -277,4 +283,7 @@ fn settings_that_cannot_be_used_are_named() {
     refuse(TrainConfig { decay: -0.1, ..base() }, "weight-decay");
     refuse(TrainConfig { objective: Objective::Ssm { slices: 0 }, ..base() }, "slices");
     refuse(TrainConfig { objective: Objective::Dsm { sigma: 0.0 }, ..base() }, "sigma");
+    let fd = |slices, eps| TrainConfig { objective: Objective::FdSsm { slices, eps }, ..base() };
+    refuse(fd(0, None), "slices");
+    refuse(fd(1, Some(0.0)), "fd-eps");
 }

@@ -1,0 +1,41 @@
+//! A log density that is cut off at the boundary of a domain.
+
+use ndarray::{Array1, Array2, ArrayView2};
+
+use super::Domain;
+use crate::score::{LogDensity, Score};
+
+/// `density` inside `domain`, log p = -infinity outside: a sampler with an acceptance step then never
+/// leaves the domain. Score and trace are those of `density` everywhere.
+#[derive(Clone, Copy)]
+pub struct Within<'a> {
+    /// The density without the boundary.
+    pub density: &'a dyn LogDensity,
+    /// Where it is kept.
+    pub domain: &'a Domain,
+}
+
+impl Score for Within<'_> {
+    fn dim(&self) -> usize {
+        self.density.dim()
+    }
+
+    fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+        self.density.score(x)
+    }
+
+    fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+        self.density.trace(x)
+    }
+}
+
+impl LogDensity for Within<'_> {
+    fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+        self.domain.cut(x, self.density.log_density(x))
+    }
+
+    fn log_density_and_score(&self, x: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
+        let (log_density, score) = self.density.log_density_and_score(x);
+        (self.domain.cut(x, log_density), score)
+    }
+}

@@ -1,0 +1,152 @@
+//! Curvature propagation and the approximate diagonal, MATH (8): expectation, bias, gradients.
+
+use gradlogp::kernel::Activation;
+use gradlogp::model::{Derivatives, LossPass, Mlp, Model, ModelKind, Points};
+use gradlogp::train::{TrainConfig, Trainer};
+use gradlogp::{Objective, SliceLaw};
+
+use super::objectives::{conditional, draw, engine, estimate, losses, normals, small};
+
+fn potential(hidden: &[usize], residual: bool) -> Model<f64> {
+    let activation = Activation::Softplus;
+    let base_scale = Some(1.5);
+    let mlp = Mlp::new(3, ModelKind::Potential);
+    Mlp { hidden: hidden.to_vec(), residual, activation, base_scale, ..mlp }.build(5).unwrap()
+}
+
+fn exact(model: &Model<f64>, x: &[f64]) -> Vec<f64> {
+    losses(model, Objective::Exact, SliceLaw::default(), x, 0)
+}
+
+#[test]
+fn curvature_propagation_is_unbiased_for_the_exact_loss() {
+    let row = normals(3, 2);
+    let x = row.repeat(20_000);
+    for model in
+        [potential(&[6, 6], false), potential(&[5, 5, 5], true), small(ModelKind::Potential, 3)]
+    {
+        let want = exact(&model, &row)[0];
+        for law in SliceLaw::ALL {
+            for slices in [1, 3] {
+                let found = losses(&model, Objective::Cp { slices }, law, &x, 0);
+                let (mean, error) = estimate(&found);
+                assert!(
+                    (mean - want).abs() <= 4.0 * error && error > 0.0 && error < 0.05,
+                    "{law:?} {slices}: {mean} +- {error}, exact {want}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn curvature_propagation_without_activations_after_one_layer_is_as_noisy_as_its_parts() {
+    // With the base alone, f = -|x|^2/(2 tau^2) + a.x: c = -1/tau^2, S = |c|^(1/2) v, T = -S, so
+    // S.T = -|v|^2/tau^2, which for signs is the trace -3/tau^2 without any noise.
+    let model = potential(&[], false);
+    let x = normals(12, 3);
+    let got = losses(&model, Objective::Cp { slices: 1 }, SliceLaw::Rademacher, &x, 0);
+    for (got, want) in got.iter().zip(exact(&model, &x)) {
+        assert!((got - want).abs() < 1e-12, "{got} {want}");
+    }
+}
+
+#[test]
+fn the_approximate_diagonal_is_exact_with_one_layer_and_biased_with_more() {
+    let x = normals(3 * 20, 4);
+    let miss = |model: &Model<f64>| {
+        let got = losses(model, Objective::ApproxBackprop, SliceLaw::default(), &x, 0);
+        let gaps = got.iter().zip(exact(model, &x)).map(|(a, b)| (a - b).abs());
+        gaps.fold(0.0, f64::max)
+    };
+    for hidden in [&[][..], &[7]] {
+        assert!(miss(&potential(hidden, false)) < 1e-12);
+    }
+    for (hidden, residual) in [(&[6, 6][..], false), (&[6, 6, 6], true)] {
+        assert!(miss(&potential(hidden, residual)) > 1e-2);
+    }
+}
+
+#[test]
+fn the_approximate_diagonal_of_two_layers_is_its_recursion() {
+    // By hand for f = w.h(B h(A x + a) + b): u = w h'(q), D_q = w h''(q), r = B^T u,
+    // D_p = h'(p)^2 (B^2)^T D_q + h''(p) r, D_x = (A^2)^T D_p.
+    let mlp = Mlp {
+        hidden: vec![2, 3],
+        activation: Activation::Tanh,
+        ..Mlp::new(2, ModelKind::Potential)
+    };
+    let model = mlp.build::<f64>(8).unwrap();
+    let p = &model.parameters;
+    let (a, a0, b, b0, w) = (&p[0..4], &p[4..6], &p[6..12], &p[12..15], &p[15..18]);
+    let x = [0.4, -0.9];
+    let tanh =
+        |z: f64| (z.tanh(), 1.0 - z.tanh().powi(2), -2.0 * z.tanh() * (1.0 - z.tanh().powi(2)));
+    let first: Vec<_> =
+        (0..2).map(|i| tanh(a[2 * i] * x[0] + a[2 * i + 1] * x[1] + a0[i])).collect();
+    let second: Vec<_> =
+        (0..3).map(|i| tanh(b[2 * i] * first[0].0 + b[2 * i + 1] * first[1].0 + b0[i])).collect();
+    let mut trace = 0.0;
+    for i in 0..2 {
+        let (mut d, mut r) = (0.0, 0.0);
+        for k in 0..3 {
+            d += b[2 * k + i].powi(2) * w[k] * second[k].2;
+            r += b[2 * k + i] * w[k] * second[k].1;
+        }
+        let d_p = first[i].1.powi(2) * d + first[i].2 * r;
+        trace += (a[2 * i].powi(2) + a[2 * i + 1].powi(2)) * d_p;
+    }
+    let s = Derivatives::new(&model).score(x.as_slice());
+    let want = trace + 0.5 * s.iter().map(|s| s * s).sum::<f64>();
+    let got = losses(&model, Objective::ApproxBackprop, SliceLaw::default(), x.as_slice(), 0)[0];
+    assert!((got - want).abs() < 1e-12, "{got} {want}");
+}
+
+#[test]
+fn gradients_match_finite_differences() {
+    let x = normals(7 * 3, 3);
+    let objectives = [
+        (Objective::ApproxBackprop, SliceLaw::default()),
+        (Objective::Cp { slices: 1 }, SliceLaw::Rademacher),
+        (Objective::Cp { slices: 2 }, SliceLaw::Gaussian),
+    ];
+    let c = normals(7 * 2, 5);
+    let given = conditional(ModelKind::Potential, 3, 2);
+    for model in [potential(&[6, 6], false), potential(&[5, 5, 5], true), given] {
+        let contexts = model.graph().contexts();
+        let points = if contexts > 0 { Points::with_contexts(&x, &[&c]) } else { Points::from(&x) };
+        for (objective, law) in objectives {
+            let mut engine = engine(&model, objective, law);
+            engine.loss_and_gradient(&model, points, draw(3));
+            let gradient = engine.gradient().to_vec();
+            let size = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+            let mut at = |i: usize, t: f64| {
+                let mut moved = model.clone();
+                moved.parameters[i] += t;
+                estimate(&engine.losses(&moved, points, draw(3))).0
+            };
+            // Small: the root of a curvature near 0 bends sharply.
+            let t = 1e-5;
+            for i in 0..gradient.len() {
+                let slope = (8.0 * (at(i, t) - at(i, -t)) - (at(i, 2.0 * t) - at(i, -2.0 * t)))
+                    / (12.0 * t);
+                assert!(
+                    (gradient[i] - slope).abs() < 1e-6 * (slope.abs() + 0.1 * size),
+                    "{objective:?} {law:?} parameter {i}: {} {slope}",
+                    gradient[i]
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn score_fields_are_refused() {
+    for objective in [Objective::Cp { slices: 1 }, Objective::ApproxBackprop] {
+        let model = Mlp::new(2, ModelKind::Score).build::<f32>(0).unwrap();
+        let why = LossPass::check(&objective, &model).unwrap_err().to_string();
+        assert!(why.contains("need a potential"), "{why}");
+        let config = TrainConfig { objective, ..TrainConfig::default() };
+        assert!(Trainer::new(model, vec![0.0; 8], [0.0; 2].as_slice(), config).is_err());
+    }
+}

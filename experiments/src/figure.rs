@@ -1,0 +1,179 @@
+//! Figures as SVG.
+
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use plotters::prelude::*;
+
+/// One series of points with error bars; x is a position or a number.
+#[derive(Debug, Clone)]
+pub struct Series {
+    /// For the legend.
+    pub name: String,
+    /// (x, y, standard error of y).
+    pub points: Vec<(f64, f64, f64)>,
+}
+
+/// One chart.
+#[derive(Debug, Clone)]
+pub struct Panel {
+    /// Its title.
+    pub title: String,
+    /// Name of the x axis.
+    pub x: String,
+    /// Name of the y axis.
+    pub y: String,
+    /// What stands at x = 0, 1, ...; empty for a numeric axis.
+    pub labels: Vec<String>,
+    /// Both axes logarithmic.
+    pub logarithmic: bool,
+    /// Series.
+    pub series: Vec<Series>,
+}
+
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(120, 120, 120),
+];
+
+/// Draws the panels below each other.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub fn draw(path: &Path, panels: &[Panel]) -> Result<()> {
+    let size = (860, 330 * panels.len().max(1) as u32);
+    let root = SVGBackend::new(path, size).into_drawing_area();
+    let failed = |e: &dyn std::fmt::Display| anyhow!("cannot draw {}: {e}", path.display());
+    root.fill(&WHITE).map_err(|e| failed(&e))?;
+    for (area, panel) in root.split_evenly((panels.len().max(1), 1)).iter().zip(panels) {
+        draw_panel(area, panel).map_err(|e| failed(&e))?;
+    }
+    root.present().map_err(|e| failed(&e))
+}
+
+impl Panel {
+    /// Where a value lies on an axis: its log10 where the panel is logarithmic.
+    fn at(&self, v: f64) -> f64 {
+        if self.logarithmic { v.log10() } else { v }
+    }
+
+    fn range(&self, values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
+        let (low, high) = values
+            .filter(|v| v.is_finite())
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        if low > high {
+            return 0.0..1.0;
+        }
+        let margin = 0.08 * (high - low).max(0.1);
+        low - margin..high + margin
+    }
+}
+
+type Fault = Box<dyn std::error::Error>;
+
+fn draw_panel(
+    area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
+    panel: &Panel,
+) -> Result<(), Fault> {
+    let points = || panel.series.iter().flat_map(|s| &s.points);
+    let error = |e: f64| if e.is_finite() { e } else { 0.0 };
+    let x = match panel.labels.len() {
+        0 => panel.range(points().map(|p| panel.at(p.0))),
+        n => -0.5..n as f64 - 0.5,
+    };
+    let ends = points().flat_map(|p| [p.1 - error(p.2), p.1 + error(p.2)]);
+    let y = panel.range(ends.map(|v| panel.at(v)));
+    let mut chart = ChartBuilder::on(area)
+        .caption(&panel.title, ("sans-serif", 17))
+        .margin(10)
+        .x_label_area_size(42)
+        .y_label_area_size(66)
+        .build_cartesian_2d(x, y)?;
+    let number = |v: &f64| match panel.logarithmic {
+        true => format!("{:.3}", 10f64.powf(*v)),
+        false => format!("{v:.2}"),
+    };
+    let label = |v: &f64| match panel.labels.is_empty() {
+        true => number(v),
+        false if (v - v.round()).abs() < 1e-6 => {
+            panel.labels.get(v.round() as usize).cloned().unwrap_or_default()
+        }
+        false => String::new(),
+    };
+    chart
+        .configure_mesh()
+        .x_desc(&panel.x)
+        .y_desc(&panel.y)
+        .x_labels(panel.labels.len().max(6) + usize::from(!panel.labels.is_empty()))
+        .x_label_formatter(&label)
+        .y_label_formatter(&number)
+        .light_line_style(WHITE)
+        .draw()?;
+    let shift = 0.12;
+    let middle = 0.5 * (panel.series.len() as f64 - 1.0);
+    for (k, series) in panel.series.iter().enumerate() {
+        let colour = COLOURS[k % COLOURS.len()];
+        let aside = if panel.labels.is_empty() { 0.0 } else { shift * (k as f64 - middle) };
+        let place = |p: &(f64, f64, f64)| (panel.at(p.0) + aside, p.1, error(p.2));
+        let (fill, thin) = (colour.filled(), colour.stroke_width(1));
+        let points: Vec<(f64, f64, f64)> = series.points.iter().map(place).collect();
+        chart.draw_series(points.iter().map(|(x, y, e)| {
+            PathElement::new(vec![(*x, panel.at(y - e)), (*x, panel.at(y + e))], thin)
+        }))?;
+        chart
+            .draw_series(points.iter().map(|(x, y, _)| Circle::new((*x, panel.at(*y)), 4, fill)))?
+            .label(&series.name)
+            .legend(move |(x, y)| Circle::new((x + 8, y), 4, fill));
+        if panel.labels.is_empty() {
+            let line = series.points.iter().map(|p| (panel.at(p.0), panel.at(p.1)));
+            chart.draw_series(LineSeries::new(line, &colour))?;
+        }
+    }
+    chart
+        .configure_series_labels()
+        .border_style(BLACK.mix(0.3))
+        .background_style(WHITE.mix(0.8))
+        .draw()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_series_and_label_is_drawn() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.svg");
+        let series = |name: &str| Series {
+            name: name.into(),
+            points: vec![(0.0, -3.0, 0.1), (1.0, -4.0, f64::NAN)],
+        };
+        let panel = Panel {
+            title: "loss".into(),
+            x: "objective".into(),
+            y: "J".into(),
+            labels: vec!["exact".into(), "ssm".into()],
+            logarithmic: false,
+            series: vec![series("paper"), series("leak-free")],
+        };
+        let numeric = Panel {
+            labels: vec![],
+            logarithmic: true,
+            series: vec![Series {
+                name: "time".into(),
+                points: vec![(10.0, 0.1, 0.0), (100.0, 1.0, 0.0)],
+            }],
+            ..panel.clone()
+        };
+        draw(&path, &[panel, numeric]).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for word in ["exact", "ssm", "paper", "leak-free", "time", "<circle", "<polyline"] {
+            assert!(text.contains(word), "{word}");
+        }
+    }
+}
