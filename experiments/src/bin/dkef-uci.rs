@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use gradlogp::LogDensity;
 use gradlogp::diagnose::{Estimate, exact_loss};
 use gradlogp::dkef::{KernelConfig, log_normalizer};
-use gradlogp::{LogDensity, Score};
 use gradlogp_experiments::figure::{Panel, Series, draw};
 use gradlogp_experiments::prepare::{Protocol, Uci, load};
 use gradlogp_experiments::records::{Finished, RunFile, finished, mean_and_error};

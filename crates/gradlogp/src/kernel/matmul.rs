@@ -2,7 +2,7 @@
 //!
 //! Made for the products of a network's layers: a few hundred rows, up to some thousand columns, row-major
 //! throughout. At these sizes what costs is not the arithmetic but moving operands to where it happens,
-//! so [`blocked`](super::blocked) copies as little as it can.
+//! so `blocked.rs` copies as little as it can.
 
 use std::ops::Range;
 
