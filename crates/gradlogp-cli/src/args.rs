@@ -6,6 +6,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use gradlogp::data::{GapRule, Standardization};
+use gradlogp::diagnose::Shape;
 use gradlogp::kernel::Activation;
 use gradlogp::slice::SliceLaw;
 use gradlogp::train::Schedule;
@@ -117,6 +118,9 @@ pub(crate) enum Command {
     /// Fit a model to a table and check it on held-out rows.
     #[command(allow_negative_numbers = true)]
     Fit(Box<FitArgs>),
+    /// Fit a table by several objectives under one budget, and compare them.
+    #[command(allow_negative_numbers = true)]
+    Compare(Box<CompareArgs>),
     /// Check a fitted model on a table.
     Eval(EvalArgs),
     /// Log density of every row under a model fitted with --noise, by the probability flow.
@@ -140,7 +144,7 @@ pub(crate) enum Command {
 }
 
 /// Where rows come from.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct SourceArgs {
     /// Table of numbers: CSV with `,` `;` or tab, with or without a header, gzipped or not.
     #[arg(value_name = "DATA")]
@@ -154,7 +158,7 @@ pub(crate) struct SourceArgs {
 }
 
 /// How a file is read.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Reading")]
 pub(crate) struct ReadArgs {
     /// Columns to use, in this order [default: all].
@@ -212,9 +216,13 @@ pub(crate) struct FitArgs {
 }
 
 /// What is done to the table before training.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Preparing")]
 pub(crate) struct PrepareArgs {
+    /// Columns c to condition on: fits the score of p(x | c), x being the other columns. They may be
+    /// discrete; c is given whenever the model is used, and not modelled.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub(crate) given: Vec<String>,
     /// Add uniform noise as wide as a column's own step to rounded columns, whose ties make score
     /// matching degenerate; with names, to these columns only.
     #[arg(long, value_delimiter = ',', num_args = 0.., require_equals = true, value_name = "NAMES")]
@@ -239,7 +247,7 @@ pub(crate) struct PrepareArgs {
 }
 
 /// Where the data ends.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Boundary")]
 pub(crate) struct BoundaryArgs {
     /// Columns that end at bounds, such as age=0:inf,share=0:1. Score matching then weights the rows near
@@ -264,7 +272,7 @@ impl BoundaryArgs {
     }
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
     /// potential: the network is log p(x) up to a constant, which gives densities and MALA;
@@ -292,7 +300,7 @@ pub(crate) struct ModelArgs {
     pub(crate) base_scale: Option<f64>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Objective")]
 pub(crate) struct ObjectiveArgs {
     /// auto: exact up to 16 columns, where it costs little and has no slice noise, ssm-vr beyond;
@@ -327,7 +335,7 @@ impl ObjectiveArgs {
     }
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Training")]
 pub(crate) struct TrainingArgs {
     /// Optimiser steps [default: 6000, which is about a minute or less for small tables].
@@ -367,6 +375,101 @@ pub(crate) struct TrainingArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Objectives to compare.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "ssm,ssm-vr,exact")]
+    pub(crate) objectives: Vec<ObjectiveArg>,
+    /// Slice laws, each with every objective that has slices.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "rademacher")]
+    pub(crate) laws: Vec<LawArg>,
+    /// Numbers of slices, each with every law.
+    #[arg(long, value_delimiter = ',', default_value = "1", value_name = "NUMBERS")]
+    pub(crate) slices: Vec<usize>,
+    /// Noise level of dsm and fd-dsm, in standardised units.
+    #[arg(long, default_value_t = 0.1)]
+    pub(crate) sigma: f64,
+    /// Step of fd-ssm and fd-dsm, in standardised units [default: as in fit].
+    #[arg(long, value_name = "EPS")]
+    pub(crate) fd_eps: Option<f64>,
+    /// Fits of each way, with different initial weights, batches and slices on the same rows; with
+    /// more than one, standard errors hold for the way to fit and not only for one fit of it.
+    #[arg(long, default_value_t = 1, value_name = "K")]
+    pub(crate) seeds: usize,
+    /// Optimiser steps of each fit.
+    #[arg(long, default_value_t = 2000)]
+    pub(crate) steps: u64,
+    /// Seconds of each fit instead, held-out evaluations apart: as many steps as a short trial
+    /// finds to fit in.
+    #[arg(long, conflicts_with = "steps")]
+    pub(crate) seconds: Option<f64>,
+    /// Fresh draws of slices from which variances are measured.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) draws: usize,
+    /// Rows per step, and rows on which variances are measured.
+    #[arg(long, default_value_t = 256)]
+    pub(crate) batch: usize,
+    /// Largest learning rate of AdamW.
+    #[arg(long, default_value_t = 2e-3)]
+    pub(crate) rate: f64,
+    /// Steps between held-out evaluations, which choose the weights that are kept.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) evaluate_every: u64,
+    /// Worker threads; 0 takes one per core.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) threads: usize,
+    /// Also write an HTML page with pictures.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    #[command(flatten)]
+    pub(crate) prepare: PrepareArgs,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+impl CompareArgs {
+    /// As a fit with these settings; the objective is any.
+    pub(crate) fn as_fit(&self) -> FitArgs {
+        FitArgs {
+            source: self.source.clone(),
+            output: None,
+            report: None,
+            resume: None,
+            checkpoint_every: None,
+            read: self.read.clone(),
+            prepare: self.prepare.clone(),
+            boundary: BoundaryArgs { bounds: Vec::new(), domain: None, boundary_power: 1.0 },
+            model: self.model.clone(),
+            objective: ObjectiveArgs {
+                objective: ObjectiveArg::Exact,
+                slices: 1,
+                slice_law: LawArg::Rademacher,
+                sigma: self.sigma,
+                fd_eps: self.fd_eps,
+            },
+            noise: crate::noise::NoiseArgs::none(),
+            training: TrainingArgs {
+                steps: self.steps,
+                batch: self.batch,
+                rate: self.rate,
+                schedule: ScheduleArg::Cosine,
+                warm_up: 100,
+                clip: 10.0,
+                weight_decay: 0.0,
+                ema: 0.999,
+                evaluate_every: self.evaluate_every,
+                // Every way takes all its steps.
+                patience: 0,
+                threads: self.threads,
+            },
+        }
+    }
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
     /// Model file.
     pub(crate) model: PathBuf,
@@ -374,9 +477,31 @@ pub(crate) struct EvalArgs {
     pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
+    #[command(flatten)]
+    pub(crate) checks: CheckArgs,
     /// Seed of drawn rows and dequantisation.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+}
+
+/// Checks beyond those that are always made.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Checks")]
+pub(crate) struct CheckArgs {
+    /// Potentials: normalise the density by importance sampling and by annealing in both directions,
+    /// and give the rows' log likelihood and bits per dimension; or say why that cannot be trusted.
+    #[arg(long)]
+    pub(crate) likelihood: bool,
+    /// Also check the Stein identities E[s f + f'] = 0 of these functions f of every column.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "NAMES")]
+    pub(crate) test_functions: Vec<ShapeArg>,
+    /// Compare the rows with these samples (columns matched by name): energy distance, classifier
+    /// test, Kolmogorov-Smirnov test of each column. Their rows must be independent.
+    #[arg(long, value_name = "FILE", conflicts_with = "draw")]
+    pub(crate) samples: Option<PathBuf>,
+    /// The same with so many rows drawn from the model.
+    #[arg(long, value_name = "N")]
+    pub(crate) draw: Option<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -420,6 +545,15 @@ pub(crate) struct ScoreArgs {
     #[arg(long, value_name = "T")]
     pub(crate) at: Option<f64>,
     #[command(flatten)]
+    pub(crate) anomaly: AnomalyArgs,
+    /// Potentials: also the normalised log density, with log Z estimated as by eval --likelihood from
+    /// these rows, which should not have trained the model; an error where it cannot be trusted.
+    #[arg(long, conflicts_with = "log_z")]
+    pub(crate) normalize: bool,
+    /// Potentials: also the normalised log density, with the log Z that eval --likelihood gave.
+    #[arg(long, value_name = "LOG_Z", allow_negative_numbers = true)]
+    pub(crate) log_z: Option<f64>,
+    #[command(flatten)]
     pub(crate) read: ReadArgs,
     /// Seed of drawn rows.
     #[arg(long, default_value_t = 1)]
@@ -427,13 +561,37 @@ pub(crate) struct ScoreArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Anomalies")]
+pub(crate) struct AnomalyArgs {
+    /// Also how unusual each row is (larger is more so). auto: density for potentials, path for score
+    /// fields; density: -log p up to a constant; path: the same from the score alone, along the line
+    /// from the mean of the training rows; norm: length of the score in standard deviations.
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, value_name = "KIND",
+          default_missing_value = "auto")]
+    pub(crate) anomaly: Option<AnomalyArg>,
+    /// Table of usual rows that did not train the model, for --false-alarm.
+    #[arg(long, value_name = "FILE", requires = "false_alarm")]
+    pub(crate) held_out: Option<PathBuf>,
+    /// Call rows anomalies (column is_anomaly, 1 or 0) beyond a threshold that a new usual row exceeds
+    /// with at most this probability; found from --held-out, whatever the model.
+    #[arg(long, value_name = "RATE", requires = "held_out", requires = "anomaly")]
+    pub(crate) false_alarm: Option<f64>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct SampleArgs {
     /// Model file.
     #[arg(required_unless_present = "resume")]
     pub(crate) model: Option<PathBuf>,
-    /// Rows to draw.
+    /// Rows to draw; with --given-rows, for each row of it.
     #[arg(short, default_value_t = 1000)]
     pub(crate) n: usize,
+    /// Conditional models: the values at which to draw, such as age=40,dose=0.5.
+    #[arg(long, value_delimiter = ',', value_name = "NAME=VALUE", value_parser = named_value)]
+    pub(crate) given_values: Vec<(String, f64)>,
+    /// Conditional models: a table with the given columns; -n rows are drawn at each of its rows.
+    #[arg(long, value_name = "FILE", conflicts_with = "given_values")]
+    pub(crate) given_rows: Option<PathBuf>,
     /// Where to write: .npy, else CSV [default: CSV to standard output].
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -496,6 +654,24 @@ pub(crate) struct ChainArgs {
     pub(crate) seed: u64,
 }
 
+impl ChainArgs {
+    /// As the command line has them where nothing is given.
+    pub(crate) fn automatic() -> Self {
+        ChainArgs {
+            sampler: SamplerArg::Auto,
+            chains: None,
+            warm_up: 1000,
+            thinning: 20,
+            step_size: None,
+            leapfrog: 8,
+            steps: 100,
+            schedule: None,
+            corrections: None,
+            seed: 0,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ImputeArgs {
     /// Model file.
@@ -542,6 +718,8 @@ pub(crate) struct ReportArgs {
     pub(crate) output: PathBuf,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
+    #[command(flatten)]
+    pub(crate) checks: CheckArgs,
 }
 
 #[derive(Debug, Args)]
@@ -595,6 +773,17 @@ pub(crate) struct StepArgs {
     /// Seconds to measure.
     #[arg(long, default_value_t = 2.0)]
     pub(crate) seconds: f64,
+}
+
+/// A column's name and a number.
+fn named_value(text: &str) -> Result<(String, f64), String> {
+    let parts = text.rsplit_once('=').map(|(name, value)| (name.trim(), value.trim().parse()));
+    match parts {
+        Some((name, Ok(value))) if !name.is_empty() && f64::is_finite(value) => {
+            Ok((name.to_string(), value))
+        }
+        _ => Err("must be a column and a number, such as age=40".into()),
+    }
 }
 
 /// One ASCII character that can stand between fields; tab also by name.
@@ -657,6 +846,13 @@ words!(StandardizeArg => Standardization {
     Standardize => Standardization::Standardize,
     Whiten => Standardization::Whiten,
     None => Standardization::None,
+});
+words!(ShapeArg => Shape {
+    Square => Shape::Square,
+    Cube => Shape::Cube,
+    Tanh => Shape::Tanh,
+    Sine => Shape::Sine,
+    Cosine => Shape::Cosine,
 });
 words!(GapRuleArg => GapRule { Gap => GapRule::Gap, MedianGap => GapRule::MedianGap });
 
@@ -745,6 +941,14 @@ impl ScheduleWord {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AnomalyArg {
+    Auto,
+    Density,
+    Path,
+    Norm,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -773,6 +977,15 @@ mod tests {
         let refused = parse("gradlogp sample m --resume c -n 5").unwrap_err();
         assert!(refused.to_string().contains("MODEL, -n would be ignored"), "{refused}");
         assert!(parse("gradlogp sample").is_err());
+    }
+
+    #[test]
+    fn named_values() {
+        assert_eq!(named_value("a=1.5"), Ok(("a".into(), 1.5)));
+        assert_eq!(named_value("a=b = -2e3"), Ok(("a=b".into(), -2e3)));
+        for bad in ["a", "=1", "a=", "a=x", "a=inf"] {
+            assert!(named_value(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use gradlogp::data::synthetic::{self, Dataset};
 use gradlogp::data::{DataWarning, Header, ReadOptions, Table, read_csv};
-use gradlogp::{Error, Score};
+use gradlogp::{Error, FittedModel, Score};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,8 @@ pub(crate) enum Place {
 /// A table and what is known of it.
 pub(crate) struct Loaded {
     pub(crate) table: Table,
+    /// The columns of a condition, apart from the table.
+    pub(crate) given: Option<Table>,
     pub(crate) warnings: Vec<DataWarning>,
     /// The set it was drawn from, if it was drawn.
     pub(crate) drawn_from: Option<Dataset>,
@@ -94,7 +96,7 @@ impl Source {
         match &self.place {
             Place::File(path) => {
                 let (table, warnings) = read_csv(path, &self.options(like))?;
-                Ok(Loaded { table, warnings, drawn_from: None })
+                Ok(Loaded { table, given: None, warnings, drawn_from: None })
             }
             Place::BuiltIn { name, rows } => {
                 let (table, drawn_from) = built_in(name, *rows, seed)?;
@@ -111,9 +113,27 @@ impl Source {
                     Some(model) => table.like_model(model)?,
                     None => (table, None),
                 };
-                Ok(Loaded { table, warnings: warning.into_iter().collect(), drawn_from })
+                let warnings = warning.into_iter().collect();
+                Ok(Loaded { table, given: None, warnings, drawn_from })
             }
         }
+    }
+
+    /// Reads or draws rows for a fitted model: its columns, and those of its condition apart.
+    pub(crate) fn load_for(&self, seed: u64, model: &FittedModel) -> Result<Loaded> {
+        let mut loaded = self.load(seed, Some(&model.all_columns()))?;
+        let by_position = |w: &DataWarning| matches!(w, DataWarning::MatchedByPosition { .. });
+        if !model.given_columns().is_empty() && loaded.warnings.iter().any(by_position) {
+            let message = format!(
+                "no column has a name of the model's; for a conditional model they must be named: \
+                 {} given {}",
+                model.description.columns.join(", "),
+                model.given_columns().join(", ")
+            );
+            return Err(Error::data(self.name(), message).into());
+        }
+        loaded.take_given(model.given_columns())?;
+        Ok(loaded)
     }
 
     fn options(&self, like: Option<&[String]>) -> ReadOptions {
@@ -132,6 +152,33 @@ impl Source {
             drop_missing: self.drop_missing,
             keep_missing: self.keep_missing,
         }
+    }
+}
+
+impl Loaded {
+    /// Moves the columns of a condition out of the table.
+    pub(crate) fn take_given(&mut self, names: &[String]) -> Result<()> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let given = self.table.select(names)?;
+        if given.n_columns() == self.table.n_columns() {
+            let message = "names every column of the table, which leaves none to model";
+            return Err(Error::config("--given", message).into());
+        }
+        self.table = self.table.drop_columns(names)?;
+        self.given = Some(given);
+        // The known score is that of all columns together.
+        self.drawn_from = None;
+        Ok(())
+    }
+
+    /// `model` at the conditions of the rows, where it has one.
+    pub(crate) fn model_given(&self, model: FittedModel) -> Result<FittedModel> {
+        Ok(match &self.given {
+            Some(given) => model.given(given.rows.view())?,
+            None => model,
+        })
     }
 }
 

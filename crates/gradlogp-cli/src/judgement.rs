@@ -3,18 +3,20 @@
 use anyhow::Result;
 use gradlogp::data::synthetic::Dataset;
 use gradlogp::diagnose::{
-    Estimate, SteinReport, fisher_divergence, stein_check, stein_check_within,
+    Estimate, KernelSteinDiscrepancy, KsdConfig, SteinReport, fisher_divergence,
+    kernel_stein_discrepancy, stein_check_given, stein_check_within,
 };
 use gradlogp::{Error, FittedModel};
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
+use crate::checks::{Checks, Findings, LEVEL};
 use crate::input::truth;
 use crate::report::{self, Grade};
 use crate::text::short;
 
-/// Chance of a fault reported in a true score.
-const LEVEL: f64 = 0.05;
 /// Fresh rows on which a fit is compared with a known truth.
 const FRESH_ROWS: usize = 10_000;
 /// Seed offset of fresh rows: not the rows that trained the model.
@@ -28,11 +30,22 @@ pub(crate) struct Judgement {
     pub(crate) exact_loss_se: f64,
     pub(crate) stein_mean_max_z: f64,
     pub(crate) stein_product_max_z: f64,
+    /// Of conditional models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stein_given_max_z: Option<f64>,
     pub(crate) stein_critical_z: f64,
     pub(crate) stein_slope: f64,
     pub(crate) stein_slope_se: f64,
     pub(crate) consistent: bool,
     pub(crate) verdict: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kernel_stein_squared: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kernel_stein_p_value: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kernel_stein_groups: Option<usize>,
+    #[serde(flatten)]
+    pub(crate) findings: Findings,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) relative_fisher_divergence: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,11 +54,13 @@ pub(crate) struct Judgement {
     pub(crate) fisher_divergence: Option<f64>,
 }
 
-/// Judges a model on held-out rows, and against the truth where the rows were drawn from one.
+/// Judges a model, at the rows' conditions if it has any, on held-out rows, and against the truth where
+/// the rows were drawn from one; `checks` are what was asked for beyond.
 pub(crate) fn judge(
     model: &FittedModel,
     rows: ArrayView2<'_, f64>,
     drawn_from: Option<&Dataset>,
+    checks: Option<Checks<'_>>,
 ) -> Result<Judgement> {
     let least = 3;
     if rows.nrows() < least {
@@ -56,11 +71,16 @@ pub(crate) fn judge(
         return Err(Error::data("held-out rows", message).into());
     }
     let loss = Estimate::of(model.exact_loss_rows(rows).view());
+    let c = model.condition().unwrap_or_default();
+    // One condition for all rows says nothing of how the score follows it.
+    let c = if c.nrows() == rows.nrows() { c } else { Array2::zeros((rows.nrows(), 0)) };
     model.check_domain(rows, "held-out rows")?;
     let stein = match &model.description.domain {
         Some(domain) => stein_check_within(model, domain, rows, LEVEL)?,
-        None => stein_check(model, rows, LEVEL)?,
+        None => stein_check_given(model, rows, c.view(), LEVEL)?,
     };
+    let kernel_stein = kernel_stein(model, rows)?;
+    let findings = checks.map_or(Ok(Findings::default()), |checks| checks.run(model, rows))?;
     let fisher = match (drawn_from, truth(drawn_from)) {
         (Some(set), Some(truth)) => {
             let fresh = set.sample_seeded(FRESH_ROWS, FRESH ^ model.description.training.seed);
@@ -74,15 +94,37 @@ pub(crate) fn judge(
         exact_loss_se: loss.standard_error,
         stein_mean_max_z: stein.mean_max_z,
         stein_product_max_z: stein.product_max_z,
+        stein_given_max_z: (c.ncols() > 0).then_some(stein.given_max_z),
         stein_critical_z: stein.critical_z,
         stein_slope: stein.slope.mean,
         stein_slope_se: stein.slope.standard_error,
         consistent: stein.verdict.is_consistent(),
-        verdict: sentence(&stein, &model.description.columns),
+        verdict: sentence(&stein, &model.all_columns()),
+        kernel_stein_squared: kernel_stein.map(|k| k.squared),
+        kernel_stein_p_value: kernel_stein.map(|k| k.p_value),
+        kernel_stein_groups: kernel_stein.map(|k| k.groups),
+        findings,
         relative_fisher_divergence: fisher.map(|f| f.relative.mean),
         relative_fisher_divergence_se: fisher.map(|f| f.relative.standard_error),
         fisher_divergence: fisher.map(|f| f.absolute.mean),
     })
+}
+
+/// None where half of the rows are equal, which no density explains, and for models with bounds, at which
+/// the identity behind the test need not hold.
+fn kernel_stein(
+    model: &FittedModel,
+    rows: ArrayView2<'_, f64>,
+) -> Result<Option<KernelSteinDiscrepancy>> {
+    if model.description.domain.is_some() {
+        return Ok(None);
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(model.description.training.seed);
+    match kernel_stein_discrepancy(model, rows, &KsdConfig::default(), &mut rng) {
+        Ok(found) => Ok(Some(found)),
+        Err(Error::Data { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn sentence(stein: &SteinReport, columns: &[String]) -> String {
@@ -137,6 +179,31 @@ impl Judgement {
                     .into(),
             },
         ];
+        if let Some(z) = self.stein_given_max_z {
+            checks.push(report::Check {
+                name: "Stein condition, largest |z|".into(),
+                value: plain(z),
+                expected: Some(format!("below {}", short(self.stein_critical_z))),
+                grade: graded(z <= self.stein_critical_z),
+                explanation:
+                    "E[s c^T] must be 0 for every given column c: the score must not lean \
+                              with the condition; in standard errors."
+                        .into(),
+            });
+        }
+        if let Some(p) = self.kernel_stein_p_value {
+            checks.push(report::Check {
+                name: "Kernel Stein test, p".into(),
+                value: plain(p),
+                expected: Some(format!("above {LEVEL}")),
+                grade: if p >= LEVEL { Grade::Pass } else { Grade::Warn },
+                explanation:
+                    "Chance of so large a kernel Stein discrepancy under the true score. It sees \
+                              faults of every shape; with many rows also those too small to matter."
+                        .into(),
+            });
+        }
+        checks.extend(self.findings.checks());
         if let (Some(value), Some(se)) =
             (self.relative_fisher_divergence, self.relative_fisher_divergence_se)
         {
@@ -165,7 +232,8 @@ impl Judgement {
             "Checked on {} rows that did not train the model, all bands together at 95%.",
             self.rows
         );
-        report::Verdict { grade, headline, details: vec![note] }
+        let details = [note].into_iter().chain(self.findings.note()).collect();
+        report::Verdict { grade, headline, details }
     }
 
     /// The terminal's table.
@@ -194,6 +262,7 @@ impl Judgement {
             })
             .collect();
         let head = format!("Check on {} held-out rows:\n", self.rows);
-        format!("{head}{}Verdict: {}\n", crate::text::aligned(&rows), self.verdict)
+        let note = self.findings.note().map_or(String::new(), |note| note + "\n");
+        format!("{head}{}{note}Verdict: {}\n", crate::text::aligned(&rows), self.verdict)
     }
 }

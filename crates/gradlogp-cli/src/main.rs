@@ -1,7 +1,9 @@
 //! The program `gradlogp`: arguments become a checked plan, the plan runs, errors become exit codes.
 
+mod anomaly;
 mod args;
 mod bounds;
+mod checks;
 mod commands;
 mod exit;
 mod input;

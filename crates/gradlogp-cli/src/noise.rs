@@ -316,6 +316,31 @@ fn try_out(sde: &dyn Sde, record: &NoiseRecord, rows: ArrayView2<'_, f64>) -> Re
 }
 
 impl NoiseArgs {
+    /// No noise.
+    pub(crate) fn none() -> Self {
+        NoiseArgs {
+            noise: None,
+            noise_objective: None,
+            noise_weight: None,
+            times: TimesArg::Uniform,
+            simulate: None,
+            conditioning: ConditioningArg::Film,
+            time_features: FeaturesArg::Fourier,
+            sigma_min: None,
+            sigma_max: None,
+            levels: None,
+            beta: BetaArg::Linear,
+            beta_min: None,
+            beta_max: None,
+            ou_rate: None,
+            ou_diffusion: None,
+            horizon: None,
+            t_min: None,
+            drift: Vec::new(),
+            diffusion: None,
+        }
+    }
+
     fn process(&self, noise: NoiseArg) -> Result<ProcessPlan> {
         let beta = match self.beta {
             BetaArg::Cosine => BetaSchedule::Cosine,

@@ -13,6 +13,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
+use crate::checks::Checks;
 use crate::judgement::{Judgement, judge};
 use crate::noise;
 use crate::text::{aligned, short};
@@ -57,10 +58,11 @@ pub(crate) fn judge_at_its_time(
     rows: ArrayView2<'_, f64>,
     drawn_from: Option<&Dataset>,
     seed: u64,
+    checks: Option<Checks<'_>>,
 ) -> Result<Judgement> {
     match noise::noised(model, rows, seed)? {
-        Some(noised) => judge(model, noised.view(), None),
-        None => judge(model, rows, drawn_from),
+        Some(noised) => judge(model, noised.view(), None, checks),
+        None => judge(model, rows, drawn_from, checks),
     }
 }
 

@@ -192,6 +192,7 @@ impl ReversePlan {
         let rows = Array2::from_shape_vec((self.done.len() / d, d), self.done)?;
         Ok(Drawn {
             draws: rows.nrows(),
+            chain: (0..rows.nrows()).collect(),
             rows: model.description.transform.inverse(rows.view()),
             sampler: self.sampler.word(),
             way: Way::Reverse {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use gradlogp::domain::Within;
 use gradlogp::sample::{ChainConfig, ChainRun, Chains, Parallel, Snapshot, standard_normal_start};
-use gradlogp::{Error, FittedModel, LogDensity, ModelKind};
+use gradlogp::{Error, FittedModel, LogDensity, ModelKind, Score};
 use ndarray::{Array1, Array2, ArrayView2};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -25,6 +25,9 @@ const ACCEPTED: f64 = 0.05;
 pub(crate) struct Drawn {
     #[serde(skip)]
     pub(crate) rows: Array2<f64>,
+    /// The chain of each row.
+    #[serde(skip)]
+    pub(crate) chain: Vec<usize>,
     pub(crate) sampler: &'static str,
     pub(crate) draws: usize,
     #[serde(flatten)]
@@ -229,6 +232,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     fn new(model: &FittedModel, n: usize, args: &ChainArgs) -> Result<Self> {
+        check_conditions(model, args)?;
         let sampler = Sampler::of(args.sampler, model.kind())?;
         if model.description.domain.is_some() && sampler == Sampler::Ula {
             let why = "ula would walk across the bounds of this model; fit with --model potential and \
@@ -253,23 +257,29 @@ impl Plan {
     fn run(mut self, model: &FittedModel, quiet: bool, watch: &mut Watch<'_>) -> Result<Outcome> {
         let mut rng = self.rng.clone();
         let (from, total) = self.steps();
-        let potential = model.network.as_potential();
-        let parallel = potential.as_ref().map(Parallel);
+        let network = model.in_network_units();
+        let potential = network.as_potential();
+        let (parallel, parallel_field) = (potential.as_ref().map(Parallel), Parallel(&network));
         let within = match (&parallel, &model.description.training.domain) {
             (Some(density), Some(domain)) => Some(Within { density, domain }),
             _ => None,
         };
-        let density = match &within {
+        let mut density = match &within {
             Some(within) => Some(within as &dyn LogDensity),
             None => parallel.as_ref().map(|density| density as &dyn LogDensity),
         };
-        let field = Parallel(&model.network);
+        let mut field: &dyn Score = &parallel_field;
+        if conditions(model) > 1 {
+            // Rows with a condition each are not to be cut apart; such models have no bounds.
+            density = potential.as_ref().map(|p| p as &dyn LogDensity);
+            field = &network;
+        }
         let mut chains = match (self.snapshot.take(), self.sampler, density) {
             (Some(snapshot), Sampler::Mala, Some(p)) => Chains::restore_mala(p, snapshot),
             (Some(snapshot), Sampler::Hmc, Some(p)) => {
                 Chains::restore_hmc(p, snapshot, self.leapfrog)
             }
-            (Some(snapshot), _, _) => Chains::restore_ula(&field, snapshot),
+            (Some(snapshot), _, _) => Chains::restore_ula(field, snapshot),
             (None, sampler, density) => {
                 let start = start(model, self.config.chains, &mut rng);
                 match (sampler, density) {
@@ -277,7 +287,7 @@ impl Plan {
                     (Sampler::Hmc, Some(p)) => {
                         Chains::hmc(p, start.view(), &self.config, self.leapfrog)
                     }
-                    _ => Chains::ula(&field, start.view(), &self.config),
+                    _ => Chains::ula(field, start.view(), &self.config),
                 }
             }
         }?;
@@ -308,13 +318,39 @@ impl Plan {
     }
 }
 
+/// Rows of conditions, each of which has a chain of its own; 0 for a model of p(x).
+fn conditions(model: &FittedModel) -> usize {
+    model.condition().map_or(0, |c| c.nrows())
+}
+
+/// Refuses a conditional model without a condition, and chains that do not fit a table of them.
+fn check_conditions(model: &FittedModel, args: &ChainArgs) -> Result<()> {
+    let names = model.given_columns();
+    if !names.is_empty() && model.condition().is_none() {
+        let message = format!(
+            "the model is conditional: give a value of each of {}, as in {}=1.5, or a table of them \
+             with --given-rows",
+            names.join(", "),
+            names[0]
+        );
+        return Err(Error::config("--given-values", message).into());
+    }
+    if conditions(model) > 1 && args.chains.is_some() {
+        let message = "a table of conditions has one chain for each of its rows; leave it out";
+        return Err(Error::config("--chains", message).into());
+    }
+    Ok(())
+}
+
 fn config(
     model: &FittedModel,
     n: usize,
     args: &ChainArgs,
     sampler: Sampler,
 ) -> Result<ChainConfig> {
-    let chains = args.chains.unwrap_or(n.min(CHAINS));
+    let conditions = conditions(model);
+    let fitting = if conditions > 1 { conditions } else { n.min(CHAINS) };
+    let chains = args.chains.unwrap_or(fitting);
     let draws = n.div_ceil(chains.max(1));
     let (step, target) = match sampler {
         Sampler::Ula => (0.2 * typical_step(model), 0.574),
@@ -377,16 +413,26 @@ fn summarise(
     let pooled = run.pooled();
     // Whole chains come one after another: take draws evenly from all of them.
     let draws = run.draws.dim().1;
-    let order = (0..draws).flat_map(|k| (0..config.chains).map(move |c| c * draws + k));
-    let chosen: Vec<usize> = order.take(n).collect();
+    let several = conditions(model) > 1;
+    let chosen: Vec<usize> = match several {
+        // Each condition's draws together, in the order of the conditions.
+        true => (0..n.min(pooled.nrows())).collect(),
+        false => (0..draws)
+            .flat_map(|k| (0..config.chains).map(move |c| c * draws + k))
+            .take(n)
+            .collect(),
+    };
+    let chain = chosen.iter().map(|at| at / draws.max(1)).collect();
     let rows = model.description.transform.inverse(pooled.select(ndarray::Axis(0), &chosen).view());
-    let enough = |x: f64| Some(x).filter(|x| x.is_finite());
+    // Chains of different conditions should not agree.
+    let enough = |x: f64| Some(x).filter(|x| x.is_finite() && !several);
     let r_hat = run.convergence.iter().map(|c| c.r_hat).fold(f64::NEG_INFINITY, f64::max);
     let size =
         run.convergence.iter().map(|c| c.effective_sample_size).fold(f64::INFINITY, f64::min);
     Drawn {
         draws: rows.nrows(),
         rows,
+        chain,
         sampler,
         way: Way::Chains {
             chains: config.chains,

@@ -65,9 +65,19 @@ fn every_key_is_documented() {
                --report a.html";
     check(at, fit, &["fit", "eval"], &[&truth[..], &["report", "validation_loss"]].concat());
     check(at, "eval a.safetensors --dataset eight-gaussians --rows 50", &["eval"], &truth);
+    let more = "eval a.safetensors --dataset eight-gaussians --rows 200 --likelihood --draw 50 \
+                --test-functions cube,tanh";
+    let keys = ["kernel_stein_p_value", "effective_size", "energy_critical", "ks_p_value", "holds"];
+    check(at, more, &["eval"], &keys);
     check(at, "report a.safetensors -o b.html", &["report", "eval"], &["output", "rows"]);
     let score = "score a.safetensors --dataset banana --rows 5 -o s.csv";
     check(at, score, &["score"], &["rows", "columns", "output"]);
+    // Ten rows are enough for one false alarm in ten.
+    let held_out: String = (0..10).map(|k| format!("{k},{}\n", k * k)).collect();
+    std::fs::write(at.join("h.csv"), format!("x0,x1\n{held_out}")).unwrap();
+    let score = "score a.safetensors --dataset banana --rows 5 --anomaly --held-out h.csv \
+                 --false-alarm 0.1 --log-z -2.5 -o s.csv";
+    check(at, score, &["score"], &["threshold", "anomalies", "log_z"]);
     let sample = "sample a.safetensors -n 40 --chains 8 --warm-up 20 --thinning 2 -o x.npy";
     check(at, sample, &["sample"], &["acceptance_rate", "max_split_r_hat", "completed"]);
     let sample = "sample a.safetensors --sampler hmc -n 8 --warm-up 20 --thinning 2 -o x.npy";
@@ -127,6 +137,22 @@ fn every_key_of_time_models_is_documented() {
                --diffusion 1 -o b.safetensors";
     check(at, own, &["fit", "eval"], &["exact_loss"]);
     check(at, "info b.safetensors", &["info"], &["drift", "horizon"]);
+}
+
+#[test]
+fn every_key_of_conditions_and_comparisons_is_documented() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let fit = "fit --dataset banana --rows 200 --given x1 --steps 5 --hidden 4 -o a.safetensors";
+    check(at, fit, &["fit", "eval"], &["stein_given_max_z"]);
+    check(at, "eval a.safetensors --dataset banana --rows 50", &["eval"], &["stein_given_max_z"]);
+    check(at, "info a.safetensors", &["info"], &["given", "transform"]);
+    let sample = "sample a.safetensors -n 8 --warm-up 5 --given-values x1=0 -o x.csv";
+    check(at, sample, &["sample"], &["sampler", "draws"]);
+    let compare = "compare --dataset banana --rows 200 --objectives ssm,dsm --steps 5 --hidden 4 \
+                   --draws 3 --seeds 2 --report c.html";
+    let expected = ["best", "difference_se", "relative_gradient_variance", "sigma", "report"];
+    check(at, compare, &["compare"], &expected);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::Show;
 use crate::args::EvalArgs;
+use crate::checks::Checks;
 use crate::input::{Source, show_warnings};
 use crate::judgement::judge;
 use crate::over_times::judge_over_times;
@@ -16,7 +17,7 @@ use crate::over_times::judge_over_times;
 pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
     let model = FittedModel::load(&args.model)?;
     let source = Source::new(&args.source, &args.read)?;
-    let mut loaded = source.load(args.seed, Some(&model.description.columns))?;
+    let mut loaded = source.load_for(args.seed, &model)?;
     show_warnings(show.silent(), &loaded.warnings);
     if let Some(noise) = &model.description.dequantization {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(args.seed))?;
@@ -28,7 +29,10 @@ pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
         show.result(&judgement.table(), &judgement)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let judgement = judge(&model, loaded.table.rows.view(), loaded.drawn_from.as_ref())?;
+    let model = loaded.model_given(model)?;
+    let checks = Checks { args: &args.checks, read: &args.read, quiet: show.silent() };
+    let rows = loaded.table.rows.view();
+    let judgement = judge(&model, rows, loaded.drawn_from.as_ref(), Some(checks))?;
     show.result(&judgement.table(), &judgement)?;
     Ok(ExitCode::SUCCESS)
 }

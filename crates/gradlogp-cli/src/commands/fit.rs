@@ -12,9 +12,9 @@ use gradlogp::data::{
 };
 use gradlogp::domain::{Boxed, Domain};
 use gradlogp::fitted::{
-    DataRecord, Description, FitSummary, KernelDescription, root_mean_square_score,
+    DataRecord, Description, FitSummary, GivenColumns, KernelDescription, root_mean_square_score,
 };
-use gradlogp::model::LossPass;
+use gradlogp::model::{LossPass, PointSet};
 use gradlogp::train::{Checkpoint, Event, HeldOutLoss, HistoryPoint, Stop, TrainConfig, Trainer};
 use gradlogp::{Error, FittedModel, Mlp, Model, ModelKind, Objective};
 use ndarray::{Array2, Axis};
@@ -41,24 +41,27 @@ const EXACT_COLUMNS: usize = 16;
 
 /// Everything a fit needs to know: made from the command line, or read from a checkpoint.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Plan {
-    source: Source,
+pub(super) struct Plan {
+    pub(super) source: Source,
     output: PathBuf,
     report: Option<PathBuf>,
     checkpoint_every: f64,
+    /// Columns that the model is conditioned on.
+    #[serde(default)]
+    given: Vec<String>,
     /// None: not at all; empty: rounded columns; else these.
     dequantize: Option<Vec<String>>,
     gap_rule: GapRule,
     standardization: Standardization,
     validation: f64,
-    test: f64,
+    pub(super) test: f64,
     /// Where all rows lie; None: anywhere.
     #[serde(default)]
     region: Option<Region>,
     #[serde(default)]
     boundary_power: f64,
-    kind: ModelKind,
-    hidden: Vec<usize>,
+    pub(super) kind: ModelKind,
+    pub(super) hidden: Vec<usize>,
     activation: gradlogp::kernel::Activation,
     residual: bool,
     base_scale: Option<f64>,
@@ -68,10 +71,10 @@ struct Plan {
     slices: usize,
     /// For time models.
     noise: Option<NoisePlan>,
-    training: TrainConfig,
+    pub(super) training: TrainConfig,
     /// For kernel families.
     #[serde(default)]
-    kernel: Option<KernelPlan>,
+    pub(super) kernel: Option<KernelPlan>,
 }
 
 /// What training leaves, of whatever kind of model.
@@ -133,7 +136,8 @@ pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
         let config = plan.config(prepared.dim());
         let training = prepared.inside(&prepared.split.train)?;
         let validation = prepared.inside(&prepared.split.validation)?;
-        let rows = [training, validation];
+        // Refused with a condition, so rows are x alone.
+        let rows = [training.x, validation.x];
         let fitted = fit_kernel::train(kernel, config, prepared.dim(), rows, show)?;
         let Some((outcome, stop)) = fitted else {
             show.note("stopped; a kernel family keeps no checkpoint, so nothing was written");
@@ -196,7 +200,7 @@ fn resume_command(checkpoint: &Path) -> String {
 }
 
 impl Plan {
-    fn new(args: &FitArgs) -> Result<Self> {
+    pub(super) fn new(args: &FitArgs) -> Result<Self> {
         let (model, training) = (&args.model, &args.training);
         let slices = args.objective.slices;
         let noise = NoisePlan::new(&args.noise, slices)?;
@@ -237,6 +241,7 @@ impl Plan {
             output: "model.safetensors".into(),
             report: None,
             checkpoint_every: 5.0,
+            given: args.prepare.given.clone(),
             dequantize: args.prepare.dequantize.clone(),
             gap_rule: args.prepare.dequantize_rule.into(),
             standardization: match &noise {
@@ -261,6 +266,14 @@ impl Plan {
             training: config,
             kernel: KernelPlan::new(model)?,
         };
+        if plan.kernel.is_some() && !plan.given.is_empty() {
+            let message = "kernel families have no condition; use --model potential or score";
+            return Err(Error::config("--given", message).into());
+        }
+        if plan.region.is_some() && !plan.given.is_empty() {
+            let message = "models with bounds have no condition; leave one of the two out";
+            return Err(Error::config("--given", message).into());
+        }
         if plan.kernel.is_some() && plan.region.is_some() {
             let message = "kernel families are not fitted with bounds; use potential or score";
             return Err(Error::config("--model", message).into());
@@ -332,7 +345,7 @@ impl Plan {
         name.into()
     }
 
-    fn mlp(&self, dim: usize) -> Mlp {
+    pub(super) fn mlp(&self, dim: usize) -> Mlp {
         Mlp {
             dim,
             kind: self.kind,
@@ -340,7 +353,7 @@ impl Plan {
             activation: self.activation,
             residual: self.residual,
             base_scale: self.base_scale,
-            given: 0,
+            given: self.given.len(),
         }
     }
 
@@ -359,6 +372,10 @@ fn check_beside_noise(args: &FitArgs, noise: Option<&NoisePlan>) -> Result<()> {
     if args.objective.objective != ObjectiveArg::Auto {
         let message = "a time model has --noise-objective instead";
         return Err(Error::config("--objective", message).into());
+    }
+    if !args.prepare.given.is_empty() {
+        let message = "a time model has no condition; leave it out, or fit without --noise";
+        return Err(Error::config("--given", message).into());
     }
     if args.boundary.region().is_some() {
         let message =
@@ -416,12 +433,13 @@ fn check_shares(prepare: &PrepareArgs) -> Result<()> {
 }
 
 /// The table, ready to train on.
-struct Prepared {
+pub(super) struct Prepared {
     loaded: Loaded,
     content_hash: String,
     dequantization: Option<Dequantization>,
-    split: Split,
+    pub(super) split: Split,
     transform: Transform,
+    given: Option<GivenColumns>,
     /// Means and standard deviations of the training columns.
     units: Transform,
     /// Where all rows lie, in the columns' units.
@@ -430,9 +448,10 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(plan: &Plan, show: Show) -> Result<Self> {
+    pub(super) fn new(plan: &Plan, show: Show) -> Result<Self> {
         let mut loaded = plan.source.load(plan.training.seed, None)?;
         let content_hash = format!("{:016x}", loaded.table.content_hash());
+        loaded.take_given(&plan.given)?;
         loaded.warnings.extend(check_table(&loaded.table)?);
         let dequantization = dequantize(plan, &mut loaded.table)?;
         if dequantization.is_some() {
@@ -462,6 +481,14 @@ impl Prepared {
                 .map_err(|e| in_training_rows(e, &name))
         };
         let transform = fit(plan.standardization)?;
+        let given = loaded.given.as_ref().map(|table| -> Result<GivenColumns> {
+            let columns = table.columns.clone();
+            let training = table.rows.select(Axis(0), &split.train);
+            let transform = Transform::fit(plan.standardization, training.view(), &columns)
+                .map_err(|e| in_training_rows(e, &name))?;
+            Ok(GivenColumns { columns, transform })
+        });
+        let given = given.transpose()?;
         let units = fit(Standardization::Standardize)?;
         let domain = domain(plan, &loaded.table, &units, dequantization.is_some())?;
         let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
@@ -471,39 +498,61 @@ impl Prepared {
             dequantization,
             split,
             transform,
+            given,
             units,
             domain,
             warnings,
         })
     }
 
-    fn rows(&self, part: &[usize]) -> Array2<f64> {
+    pub(super) fn rows(&self, part: &[usize]) -> Array2<f64> {
         self.loaded.table.rows.select(Axis(0), part)
     }
 
-    /// Rows in the network's units.
-    fn inside(&self, part: &[usize]) -> Result<Vec<f32>> {
-        let z = self.transform.forward(self.rows(part).view());
-        let bad = z.indexed_iter().find(|(_, z)| !(**z as f32).is_finite());
-        if let Some(((row, column), _)) = bad {
-            return Err(Error::Data {
-                source_name: self.loaded.table.name.clone(),
-                row: None,
-                column: Some(self.loaded.table.columns[column].clone()),
-                message: format!(
-                    "{:e} is too large for the network's single precision; scale the columns with \
-                     --standardize standardize, or remove such outliers",
-                    self.rows(part)[[row, column]]
-                ),
-            }
-            .into());
-        }
-        Ok(z.iter().map(|z| *z as f32).collect())
+    /// The conditions of some rows; no columns without any.
+    fn conditions(&self, part: &[usize]) -> Array2<f64> {
+        let all = self.loaded.given.as_ref();
+        all.map_or_else(|| Array2::zeros((part.len(), 0)), |c| c.rows.select(Axis(0), part))
     }
 
-    fn dim(&self) -> usize {
+    /// Rows in the network's units, with their conditions.
+    pub(super) fn inside(&self, part: &[usize]) -> Result<PointSet<f32>> {
+        let x = narrow(&self.loaded.table, &self.rows(part), &self.transform)?;
+        let mut set = PointSet::from(x);
+        if let (Some(given), Some(table)) = (&self.given, &self.loaded.given) {
+            set.contexts.push(narrow(table, &self.conditions(part), &given.transform)?);
+        }
+        Ok(set)
+    }
+
+    /// The model at the conditions of some rows.
+    pub(super) fn model_at(&self, model: &FittedModel, part: &[usize]) -> Result<FittedModel> {
+        Ok(model.given(self.conditions(part).view())?)
+    }
+
+    pub(super) fn dim(&self) -> usize {
         self.loaded.table.n_columns()
     }
+}
+
+/// Some rows of a table in the network's units and precision.
+fn narrow(table: &Table, rows: &Array2<f64>, transform: &Transform) -> Result<Vec<f32>> {
+    let z = transform.forward(rows.view());
+    let bad = z.indexed_iter().find(|(_, z)| !(**z as f32).is_finite());
+    if let Some(((row, column), _)) = bad {
+        return Err(Error::Data {
+            source_name: table.name.clone(),
+            row: None,
+            column: Some(table.columns[column].clone()),
+            message: format!(
+                "{:e} is too large for the network's single precision; scale the columns with \
+                 --standardize standardize, or remove such outliers",
+                rows[[row, column]]
+            ),
+        }
+        .into());
+    }
+    Ok(z.iter().map(|z| *z as f32).collect())
 }
 
 /// The domain asked for; refuses rows outside.
@@ -634,7 +683,7 @@ fn new_trainer(plan: &Plan, prepared: &Prepared, config: TrainConfig) -> Result<
     let inside = prepared.transform.forward(prepared.rows(&prepared.split.train).view());
     let noising = noise::noising(&record, inside.view())?;
     let network = record.network.build(config.seed)?;
-    Ok(Trainer::over_time(noising, network, training, &validation, config)?)
+    Ok(Trainer::over_time(noising, network, training.x, &validation.x, config)?)
 }
 
 /// Whether a run that is resumed had ended already: its checkpoint was written at its last evaluation.
@@ -729,10 +778,9 @@ fn finish(
     }
     let judgement = judgement.ok();
     if let Some(path) = &plan.report {
-        let rows = match judgement {
-            Some(_) => prepared.rows(&prepared.split.test),
-            None => prepared.loaded.table.rows.clone(),
-        };
+        let all: Vec<usize> = (0..prepared.loaded.table.n_rows()).collect();
+        let part = if judgement.is_some() { &prepared.split.test } else { &all };
+        let (rows, model) = (prepared.rows(part), prepared.model_at(&model, part)?);
         report::write(&model, judgement.as_ref(), rows, warnings.clone(), path, show)?;
     }
     present(plan, &outcome, &model, judgement, warnings, show)?;
@@ -754,8 +802,12 @@ fn refuse_without_weights(outcome: &Outcome, message: &str) -> Result<()> {
 /// The figures on the test rows, or why there are none.
 fn check(model: &FittedModel, prepared: &Prepared) -> Result<Result<Judgement, String>> {
     let test = prepared.rows(&prepared.split.test);
-    let seed = model.description.training.seed;
-    match judge_at_its_time(model, test.view(), prepared.loaded.drawn_from.as_ref(), seed) {
+    let model = match test.nrows() {
+        0 => model.clone(),
+        _ => prepared.model_at(model, &prepared.split.test)?,
+    };
+    let (set, seed) = (prepared.loaded.drawn_from.as_ref(), model.description.training.seed);
+    match judge_at_its_time(&model, test.view(), set, seed, None) {
         Ok(judgement) => Ok(Ok(judgement)),
         Err(error) => match error.downcast_ref::<Error>().map(Error::class) {
             Some(gradlogp::ErrorClass::Data) => Ok(Err(exit::message(&error))),
@@ -788,26 +840,35 @@ fn unsaved(
     ))
 }
 
-fn describe(
+/// What a model file will say of a fit.
+pub(super) fn describe(
     plan: &Plan,
     prepared: &Prepared,
     outcome: &Outcome,
     stopped: &str,
     seconds: f64,
 ) -> Result<Description> {
-    let inside = prepared.transform.forward(prepared.rows(&prepared.split.train).view());
     let split = &prepared.split;
+    let inside = prepared.transform.forward(prepared.rows(&split.train).view());
+    let mut conditions = prepared.conditions(&split.train);
+    if let Some(given) = &prepared.given {
+        conditions = given.transform.forward(conditions.view());
+    }
     let columns = &prepared.loaded.table.columns;
     let noise = plan.noise.as_ref().map(|noise| noise.record(&outcome.settings, columns));
     let score_scale = match &noise {
         Some(record) => noise::score_scale(record, &outcome.network, inside.view())?,
-        None => root_mean_square_score(&outcome.network, inside.view()),
+        None => {
+            let at = outcome.network.given(conditions.view())?;
+            root_mean_square_score(&at, inside.view())
+        }
     };
     Ok(Description {
         library_version: env!("CARGO_PKG_VERSION").to_string(),
         network: outcome.settings.clone(),
         columns: prepared.loaded.table.columns.clone(),
         transform: prepared.transform.clone(),
+        given: prepared.given.clone(),
         column_mean: prepared.units.mean().to_vec(),
         column_scale: prepared.units.standard_deviations().to_vec(),
         dequantization: prepared.dequantization.clone(),

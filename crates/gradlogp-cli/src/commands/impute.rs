@@ -54,6 +54,11 @@ struct Draws {
 pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
     show.check_output(args.output.as_deref())?;
     let model = FittedModel::load(&args.model)?;
+    if !model.given_columns().is_empty() {
+        let message = "is conditional, and only a model of all columns can fill in what is missing of \
+                       them; fit one without --given";
+        return Err(Error::model_file(&args.model, message).into());
+    }
     if model.description.domain.is_some() {
         let why = "was fitted with bounds, and imputed values would not keep to them; fit a model without bounds";
         return Err(Error::config("MODEL", why).into());

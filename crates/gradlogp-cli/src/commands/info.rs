@@ -114,6 +114,9 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
         rows.insert(5, ("Kernels".into(), format!("{kernels}, {} inducing points", f.inducing)));
         rows.push(("Solve".into(), super::fit_kernel::summary(kernel).trim().to_string()));
     }
+    if d.given.is_some() {
+        rows.insert(3, ("Given".into(), model.given_columns().join(", ")));
+    }
     if let Some(noise) = &d.dequantization {
         let named = noise.columns().filter_map(|k| d.columns.get(k).map(String::as_str));
         rows.push(("Dequantised".into(), named.collect::<Vec<_>>().join(", ")));
@@ -140,9 +143,7 @@ fn bounds(domain: &Domain, columns: &[String]) -> String {
 /// The objective with its slices, in words.
 pub(crate) fn objective(model: &FittedModel) -> String {
     let t = &model.description.training;
-    let slices = |m: usize| {
-        format!("{m} {} slice{}", erased::Word::word(&t.law), if m == 1 { "" } else { "s" })
-    };
+    let slices = |m: usize| slices_words(m, t.law);
     match t.objective {
         gradlogp::Objective::Ssm { slices: m } => format!("sliced score matching, {}", slices(m)),
         gradlogp::Objective::SsmVr { slices: m } => {
@@ -168,6 +169,29 @@ pub(crate) fn objective(model: &FittedModel) -> String {
         }
         other => format!("{other:?}"),
     }
+}
+
+/// The same as short as options have it.
+pub(crate) fn objective_words(objective: &gradlogp::Objective, law: gradlogp::SliceLaw) -> String {
+    match *objective {
+        gradlogp::Objective::Ssm { slices } => format!("ssm, {}", slices_words(slices, law)),
+        gradlogp::Objective::SsmVr { slices } => format!("ssm-vr, {}", slices_words(slices, law)),
+        gradlogp::Objective::Exact => "exact".into(),
+        gradlogp::Objective::Dsm { sigma } => format!("dsm, noise {sigma}"),
+        gradlogp::Objective::FdSsm { slices, .. } => {
+            format!("fd-ssm, {}", slices_words(slices, law))
+        }
+        gradlogp::Objective::FdDsm { slices, sigma, .. } => {
+            format!("fd-dsm, {}, noise {sigma}", slices_words(slices, law))
+        }
+        gradlogp::Objective::Cp { slices } => format!("cp, {slices} draws"),
+        gradlogp::Objective::ApproxBackprop => "approx-backprop".into(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn slices_words(m: usize, law: gradlogp::SliceLaw) -> String {
+    format!("{m} {} slice{}", erased::Word::word(&law), if m == 1 { "" } else { "s" })
 }
 
 /// Serde's names of unit variants, as the command line writes them.

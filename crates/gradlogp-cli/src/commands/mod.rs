@@ -1,6 +1,7 @@
 //! One file per command; each reads like what the command does.
 
 mod bench;
+mod compare;
 mod datasets;
 mod eval;
 mod fit;
@@ -27,6 +28,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
     let show = Show { quiet: cli.quiet, json: cli.json };
     match &cli.command {
         Command::Fit(args) => fit::run(args, show),
+        Command::Compare(args) => compare::run(args, show),
         Command::Eval(args) => eval::run(args, show),
         Command::Loglik(args) => loglik::run(args, show),
         Command::Score(args) => score::run(args, show),

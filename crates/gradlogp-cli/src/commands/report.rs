@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use super::Show;
 use super::info::{erased::Word, objective, settings};
-use crate::args::{ChainArgs, ReportArgs, SamplerArg};
+use crate::args::{ChainArgs, ReportArgs};
+use crate::checks::Checks;
 use crate::input::{Place, Source, show_warnings};
 use crate::judgement::Judgement;
 use crate::output::{check_apart, check_writable};
@@ -27,6 +28,8 @@ const FRAMES: usize = 7;
 
 /// Rows drawn for the pictures.
 const SAMPLES: usize = 1500;
+/// Conditions at which rows are drawn, one each.
+const CONDITIONS: usize = 500;
 /// Rows of data shown.
 const SHOWN: usize = 5000;
 /// Grid points per side of the field pictures.
@@ -55,7 +58,7 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     // Not the seed of the fit: a drawn set is drawn anew, and no row trained the model.
     let seed = model.description.training.seed.wrapping_add(1);
     let source = Source::at(place, &args.read);
-    let mut loaded = source.load(seed, Some(&model.description.columns))?;
+    let mut loaded = source.load_for(seed, &model)?;
     let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
     show_warnings(show.silent(), &loaded.warnings);
     if args.data.is_none() && loaded.drawn_from.is_none() {
@@ -67,8 +70,11 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     if let Some(noise) = &model.description.dequantization {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(seed))?;
     }
+    let model = loaded.model_given(model)?;
     let rows = loaded.table.rows;
-    let judgement = judge_at_its_time(&model, rows.view(), loaded.drawn_from.as_ref(), seed)?;
+    let checks = Checks { args: &args.checks, read: &args.read, quiet: show.silent() };
+    let set = loaded.drawn_from.as_ref();
+    let judgement = judge_at_its_time(&model, rows.view(), set, seed, Some(checks))?;
     write(&model, Some(&judgement), rows, warnings, &args.output, show)?;
     let output = args.output.display().to_string();
     let text = format!("{}Report: {output}", judgement.table());
@@ -85,21 +91,18 @@ pub(crate) fn write(
     path: &std::path::Path,
     show: Show,
 ) -> Result<()> {
-    let chain = ChainArgs {
-        sampler: SamplerArg::Auto,
-        chains: None,
-        warm_up: 1000,
-        thinning: 20,
-        step_size: None,
-        leapfrog: 8,
-        steps: 100,
-        schedule: None,
-        corrections: None,
-        seed: 0,
-    };
+    let chain = ChainArgs::automatic();
     let mut warnings = warnings;
+    if model.description.columns.len() == 2 && model.condition().is_some() {
+        warnings.push("the pictures of the field are at the mean of the given columns".into());
+    }
+    // A conditional model's samples belong to the conditions of the rows beside which they are drawn.
+    let (drawing, count) = match model.condition() {
+        Some(c) => (model.at_first_conditions(CONDITIONS), c.nrows().min(CONDITIONS)),
+        None => (model.clone(), SAMPLES),
+    };
     let mut frames = Vec::new();
-    let samples = match draw(model, &chain, &mut frames, show) {
+    let samples = match draw(&drawing, count, &chain, &mut frames, show) {
         Ok(drawn) => {
             warnings.extend(drawn.warning());
             Some(drawn.rows).filter(|rows| rows.nrows() > 0)
@@ -121,14 +124,15 @@ pub(crate) fn write(
 /// Samples; of models of every noise level with two columns also the way there.
 fn draw(
     model: &FittedModel,
+    count: usize,
     chain: &ChainArgs,
     frames: &mut Vec<(String, Array2<f64>)>,
     show: Show,
 ) -> Result<Drawn> {
-    let job = Job::new(model, SAMPLES, chain)?;
+    let job = Job::new(model, count, chain)?;
     let (first, last) = job.traced();
     let Some(times) = model.over_time().filter(|_| model.description.columns.len() == 2) else {
-        return sampling::draw(model, SAMPLES, chain, show.silent());
+        return sampling::draw(model, count, chain, show.silent());
     };
     let outcome = job.run(model, show.silent(), &mut |look| {
         let spaces = (FRAMES - 1).min(last - first).max(1);
@@ -205,6 +209,6 @@ fn unchecked() -> report::Verdict {
 
 fn field(model: &FittedModel, rows: &Array2<f64>) -> FieldGrid {
     let spec = GridSpec::around(rows.view(), GRID);
-    let scores = model.scores(spec.points().view());
+    let scores = model.at_mean_condition().scores(spec.points().view());
     FieldGrid { spec, score: scores.score, log_density: scores.log_density }
 }

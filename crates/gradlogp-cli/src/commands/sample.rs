@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use gradlogp::data::{ReadOptions, read_csv};
 use gradlogp::storage::TensorFile;
 use gradlogp::{Error, FittedModel};
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use serde::{Deserialize, Serialize};
 
 use super::Show;
@@ -29,6 +30,9 @@ struct Stopped {
     /// The model's description, to know it again.
     description: serde_json::Value,
     output: PathBuf,
+    /// The conditions at which rows are drawn, of conditional models.
+    #[serde(default)]
+    conditions: Option<Vec<Vec<f64>>>,
     job: Job,
 }
 
@@ -46,8 +50,20 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
     let model = FittedModel::load(&model_path)?;
     for path in output.iter().chain(&args.trace) {
         check_writable(path)?;
-        check_apart(path, &[Some(&model_path)])?;
+        check_apart(path, &[Some(&model_path), args.given_rows.as_ref()])?;
     }
+    let (conditions, n) = match &stopped {
+        Some((_, stopped)) => (stopped.conditions.as_deref().map(array).transpose()?, 0),
+        None => {
+            let c = conditions(args, &model)?;
+            let each = c.as_ref().map_or(1, Array2::nrows);
+            (c, args.n.saturating_mul(each))
+        }
+    };
+    let model = match &conditions {
+        Some(c) => model.given(c.view())?,
+        None => model,
+    };
     let job = match stopped {
         Some((path, stopped)) => {
             if serde_json::to_value(&model.description)? != stopped.description {
@@ -59,10 +75,11 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
             }
             stopped.job
         }
-        None => Job::new(&model, args.n, &args.chain)?,
+        None => Job::new(&model, n, &args.chain)?,
     };
     interrupt::watch();
-    let mut saver = Saver::new(&model_path, &model, output.as_deref(), &job, args)?;
+    let mut saver =
+        Saver::new(&model_path, &model, output.as_deref(), &job, args, conditions.as_ref())?;
     let mut trace = Trace::new(args, job.traced())?;
     let outcome = job.run(&model, show.silent(), &mut |look| {
         trace.see(&model, look.step, look.position);
@@ -74,12 +91,13 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
     if let Some(path) = &args.trace {
         trace.write(path)?;
     }
-    finish(&model, outcome, output.as_deref(), &saver, show)
+    finish(&model, outcome, conditions, output.as_deref(), &saver, show)
 }
 
 fn finish(
     model: &FittedModel,
     Outcome { drawn, failure }: Outcome,
+    conditions: Option<Array2<f64>>,
     output: Option<&Path>,
     saver: &Saver,
     show: Show,
@@ -97,7 +115,15 @@ fn finish(
         saver.say_how_to_go_on(show);
         return Ok(code);
     }
-    write_table(output, &model.description.columns, &drawn.rows)?;
+    let rows = match conditions {
+        // Each draw with its condition beside it.
+        Some(c) => {
+            let at: Vec<usize> = drawn.chain.iter().map(|chain| chain % c.nrows()).collect();
+            concatenate![Axis(1), drawn.rows, c.select(Axis(0), &at)]
+        }
+        None => drawn.rows.clone(),
+    };
+    write_table(output, &model.all_columns(), &rows)?;
     if let Some(warning) = drawn.warning() {
         show.warning(&warning);
     }
@@ -154,6 +180,7 @@ impl Saver {
         output: Option<&Path>,
         job: &Job,
         args: &SampleArgs,
+        conditions: Option<&Array2<f64>>,
     ) -> Result<Self> {
         let every = Duration::try_from_secs_f64(args.checkpoint_every.unwrap_or(EVERY))
             .map_err(|e| Error::config("--checkpoint-every", e.to_string()))?;
@@ -165,7 +192,10 @@ impl Saver {
                 let description = serde_json::to_value(&model.description)?;
                 let (model, output) = (path.to_path_buf(), output.to_path_buf());
                 let job = job.clone();
-                Some((PathBuf::from(name), Stopped { model, description, output, job }))
+                let rows = |c: &Array2<f64>| c.outer_iter().map(|row| row.to_vec()).collect();
+                let conditions = conditions.map(rows);
+                let stopped = Stopped { model, description, output, conditions, job };
+                Some((PathBuf::from(name), stopped))
             }
         };
         Ok(Saver { stopped, every, last: Instant::now() })
@@ -232,4 +262,42 @@ impl Trace {
         let shape = [self.frames.len(), rows, columns];
         write_array(path, &shape, self.frames.iter().flatten().copied())
     }
+}
+
+/// Rows as a checkpoint holds them.
+fn array(rows: &[Vec<f64>]) -> Result<Array2<f64>> {
+    let width = rows.first().map_or(0, Vec::len);
+    Ok(Array2::from_shape_vec((rows.len(), width), rows.concat())?)
+}
+
+/// The conditions at which to draw, in the model's order of columns.
+fn conditions(args: &SampleArgs, model: &FittedModel) -> Result<Option<Array2<f64>>> {
+    let names = model.given_columns();
+    let asked = if args.given_rows.is_some() { "--given-rows" } else { "--given-values" };
+    if names.is_empty() && (args.given_rows.is_some() || !args.given_values.is_empty()) {
+        let message = "the model is not conditional: fit it with --given COLUMNS";
+        return Err(Error::config(asked, message).into());
+    }
+    if let Some(path) = &args.given_rows {
+        let options = ReadOptions { columns: Some(names.to_vec()), ..ReadOptions::default() };
+        return Ok(Some(read_csv(path, &options)?.0.rows));
+    }
+    if args.given_values.is_empty() {
+        return Ok(None);
+    }
+    for (k, (name, _)) in args.given_values.iter().enumerate() {
+        let again = args.given_values[..k].iter().any(|(other, _)| other == name);
+        if again || !names.contains(name) {
+            let what = if again { "is given twice" } else { "is none of the model's" };
+            let message = format!("\"{name}\" {what}; it needs {} once each", names.join(", "));
+            return Err(Error::config(asked, message).into());
+        }
+    }
+    let value = |name: &String| {
+        let found = args.given_values.iter().find(|(given, _)| given == name);
+        let missing = || Error::config(asked, format!("\"{name}\" is missing"));
+        found.map(|(_, value)| *value).ok_or_else(missing)
+    };
+    let row = names.iter().map(value).collect::<Result<Vec<f64>, Error>>()?;
+    Ok(Some(Array2::from_shape_vec((1, row.len()), row)?))
 }

@@ -3,12 +3,17 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use gradlogp::FittedModel;
-use ndarray::{Array2, Axis, s};
+use gradlogp::data::Table;
+use gradlogp::{Error, FittedModel};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::Show;
+use crate::anomaly::Anomaly;
 use crate::args::ScoreArgs;
+use crate::checks::normaliser;
 use crate::input::{Source, show_warnings};
 use crate::output::{check_apart, check_writable, write_table};
 use crate::text;
@@ -21,6 +26,12 @@ struct Written {
     rows: usize,
     columns: Vec<String>,
     output: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_z: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anomalies: Option<usize>,
 }
 
 pub(crate) fn run(args: &ScoreArgs, show: Show) -> Result<ExitCode> {
@@ -35,51 +46,141 @@ pub(crate) fn run(args: &ScoreArgs, show: Show) -> Result<ExitCode> {
         check_apart(path, &[Some(&args.model), args.source.data.as_ref()])?;
     }
     let source = Source::new(&args.source, &args.read)?;
-    let loaded = source.load(args.seed, Some(&model.description.columns))?;
+    let loaded = source.load_for(args.seed, &model)?;
     show_warnings(show.silent(), &loaded.warnings);
     model.check_domain(loaded.table.rows.view(), &loaded.table.name)?;
-    let columns = column_names(&model, args.hessian_diagonal);
     let rows = &loaded.table.rows;
+    let anomaly = Anomaly::new(&model, &args.anomaly, &args.read)?;
+    let log_z = log_z(&model, args, rows.view(), show)?;
+    let plan = Plan { model: &model, diagonal: args.hessian_diagonal, anomaly, log_z };
+    let columns = plan.column_names();
     let mut out = Array2::zeros((rows.nrows(), columns.len()));
-    for (rows, mut out) in
-        rows.axis_chunks_iter(Axis(0), BLOCK).zip(out.axis_chunks_iter_mut(Axis(0), BLOCK))
-    {
-        let d = rows.ncols();
-        let scores = model.scores(rows);
-        out.slice_mut(s![.., ..d]).assign(&scores.score);
-        out.column_mut(d).assign(&scores.trace);
-        if let Some(log_density) = scores.log_density {
-            out.column_mut(d + 1).assign(&log_density);
-        }
-        if args.hessian_diagonal {
-            out.slice_mut(s![.., columns.len() - d..]).assign(&model.jacobian_diagonal(rows));
-        }
+    let blocks = rows.axis_chunks_iter(Axis(0), BLOCK);
+    for (k, (rows, out)) in blocks.zip(out.axis_chunks_iter_mut(Axis(0), BLOCK)).enumerate() {
+        let here = |given: &Table| {
+            let start = k * BLOCK;
+            model.given(given.rows.slice(s![start..start + rows.nrows(), ..]))
+        };
+        let given = loaded.given.as_ref().map(here).transpose()?;
+        plan.fill(given.as_ref().unwrap_or(&model), rows, out)?;
     }
     write_table(args.output.as_deref(), &columns, &out)?;
     let output = args.output.as_ref().map(|p| p.display().to_string());
     // Without a file, the rows are the result.
     let Some(path) = &output else { return Ok(ExitCode::SUCCESS) };
-    let written = Written { rows: rows.nrows(), columns, output: output.clone() };
+    let threshold = plan.threshold();
+    let flags = columns.iter().position(|name| name == IS_ANOMALY);
+    let anomalies = flags.map(|k| out.column(k).sum() as usize);
+    let (rows, output) = (rows.nrows(), output.clone());
+    let written = Written { rows, columns, output, log_z, threshold, anomalies };
     if show.json {
         text::result(&serde_json::to_string_pretty(&written)?)?;
     } else {
         show.note(&format!("{path}: {} rows of {}", written.rows, written.columns.join(", ")));
+        if let (Some(threshold), Some(anomalies)) = (threshold, anomalies) {
+            show.note(&format!("{anomalies} anomalies, beyond {}", text::short(threshold)));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn column_names(model: &FittedModel, diagonal: bool) -> Vec<String> {
-    let of = |what: &str| -> Vec<String> {
-        model.description.columns.iter().map(|c| format!("{what}_{c}")).collect()
+/// log Z as given, or estimated on the rows.
+fn log_z(
+    model: &FittedModel,
+    args: &ScoreArgs,
+    rows: ArrayView2<'_, f64>,
+    show: Show,
+) -> Result<Option<f64>> {
+    if args.log_z.is_some() && !model.given_columns().is_empty() {
+        let message = "log Z of a conditional model differs from row to row; leave it out";
+        return Err(Error::config("--log-z", message).into());
+    }
+    if args.log_z.is_some() && model.as_log_density().is_none() {
+        let message = "a score field has no density to normalise; fit with --model potential";
+        return Err(Error::config("--log-z", message).into());
+    }
+    if !args.normalize {
+        return Ok(args.log_z);
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
+    let found = match normaliser(model, rows, &mut rng)?.log_z {
+        Ok(found) => found,
+        Err(why) => {
+            let message = why.to_string();
+            return Err(Error::Numerical { operation: "--normalize", message }.into());
+        }
     };
-    let mut names = of("score");
-    let potential = model.as_log_density().is_some();
-    names.push(if potential { "laplacian" } else { "trace" }.to_string());
-    if potential {
-        names.push("log_density".to_string());
+    let (value, error) = (text::short(found.value), text::short(found.standard_error));
+    show.note(&format!("log Z {value} +- {error}"));
+    Ok(Some(found.value))
+}
+
+const IS_ANOMALY: &str = "is_anomaly";
+
+/// What is told of each row.
+struct Plan<'a> {
+    model: &'a FittedModel,
+    diagonal: bool,
+    anomaly: Option<Anomaly>,
+    log_z: Option<f64>,
+}
+
+impl Plan<'_> {
+    fn threshold(&self) -> Option<f64> {
+        self.anomaly.as_ref().and_then(|a| a.threshold)
     }
-    if diagonal {
-        names.extend(of(if potential { "hessian" } else { "jacobian" }));
+
+    fn column_names(&self) -> Vec<String> {
+        let of = |what: &str| -> Vec<String> {
+            self.model.description.columns.iter().map(|c| format!("{what}_{c}")).collect()
+        };
+        let mut names = of("score");
+        let potential = self.model.as_log_density().is_some();
+        names.push(if potential { "laplacian" } else { "trace" }.to_string());
+        if potential {
+            names.push("log_density".to_string());
+        }
+        if self.diagonal {
+            names.extend(of(if potential { "hessian" } else { "jacobian" }));
+        }
+        names.extend(self.log_z.map(|_| "normalized_log_density".to_string()));
+        names.extend(self.anomaly.as_ref().map(|_| "anomaly".to_string()));
+        names.extend(self.threshold().map(|_| IS_ANOMALY.to_string()));
+        names
     }
-    names
+
+    /// One block of rows, in the order of the names; `model` is at their conditions, if it has any.
+    fn fill(
+        &self,
+        model: &FittedModel,
+        rows: ArrayView2<'_, f64>,
+        mut out: ArrayViewMut2<'_, f64>,
+    ) -> Result<()> {
+        let d = rows.ncols();
+        let scores = model.scores(rows);
+        out.slice_mut(s![.., ..d]).assign(&scores.score);
+        out.column_mut(d).assign(&scores.trace);
+        let mut next = d + 1;
+        if let Some(log_density) = &scores.log_density {
+            out.column_mut(next).assign(log_density);
+            next += 1;
+        }
+        if self.diagonal {
+            out.slice_mut(s![.., next..next + d]).assign(&model.jacobian_diagonal(rows));
+            next += d;
+        }
+        if let (Some(log_z), Some(log_density)) = (self.log_z, &scores.log_density) {
+            out.column_mut(next).assign(&(log_density - log_z));
+            next += 1;
+        }
+        if let Some(anomaly) = &self.anomaly {
+            let how = anomaly.of(model, rows)?;
+            if let Some(threshold) = anomaly.threshold {
+                let flag = |a: f64| if a > threshold { 1.0 } else { 0.0 };
+                out.column_mut(next + 1).assign(&how.mapv(flag));
+            }
+            out.column_mut(next).assign(&how);
+        }
+        Ok(())
+    }
 }

@@ -6,6 +6,7 @@
 
 mod axis;
 mod canvas;
+mod comparison;
 mod contours;
 mod data;
 mod field;
@@ -26,6 +27,7 @@ mod tests;
 
 use anyhow::Result;
 
+pub(crate) use comparison::{Compared, Comparison, render as render_comparison};
 pub(crate) use data::{
     Check, Estimate, FieldGrid, Fitted, Grade, GridSpec, HistoryPoint, ReportData, Verdict,
 };

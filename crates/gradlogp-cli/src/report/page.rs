@@ -10,7 +10,6 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 
 /// The finished HTML document.
 pub(super) fn assemble(data: &ReportData, figures: &[Figure], distances: &[f64]) -> String {
-    let title = escape(&data.title);
     let figures: String = figures.iter().map(Figure::html).collect();
     let parts = [
         verdict(data),
@@ -21,6 +20,12 @@ pub(super) fn assemble(data: &ReportData, figures: &[Figure], distances: &[f64])
         tables::settings(&data.settings),
         GLOSSARY.to_string(),
     ];
+    document(&data.title, &tables::fitted(&data.fitted), &parts.concat())
+}
+
+/// A whole document: heading, facts below it, and the rest.
+pub(super) fn document(title: &str, facts: &str, body: &str) -> String {
+    let title = escape(title);
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -28,10 +33,8 @@ pub(super) fn assemble(data: &ReportData, figures: &[Figure], distances: &[f64])
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
          <link rel=\"icon\" href=\"data:,\">\n\
          <title>{title}</title>\n<style>\n{}</style>\n</head>\n<body>\n<main>\n\
-         <header><h1>{title}</h1>{}</header>\n{}</main>\n</body>\n</html>\n",
-        include_str!("style.css"),
-        tables::fitted(&data.fitted),
-        parts.concat()
+         <header><h1>{title}</h1>{facts}</header>\n{body}</main>\n</body>\n</html>\n",
+        include_str!("style.css")
     )
 }
 

@@ -1,5 +1,6 @@
 //! Small summaries that decide what a figure shows: ranges, quantiles, distances.
 
+use gradlogp::diagnose::ks_distance;
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
 /// Beyond this, differences and squares overflow; such values are left out of figures.
@@ -77,22 +78,6 @@ pub(super) fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
     (mean, if n > 1.0 { (square / (n - 1.0)).sqrt() } else { f64::NAN })
 }
 
-/// Kolmogorov-Smirnov distance sup |F_a - F_b| of two samples, in [0, 1]; NaN if one is empty.
-pub(super) fn ks_distance(a: &[f64], b: &[f64]) -> f64 {
-    if a.is_empty() || b.is_empty() {
-        return f64::NAN;
-    }
-    let (a, b) = (sorted(a), sorted(b));
-    let (mut i, mut j, mut largest) = (0, 0, 0.0_f64);
-    while i < a.len() && j < b.len() {
-        let v = a[i].min(b[j]);
-        i += a[i..].iter().take_while(|&&u| u <= v).count();
-        j += b[j..].iter().take_while(|&&u| u <= v).count();
-        largest = largest.max((i as f64 / a.len() as f64 - j as f64 / b.len() as f64).abs());
-    }
-    largest
-}
-
 /// At most `most` rows at even distances, always the same ones.
 pub(super) fn thin(rows: ArrayView2<'_, f64>, most: usize) -> Array2<f64> {
     let n = rows.nrows();
@@ -162,16 +147,6 @@ mod tests {
         }
         let (lo, hi) = robust_range(&[]);
         assert!(lo < hi);
-    }
-
-    #[test]
-    fn distances_of_equal_shifted_and_disjoint_samples() {
-        let a = [1.0, 2.0, 3.0, 4.0];
-        assert_eq!(ks_distance(&a, &a), 0.0);
-        assert_eq!(ks_distance(&a, &[2.0, 3.0, 4.0, 5.0]), 0.25);
-        assert_eq!(ks_distance(&a, &[9.0]), 1.0);
-        assert_eq!(ks_distance(&[1.0, 1.0], &[1.0]), 0.0);
-        assert!(ks_distance(&a, &[]).is_nan());
     }
 
     #[test]

@@ -8,6 +8,8 @@ mod bad_model;
 mod bad_output;
 mod bad_settings;
 mod bounds;
+mod compare;
+mod conditional;
 mod impute_and_resume;
 #[cfg(unix)]
 mod interrupt;
@@ -19,3 +21,4 @@ mod results;
 mod support;
 mod time_models;
 mod training;
+mod trust;

@@ -64,7 +64,7 @@ pub fn stein_check_within(
         });
     }
     let fitted = identities(&s, &z, &w, &(d * &sd));
-    Ok(fitted.report(critical_z(x.nrows(), x.ncols(), level)?, level))
+    Ok(fitted.report(critical_z(x.nrows(), x.ncols(), 0, level)?, level))
 }
 
 /// Weights and slopes of every row, both n x d.
@@ -91,6 +91,8 @@ fn identities(s: &Array2<f64>, z: &Array2<f64>, w: &Array2<f64>, d: &Array2<f64>
         mean_error: Array1::zeros(columns),
         product: Array2::zeros((columns, columns)),
         product_error: Array2::zeros((columns, columns)),
+        given: Array2::zeros((columns, 0)),
+        given_error: Array2::zeros((columns, 0)),
         slope: ratio(above.sum_axis(Axis(1)).view(), below.sum_axis(Axis(1)).view()),
     };
     for i in 0..columns {

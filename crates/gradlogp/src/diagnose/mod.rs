@@ -18,6 +18,7 @@ mod kolmogorov;
 mod ksd;
 mod normaliser;
 mod pair_sums;
+mod paired;
 mod proposal;
 mod stein;
 mod test_functions;
@@ -37,8 +38,9 @@ pub use ksd::{KernelSteinDiscrepancy, KsdConfig, SteinKernel, kernel_stein_discr
 pub use normaliser::{
     Likelihood, LogZ, Normaliser, NormaliserConfig, Refusal, estimate_normaliser, likelihood,
 };
+pub use paired::{Paired, paired_difference};
 pub use proposal::{Proposals, fit_proposals};
-pub use stein::{SteinReport, Verdict, stein_check};
+pub use stein::{SteinReport, Verdict, stein_check, stein_check_given};
 pub use test_functions::{ColumnFunction, Shape, SteinStatement, TestFunction, test_functions};
 
 use crate::error::{Error, Result};

@@ -17,7 +17,11 @@
 //! **Bands.** d means, d^2 products and the slope c = -tr E[s_z z^T]/d make d + d^2 + 1 statements,
 //! each with its standard error over rows. All bands together hold with probability at least
 //! 1 - `level` by Bonferroni: half width = t * standard error, t the Student-t quantile of n - 1
-//! degrees of freedom at 1 - level/(2 (d + d^2 + 1)).
+//! degrees of freedom at 1 - level/(2 (d + d^2 + 1)), or with d w more for w columns of c.
+//!
+//! **Conditions.** For the score s(x | c) of a conditional density E[s | c] = 0 and E[s x^T | c] = -I, so
+//! both identities hold as they stand, and E[s g(c)] = 0 for every function g of the condition;
+//! with g(c) = c that is E[s c^T] = 0, d times as many further statements as c has columns.
 //!
 //! The check has power against first-order faults only: a score can pass and still be wrong where
 //! both identities do not look. And with many rows it sees faults too small to matter: read the
@@ -43,12 +47,19 @@ pub struct SteinReport {
     pub product: Array2<f64>,
     /// (product - (-I)) / standard error: d x d.
     pub product_z: Array2<f64>,
+    /// `E[s_z c^T]` for the condition c, in standard deviations of its columns, should be 0: d x w;
+    /// no columns for a score without condition.
+    pub given_product: Array2<f64>,
+    /// given_product / standard error: d x w.
+    pub given_product_z: Array2<f64>,
     /// c in `E[s_z z^T] = -c I` by the trace, should be 1, with its standard error.
     pub slope: Estimate,
     /// Largest |mean_z|.
     pub mean_max_z: f64,
     /// Largest |product_z|.
     pub product_max_z: f64,
+    /// Largest |given_product_z|.
+    pub given_max_z: f64,
     /// t of the simultaneous bands: a |z| above it is a fault.
     pub critical_z: f64,
     /// Chance of any fault found in a true score, at most.
@@ -107,6 +118,17 @@ pub enum Verdict {
         /// Of its band.
         half_width: f64,
     },
+    /// The score of one column does not follow a column of the condition as it should.
+    ConditionOff {
+        /// The column of the score.
+        score_column: usize,
+        /// The column of the condition, counted on from the columns of x.
+        given_column: usize,
+        /// `E[s_i c_j]`, which should be 0.
+        product: f64,
+        /// Of its band.
+        half_width: f64,
+    },
 }
 
 impl Verdict {
@@ -115,7 +137,8 @@ impl Verdict {
         *self == Verdict::Consistent
     }
 
-    /// In plain words, with the columns' `names` where there are enough of them.
+    /// In plain words, with the columns' `names` where there are enough of them: those of x, then
+    /// those of the condition.
     pub fn describe(&self, names: &[String]) -> String {
         let column = |i: usize| match names.get(i) {
             Some(name) => format!("column \"{name}\""),
@@ -142,6 +165,12 @@ impl Verdict {
                  {half_width:.3}, should be 0",
                 column(score_column),
                 column(data_column)
+            ),
+            Verdict::ConditionOff { score_column, given_column, product, half_width } => format!(
+                "the score of {} does not follow the condition in {}: their product is {product:.3} +- \
+                 {half_width:.3}, should be 0",
+                column(score_column),
+                column(given_column)
             ),
         }
     }
@@ -181,23 +210,61 @@ impl fmt::Display for Verdict {
 /// fewer than 3 rows; [`Error::Data`] for a constant column; [`Error::Numerical`] where the score is
 /// not finite.
 pub fn stein_check(score: &dyn Score, x: ArrayView2<'_, f64>, level: f64) -> Result<SteinReport> {
+    stein_check_given(score, x, Array2::zeros((x.nrows(), 0)).view(), level)
+}
+
+/// The same for a score of x given c: `c` (n x w) holds the condition of each row, at which `score`
+/// answers. Checks E[s c^T] = 0 as well; a column of `c` that is constant in these rows adds nothing
+/// to E[s] = 0 and passes.
+///
+/// ```
+/// use gradlogp::oracle::{Gaussian, Oracle};
+/// use gradlogp::diagnose::stein_check_given;
+/// use ndarray::s;
+/// use rand::SeedableRng;
+///
+/// // x = z + c with z ~ N(0, 1). The score of z, at any c, is not that of x given c.
+/// let p = Gaussian::standard(2)?;
+/// let rows = p.sample(2000, &mut rand_chacha::ChaCha8Rng::seed_from_u64(1));
+/// let c = rows.slice(s![.., 1..]);
+/// let x = &rows.slice(s![.., ..1]) + &c;
+/// let report = stein_check_given(&Gaussian::standard(1)?, x.view(), c, 0.05)?;
+/// assert!(report.given_max_z > report.critical_z);
+/// # Ok::<(), gradlogp::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`stein_check`]; [`Error::Shape`] where `c` has another number of rows than `x`.
+pub fn stein_check_given(
+    score: &dyn Score,
+    x: ArrayView2<'_, f64>,
+    c: ArrayView2<'_, f64>,
+    level: f64,
+) -> Result<SteinReport> {
     if !(level > 0.0 && level < 1.0) {
         return Err(Error::config("level", "must lie between 0 and 1"));
     }
     check_rows("Stein check", score, x, 3)?;
+    if c.nrows() != x.nrows() {
+        let (expected, found) = (vec![x.nrows(), c.ncols()], c.shape().to_vec());
+        return Err(Error::Shape { operation: "Stein check, condition", expected, found });
+    }
     let (z, sd) = standardise(x)?;
     let s = finite_score("Stein check", score, x)? * &sd;
     let mean = s.mean_axis(Axis(0)).unwrap_or_default();
     let mean_error = s.std_axis(Axis(0), 1.0) / (x.nrows() as f64).sqrt();
     let centred = &s - &mean;
     let (product, product_error) = covariance(&centred, &z);
-    let fitted = Fitted { mean, mean_error, product, product_error, slope: slope(&centred, &z) };
-    Ok(fitted.report(critical_z(x.nrows(), x.ncols(), level)?, level))
+    let (given, given_error) = covariance(&centred, &standardise_given(c));
+    let slope = slope(&centred, &z);
+    let t = critical_z(x.nrows(), x.ncols(), c.ncols(), level)?;
+    let fitted = Fitted { mean, mean_error, product, product_error, given, given_error, slope };
+    Ok(fitted.report(t, level))
 }
 
-/// The Bonferroni quantile over d + d^2 + 1 statements.
-pub(super) fn critical_z(n: usize, d: usize, level: f64) -> Result<f64> {
-    student_quantile(n, d + d * d + 1, level)
+/// The Bonferroni quantile over d + d^2 + d w + 1 statements.
+pub(super) fn critical_z(n: usize, d: usize, w: usize, level: f64) -> Result<f64> {
+    student_quantile(n, d + d * d + d * w + 1, level)
 }
 
 /// The Student-t quantile of n - 1 degrees of freedom that so many two-sided statements on n rows keep
@@ -210,7 +277,18 @@ pub(super) fn student_quantile(n: usize, statements: usize, level: f64) -> Resul
     Ok(-student.inverse_cdf(level / (2.0 * statements as f64)))
 }
 
-/// sum s_i z_j / (n - 1) of centred columns, and its standard error over rows; both d x d.
+/// (c - m)/sd with divisor n - 1; zeros for a column that is constant.
+fn standardise_given(c: ArrayView2<'_, f64>) -> Array2<f64> {
+    let mut c = c.to_owned();
+    for mut column in c.columns_mut() {
+        let (mean, sd) = (column.mean().unwrap_or(0.0), column.std(1.0));
+        column.mapv_inplace(|c| if sd > 0.0 { (c - mean) / sd } else { 0.0 });
+    }
+    c
+}
+
+/// sum s_i z_j / (n - 1) of centred columns, and its standard error over rows; both one row for each
+/// column of s.
 fn covariance(s: &Array2<f64>, z: &Array2<f64>) -> (Array2<f64>, Array2<f64>) {
     let n = s.nrows() as f64;
     let square = |v: &Array2<f64>| v.mapv(|v| v * v);
@@ -242,6 +320,8 @@ pub(super) struct Fitted {
     pub(super) mean_error: Array1<f64>,
     pub(super) product: Array2<f64>,
     pub(super) product_error: Array2<f64>,
+    pub(super) given: Array2<f64>,
+    pub(super) given_error: Array2<f64>,
     pub(super) slope: Estimate,
 }
 
@@ -257,15 +337,19 @@ impl Fitted {
         let d = self.mean.len();
         let mean_z = Array1::from_shape_fn(d, |i| self.mean_z(i));
         let product_z = Array2::from_shape_fn((d, d), |(i, j)| self.product_z(i, j));
+        let given_z = Array2::from_shape_fn(self.given.dim(), |at| self.given_z(at));
         let largest = |largest: f64, z: &f64| largest.max(z.abs());
         SteinReport {
             n: self.slope.n,
             mean_max_z: mean_z.iter().fold(0.0, largest),
             product_max_z: product_z.iter().fold(0.0, largest),
+            given_max_z: given_z.iter().fold(0.0, largest),
             mean: self.mean,
             mean_z,
             product: self.product,
             product_z,
+            given_product: self.given,
+            given_product_z: given_z,
             slope: self.slope,
             critical_z,
             level,
@@ -280,6 +364,10 @@ impl Fitted {
     fn product_z(&self, i: usize, j: usize) -> f64 {
         let target = if i == j { -1.0 } else { 0.0 };
         z_score(self.product[[i, j]], target, self.product_error[[i, j]])
+    }
+
+    fn given_z(&self, at: (usize, usize)) -> f64 {
+        z_score(self.given[at], 0.0, self.given_error[at])
     }
 
     /// An inverted sign before all else; otherwise the statement furthest outside its band, and where
@@ -320,7 +408,13 @@ impl Fitted {
             let verdict = self.product_verdict(k / d, k % d, t);
             Fault { excess: self.product_z(k / d, k % d).abs(), verdict }
         });
-        means.chain(products)
+        let given = self.given.indexed_iter().map(move |((i, j), product)| {
+            let half_width = t * self.given_error[[i, j]];
+            let (score_column, given_column, product) = (i, d + j, *product);
+            let verdict = Verdict::ConditionOff { score_column, given_column, product, half_width };
+            Fault { excess: self.given_z((i, j)).abs(), verdict }
+        });
+        means.chain(products).chain(given)
     }
 
     fn product_verdict(&self, i: usize, j: usize, t: f64) -> Verdict {
@@ -466,6 +560,65 @@ mod tests {
         assert!((slope - 1.6).abs() < 0.15);
     }
 
+    /// x given c where (x, c) is jointly Gaussian: mean b c, variance v.
+    struct Regression {
+        b: f64,
+        v: f64,
+        c: Array2<f64>,
+    }
+
+    impl Score for Regression {
+        fn dim(&self) -> usize {
+            1
+        }
+        fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+            (&self.c * self.b - x) / self.v
+        }
+        fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+            Array1::from_elem(x.nrows(), -1.0 / self.v)
+        }
+    }
+
+    fn regression_rows(seed: u64) -> (Array2<f64>, Array2<f64>) {
+        let p = Gaussian::new(array![1.0, 3.0], array![[2.0, 0.9], [0.9, 1.0]]).unwrap();
+        let rows = p.sample(2000, &mut ChaCha8Rng::seed_from_u64(seed));
+        let column = |k: usize| (&rows.column(k) - [1.0, 3.0][k]).insert_axis(Axis(1));
+        (column(0), column(1))
+    }
+
+    #[test]
+    fn conditional_scores_pass_as_often_as_stated_and_a_wrong_slope_in_c_is_named() {
+        let check = |b: f64, v: f64, seed: u64| {
+            let (x, c) = regression_rows(seed);
+            let score = Regression { b, v, c: c.clone() };
+            stein_check_given(&score, x.view(), c.view(), 0.05).unwrap()
+        };
+        let (b, v) = (0.9, 2.0 - 0.81);
+        let passed = (0..100).filter(|seed| check(b, v, *seed).verdict.is_consistent()).count();
+        assert!(passed >= 89, "{passed}");
+        // Without c the score is that of x alone: the other identities hold, this one does not.
+        let blind = check(0.0, 2.0, 7);
+        let Verdict::ConditionOff { score_column: 0, given_column: 1, product, .. } = blind.verdict
+        else {
+            panic!("{:?}", blind.verdict)
+        };
+        // E[s_z c] = -sd E[x c] / 2 with E[x c] = 0.9, sd = sqrt 2.
+        assert!((product + 0.9 / 2.0 * 2f64.sqrt()).abs() < 0.08, "{product}");
+        assert!(blind.product_max_z < blind.critical_z && blind.mean_max_z < blind.critical_z);
+        let names = ["x", "c"].map(String::from);
+        assert!(blind.verdict.describe(&names).contains("condition in column \"c\""));
+    }
+
+    #[test]
+    fn a_constant_condition_passes_and_other_rows_are_refused() {
+        let (x, c) = regression_rows(3);
+        let score = Regression { b: 0.9, v: 1.19, c };
+        let constant = Array2::from_elem((2000, 1), 4.0);
+        let report = stein_check_given(&score, x.view(), constant.view(), 0.05).unwrap();
+        assert_eq!(report.given_max_z, 0.0);
+        assert!(stein_check_given(&score, x.view(), array![[1.0]].view(), 0.05).is_err());
+    }
+
     /// Another unit and origin for every column, the score's with it: nothing changes.
     #[test]
     fn is_free_of_units_and_origin() {
@@ -512,9 +665,9 @@ mod tests {
     /// Two-sided 5% over 13 statements at many rows: the normal quantile at 1 - 0.05/26 is 2.8905.
     #[test]
     fn critical_value_is_the_quantile() {
-        assert!((critical_z(10_000_000, 3, 0.05).unwrap() - 2.8905).abs() < 1e-3);
+        assert!((critical_z(10_000_000, 3, 0, 0.05).unwrap() - 2.8905).abs() < 1e-3);
         // 784 columns: level/2 over 615,441 statements, 1 - Phi(5.369) = 4.0e-8.
-        let many = critical_z(1_000_000, 784, 0.05).unwrap();
+        let many = critical_z(1_000_000, 784, 0, 0.05).unwrap();
         assert!((5.3..5.5).contains(&many), "{many}");
     }
 

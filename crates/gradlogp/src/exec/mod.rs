@@ -3,9 +3,11 @@
 //! Each shard has its own buffers and single-threaded kernels; what the shards yield is combined in
 //! a fixed order, so the same seed and thread count give bit-identical results.
 
+mod draw_variance;
 mod loss_engine;
 mod stream;
 
+pub use draw_variance::{DrawVariance, draw_variance};
 pub use loss_engine::{Draw, LossEngine};
 pub use stream::{Domain, stream};
 

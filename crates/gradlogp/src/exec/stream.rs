@@ -11,10 +11,12 @@ pub enum Domain {
     Train = 1,
     /// Slices and noise of held-out evaluation.
     Held = 2,
+    /// Slices and noise of a measured variance.
+    Variance = 3,
     /// Times and noise of the rows of training steps, for time models.
-    Noise = 3,
+    Noise = 4,
     /// Times and noise of held-out rows, for time models.
-    HeldNoise = 4,
+    HeldNoise = 5,
 }
 
 /// The generator for rows from `row` on, in step `step`.

@@ -21,6 +21,9 @@ pub struct Description {
     pub columns: Vec<String>,
     /// From the user's units to the network's.
     pub transform: Transform,
+    /// What the model is conditioned on, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<GivenColumns>,
     /// Means of the training columns, in their units.
     pub column_mean: Vec<f64>,
     /// Standard deviations of the training columns, in their units.
@@ -67,6 +70,15 @@ pub struct NoiseRecord {
     pub network: TimeMlp,
     /// How rows were noised.
     pub config: NoiseConfig,
+}
+
+/// The columns c of a model of p(x | c).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GivenColumns {
+    /// Their names, in the order of the network's context.
+    pub columns: Vec<String>,
+    /// From the user's units to the network's.
+    pub transform: Transform,
 }
 
 /// What a model was trained on.

@@ -3,17 +3,21 @@
 //! Everything it answers is in the user's own units: with z = A (x - m) (the transform) and the
 //! network's score s_z, s(x) = A^T s_z(z), log p(x) = log p_z(z) + log |det A|,
 //! tr grad s(x) = sum over columns k of (A e_k).(grad s_z)(A e_k).
+//!
+//! A conditional model, of p(x | c), answers only where c is given: [`FittedModel::given`].
 
 mod description;
 mod file;
 
-pub use description::{DataRecord, Description, FitSummary, KernelDescription, NoiseRecord};
+pub use description::{
+    DataRecord, Description, FitSummary, GivenColumns, KernelDescription, NoiseRecord,
+};
 
-use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
+use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 
 use crate::diffusion::{Clock, TimeModel};
 use crate::domain::Domain;
-use crate::model::{Derivatives, Model, ModelKind, Points};
+use crate::model::{Contexts, Derivatives, Given, Model, ModelKind, Points};
 use crate::score::{LogDensity, Score};
 use crate::{Error, Result};
 
@@ -26,6 +30,8 @@ pub struct FittedModel {
     precise: Model<f64>,
     /// For time models: the same with its process; and the time at which the model answers.
     over_time: Option<(TimeModel<f64>, f64)>,
+    /// The condition in the network's units, once given.
+    contexts: Contexts<f64>,
     /// What is known of the fit.
     pub description: Description,
 }
@@ -59,6 +65,17 @@ impl FittedModel {
         if found.iter().any(|n| *n != d) {
             return Err(Error::Shape { operation: "fitted model", expected: vec![d; 4], found });
         }
+        let given = description.given.as_ref();
+        let widths = given.map_or((0, 0), |g| (g.columns.len(), g.transform.dim()));
+        // In a time model that is the time.
+        let width = match description.noise {
+            Some(_) => 0,
+            None => network.graph().context_widths()[0],
+        };
+        if widths != (width, width) {
+            let (expected, found) = (vec![width; 2], vec![widths.0, widths.1]);
+            return Err(Error::Shape { operation: "condition of a fitted model", expected, found });
+        }
         if let Some(domain) = &description.domain {
             domain.validate()?;
             if domain.dim() != d {
@@ -83,7 +100,8 @@ impl FittedModel {
                 Some((TimeModel::new(network.cast(), noise.network.clone(), clock), t_min))
             }
         };
-        Ok(FittedModel { precise, over_time, network, description })
+        let contexts = Contexts::None;
+        Ok(FittedModel { precise, over_time, network, contexts, description })
     }
 
     /// The score at every time, in the network's units; None for a model of one density.
@@ -114,16 +132,77 @@ impl FittedModel {
         Ok(self)
     }
 
-    /// What the network says at rows in its units.
-    fn ask<R>(
-        &self,
-        z: &[f64],
-        answer: impl FnOnce(Derivatives<'_, f64>, Points<'_, f64>) -> R,
-    ) -> R {
-        match &self.over_time {
-            None => answer(Derivatives::new(&self.precise), z.into()),
-            Some((model, time)) => model.ask(z, *time, answer),
+    /// Names of the columns that the model is conditioned on; none for a model of p(x).
+    pub fn given_columns(&self) -> &[String] {
+        self.description.given.as_ref().map_or(&[], |g| &g.columns)
+    }
+
+    /// Names of all columns that rows for this model need: those of x, then those of c.
+    pub fn all_columns(&self) -> Vec<String> {
+        [&self.description.columns, self.given_columns()].concat()
+    }
+
+    /// The model of p(x | c) at given c, in the user's units: one row for all rows of x, or as many
+    /// rows as x will have. All answers of a conditional model are those of what this returns.
+    ///
+    /// ```no_run
+    /// use ndarray::array;
+    /// # use gradlogp::FittedModel;
+    /// # let (path, x) = (std::path::Path::new("m.safetensors"), array![[1.0, 2.0]]);
+    /// let model = FittedModel::load(path)?;
+    /// let scores = model.given(array![[20.5]].view())?.scores(x.view());
+    /// # Ok::<(), gradlogp::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where `c` has not the columns of the condition, or no row; [`Error::Data`]
+    /// where a value is not finite.
+    pub fn given(&self, c: ArrayView2<'_, f64>) -> Result<FittedModel> {
+        let inside = match &self.description.given {
+            Some(given) if c.ncols() == given.transform.dim() => given.transform.forward(c),
+            _ => c.to_owned(),
+        };
+        if let Some(((_, column), value)) = inside.indexed_iter().find(|(_, c)| !c.is_finite()) {
+            let name = self.given_columns().get(column).cloned();
+            let message = format!("{value} is not a finite number");
+            let source_name = "condition".into();
+            return Err(Error::Data { source_name, row: None, column: name, message });
         }
+        let contexts = Contexts::new(inside.view(), self.given_columns().len())?;
+        Ok(FittedModel { contexts, ..self.clone() })
+    }
+
+    /// The condition as it was given, in the network's units: one row for all rows of x, or one for
+    /// each. None before it is given, and for a model of p(x).
+    pub fn condition(&self) -> Option<Array2<f64>> {
+        self.contexts.rows(self.given_columns().len())
+    }
+
+    /// The model at some of its conditions, `c` of them in the network's units.
+    fn at_condition(&self, c: ArrayView2<'_, f64>) -> FittedModel {
+        let contexts = Contexts::new(c, c.ncols()).unwrap_or(Contexts::None);
+        FittedModel { contexts, ..self.clone() }
+    }
+
+    /// The model at the first `count` of its conditions.
+    pub fn at_first_conditions(&self, count: usize) -> FittedModel {
+        match self.condition() {
+            Some(c) => self.at_condition(c.slice(s![..count.clamp(1, c.nrows()), ..])),
+            None => self.clone(),
+        }
+    }
+
+    /// The model at the mean of its conditions, for all rows of x.
+    pub fn at_mean_condition(&self) -> FittedModel {
+        match self.condition().and_then(|c| c.mean_axis(Axis(0))) {
+            Some(mean) => self.at_condition(mean.insert_axis(Axis(0)).view()),
+            None => self.clone(),
+        }
+    }
+
+    /// The network as a score in its own units, at the given condition if there is one.
+    pub fn in_network_units(&self) -> Given<'_, f32> {
+        self.network.at(self.contexts.cast())
     }
 
     /// Score field or potential.
@@ -145,6 +224,22 @@ impl FittedModel {
         self.description.transform.forward(x).iter().copied().collect()
     }
 
+    /// Derivatives of the network at rows in the user's units.
+    fn at<R>(
+        &self,
+        x: ArrayView2<'_, f64>,
+        f: impl FnOnce(Derivatives<'_, f64>, Points<'_, f64>) -> R,
+    ) -> R {
+        let z = self.inside(x);
+        match &self.over_time {
+            Some((model, time)) => model.ask(&z, *time, f),
+            None => {
+                let at = Derivatives::new(&self.precise);
+                self.contexts.with(&z, x.nrows(), |points| f(at, points))
+            }
+        }
+    }
+
     /// A e_k by rows, flat: the directions in z that belong to the user's columns.
     fn directions(&self) -> Array2<f64> {
         self.description.transform.column_directions()
@@ -157,8 +252,7 @@ impl FittedModel {
 
     /// Score, log density and trace of every row.
     pub fn scores(&self, x: ArrayView2<'_, f64>) -> Scores {
-        let z = self.inside(x);
-        let (value, score) = self.ask(&z, |at, z| at.value_and_score(z));
+        let (value, score) = self.at(x, |at, points| at.value_and_score(points));
         let potential = self.kind() == ModelKind::Potential;
         let log_density = potential.then(|| self.log_density(x, value));
         Scores { score: self.outside(&score), log_density, trace: self.trace(x) }
@@ -177,19 +271,19 @@ impl FittedModel {
     /// d s_k / d x_k for every row and column, n x d: the diagonal of the Hessian of log p for
     /// potentials.
     pub fn jacobian_diagonal(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
-        let z = self.inside(x);
         let directions = standard_layout(self.directions());
-        let flat = self.ask(&z, |at, z| at.curvatures(z, &directions));
+        let flat = self.at(x, |at, points| at.curvatures(points, &directions));
         crate::model::rows(&flat, self.network.dim())
     }
 
     /// Mean over the rows of the Jacobian grad s (row i, column j: d s_i / d x_j), d x d.
     pub fn mean_jacobian(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
-        let (z, d) = (self.inside(x), self.network.dim());
+        let d = self.network.dim();
         let mut out = Array2::zeros((d, d));
         for (j, direction) in self.directions().outer_iter().enumerate() {
             let along: Vec<f64> = (0..x.nrows()).flat_map(|_| direction.to_vec()).collect();
-            let column = self.outside(&self.ask(&z, |at, z| at.jacobian_vector(z, &along)));
+            let column = self.at(x, |at, points| at.jacobian_vector(points, &along));
+            let column = self.outside(&column);
             if let Some(mean) = column.mean_axis(Axis(0)) {
                 out.column_mut(j).assign(&mean);
             }
@@ -208,10 +302,10 @@ impl FittedModel {
             return self.weighted_loss_rows(domain, x);
         }
         let scale = Array1::from(self.description.column_scale.clone());
-        let z = self.inside(x);
         let directions = standard_layout(self.directions() * scale.view().insert_axis(Axis(1)));
-        let trace = Array1::from(self.ask(&z, |at, z| at.curvature_sum(z, &directions)));
-        let score = self.outside(&self.ask(&z, |at, z| at.score(z))) * &scale;
+        let (trace, score) =
+            self.at(x, |at, points| (at.curvature_sum(points, &directions), at.score(points)));
+        let (trace, score) = (Array1::from(trace), self.outside(&score) * &scale);
         let half_square = score.map_axis(Axis(1), |s| 0.5 * s.dot(&s));
         trace + half_square
     }
@@ -242,18 +336,17 @@ impl Score for FittedModel {
     }
 
     fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
-        let z = self.inside(x);
-        self.outside(&self.ask(&z, |at, z| at.score(z)))
+        self.outside(&self.at(x, |at, points| at.score(points)))
     }
 
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        let z = self.inside(x);
         let directions = standard_layout(self.directions());
-        Array1::from(self.ask(&z, |at, z| at.curvature_sum(z, &directions)))
+        Array1::from(self.at(x, |at, points| at.curvature_sum(points, &directions)))
     }
 }
 
-/// A fitted potential in the user's units.
+/// A fitted potential in the user's units. Of a conditional model: log p(x | c) up to a term that
+/// depends on c alone, so values at different c must not be compared.
 #[derive(Debug, Clone, Copy)]
 pub struct FittedLogDensity<'m>(&'m FittedModel);
 
@@ -273,16 +366,13 @@ impl Score for FittedLogDensity<'_> {
 
 impl LogDensity for FittedLogDensity<'_> {
     fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        let value = self.0.ask(&self.0.inside(x), |at, z| at.value(z));
+        let value = self.0.at(x, |at, points| at.value(points));
         self.0.log_density(x, value)
     }
 
     fn log_density_and_score(&self, x: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
-        let at = Derivatives::new(&self.0.precise);
-        let (value, score) = at.value_and_score(self.0.inside(x).as_slice());
-        let value = Array1::from(value);
-        let log_density = self.0.description.transform.log_density_to_user(value.view());
-        (log_density, self.0.outside(&score))
+        let (value, score) = self.0.at(x, |at, points| at.value_and_score(points));
+        (self.0.log_density(x, value), self.0.outside(&score))
     }
 }
 

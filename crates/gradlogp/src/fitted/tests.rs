@@ -1,4 +1,4 @@
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2, Axis, s};
 
 use super::*;
 use crate::data::{Standardization, Transform};
@@ -16,6 +16,7 @@ fn fitted(kind: ModelKind, standardization: Standardization, x: &Array2<f64>) ->
         network: mlp,
         columns,
         transform,
+        given: None,
         column_mean: x.mean_axis(Axis(0)).unwrap().to_vec(),
         column_scale: x.std_axis(Axis(0), 0.0).to_vec(),
         dequantization: None,
@@ -61,6 +62,9 @@ fn answers_in_the_users_units_are_derivatives_in_the_users_units() {
         let model = fitted(ModelKind::Potential, standardization, &x);
         let density = model.as_log_density().unwrap();
         let (score, diagonal) = (model.score(x.view()), model.jacobian_diagonal(x.view()));
+        let (value, together) = density.log_density_and_score(x.view());
+        assert!((value - density.log_density(x.view())).iter().all(|e: &f64| e.abs() < 1e-12));
+        assert!((together - &score).iter().all(|e: &f64| e.abs() < 1e-12));
         let mean_jacobian = model.mean_jacobian(x.view());
         let mut numeric = Array2::<f64>::zeros((3, 3));
         for k in 0..3 {
@@ -129,6 +133,85 @@ fn exact_loss_is_that_of_columns_in_standard_deviations() {
     for (got, want) in model.exact_loss_rows(x.view()).iter().zip(&want) {
         assert!((got - want).abs() < 1e-4 * (1.0 + want.abs()), "{got} {want}");
     }
+}
+
+/// A model of x given two more columns c.
+fn conditional(kind: ModelKind, x: &Array2<f64>, c: &Array2<f64>) -> FittedModel {
+    let plain = fitted(kind, Standardization::Whiten, x);
+    let network = Mlp { given: c.ncols(), ..plain.description.network.clone() };
+    let columns = vec!["g0".to_string(), "g1".to_string()];
+    let transform = Transform::fit(Standardization::Standardize, c.view(), &columns).unwrap();
+    let given = Some(GivenColumns { columns, transform });
+    let description = Description { network: network.clone(), given, ..plain.description };
+    FittedModel::new(network.build(4).unwrap(), description).unwrap()
+}
+
+#[test]
+fn a_conditional_model_answers_each_row_at_its_own_condition() {
+    let x = table() * 0.1;
+    let c = Array2::from_shape_fn((12, 2), |(i, j)| 7.0 + (i as f64 * (0.3 + j as f64)).sin());
+    let model = conditional(ModelKind::Potential, &x, &c);
+    assert_eq!(model.all_columns(), ["c0", "c1", "c2", "g0", "g1"]);
+    let at = model.given(c.view()).unwrap();
+    let all = at.scores(x.view());
+    let (diagonal, losses) = (at.jacobian_diagonal(x.view()), at.exact_loss_rows(x.view()));
+    assert_eq!(all.score.dim(), (12, 3));
+    for r in 0..12 {
+        // One row alone at its condition, and its condition given for several rows.
+        let (row, here) = (x.slice(s![r..=r, ..]), c.slice(s![r..=r, ..]));
+        let one = model.given(here).unwrap();
+        let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12 * (1.0 + b.abs()), "{a} {b}");
+        let alone = one.scores(row);
+        near(alone.score[[0, 1]], all.score[[r, 1]]);
+        near(alone.trace[0], all.trace[r]);
+        near(alone.log_density.unwrap()[0], all.log_density.as_ref().unwrap()[r]);
+        near(one.jacobian_diagonal(row)[[0, 2]], diagonal[[r, 2]]);
+        near(one.exact_loss_rows(row)[0], losses[r]);
+        near(one.score(x.view())[[r, 0]], all.score[[r, 0]]);
+        // The score is the gradient in x of the log density at fixed c.
+        let mut moved = x.slice(s![r..=r, ..]).to_owned();
+        let t = 1e-4 * x.column(0).std(0.0);
+        moved[[0, 0]] += t;
+        let up = one.as_log_density().unwrap().log_density(moved.view())[0];
+        moved[[0, 0]] -= 2.0 * t;
+        let down = one.as_log_density().unwrap().log_density(moved.view())[0];
+        let slope = (up - down) / (2.0 * t);
+        assert!((slope - all.score[[r, 0]]).abs() < 1e-5 * (1.0 + slope.abs()), "{slope}");
+    }
+    let other = model.given((&c + 1.0).view()).unwrap().score(x.view());
+    assert!((&other - &all.score).iter().any(|gap| gap.abs() > 1e-3), "c has no effect");
+    // The network's own units, in single precision.
+    let z = model.description.transform.forward(x.view());
+    let inside = at.in_network_units().score(z.view());
+    let outside = model.description.transform.score_to_user(inside.view());
+    assert!((&outside - &all.score).iter().all(|gap| gap.abs() < 1e-4 * 20.0));
+    assert_eq!(at.at_first_conditions(3).condition().unwrap().nrows(), 3);
+    let mean = at.at_mean_condition().condition().unwrap();
+    assert!(mean.iter().all(|c| c.abs() < 1e-12) && mean.nrows() == 1);
+}
+
+#[test]
+fn conditions_that_do_not_fit_are_refused_and_files_keep_them() {
+    let (x, c) = (table(), Array2::from_shape_fn((12, 2), |(i, j)| (i * i + j) as f64));
+    let model = conditional(ModelKind::Score, &x, &c);
+    assert!(model.given(c.slice(s![.., ..1])).is_err());
+    assert!(model.given(c.slice(s![..0, ..])).is_err());
+    let error = model.given((&c * f64::NAN).view()).unwrap_err().to_string();
+    assert!(error.contains("g0"), "{error}");
+    let description = Description { given: None, ..model.description.clone() };
+    assert!(FittedModel::new(model.network.clone(), description).is_err());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    model.save(&path).unwrap();
+    let back = FittedModel::load(&path).unwrap();
+    let at = |m: &FittedModel| m.given(c.view()).unwrap().score(x.view());
+    assert_eq!(at(&back), at(&model));
+    // A file from before there were conditions.
+    let plain = fitted(ModelKind::Score, Standardization::None, &x);
+    let mut json = serde_json::to_value(&plain.description).unwrap();
+    assert!(json.get("given").is_none());
+    json["network"].as_object_mut().unwrap().remove("given");
+    assert_eq!(serde_json::from_value::<Description>(json).unwrap(), plain.description);
 }
 
 #[test]

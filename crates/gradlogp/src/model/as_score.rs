@@ -27,11 +27,11 @@ pub(crate) fn rows<T: Real>(values: &[T], d: usize) -> Array2<f64> {
     Array2::from_shape_vec((values.len() / d, d), wide).expect("whole rows")
 }
 
-fn column<T: Real>(values: &[T]) -> Array1<f64> {
+pub(super) fn column<T: Real>(values: &[T]) -> Array1<f64> {
     values.iter().map(|v| v.to_f64()).collect()
 }
 
-/// For models without contexts; a method panics if the graph reads one.
+/// For models without contexts, others by [`Model::given`]; a method panics if the graph reads one.
 impl<T: Real> Score for Model<T> {
     fn dim(&self) -> usize {
         self.dim()

@@ -3,6 +3,7 @@
 mod as_score;
 mod covectors;
 mod derivatives;
+mod given;
 mod loss_pass;
 mod mlp;
 mod points;
@@ -12,6 +13,8 @@ mod stencil;
 pub use as_score::Potential;
 pub(crate) use as_score::{narrow, rows};
 pub use derivatives::Derivatives;
+pub(crate) use given::Contexts;
+pub use given::{Given, GivenPotential};
 pub use loss_pass::{LossPass, Tile};
 pub use mlp::{Mlp, initialise};
 pub use points::{PointSet, Points};

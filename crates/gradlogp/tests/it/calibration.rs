@@ -173,8 +173,8 @@ fn page(lines: &[Line], data_sets: usize) -> String {
         writeln!(out, "| {} | {row}", line.name).unwrap();
     }
     out += "\nWhere fewer data sets are counted, log Z was refused on the others. \"All bands\" may cover more \
-            often than 95%: Bonferroni's bound is not tight. The classifier's p-values take few values, \
-            rounded upwards, so they are not quite uniform but on the safe side. The true normalisers are \
+            often than 95%: Bonferroni's bound is not tight. The p-values of the classifier and of \
+            Kolmogorov and Smirnov take few values and are approximate, so they are not quite uniform. The true normalisers are \
             those of the oracles; the best losses are means over a million draws.\n";
     out
 }

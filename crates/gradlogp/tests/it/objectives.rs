@@ -2,7 +2,7 @@
 
 use gradlogp::exec::{Domain, Draw, LossEngine};
 use gradlogp::kernel::Activation;
-use gradlogp::model::{Derivatives, Mlp, Model, ModelKind, Points};
+use gradlogp::model::{Derivatives, LossPass, Mlp, Model, ModelKind, Points};
 use gradlogp::{Objective, SliceLaw};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -330,6 +330,23 @@ fn a_condition_shifts_the_first_layer_and_is_not_differentiated() {
                 &losses(&model, objective, law, points, 2),
                 &losses(&shifted, objective, law, &x, 2),
             );
+        }
+    }
+}
+
+#[test]
+fn the_passes_hold_as_many_coefficients_as_the_documents_say() {
+    let (dim, m) = (5, 2);
+    for (kind, wants) in [(ModelKind::Score, [6, 3, 3, 1]), (ModelKind::Potential, [7, 4, 5, 2])] {
+        let objectives = [
+            Objective::Exact,
+            Objective::Ssm { slices: m },
+            Objective::SsmVr { slices: m },
+            Objective::Dsm { sigma: 0.5 },
+        ];
+        for (objective, want) in objectives.iter().zip(wants) {
+            let pass = LossPass::<f64>::new(kind, small(kind, dim).graph(), objective, false);
+            assert_eq!(pass.coefficients(), want, "{kind:?} {objective:?}");
         }
     }
 }

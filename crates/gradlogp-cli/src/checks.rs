@@ -1,0 +1,389 @@
+//! The checks that are made when asked for: test functions, likelihood, samples against rows.
+
+use anyhow::Result;
+use gradlogp::diagnose::{
+    ClassifierConfig, ColumnFunction, EnergyConfig, LogMean, NormaliserConfig, TestFunction,
+    classifier_test, column_tests, energy_distance, estimate_normaliser, likelihood,
+    test_functions,
+};
+use gradlogp::{Error, FittedModel, LogDensity};
+use ndarray::{Array2, ArrayView2};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+use crate::args::{ChainArgs, CheckArgs, ReadArgs};
+use crate::input::{Place, Source};
+use crate::report::{Check, Estimate, Grade};
+use crate::sampling;
+use crate::text::short;
+
+/// Chance of a fault reported where there is none.
+pub(crate) const LEVEL: f64 = 0.05;
+
+/// What was asked for.
+pub(crate) struct Checks<'a> {
+    pub(crate) args: &'a CheckArgs,
+    /// How a table of samples is read.
+    pub(crate) read: &'a ReadArgs,
+    pub(crate) quiet: bool,
+}
+
+/// What was found. Keys are described in docs/json.md.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Findings {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) test_functions: Vec<Statement>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) likelihood: Option<Normalised>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) samples: Option<Comparison>,
+}
+
+/// The Stein identity of one test function.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Statement {
+    name: String,
+    value: f64,
+    value_se: f64,
+    z: f64,
+    holds: bool,
+}
+
+/// The likelihood of the rows, or why there is none.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Normalised {
+    #[serde(flatten)]
+    found: Option<Likely>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
+    importance: Route,
+    forward_annealing: Route,
+    reverse_annealing: Route,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct Likely {
+    log_z: f64,
+    log_z_se: f64,
+    log_z_interval: [f64; 2],
+    log_likelihood: f64,
+    log_likelihood_se: f64,
+    bits_per_dimension: f64,
+    bits_per_dimension_se: f64,
+}
+
+/// One estimate of log Z.
+#[derive(Debug, Clone, Serialize)]
+struct Route {
+    value: f64,
+    value_se: f64,
+    effective_size: f64,
+}
+
+/// Samples against rows.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Comparison {
+    source: String,
+    sample_rows: usize,
+    energy_distance: f64,
+    energy_critical: f64,
+    energy_p_value: f64,
+    classifier_accuracy: f64,
+    classifier_accuracy_se: f64,
+    classifier_p_value: f64,
+    columns: Vec<ColumnComparison>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct ColumnComparison {
+    column: String,
+    ks_distance: f64,
+    ks_p_value: f64,
+}
+
+impl Checks<'_> {
+    /// Makes them on `rows`.
+    pub(crate) fn run(&self, model: &FittedModel, rows: ArrayView2<'_, f64>) -> Result<Findings> {
+        // A generator of their own each: one check more or less does not change another.
+        let seed = model.description.training.seed;
+        let mut rngs = (1..).map(|k| ChaCha8Rng::seed_from_u64(seed ^ (0xc4ec << 32) ^ k));
+        let mut rng = || rngs.next().unwrap_or_else(|| ChaCha8Rng::seed_from_u64(seed));
+        Ok(Findings {
+            test_functions: self.functions(model, rows)?,
+            likelihood: match self.args.likelihood {
+                true => Some(normalised(model, rows, &mut rng())?),
+                false => None,
+            },
+            samples: match self.samples(model)? {
+                Some((source, samples)) => {
+                    Some(compare(model, rows, source, samples.view(), &mut rng())?)
+                }
+                None => None,
+            },
+        })
+    }
+
+    fn functions(&self, model: &FittedModel, rows: ArrayView2<'_, f64>) -> Result<Vec<Statement>> {
+        if self.args.test_functions.is_empty() {
+            return Ok(Vec::new());
+        }
+        without_bounds(model, "--test-functions")?;
+        let columns = model.description.columns.iter().enumerate();
+        let functions: Vec<ColumnFunction> = columns
+            .flat_map(|(column, name)| {
+                self.args.test_functions.iter().map(move |shape| ColumnFunction {
+                    column,
+                    shape: (*shape).into(),
+                    column_name: name.clone(),
+                })
+            })
+            .collect();
+        let functions: Vec<&dyn TestFunction> =
+            functions.iter().map(|f| f as &dyn TestFunction).collect();
+        let found = test_functions(model, rows, &functions, LEVEL)?;
+        let statement = |s: gradlogp::diagnose::SteinStatement| Statement {
+            name: s.name,
+            value: s.value.mean,
+            value_se: s.value.standard_error,
+            z: s.z,
+            holds: s.holds,
+        };
+        Ok(found.into_iter().map(statement).collect())
+    }
+
+    fn samples(&self, model: &FittedModel) -> Result<Option<(String, Array2<f64>)>> {
+        if let Some(path) = &self.args.samples {
+            let source = Source::at(Place::File(path.clone()), self.read);
+            let loaded = source.load(0, Some(&model.description.columns))?;
+            return Ok(Some((path.display().to_string(), loaded.table.rows)));
+        }
+        let Some(n) = self.args.draw else { return Ok(None) };
+        without_condition(model, "--draw")?;
+        let drawn = sampling::draw(model, n, &ChainArgs::automatic(), self.quiet)?;
+        Ok(Some(("drawn from the model".into(), drawn.rows)))
+    }
+}
+
+/// Refuses a model with bounds for what integrates over all of R^d.
+fn without_bounds(model: &FittedModel, option: &str) -> Result<()> {
+    if model.description.domain.is_none() {
+        return Ok(());
+    }
+    let message =
+        "this model has bounds, and the check is for densities on all of R^d; leave it out";
+    Err(Error::config(option, message).into())
+}
+
+/// Refuses a conditional model for what is about one density.
+fn without_condition(model: &FittedModel, option: &str) -> Result<()> {
+    if model.given_columns().is_empty() {
+        return Ok(());
+    }
+    let message = "this model is conditional: it has one density for each condition; leave it out";
+    Err(Error::config(option, message).into())
+}
+
+/// log Z of a model, estimated and checked on rows; the estimates, and what comes of them.
+pub(crate) fn normaliser(
+    model: &FittedModel,
+    rows: ArrayView2<'_, f64>,
+    rng: &mut ChaCha8Rng,
+) -> Result<gradlogp::diagnose::Normaliser> {
+    without_bounds(model, "--likelihood, --normalize")?;
+    without_condition(model, "--likelihood, --normalize")?;
+    let Some(log_density) = model.as_log_density() else {
+        let message = "a score field has no density to normalise; fit with --model potential";
+        return Err(Error::config("--likelihood, --normalize", message).into());
+    };
+    Ok(estimate_normaliser(&log_density, rows, &NormaliserConfig::default(), rng)?)
+}
+
+fn normalised(
+    model: &FittedModel,
+    rows: ArrayView2<'_, f64>,
+    rng: &mut ChaCha8Rng,
+) -> Result<Normalised> {
+    let estimates = normaliser(model, rows, rng)?;
+    let route = |e: LogMean| Route {
+        value: e.value,
+        value_se: e.standard_error,
+        effective_size: e.effective_size,
+    };
+    let found = match (estimates.log_z, model.as_log_density()) {
+        (Ok(log_z), Some(density)) => {
+            let of_rows = likelihood(density.log_density(rows).view(), rows.ncols(), log_z);
+            Some(Likely {
+                log_z: log_z.value,
+                log_z_se: log_z.standard_error,
+                log_z_interval: log_z.interval(0.95),
+                log_likelihood: of_rows.per_row.mean,
+                log_likelihood_se: of_rows.per_row.standard_error,
+                bits_per_dimension: of_rows.bits_per_dimension.mean,
+                bits_per_dimension_se: of_rows.bits_per_dimension.standard_error,
+            })
+        }
+        _ => None,
+    };
+    Ok(Normalised {
+        found,
+        refused: estimates.log_z.err().map(|why| why.to_string()),
+        importance: route(estimates.importance),
+        forward_annealing: route(estimates.forward),
+        reverse_annealing: route(estimates.reverse),
+    })
+}
+
+fn compare(
+    model: &FittedModel,
+    rows: ArrayView2<'_, f64>,
+    source: String,
+    samples: ArrayView2<'_, f64>,
+    rng: &mut ChaCha8Rng,
+) -> Result<Comparison> {
+    let energy = energy_distance(rows, samples, &EnergyConfig::default(), rng)?;
+    let classifier = classifier_test(rows, samples, &ClassifierConfig::default(), rng)?;
+    let columns = column_tests(rows, samples)?
+        .into_iter()
+        .zip(&model.description.columns)
+        .map(|(test, name)| ColumnComparison {
+            column: name.clone(),
+            ks_distance: test.distance,
+            ks_p_value: test.p_value,
+        })
+        .collect();
+    Ok(Comparison {
+        source,
+        sample_rows: samples.nrows(),
+        energy_distance: energy.squared,
+        energy_critical: energy.critical,
+        energy_p_value: energy.p_value,
+        classifier_accuracy: classifier.accuracy,
+        classifier_accuracy_se: classifier.standard_error,
+        classifier_p_value: classifier.p_value,
+        columns,
+    })
+}
+
+/// Look at it, or not.
+fn graded(fine: bool) -> Grade {
+    if fine { Grade::Pass } else { Grade::Warn }
+}
+
+fn row(
+    name: impl Into<String>,
+    value: f64,
+    standard_error: Option<f64>,
+    expected: Option<String>,
+    grade: Grade,
+    explanation: &str,
+) -> Check {
+    let value = Estimate { value, standard_error };
+    Check { name: name.into(), value, expected, grade, explanation: explanation.into() }
+}
+
+impl Findings {
+    /// Rows of the check table.
+    pub(crate) fn checks(&self) -> Vec<Check> {
+        let mut checks = Vec::new();
+        checks.extend(self.worst_function());
+        checks.extend(self.likelihood.iter().flat_map(Normalised::checks));
+        checks.extend(self.samples.iter().flat_map(Comparison::checks));
+        checks
+    }
+
+    /// What the table cannot say.
+    pub(crate) fn note(&self) -> Option<String> {
+        let why = self.likelihood.as_ref()?.refused.as_ref()?;
+        Some(format!("No likelihood is given: {why}"))
+    }
+
+    fn worst_function(&self) -> Option<Check> {
+        let size = |s: &&Statement| s.z.abs();
+        let worst = self.test_functions.iter().max_by(|a, b| size(a).total_cmp(&size(b)))?;
+        let broken = self.test_functions.iter().filter(|s| !s.holds).count();
+        Some(row(
+            format!("Test functions, worst z ({})", worst.name),
+            worst.z,
+            None,
+            Some(format!("{broken} of {} outside their bands", self.test_functions.len())),
+            graded(broken == 0),
+            "E[s f + f'] must be 0 for every function f of every column; in standard errors, all bands \
+             together at 95%.",
+        ))
+    }
+}
+
+impl Normalised {
+    fn checks(&self) -> Vec<Check> {
+        let Some(found) = &self.found else { return Vec::new() };
+        vec![
+            row(
+                "log Z",
+                found.log_z,
+                Some(found.log_z_se),
+                None,
+                Grade::Info,
+                "What the model's log density exceeds the normalised one by: importance sampling and \
+                 annealing in both directions agree on it.",
+            ),
+            row(
+                "Log likelihood of a row",
+                found.log_likelihood,
+                Some(found.log_likelihood_se),
+                None,
+                Grade::Info,
+                "Mean normalised log density of the held-out rows, in natural logarithms and the units of \
+                 the columns.",
+            ),
+            row(
+                "Bits per dimension",
+                found.bits_per_dimension,
+                Some(found.bits_per_dimension_se),
+                None,
+                Grade::Info,
+                "-log2 of the density of a row, over the number of columns. It depends on the units of the \
+                 columns.",
+            ),
+        ]
+    }
+}
+
+impl Comparison {
+    fn checks(&self) -> Vec<Check> {
+        let mut checks = vec![
+            row(
+                "Samples: energy distance",
+                self.energy_distance,
+                None,
+                Some(format!("below {}", short(self.energy_critical))),
+                graded(self.energy_p_value >= LEVEL),
+                "2 E|x - y| - E|x - x'| - E|y - y'| of rows x and samples y, pooled standardised; 95% of \
+                 random relabellings stay below the bound.",
+            ),
+            row(
+                "Samples: classifier accuracy",
+                self.classifier_accuracy,
+                Some(self.classifier_accuracy_se),
+                Some("0.5".into()),
+                graded(self.classifier_p_value >= LEVEL),
+                "How often a classifier tells rows from samples on cases it has not seen: 0.5 is no better \
+                 than chance.",
+            ),
+        ];
+        let worst = self.columns.iter().min_by(|a, b| a.ks_p_value.total_cmp(&b.ks_p_value));
+        if let Some(worst) = worst {
+            let bound = LEVEL / self.columns.len() as f64;
+            checks.push(row(
+                format!("Samples: least p of a column ({})", worst.column),
+                worst.ks_p_value,
+                None,
+                Some(format!("above {}", short(bound))),
+                graded(worst.ks_p_value >= bound),
+                "Kolmogorov-Smirnov test of each column's rows against its samples; all columns together \
+                 at 95%.",
+            ));
+        }
+        checks
+    }
+}

@@ -1,0 +1,450 @@
+//! `gradlogp compare DATA --objectives ssm,ssm-vr,exact --laws ... --slices 1,4`
+
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use gradlogp::diagnose::{Estimate, paired_difference};
+use gradlogp::exec::{Threads, draw_variance};
+use gradlogp::model::LossPass;
+use gradlogp::storage::write_atomically;
+use gradlogp::train::{Event, Stop, TrainConfig, Trainer};
+use gradlogp::{Error, FittedModel, Model, Objective, SliceLaw};
+use ndarray::Array2;
+use serde::Serialize;
+
+use super::Show;
+use super::fit::{self, Plan, Prepared, describe};
+use super::info::{erased::Word, objective_words};
+use crate::args::{CompareArgs, ObjectiveArg};
+use crate::input::Place;
+use crate::judgement::judge;
+use crate::limits::{check_network, check_step};
+use crate::output::{check_apart, check_writable};
+use crate::progress::Progress;
+use crate::report::{self, Compared, Comparison};
+use crate::text::{aligned, short};
+use crate::{exit, interrupt};
+
+/// Steps timed to turn seconds into steps, after a few that are not.
+const TRIAL: u64 = 20;
+const TRIAL_WARM_UP: usize = 5;
+
+/// One way to fit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Way {
+    objective: Objective,
+    law: SliceLaw,
+}
+
+/// What came of one way, over all seeds.
+struct Outcome {
+    way: Way,
+    steps: u64,
+    /// Losses of the test rows: seeds x rows.
+    losses: Array2<f64>,
+    /// Median seconds of a step.
+    step_seconds: f64,
+    /// Seeds whose fit passed every Stein identity.
+    consistent: usize,
+    /// Of the first seed.
+    verdict: String,
+    network: Model<f32>,
+    diverged: bool,
+}
+
+/// The table, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Compare {
+    rows: usize,
+    seeds: usize,
+    /// The way with the lowest held-out loss.
+    best: String,
+    variance_rows: usize,
+    variance_draws: usize,
+    ways: Vec<Line>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<String>,
+}
+
+/// One way, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Line {
+    way: String,
+    objective: Objective,
+    slice_law: SliceLaw,
+    steps: u64,
+    exact_loss: f64,
+    exact_loss_se: f64,
+    difference: f64,
+    difference_se: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    difference_seeds_se: Option<f64>,
+    step_ms: f64,
+    loss_variance: f64,
+    gradient_variance: f64,
+    relative_gradient_variance: f64,
+    consistent_seeds: usize,
+    verdict: String,
+    diverged: bool,
+}
+
+pub(crate) fn run(args: &CompareArgs, show: Show) -> Result<ExitCode> {
+    interrupt::watch();
+    let plan = Plan::new(&args.as_fit())?;
+    let ways = ways(args)?;
+    check_settings(args, &plan)?;
+    let stand_in = plan.mlp(1).build::<f32>(0)?;
+    for way in &ways {
+        LossPass::check(&way.objective, &stand_in)?;
+    }
+    let prepared = Prepared::new(&plan, show)?;
+    let mut outcomes = Vec::new();
+    let mut bar = Progress::new(show.silent(), "comparing", 0, (ways.len() * args.seeds) as u64);
+    for way in ways {
+        match try_way(args, &plan, &prepared, way, outcomes.len() * args.seeds, &mut bar)? {
+            Some(outcome) => outcomes.push(outcome),
+            None => {
+                bar.finish();
+                show.note("stopped; nothing is shown of a comparison that is not complete");
+                return Ok(ExitCode::from(exit::INTERRUPTED));
+            }
+        }
+    }
+    bar.finish();
+    outcomes.sort_by(|a, b| mean(&a.losses).total_cmp(&mean(&b.losses)));
+    let compare = compare(args, &plan, &prepared, &outcomes)?;
+    if let Some(path) = &args.report {
+        let page = report::render_comparison(&page(&plan, &compare))?;
+        write_atomically(path, |out| out.write_all(page.as_bytes()))?;
+    }
+    show.result(&compare.text(), &compare)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Every objective with every law and number of slices; those without slices once.
+fn ways(args: &CompareArgs) -> Result<Vec<Way>> {
+    let mut ways: Vec<Way> = Vec::new();
+    let mut add = |objective: Objective, law| -> Result<()> {
+        objective.validate()?;
+        let way = Way { objective, law };
+        if !ways.contains(&way) {
+            ways.push(way);
+        }
+        Ok(())
+    };
+    for name in &args.objectives {
+        let with = |slices: usize| {
+            let message = "auto is no objective; name those to compare";
+            let found = name.with(slices, args.sigma, args.fd_eps);
+            found.ok_or_else(|| Error::config("--objectives", message))
+        };
+        match name {
+            ObjectiveArg::Ssm | ObjectiveArg::SsmVr | ObjectiveArg::FdSsm | ObjectiveArg::FdDsm => {
+                for law in &args.laws {
+                    for &slices in &args.slices {
+                        add(with(slices)?, (*law).into())?;
+                    }
+                }
+            }
+            // Its draws are noise at the units, of one law.
+            ObjectiveArg::Cp => {
+                for &slices in &args.slices {
+                    add(with(slices)?, SliceLaw::default())?;
+                }
+            }
+            _ => add(with(1)?, SliceLaw::default())?,
+        }
+    }
+    Ok(ways)
+}
+
+fn check_settings(args: &CompareArgs, plan: &Plan) -> Result<()> {
+    if plan.kernel.is_some() {
+        let message = "compares networks; use potential or score";
+        return Err(Error::config("--model", message).into());
+    }
+    if args.seeds == 0 {
+        return Err(Error::config("--seeds", "must be at least 1").into());
+    }
+    if args.draws < 2 {
+        return Err(Error::config("--draws", "a variance needs at least 2").into());
+    }
+    if args.seconds.is_some_and(|s| !(s > 0.0 && s <= 1e6)) {
+        return Err(Error::config("--seconds", "must be above 0 and at most a million").into());
+    }
+    if plan.test == 0.0 {
+        return Err(
+            Error::config("--test", "must be above 0: ways are compared on these rows").into()
+        );
+    }
+    if let Some(path) = &args.report {
+        let data = match &plan.source.place {
+            Place::File(path) => Some(path),
+            Place::BuiltIn { .. } => None,
+        };
+        check_apart(path, &[data])?;
+        check_writable(path)?;
+    }
+    Ok(())
+}
+
+/// Fits one way with every seed; None if the user stopped it.
+fn try_way(
+    args: &CompareArgs,
+    plan: &Plan,
+    prepared: &Prepared,
+    way: Way,
+    done: usize,
+    bar: &mut Progress,
+) -> Result<Option<Outcome>> {
+    let steps = match args.seconds {
+        Some(seconds) => steps_within(seconds, plan, prepared, way)?,
+        None => args.steps,
+    };
+    let test = prepared.rows(&prepared.split.test);
+    let mut losses = Array2::zeros((args.seeds, test.nrows()));
+    let (mut times, mut consistent, mut diverged) = (Vec::new(), 0, false);
+    let mut first = None;
+    for k in 0..args.seeds {
+        bar.at((done + k) as u64, || format!("{way}, seed {k},", way = name(way)));
+        let mut trainer = trainer(plan, prepared, way, k as u64, steps)?;
+        let (stop, gaps) = timed(&mut trainer, u64::MAX);
+        if stop == Stop::Interrupted {
+            return Ok(None);
+        }
+        times.extend(gaps);
+        let network = trainer.best_model();
+        let words = if let Stop::Diverged { .. } = stop { "diverged" } else { "all steps taken" };
+        diverged |= words == "diverged";
+        let outcome = fit::Outcome {
+            network: network.clone(),
+            settings: plan.mlp(prepared.dim()),
+            config: trainer.config().clone(),
+            steps: trainer.step(),
+            best: trainer.best(),
+            history: trainer.history().to_vec(),
+            kernel: None,
+        };
+        let description = describe(plan, prepared, &outcome, words, 0.0)?;
+        let model = prepared
+            .model_at(&FittedModel::new(network.clone(), description)?, &prepared.split.test)?;
+        losses.row_mut(k).assign(&model.exact_loss_rows(test.view()));
+        let judgement = judge(&model, test.view(), None, None)?;
+        consistent += usize::from(judgement.consistent);
+        first.get_or_insert((judgement.verdict, network));
+    }
+    let Some((verdict, network)) = first else { return Ok(None) };
+    let step_seconds = median(times);
+    Ok(Some(Outcome { way, steps, losses, step_seconds, consistent, verdict, network, diverged }))
+}
+
+fn trainer(plan: &Plan, prepared: &Prepared, way: Way, seed: u64, steps: u64) -> Result<Trainer> {
+    let config = TrainConfig {
+        objective: way.objective,
+        law: way.law,
+        seed: plan.training.seed.wrapping_add(seed),
+        steps,
+        ..plan.training.clone()
+    };
+    check_network(prepared.dim(), &plan.hidden)?;
+    let batch = config.batch.min(prepared.split.train.len());
+    check_step(prepared.dim(), &plan.hidden, batch, &config.objective)?;
+    let network = plan.mlp(prepared.dim()).build::<f32>(config.seed)?;
+    let training = prepared.inside(&prepared.split.train)?;
+    let validation = prepared.inside(&prepared.split.validation)?;
+    Ok(Trainer::new(network, training, &validation, config)?)
+}
+
+/// Runs to the end, or to `most` steps: why it ended, and the seconds of each step. A step after
+/// which there was a held-out evaluation counts that too; the median does not see it.
+fn timed(trainer: &mut Trainer, most: u64) -> (Stop, Vec<f64>) {
+    let (mut gaps, mut last) = (Vec::new(), Instant::now());
+    let stop = trainer.run(&mut |_, event| {
+        let Event::Step(progress) = event else { return ControlFlow::Continue(()) };
+        let now = Instant::now();
+        gaps.push((now - last).as_secs_f64());
+        last = now;
+        let enough = progress.step >= most || interrupt::requested();
+        if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    (stop, gaps)
+}
+
+/// The steps that take about `seconds`, held-out evaluations apart.
+fn steps_within(seconds: f64, plan: &Plan, prepared: &Prepared, way: Way) -> Result<u64> {
+    let mut trainer = trainer(plan, prepared, way, 0, u64::MAX)?;
+    let (_, gaps) = timed(&mut trainer, TRIAL_WARM_UP as u64 + TRIAL);
+    let step = median(gaps[TRIAL_WARM_UP.min(gaps.len())..].to_vec());
+    let steps = Duration::from_secs_f64(seconds).as_secs_f64() / step.max(1e-9);
+    Ok((steps.round() as u64).max(1))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn mean(losses: &Array2<f64>) -> f64 {
+    losses.mean().unwrap_or(f64::NAN)
+}
+
+/// In words, short.
+fn name(way: Way) -> String {
+    objective_words(&way.objective, way.law)
+}
+
+/// The figures of every way, best first.
+fn compare(
+    args: &CompareArgs,
+    plan: &Plan,
+    prepared: &Prepared,
+    outcomes: &[Outcome],
+) -> Result<Compare> {
+    let best =
+        outcomes.first().ok_or_else(|| Error::config("--objectives", "name at least one"))?;
+    let few = prepared.split.train.len().min(plan.training.batch);
+    let batch = prepared.inside(&prepared.split.train[..few])?;
+    let threads = Threads::new(plan.training.threads)?;
+    let variance = |way: Way, draws: usize| {
+        let named = (draws, plan.training.seed);
+        draw_variance(&best.network, &way.objective, way.law, &batch, named, &threads)
+    };
+    // Unbiased objectives have one gradient in expectation, and the exact one shows it without noise.
+    let exact = variance(Way { objective: Objective::Exact, law: best.way.law }, 2)?;
+    let mut ways = Vec::new();
+    for outcome in outcomes {
+        let way = outcome.way;
+        let found = variance(way, args.draws)?;
+        let square = match way.objective {
+            Objective::Ssm { .. }
+            | Objective::SsmVr { .. }
+            | Objective::Exact
+            | Objective::FdSsm { .. }
+            | Objective::Cp { .. } => exact.gradient_square,
+            _ => found.gradient_square,
+        };
+        let own = outcome.losses.mean_axis(ndarray::Axis(0)).unwrap_or_default();
+        let paired = paired_difference(outcome.losses.view(), best.losses.view())?;
+        ways.push(Line {
+            way: name(way),
+            objective: way.objective,
+            slice_law: way.law,
+            steps: outcome.steps,
+            exact_loss: mean(&outcome.losses),
+            exact_loss_se: Estimate::of(own.view()).standard_error,
+            difference: paired.mean,
+            difference_se: paired.standard_error,
+            difference_seeds_se: paired.seeds_error,
+            step_ms: 1e3 * outcome.step_seconds,
+            loss_variance: found.loss_variance,
+            gradient_variance: found.gradient_variance,
+            relative_gradient_variance: found.gradient_variance / square,
+            consistent_seeds: outcome.consistent,
+            verdict: outcome.verdict.clone(),
+            diverged: outcome.diverged,
+        });
+    }
+    Ok(Compare {
+        rows: best.losses.ncols(),
+        seeds: args.seeds,
+        best: name(best.way),
+        variance_rows: few,
+        variance_draws: args.draws,
+        ways,
+        report: args.report.as_ref().map(|p| p.display().to_string()),
+    })
+}
+
+impl Compare {
+    /// The terminal's table.
+    fn text(&self) -> String {
+        let mut rows = vec![
+            [
+                "way",
+                "steps",
+                "held-out loss",
+                "",
+                "above best",
+                "",
+                "ms/step",
+                "Var loss",
+                "Var grad / |grad|^2",
+                "Stein",
+            ]
+            .map(String::from)
+            .to_vec(),
+        ];
+        for (k, w) in self.ways.iter().enumerate() {
+            let spread = |se: f64| format!("+- {}", short(se));
+            let against = if k == 0 {
+                ["best".to_string(), String::new()]
+            } else {
+                [short(w.difference), spread(w.difference_se)]
+            };
+            rows.push(vec![
+                w.way.clone(),
+                w.steps.to_string(),
+                short(w.exact_loss),
+                spread(w.exact_loss_se),
+                against[0].clone(),
+                against[1].clone(),
+                short(w.step_ms),
+                short(w.loss_variance),
+                short(w.relative_gradient_variance),
+                self.stein(w),
+            ]);
+        }
+        let report = self.report.as_ref().map_or(String::new(), |r| format!("\nReport: {r}"));
+        format!(
+            "{}Exact loss of {} held-out rows, {}; differences are paired by row, with their own \
+             standard errors.\nVariances: over {} fresh draws on {} rows, at the weights of the best \
+             way.{report}",
+            aligned(&rows),
+            self.rows,
+            self.seeds(),
+            self.variance_draws,
+            self.variance_rows
+        )
+    }
+
+    fn seeds(&self) -> String {
+        match self.seeds {
+            1 => "one seed (so differences are those of these fits)".into(),
+            k => format!("means over {k} seeds"),
+        }
+    }
+
+    fn stein(&self, line: &Line) -> String {
+        let diverged = if line.diverged { ", diverged" } else { "" };
+        let word = match (line.consistent_seeds, self.seeds) {
+            (1, 1) => "ok".into(),
+            (0, 1) => "FAULT".into(),
+            (k, all) => format!("{k} of {all} ok"),
+        };
+        word + diverged
+    }
+}
+
+fn page(plan: &Plan, compare: &Compare) -> Comparison {
+    let ways = compare.ways.iter().map(|w| Compared {
+        name: w.way.clone(),
+        steps: w.steps,
+        loss: report::Estimate { value: w.exact_loss, standard_error: Some(w.exact_loss_se) },
+        difference: report::Estimate { value: w.difference, standard_error: Some(w.difference_se) },
+        step_ms: w.step_ms,
+        loss_variance: w.loss_variance,
+        relative_gradient_variance: w.relative_gradient_variance,
+        stein: compare.stein(w),
+    });
+    Comparison {
+        data_name: plan.source.name(),
+        model: plan.kind.word(),
+        rows: compare.rows,
+        seeds: compare.seeds,
+        variance_rows: compare.variance_rows,
+        variance_draws: compare.variance_draws,
+        ways: ways.collect(),
+    }
+}

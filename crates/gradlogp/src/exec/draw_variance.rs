@@ -1,0 +1,262 @@
+//! How much a loss and its gradient vary over fresh slices (or fresh noise), on fixed rows at fixed
+//! weights: the noise that an objective itself adds to training.
+//!
+//! From K independent evaluations L_k, g_k of the mean loss over n rows and of its gradient:
+//!
+//! ```text
+//! Var L = 1/(K-1) sum_k (L_k - mean L)^2
+//! tr Cov g = 1/(K-1) sum_k |g_k - mean g|^2
+//! |E g|^2 = |mean g|^2 - tr Cov g / K
+//! ```
+//!
+//! each unbiased. Rows draw their slices independently, so both variances fall as 1/n. For one slice and
+//! SSM-VR, MATH (3), n Var L is the mean over rows of Var[v.(grad s) v], the table of MATH 2.
+
+use super::{Domain, Draw, LossEngine, Threads};
+use crate::kernel::Real;
+use crate::model::{Model, Points};
+use crate::objective::Objective;
+use crate::slice::SliceLaw;
+use crate::{Error, Result};
+
+/// Variances over fresh draws of one batch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DrawVariance {
+    /// Rows n of the batch.
+    pub rows: usize,
+    /// Evaluations K.
+    pub draws: usize,
+    /// Mean of the loss over draws.
+    pub loss: f64,
+    /// Variance of the loss over draws.
+    pub loss_variance: f64,
+    /// |E g|^2. Its estimate can fall below 0 where the gradient is lost in its own noise.
+    pub gradient_square: f64,
+    /// Trace of the covariance of the gradient over draws.
+    pub gradient_variance: f64,
+}
+
+/// Variances of `objective` with slices of `law` on `points` over `draws` evaluations.
+///
+/// ```
+/// use gradlogp::exec::{Threads, draw_variance};
+/// use gradlogp::{Mlp, ModelKind, Objective, SliceLaw};
+///
+/// let model = Mlp { hidden: vec![4], ..Mlp::new(2, ModelKind::Score) }.build::<f64>(0)?;
+/// let (x, pool) = (vec![0.1, -0.4, 0.3, 0.9], Threads::new(1)?);
+/// // The exact loss draws nothing.
+/// let exact = draw_variance(&model, &Objective::Exact, SliceLaw::default(), &x, (5, 0), &pool)?;
+/// assert_eq!((exact.loss_variance, exact.gradient_variance), (0.0, 0.0));
+/// # Ok::<(), gradlogp::Error>(())
+/// ```
+///
+/// `(draws, seed)` name the evaluations: the same pair gives the same slices.
+///
+/// # Errors
+/// Fewer than two draws; settings of the objective that cannot be used; points that do not fit the
+/// model.
+pub fn draw_variance<'a, T: Real>(
+    model: &Model<T>,
+    objective: &Objective,
+    law: SliceLaw,
+    points: impl Into<Points<'a, T>>,
+    (draws, seed): (usize, u64),
+    pool: &Threads,
+) -> Result<DrawVariance> {
+    objective.validate()?;
+    if draws < 2 {
+        return Err(Error::config("draws", "a variance needs at least 2"));
+    }
+    let points = points.into();
+    let rows = points.rows(model.graph())?;
+    if rows == 0 {
+        return Err(Error::data("rows of a variance", "there are none"));
+    }
+    let mut engine = LossEngine::new(model, objective, law, pool.count());
+    let mut loss = Spread::new(1);
+    let mut gradient = Spread::new(model.parameters.len());
+    pool.install(|| {
+        for k in 0..draws as u64 {
+            let draw = Draw { seed, domain: Domain::Variance, step: k };
+            let value = engine.loss_and_gradient(model, points, draw);
+            loss.push(std::iter::once(value));
+            gradient.push(engine.gradient().iter().map(|g| g.to_f64()));
+        }
+    });
+    let gradient_variance = gradient.variance();
+    let square: f64 = gradient.mean.iter().map(|g| g * g).sum();
+    Ok(DrawVariance {
+        rows,
+        draws,
+        loss: loss.mean[0],
+        loss_variance: loss.variance(),
+        gradient_square: square - gradient_variance / draws as f64,
+        gradient_variance,
+    })
+}
+
+/// Mean and summed squared deviations of vectors, by Welford's recurrence: nothing cancels.
+struct Spread {
+    count: f64,
+    mean: Vec<f64>,
+    squares: f64,
+}
+
+impl Spread {
+    fn new(len: usize) -> Self {
+        Spread { count: 0.0, mean: vec![0.0; len], squares: 0.0 }
+    }
+
+    fn push(&mut self, values: impl Iterator<Item = f64>) {
+        self.count += 1.0;
+        for (mean, value) in self.mean.iter_mut().zip(values) {
+            let before = value - *mean;
+            *mean += before / self.count;
+            self.squares += before * (value - *mean);
+        }
+    }
+
+    /// Summed over components, divisor K - 1.
+    fn variance(&self) -> f64 {
+        self.squares / (self.count - 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Mlp, ModelKind};
+
+    const D: usize = 3;
+    /// Minus the Jacobian of the score, not symmetric.
+    const A: [f64; 9] = [1.2, 0.5, -0.3, 0.1, 0.9, 0.4, 0.7, -0.2, 2.0];
+
+    /// s(x) = -A x, the score of N(0, A^-1) where A is symmetric.
+    fn linear() -> Model<f64> {
+        let graph = Mlp { hidden: vec![], ..Mlp::new(D, ModelKind::Score) }.graph().unwrap();
+        let parameters = A.iter().map(|a| -a).chain([0.0; D]).collect();
+        Model::new(ModelKind::Score, graph, parameters).unwrap()
+    }
+
+    fn points(n: usize) -> Vec<f64> {
+        (0..n * D).map(|k| (1.7 * k as f64).sin() + 0.3).collect()
+    }
+
+    fn found(objective: Objective, law: SliceLaw, n: usize, draws: usize) -> DrawVariance {
+        let pool = Threads::new(2).unwrap();
+        draw_variance(&linear(), &objective, law, &points(n), (draws, 3), &pool).unwrap()
+    }
+
+    /// Within 4.5 standard errors of a sample variance of about normal values.
+    fn near(got: f64, want: f64, draws: usize) -> bool {
+        (got - want).abs() < 4.5 * want * (2.0 / draws as f64).sqrt() + 1e-12
+    }
+
+    #[test]
+    fn ssm_vr_of_a_linear_score_has_the_variances_of_the_table() {
+        // MATH 2, with the symmetric part H of A: the same at every row.
+        let h = |i: usize, j: usize| 0.5 * (A[i * D + j] + A[j * D + i]);
+        let all = || (0..D * D).map(|k| h(k / D, k % D));
+        let (frobenius, trace) =
+            (all().map(|h| h * h).sum::<f64>(), (0..D).map(|i| h(i, i)).sum::<f64>());
+        let diagonal: f64 = (0..D).map(|i| h(i, i) * h(i, i)).sum();
+        let (d, draws) = (D as f64, 6000);
+        for (law, one) in [
+            (SliceLaw::Rademacher, 2.0 * (frobenius - diagonal)),
+            (SliceLaw::Gaussian, 2.0 * frobenius),
+            (SliceLaw::Sphere, 2.0 * d / (d + 2.0) * (frobenius - trace * trace / d)),
+        ] {
+            for (n, slices) in [(1, 1), (8, 1), (8, 4)] {
+                let got = found(Objective::SsmVr { slices }, law, n, draws);
+                let want = one / (n * slices) as f64;
+                assert!(
+                    near(got.loss_variance, want, draws),
+                    "{law:?} {n} {slices}: {got:?} {want}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn gradient_variance_and_square_of_a_linear_score_in_closed_form() {
+        // d/dW of v.W v is v v^T: with signs, every entry off the diagonal is a sign of variance 1, each
+        // row's independent. The score term draws nothing: d/dW 1/2 |W x + b|^2 = s x^T, d/db = s.
+        let (n, draws) = (5, 4000);
+        let got = found(Objective::SsmVr { slices: 1 }, SliceLaw::Rademacher, n, draws);
+        let want = (D * (D - 1)) as f64 / n as f64;
+        // Far from normal only for n = 1; entries ij and ji are the same draw, which doubles the variance.
+        assert!(near(got.gradient_variance, want, draws / 2), "{got:?} {want}");
+        let x = points(n);
+        let mut mean = vec![0.0; D * D + D];
+        for x in x.chunks(D) {
+            for i in 0..D {
+                let s: f64 = -(0..D).map(|j| A[i * D + j] * x[j]).sum::<f64>();
+                (0..D).for_each(|j| mean[i * D + j] += s * x[j] / n as f64);
+                mean[D * D + i] += s / n as f64;
+            }
+        }
+        (0..D).for_each(|i| mean[i * (D + 1)] += 1.0);
+        let square: f64 = mean.iter().map(|g| g * g).sum();
+        // 2 g.(mean - E) has variance about 4 |g|^2 tr Cov / K.
+        let error = 2.0 * (square * want / draws as f64).sqrt();
+        assert!((got.gradient_square - square).abs() < 4.5 * error, "{got:?} {square} {error}");
+        // Unbiased also from two draws, whose own mean has want / 2 more.
+        let (model, pool) = (linear(), Threads::new(1).unwrap());
+        let two = |seed: u64| {
+            let objective = Objective::SsmVr { slices: 1 };
+            let law = SliceLaw::Rademacher;
+            draw_variance(&model, &objective, law, &x, (2, seed), &pool).unwrap().gradient_square
+        };
+        let found: Vec<f64> = (0..2000).map(two).collect();
+        let average = found.iter().sum::<f64>() / 2000.0;
+        let spread = found.iter().map(|g| (g - average).powi(2)).sum::<f64>() / 2000.0;
+        let error = (spread / 2000.0).sqrt();
+        assert!((average - square).abs() < 4.5 * error && 4.5 * error < 0.25 * want);
+    }
+
+    #[test]
+    fn ssm_has_the_variance_of_both_its_terms() {
+        // One row, Rademacher: L = -v.A v + 1/2 (v.s)^2 = v.(1/2 s s^T - H) v.
+        let x = points(1);
+        let s: Vec<f64> =
+            (0..D).map(|i| -(0..D).map(|j| A[i * D + j] * x[j]).sum::<f64>()).collect();
+        let mut want = 0.0;
+        for i in 0..D {
+            for j in (0..D).filter(|j| *j != i) {
+                let h = 0.5 * s[i] * s[j] - 0.5 * (A[i * D + j] + A[j * D + i]);
+                want += 2.0 * h * h;
+            }
+        }
+        let got = found(Objective::Ssm { slices: 1 }, SliceLaw::Rademacher, 1, 20_000);
+        // Few values of v: the fourth moment is not that of a normal, so a wide band.
+        assert!((got.loss_variance - want).abs() < 0.05 * want, "{got:?} {want}");
+    }
+
+    #[test]
+    fn denoising_noise_grows_as_the_noise_level_falls() {
+        // s = -A x at x = 0: 1/2 |z/sigma - sigma A z|^2 = 1/2 z.Q z, Q = (I/sigma - sigma A)^T (I/sigma -
+        // sigma A), of variance 1/2 |Q|_F^2, which approaches d / (2 sigma^4).
+        let pool = Threads::new(1).unwrap();
+        for sigma in [0.5, 0.1] {
+            let b = |i: usize, j: usize| f64::from(u8::from(i == j)) / sigma - sigma * A[i * D + j];
+            let q = |i: usize, j: usize| (0..D).map(|k| b(k, i) * b(k, j)).sum::<f64>();
+            let want = 0.5 * (0..D * D).map(|k| q(k / D, k % D).powi(2)).sum::<f64>();
+            let (objective, law, draws) = (Objective::Dsm { sigma }, SliceLaw::default(), 20_000);
+            let zero = vec![0.0; D];
+            let got = draw_variance(&linear(), &objective, law, &zero, (draws, 3), &pool).unwrap();
+            // A weighted chi-square has a kurtosis of at most 12.
+            let error = want * (14.0 / draws as f64).sqrt();
+            assert!((got.loss_variance - want).abs() < 4.5 * error, "{sigma}: {got:?} {want}");
+        }
+    }
+
+    #[test]
+    fn too_few_draws_and_no_rows_are_refused() {
+        let pool = Threads::new(1).unwrap();
+        let refused = |x: &Vec<f64>, draws| {
+            draw_variance(&linear(), &Objective::Exact, SliceLaw::default(), x, (draws, 0), &pool)
+                .is_err()
+        };
+        assert!(refused(&points(2), 1) && refused(&Vec::new(), 5) && !refused(&points(2), 2));
+    }
+}
