@@ -70,15 +70,20 @@ def give_up(line, pool, failure, say):
 def take_turn(line, pool, seconds, say, turn):
     if "failed" in line:
         return
-    time.sleep(PAUSE)
     peer = pool.get(line["who"], line["work"]["threads"])
-    others = Others(peer)
     try:
-        line["rounds"].append(peer.time(seconds) | {"others": others.share()})
+        line["rounds"].append(undisturbed(peer, lambda: peer.time(seconds)))
     except Failed as failure:
         return give_up(line, pool, failure, say)
     ms, share = (line["rounds"][-1][k] for k in ("median_ms", "others"))
     say(f"  round {turn + 1} {line['who']}: {ms:.4g} ms ({share:.0%} of the cores busy elsewhere)")
+
+
+def undisturbed(peer, ask):
+    """The answer of a turn after a pause, with what others took of the machine meanwhile."""
+    time.sleep(PAUSE)
+    others = Others(peer)
+    return ask() | {"others": others.share()}
 
 
 def summarise(line, ours):

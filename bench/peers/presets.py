@@ -95,12 +95,13 @@ class Preset:
     seconds: float = 1.0
 
 
-def side_by_side(work: Work, **least: float) -> Group:
-    """Us and every peer on the same work; `least` holds targets, `_` for `-` in names."""
+def side_by_side(work: Work, only: tuple[str, ...] = tuple(PEERS), **least: float) -> Group:
+    """Us and the peers on the same work; `least` holds targets, `_` for `-` in names."""
     targets = tuple(
         Target(Entry(who.replace("_", "-"), work), ratio) for who, ratio in least.items()
     )
-    return Group((Entry(OURS, work), *(Entry(p, work) for p in work.peers)), targets)
+    entries = (Entry(p, work) for p in work.peers if p in only)
+    return Group((Entry(OURS, work), *entries), targets)
 
 
 def issue2() -> Preset:
@@ -149,17 +150,36 @@ def against_one_slice(exact: Work, least: float) -> Group:
 
 def grid() -> Preset:
     """One factor at a time around a middle configuration."""
+    works = around_the_middle(
+        dims=(2, 10, 50, 100, 200, 784),
+        hidden=((128,) * 2, (128,) * 3, (1024,) * 2),
+        batches=(100, 512, 4096),
+        slices=(4, 8),
+    )
+    return Preset([side_by_side(w) for w in works], rounds=3, seconds=0.5)
+
+
+def glance() -> Preset:
+    """The grid with fewer values and against the three fastest peers, in about eight minutes."""
+    works = around_the_middle(
+        dims=(2, 100), hidden=((128,) * 2,), batches=(100, 4096), slices=(8,)
+    )
+    peers = ("torch-double-backward", "jax-jvp", "folx")
+    return Preset([side_by_side(w, only=peers) for w in works], rounds=2, seconds=0.3)
+
+
+def around_the_middle(dims, hidden, batches, slices) -> list[Work]:
     works = []
     for model in ("score", "potential"):
         for objective in ("ssm", "ssm-vr", "exact"):
             base = Work(model, objective, batch=256)
             works.append(base)
-            works += [replace(base, dim=d) for d in (2, 10, 50, 100, 200, 784)]
-            works += [replace(base, hidden=h) for h in ((128,) * 2, (128,) * 3, (1024,) * 2)]
-            works += [replace(base, batch=b) for b in (100, 512, 4096)]
-            works += [replace(base, slices=m) for m in (4, 8) if objective != "exact"]
+            works += [replace(base, dim=d) for d in dims]
+            works += [replace(base, hidden=h) for h in hidden]
+            works += [replace(base, batch=b) for b in batches]
+            works += [replace(base, slices=m) for m in slices if objective != "exact"]
             works.append(replace(base, threads=1))
-    return Preset([side_by_side(w) for w in works], rounds=3, seconds=0.5)
+    return works
 
 
 def full() -> Preset:
@@ -183,12 +203,11 @@ def scaling() -> Preset:
     works = [
         replace(base, objective=objective, dim=d)
         for objective in ("ssm", "ssm-vr", "exact")
-        for d in (2, 5, 10, 20, 50, 100, 200, 500, 1000)
+        for d in (2, 10, 50, 200, 1000)
     ]
-    memory = [
-        Memory(w, ("torch-double-backward", *MEMORY_PEERS)) for w in works if w.objective == "exact"
-    ]
-    return Preset([side_by_side(w) for w in works], memory, rounds=3, seconds=0.5)
+    peers = ("torch-double-backward", "jax-jvp", "folx")
+    memory = [Memory(w, peers) for w in works if w.objective == "exact"]
+    return Preset([side_by_side(w, only=peers) for w in works], memory, rounds=3, seconds=0.3)
 
 
 def smoke() -> Preset:
@@ -206,5 +225,15 @@ def smoke() -> Preset:
 
 
 PRESETS = {
-    f.__name__: f for f in (issue2, targets, grid, full, scaling, smoke)
+    f.__name__: f for f in (issue2, targets, grid, glance, full, scaling, smoke)
 }
+
+#: Measurements that are not of one training step; each is a module with that name.
+PIECES = {
+    "quality": "Seconds until the held-out exact loss is within 1% of the best",
+    "crossover": "Up to which d the exact loss is worth its cost",
+    "throughput": "Scoring, MALA chains and reading tables",
+}
+
+#: What `--preset all` runs, about half an hour.
+ALL = ("targets", "scaling", "glance", "quality", "crossover", "throughput")

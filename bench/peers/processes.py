@@ -55,12 +55,12 @@ def start(command, threads, **pipes):
 class Python:
     """A peer in its worker process."""
 
-    def __init__(self, who, threads, limits):
+    def __init__(self, who, threads, limits, script="worker.py"):
         self.who, self.limits = who, limits
         (OUT / "log").mkdir(parents=True, exist_ok=True)
         self.log = open(OUT / "log" / f"{who}.log", "a")
         self.process = start(
-            [sys.executable, str(HERE / "worker.py")],
+            [sys.executable, str(HERE / script)],
             threads,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -111,6 +111,21 @@ class Python:
         self.log.close()
 
 
+def run_json(command, threads, limits):
+    """What the program prints with --json."""
+    pipe = subprocess.PIPE
+    process = start(command, threads, stdout=pipe, stderr=pipe)
+    try:
+        out, err = process.communicate(timeout=limits.seconds)
+    except subprocess.TimeoutExpired as error:
+        process.kill()
+        process.wait()
+        raise Failed(f"no answer within {limits.seconds:.0f} s") from error
+    if process.returncode:
+        raise Failed(err.decode().strip()[:300])
+    return json.loads(out)
+
+
 class Program:
     """`gradlogp bench step`, a fresh process each round."""
 
@@ -136,16 +151,7 @@ class Program:
         ]  # fmt: skip
 
     def time(self, length):
-        pipe = subprocess.PIPE
-        process = start(self.command(length), self.threads, stdout=pipe, stderr=pipe)
-        try:
-            out, err = process.communicate(timeout=self.limits.seconds)
-        except subprocess.TimeoutExpired as error:
-            process.kill()
-            raise Failed(f"no answer within {self.limits.seconds:.0f} s") from error
-        if process.returncode:
-            raise Failed(err.decode().strip()[:300])
-        return json.loads(out)
+        return run_json(self.command(length), self.threads, self.limits)
 
     def peak(self, length):
         """VmHWM while it steps: read before the end, when it measures large products."""

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times one training step: gradlogp beside PyTorch, JAX and folx. `run.py --help` says how.
+"""Times gradlogp beside PyTorch, JAX, folx, pandas and polars. `run.py --help` says how.
 
 Makes its own virtual environment (bench/out/venv), builds the program, checks every peer against
 a plain reference, times them in turns, and writes bench/RESULTS.md, bench/*.png and bench/out/*.json.
@@ -32,18 +32,21 @@ def main():
 
 def parse():
     sys.path.insert(0, str(HERE))
-    from presets import PRESETS
+    from presets import ALL, PIECES, PRESETS
 
-    described = "\n".join(f"  {name:9} {f.__doc__}" for name, f in PRESETS.items())
+    described = {name: f.__doc__ for name, f in PRESETS.items()} | PIECES
+    described["all"] = f"{', '.join(ALL)}: half an hour."
+    listed = "\n".join(f"  {name:10} {text}" for name, text in described.items())
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog=f"presets:\n{described}",
+        epilog=f"presets:\n{listed}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--preset", choices=PRESETS, default="issue2")
+    add("--preset", choices=described, default="issue2")
     add("--rounds", type=int, help="turns of every peer [default: the preset's, 3 or 5]")
     add("--seconds", type=float, help="length of a turn [default: the preset's, 0.5 or 1]")
+    add("--tiny", action="store_true", help="quality, crossover, throughput: only show that they work")
     add("--only", default="", help="only works whose name contains this text")
     add("--peers", default="", help="only these peers, comma separated")
     add("--no-memory", action="store_true", help="leave out the preset's peak memory part")

@@ -1,6 +1,8 @@
 """One run of a preset, from the machine's description to the files."""
 
+import argparse
 import datetime
+import importlib
 import importlib.metadata
 import json
 import os
@@ -13,16 +15,21 @@ from pathlib import Path
 import measure
 import picture
 import table
-from presets import OURS, PRESETS
+from presets import ALL, OURS, PIECES, PRESETS
 from processes import OUT
 
 
 def run(options, program):
+    if options.preset == "all":
+        for name in ALL:
+            run(argparse.Namespace(**vars(options) | {"preset": name}), program)
+        return
+    if options.preset in PIECES:
+        return run_piece(options, program)
     preset = PRESETS[options.preset]()
     rounds = options.rounds or preset.rounds
     seconds = options.seconds or preset.seconds
-    ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limits = measure.Limits(options.time_limit, options.memory_limit * ram)
+    limits = limits_of(options)
     result = {
         "preset": options.preset,
         "title": PRESETS[options.preset].__doc__,
@@ -51,6 +58,30 @@ def run(options, program):
     say(f"wrote {options.results}, {raw(result)}, {', '.join(map(str, pictures))}")
 
 
+def limits_of(options):
+    ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return measure.Limits(options.time_limit, options.memory_limit * ram)
+
+
+def run_piece(options, program):
+    """A measurement with a module of its own: `measure`, `lines` for the table, `draw`."""
+    piece = importlib.import_module(options.preset)
+    result = {
+        "preset": options.preset,
+        "title": PIECES[options.preset],
+        "machine": machine(program, options),
+        "rounds": options.rounds or piece.ROUNDS,
+        "lines": [],
+    }
+    for line in piece.measure(program, result["rounds"], limits_of(options), say, options):
+        result["lines"].append(line)
+        save(result)
+    pictures = piece.draw(result, options.results.parent)
+    body = [*table.machine(result), "", *piece.lines(result)]
+    table.write_section(result, body, options.results, pictures)
+    say(f"wrote {options.results}, {raw(result)}, {', '.join(map(str, pictures))}")
+
+
 def chosen(who, options):
     return who == OURS or not options.peers or who in options.peers.split(",")
 
@@ -75,7 +106,7 @@ def save(result):
 
 def machine(program, options):
     """Everything a reader needs to judge the figures."""
-    packages = ("torch", "jax", "jaxlib", "folx", "numpy")
+    packages = ("torch", "jax", "jaxlib", "folx", "numpy", "pandas", "polars")
     return {
         "cpu": cpu_name(),
         "cores": len(os.sched_getaffinity(0)),
@@ -98,8 +129,11 @@ def cpu_name():
 
 
 def commit():
-    described = output("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty")
-    return described or "unknown"
+    """Of the tree, and whether what the program is built from differs from it."""
+    git = "git", "-C", str(Path(__file__).parents[2])
+    changed = output(*git, "status", "--porcelain", "--", "crates", "Cargo.toml", "Cargo.lock")
+    described = output(*git, "describe", "--always") or "unknown"
+    return described + "-dirty" * bool(changed)
 
 
 def output(*command):

@@ -2,7 +2,7 @@
 
 import re
 
-from presets import OURS, PEERS, Work
+from presets import OURS, PEERS, Work, shape
 
 SHORT = {
     "torch-double-backward": "PyTorch double backward",
@@ -25,30 +25,32 @@ QUIET = 0.05  # share of the cores that others may take before a figure counts a
 
 
 def write(result, path, pictures):
+    write_section(result, lines(result), path, pictures)
+
+
+def write_section(result, body, path, pictures):
     """Replaces this preset's section of the file, or adds it."""
     text = path.read_text() if path.exists() else HEAD
     begin, end = (f"<!-- {word} {result['preset']} -->" for word in ("begin", "end"))
-    section = "\n".join([begin, *lines(result, pictures), end]) + "\n"
+    shown = [line for p in pictures for line in (f"![{p.stem}]({p.name})", "")]
+    title = f"## {result['preset']}: {result['title'].rstrip('.')}"
+    section = "\n".join([begin, title, "", *body, "", *shown, end]) + "\n"
     old = re.compile(re.escape(begin) + ".*?" + re.escape(end) + "\n", re.DOTALL)
     text = old.sub(lambda _: section, text) if old.search(text) else f"{text}\n{section}"
     path.write_text(text)
 
 
-def lines(result, pictures):
-    yield f"## {result['preset']}: {result['title'].rstrip('.')}"
-    yield ""
+def lines(result):
     yield from machine(result)
     yield ""
     yield from glance(result)
     yield ""
+    yield from overview(result)
     yield from targets(result)
     yield from timings(result)
     yield ""
     yield from failures(result)
     yield from memory(result)
-    for picture in pictures:
-        yield f"![{picture.stem}]({picture.name})"
-        yield ""
 
 
 def machine(result):
@@ -57,8 +59,9 @@ def machine(result):
     load = m["load_at_start"]
     yield f"- {m['cpu']}, {m['cores']} cores; {m['system']}; {m['date']}"
     yield f"- {m['gradlogp']} ({m['build']}); {versions}"
+    length = f" of {result['seconds']:g} s" if "seconds" in result else ""
     yield (
-        f"- {result['rounds']} turns of {result['seconds']:g} s; "
+        f"- {result['rounds']} turns{length}; "
         f"load average at start {load[0]:.2f}, {load[1]:.2f}, {load[2]:.2f}"
     )
     share = disturbed(result)
@@ -74,7 +77,7 @@ def machine(result):
 
 def disturbed(result):
     """Share of the timings during which others took too much of the machine."""
-    entries = [e for g in result["groups"] for e in g["entries"] if "others" in e]
+    entries = [e for g in result.get("groups", result.get("lines")) for e in g["entries"] if "others" in e]
     return sum(e["others"] > QUIET for e in entries) / max(len(entries), 1)
 
 
@@ -100,6 +103,57 @@ def glance(result):
         yield ""
     for group, line in sorted(behind, key=lambda x: x[1]["ratio"]):
         yield f"- {group['name']}: {line['ratio']:.2f} against {SHORT[line['who']]}"
+
+
+#: The factors of a grid, with their names and how their values are written.
+FACTORS = {"dim": "d", "hidden": "hidden", "batch": "B", "slices": "M", "threads": "threads"}
+
+
+def overview(result):
+    """Of a grid: for each factor, our ratio to the *fastest* peer at each of its values."""
+    fastest = {}
+    for group, line in compared(result):
+        name = group["name"]
+        if name not in fastest or line["ratio"] < fastest[name][1]["ratio"]:
+            fastest[name] = group["entries"][0]["work"], line
+    bases = {}
+    for work, _ in fastest.values():
+        bases.setdefault((work["objective"], work["model"]), work)
+    if len(fastest) < 2 * len(bases) or len(bases) < 2:
+        return
+    yield (
+        "At a glance: time of the **fastest** peer over ours, one factor at a time around "
+        f"{Work(**next(iter(bases.values()))).name.split(', ', 1)[1]}."
+    )
+    yield ""
+    for factor, title in FACTORS.items():
+        yield from factor_table(factor, title, bases, fastest)
+
+
+def factor_table(factor, title, bases, fastest):
+    cells = {}
+    for work, line in fastest.values():
+        row = work["objective"], work["model"]
+        if work | {factor: None} == bases[row] | {factor: None}:
+            cells.setdefault(row, {})[as_value(work[factor])] = line
+    columns = sorted({value for row in cells.values() for value in row}, key=lambda v: (len(str(v)), v))
+    if len(columns) < 2:
+        return
+    shown = (shape(v) if factor == "hidden" else v for v in columns)
+    yield f"| {title} | " + " | ".join(map(str, shown)) + " |"
+    yield "|---|" + "---|" * len(columns)
+    for row, by_value in cells.items():
+        if len(by_value) > 1:
+            yield f"| {' '.join(row)} | " + " | ".join(short_cell(by_value.get(v)) for v in columns) + " |"
+    yield ""
+
+
+def as_value(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
+def short_cell(line):
+    return "" if line is None else f"{mark(line['ratio'])} {line['ratio']:.2f} {SHORT[line['who']]}"
 
 
 def targets(result):

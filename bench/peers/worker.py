@@ -104,19 +104,19 @@ def reset_peak():
         refs.write("5")
 
 
-def main():
+def serve(handler):
+    """Answers requests on standard input: {"do": METHOD, ...arguments} -> what the method returns."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print must not mix with answers
     from presets import Work
 
-    worker = Worker()
     for line in sys.stdin:
         request = json.loads(line)
         if "work" in request:
             hidden = tuple(request["work"].pop("hidden"))
             request["work"] = Work(**request["work"], hidden=hidden)
         try:
-            answer = getattr(worker, request.pop("do"))(**request)
+            answer = getattr(handler, request.pop("do"))(**request)
         except Exception as error:
             traceback.print_exc()
             first = (str(error).strip().splitlines() or [""])[0]
@@ -125,4 +125,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    serve(Worker())

@@ -303,7 +303,8 @@ pub(crate) struct ModelArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Objective")]
 pub(crate) struct ObjectiveArgs {
-    /// auto: exact up to 16 columns, where it costs little and has no slice noise, ssm-vr beyond;
+    /// auto: exact or ssm-vr with --slices, whichever has less gradient variance for the same work,
+    /// measured in a short training run (kernel families: exact up to 16 columns, ssm-vr beyond);
     /// ssm: sliced score matching; ssm-vr: with variance reduction; exact: exact trace; dsm:
     /// denoising, which fits the data smoothed by noise --sigma; fd-ssm, fd-dsm: sliced and denoising
     /// score matching by finite differences of network values, with an error of order --fd-eps squared.
@@ -739,6 +740,15 @@ pub(crate) enum BenchCommand {
     /// Time one full training step: slices, forward, adjoint, clipping, AdamW.
     #[command(allow_negative_numbers = true)]
     Step(StepArgs),
+    /// Fit as `fit` does, with a clock that stands still during held-out evaluations.
+    #[command(allow_negative_numbers = true)]
+    Fit(Box<FitClockArgs>),
+    /// Time scores of many rows.
+    Score(ScoreClockArgs),
+    /// Time MALA chains on a potential.
+    Mala(MalaClockArgs),
+    /// Time the reading of a table.
+    Read(ReadClockArgs),
 }
 
 #[derive(Debug, Args)]
@@ -773,6 +783,86 @@ pub(crate) struct StepArgs {
     /// Seconds to measure.
     #[arg(long, default_value_t = 2.0)]
     pub(crate) seconds: f64,
+    /// Also measure, after 200 steps, how noisy the gradient is and how much of that is the slices'.
+    #[arg(long)]
+    pub(crate) gradient_noise: bool,
+}
+
+/// `bench fit`: options of `fit` that write files are not for it.
+#[derive(Debug, Args)]
+#[command(mut_arg("output", |a| a.hide(true)), mut_arg("report", |a| a.hide(true)))]
+#[command(mut_arg("resume", |a| a.hide(true)), mut_arg("checkpoint_every", |a| a.hide(true)))]
+pub(crate) struct FitClockArgs {
+    #[command(flatten)]
+    pub(crate) fit: FitArgs,
+    /// Folder to write the rows to that the network sees, training.npy and held-out.npy, for others
+    /// to train on.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) rows_to: Option<PathBuf>,
+}
+
+/// A network with its initial weights.
+#[derive(Debug, Args)]
+pub(crate) struct NetworkArgs {
+    /// Columns.
+    #[arg(long)]
+    pub(crate) dim: usize,
+    /// Width of each hidden layer.
+    #[arg(long, value_delimiter = ',', default_value = "128,128")]
+    pub(crate) hidden: Vec<usize>,
+    /// Activation.
+    #[arg(long, value_enum, default_value_t = ActivationArg::Softplus)]
+    pub(crate) activation: ActivationArg,
+    /// Worker threads; 0 takes one per core.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) threads: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScoreClockArgs {
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    /// Score field or potential.
+    #[arg(long, value_enum, default_value_t = ModelArg::Potential)]
+    pub(crate) model: ModelArg,
+    /// Rows to score.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) rows: usize,
+    /// Double precision, which `gradlogp score` uses; training and chains use single.
+    #[arg(long)]
+    pub(crate) double: bool,
+    /// Also the trace of the Jacobian of the score (of the Hessian of log p), as `gradlogp score` does.
+    #[arg(long)]
+    pub(crate) trace: bool,
+    /// Passes over the rows.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) passes: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MalaClockArgs {
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    /// Chains side by side.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) chains: usize,
+    /// Steps of each chain.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) steps: usize,
+    /// Step a in x += a/2 s + sqrt(a) z.
+    #[arg(long, default_value_t = 0.5)]
+    pub(crate) step_size: f64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReadClockArgs {
+    /// Table to read.
+    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    /// Times to read it.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) passes: usize,
 }
 
 /// A column's name and a number.

@@ -63,7 +63,12 @@ fn every_key_is_documented() {
     let truth = ["relative_fisher_divergence", "exact_loss_se", "stein_slope", "verdict"];
     let fit = "fit --dataset eight-gaussians --rows 400 --steps 20 --hidden 8 -o a.safetensors \
                --report a.html";
-    check(at, fit, &["fit", "eval"], &[&truth[..], &["report", "validation_loss"]].concat());
+    check(
+        at,
+        fit,
+        &["fit", "eval"],
+        &[&truth[..], &["report", "validation_loss", "choice", "noise"]].concat(),
+    );
     check(at, "eval a.safetensors --dataset eight-gaussians --rows 50", &["eval"], &truth);
     let more = "eval a.safetensors --dataset eight-gaussians --rows 200 --likelihood --draw 50 \
                 --test-functions cube,tanh";
@@ -85,7 +90,8 @@ fn every_key_is_documented() {
     std::fs::write(at.join("holes.csv"), "x0,x1\n0.5,\n,1.5\n").unwrap();
     let impute = "impute a.safetensors holes.csv --draws 2 --warm-up 20 --steps 5 -o y.csv";
     check(at, impute, &["impute"], &["acceptance_rate", "r_hat", "missing_values"]);
-    check(at, "info a.safetensors", &["info"], &["library_version", "history", "content_hash"]);
+    let kept = ["library_version", "history", "content_hash", "choice"];
+    check(at, "info a.safetensors", &["info", "fit"], &kept);
 }
 
 #[test]
@@ -161,4 +167,15 @@ fn every_key_of_listings_and_measurements_is_documented() {
     check(here, "datasets", &["datasets"], &["name", "exact_score_known"]);
     let bench = "bench step --dim 2 --hidden 8 --batch 8 --seconds 0.01";
     check(here, bench, &["bench step"], &["median_ms", "min_ms", "rows_per_s", "gemm_share"]);
+    let noise = format!("{bench} --gradient-noise");
+    check(here, &noise, &["bench step"], &["gradient_noise", "slices"]);
+    let score = "bench score --dim 2 --hidden 8 --rows 50 --trace --double --passes 1";
+    check(here, score, &["bench score"], &["seconds", "rows_per_s"]);
+    let mala = "bench mala --dim 2 --hidden 8 --chains 3 --steps 4";
+    check(here, mala, &["bench mala"], &["acceptance_rate", "chain_steps_per_s"]);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.csv"), "a,b\n1,2\n3,4\n").unwrap();
+    check(folder.path(), "bench read a.csv", &["bench read"], &["megabytes_per_s", "columns"]);
+    let fit = "bench fit --dataset ring --rows 300 --steps 4 --evaluate-every 2 --hidden 4";
+    check(folder.path(), fit, &["bench fit", "fit"], &["history", "seconds", "choice"]);
 }

@@ -15,7 +15,10 @@ use gradlogp::fitted::{
     DataRecord, Description, FitSummary, GivenColumns, KernelDescription, root_mean_square_score,
 };
 use gradlogp::model::{LossPass, PointSet};
-use gradlogp::train::{Checkpoint, Event, HeldOutLoss, HistoryPoint, Stop, TrainConfig, Trainer};
+use gradlogp::train::{
+    Checkpoint, Choice, Event, HeldOutLoss, HistoryPoint, PILOT, Stop, TrainConfig, Trainer,
+    choose_objective,
+};
 use gradlogp::{Error, FittedModel, Mlp, Model, ModelKind, Objective};
 use ndarray::{Array2, Axis};
 use rand::SeedableRng;
@@ -36,7 +39,7 @@ use crate::progress::Progress;
 use crate::text::{self, short};
 use crate::{exit, interrupt};
 
-/// Most columns for which `--objective auto` takes the exact trace.
+/// Most columns for which kernel families take the exact trace unless told otherwise.
 const EXACT_COLUMNS: usize = 16;
 
 /// Everything a fit needs to know: made from the command line, or read from a checkpoint.
@@ -65,12 +68,12 @@ pub(super) struct Plan {
     activation: gradlogp::kernel::Activation,
     residual: bool,
     base_scale: Option<f64>,
-    /// None: chosen by the number of columns.
-    objective: Option<Objective>,
-    /// Slices of a chosen objective that has any.
-    slices: usize,
+    /// The objective is still to be chosen: exact, or the sliced one that `training` holds.
+    choose: bool,
+    /// How it was chosen.
+    pub(super) choice: Option<Choice>,
     /// For time models.
-    noise: Option<NoisePlan>,
+    pub(super) noise: Option<NoisePlan>,
     pub(super) training: TrainConfig,
     /// For kernel families.
     #[serde(default)]
@@ -103,6 +106,10 @@ struct Fitted {
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<String>,
     stopped: String,
+    objective: Objective,
+    /// If it was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    choice: Option<Choice>,
     steps: u64,
     best_step: u64,
     seconds: f64,
@@ -131,9 +138,13 @@ pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
         plan.warn_of_older_fit(show);
     }
     let prepared = Prepared::new(&plan, show)?;
+    let Some(plan) = plan.settle(&prepared, show)? else {
+        show.note("stopped while the objective was being chosen: there is nothing to keep");
+        return Ok(ExitCode::from(exit::INTERRUPTED));
+    };
     if let Some(kernel) = &plan.kernel {
         let start = Instant::now();
-        let config = plan.config(prepared.dim());
+        let config = plan.training.clone();
         let training = prepared.inside(&prepared.split.train)?;
         let validation = prepared.inside(&prepared.split.validation)?;
         // Refused with a condition, so rows are x alone.
@@ -215,11 +226,11 @@ impl Plan {
         }
         check_threads(training.threads)?;
         check_network(1, &model.hidden)?;
-        // Refused here, also where auto will choose an objective without slices.
+        // Refused here, also where the objective has no slices.
         Objective::Ssm { slices }.validate()?;
         let objective = noise.as_ref().map(|noise| noise.objective).or(objective);
         let config = TrainConfig {
-            objective: objective.unwrap_or(Objective::Exact),
+            objective: objective.unwrap_or(Objective::SsmVr { slices }),
             law: args.objective.slice_law.into(),
             domain: None,
             steps: training.steps,
@@ -260,8 +271,8 @@ impl Plan {
             base_scale: (kind == ModelKind::Potential && noise.is_none())
                 .then_some(model.base_scale.unwrap_or(3.0))
                 .filter(|tau| *tau != 0.0),
-            objective,
-            slices,
+            choose: objective.is_none(),
+            choice: None,
             noise,
             training: config,
             kernel: KernelPlan::new(model)?,
@@ -285,8 +296,8 @@ impl Plan {
         plan.take_places(args)?;
         // A small stand-in: settings that no network can have are refused before the data is read.
         let stand_in = plan.mlp(1).build::<f32>(0)?;
-        if let Some(objective) = &plan.objective {
-            LossPass::check(objective, &stand_in)?;
+        if !plan.choose {
+            LossPass::check(&plan.training.objective, &stand_in)?;
         }
         Ok(plan)
     }
@@ -357,12 +368,59 @@ impl Plan {
         }
     }
 
-    fn config(&self, dim: usize) -> TrainConfig {
-        let auto = match dim {
-            ..=EXACT_COLUMNS => Objective::Exact,
-            _ => Objective::SsmVr { slices: self.slices },
+    /// Chooses the objective where that was left to us; `None` if interrupted meanwhile.
+    pub(super) fn settle(mut self, prepared: &Prepared, show: Show) -> Result<Option<Plan>> {
+        if !self.choose {
+            return Ok(Some(self));
+        }
+        if self.kernel.is_some() {
+            // Their weights have a closed form: there is no gradient to weigh.
+            if prepared.dim() <= EXACT_COLUMNS {
+                self.training.objective = Objective::Exact;
+            }
+            self.choose = false;
+            return Ok(Some(self));
+        }
+        let config = self.config(prepared);
+        let network = self.network(prepared)?;
+        let training = prepared.inside(&prepared.split.train)?;
+        let mut bar = Progress::new(show.silent(), "choosing the objective", 0, PILOT);
+        let mut observe = |_: &Trainer, event: Event| {
+            if let Event::Step(p) = event {
+                bar.at(p.step, String::new);
+            }
+            if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        TrainConfig { objective: self.objective.unwrap_or(auto), ..self.training.clone() }
+        let choice = choose_objective(&network, &training, &config, &mut observe)?;
+        bar.finish();
+        let Some(choice) = choice else { return Ok(None) };
+        show.note(&format!("objective {}", super::info::reason(&choice, &self.training)));
+        self.training.objective = choice.objective;
+        (self.choose, self.choice) = (false, Some(choice));
+        Ok(Some(self))
+    }
+
+    /// The settings of training in the network's units.
+    pub(super) fn config(&self, prepared: &Prepared) -> TrainConfig {
+        let transform = &prepared.transform;
+        let inside = |domain: &Domain| {
+            domain.scaled(&transform.mean().to_vec(), &transform.standard_deviations().to_vec())
+        };
+        TrainConfig { domain: prepared.domain.as_ref().map(inside), ..self.training.clone() }
+    }
+
+    /// The network with its initial weights, if this machine can train it.
+    pub(super) fn network(&self, prepared: &Prepared) -> Result<Model<f32>> {
+        self.check_size(prepared)?;
+        Ok(self.mlp(prepared.dim()).build::<f32>(self.training.seed)?)
+    }
+
+    /// Refuses what this machine cannot train.
+    fn check_size(&self, prepared: &Prepared) -> Result<()> {
+        let (dim, config) = (prepared.dim(), &self.training);
+        check_network(dim, &self.hidden)?;
+        let batch = config.batch.min(prepared.split.train.len());
+        check_step(dim, &self.hidden, batch, &config.objective)
     }
 }
 
@@ -533,6 +591,10 @@ impl Prepared {
     pub(super) fn dim(&self) -> usize {
         self.loaded.table.n_columns()
     }
+
+    pub(super) fn columns(&self) -> &[String] {
+        &self.loaded.table.columns
+    }
 }
 
 /// Some rows of a table in the network's units and precision.
@@ -610,15 +672,8 @@ fn train(
     checkpoint: Option<(Checkpoint, Resumable)>,
     show: Show,
 ) -> Result<(Trainer, Stop, f64)> {
-    let transform = &prepared.transform;
-    let inside = |domain: &Domain| {
-        domain.scaled(&transform.mean().to_vec(), &transform.standard_deviations().to_vec())
-    };
-    let config =
-        TrainConfig { domain: prepared.domain.as_ref().map(inside), ..plan.config(prepared.dim()) };
-    check_network(prepared.dim(), &plan.hidden)?;
-    let batch = config.batch.min(prepared.split.train.len());
-    check_step(prepared.dim(), &plan.hidden, batch, &config.objective)?;
+    let config = plan.config(prepared);
+    plan.check_size(prepared)?;
     let trainer = new_trainer(plan, prepared, config)?;
     let mut before = 0.0;
     let mut trainer = match checkpoint {
@@ -875,6 +930,7 @@ pub(super) fn describe(
         domain: prepared.domain.clone(),
         noise,
         training: outcome.config.clone(),
+        choice: plan.choice,
         data: DataRecord {
             source: plan.source.name(),
             built_in: matches!(plan.source.place, Place::BuiltIn { .. }),
@@ -913,6 +969,8 @@ fn present(
         model: plan.output.display().to_string(),
         report: plan.report.as_ref().map(|p| p.display().to_string()),
         stopped: summary.stopped.clone(),
+        objective: model.description.training.objective,
+        choice: model.description.choice,
         steps: summary.steps,
         best_step: summary.best_step,
         seconds: summary.seconds,

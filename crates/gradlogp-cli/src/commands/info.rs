@@ -7,7 +7,7 @@ use anyhow::Result;
 use gradlogp::FittedModel;
 use gradlogp::domain::Domain;
 use gradlogp::storage::TensorFile;
-use gradlogp::train::Checkpoint;
+use gradlogp::train::{Checkpoint, Choice, TrainConfig};
 use serde::Serialize;
 
 use super::Show;
@@ -95,6 +95,9 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
         ("Seed".into(), t.seed.to_string()),
         ("Written by".into(), format!("gradlogp {}", d.library_version)),
     ];
+    if let Some(choice) = &d.choice {
+        rows.insert(8, ("Chosen as".into(), reason(choice, t)));
+    }
     if let Some(tau) = n.base_scale {
         rows.insert(7, ("Gaussian base".into(), format!("standard deviation {tau}")));
     }
@@ -143,8 +146,27 @@ fn bounds(domain: &Domain, columns: &[String]) -> String {
 /// The objective with its slices, in words.
 pub(crate) fn objective(model: &FittedModel) -> String {
     let t = &model.description.training;
+    named(t.objective, t)
+}
+
+/// Why an objective was chosen, in words.
+pub(crate) fn reason(choice: &Choice, t: &TrainConfig) -> String {
+    let chosen = named(choice.objective, t);
+    match choice.noise_ratio() {
+        Some(noise) => format!(
+            "{chosen}: an exact step takes {} times the work of a sliced one, whose gradient has {} times \
+             the variance after {} steps",
+            short(choice.work_ratio()),
+            short(noise),
+            choice.steps
+        ),
+        None => format!("{chosen}: the variance of the gradients could not be compared"),
+    }
+}
+
+fn named(objective: gradlogp::Objective, t: &TrainConfig) -> String {
     let slices = |m: usize| slices_words(m, t.law);
-    match t.objective {
+    match objective {
         gradlogp::Objective::Ssm { slices: m } => format!("sliced score matching, {}", slices(m)),
         gradlogp::Objective::SsmVr { slices: m } => {
             format!("sliced score matching with variance reduction, {}", slices(m))

@@ -39,6 +39,10 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Datasets => datasets::run(show),
         Command::Bench(args) => match &args.what {
             BenchCommand::Step(args) => bench::step(args, show),
+            BenchCommand::Fit(args) => bench::fit(args, show),
+            BenchCommand::Score(args) => bench::score(args, show),
+            BenchCommand::Mala(args) => bench::mala(args, show),
+            BenchCommand::Read(args) => bench::read(args, show),
         },
     }
 }

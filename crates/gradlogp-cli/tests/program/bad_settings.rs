@@ -126,6 +126,24 @@ fn benchmarks() {
     ] {
         folder.fails(2, &format!("bench step {options}"), &[piece]);
     }
+    for (options, piece) in [
+        ("fit --dataset ring -o m", "--output: bench fit keeps no model"),
+        ("fit --dataset ring --report r", "--report"),
+        (
+            "fit --dataset ring --rows-to nowhere --steps 1 --hidden 4",
+            "--rows-to: there is no folder",
+        ),
+        ("score --dim 2 --rows 0", "--rows"),
+        ("score --dim 2 --rows 2 --passes 0", "--passes"),
+        ("score --dim 2 --rows 1000000000000000", "--rows: needs about"),
+        ("mala --dim 2 --step-size 0", "step_size"),
+        ("mala --dim 2 --chains 0", "chains"),
+        ("mala --dim 2 --activation relu", "activation: relu"),
+        ("read good.csv --passes 0", "--passes"),
+    ] {
+        folder.fails(2, &format!("bench {options}"), &[piece]);
+    }
+    folder.fails(5, "bench read none.csv", &["none.csv: cannot read"]);
 }
 
 #[test]

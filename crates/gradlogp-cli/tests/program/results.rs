@@ -220,3 +220,26 @@ fn a_reader_that_has_seen_enough() {
     let ended = folder.shell(&format!("$GRADLOGP fit good.csv {QUICK} -o new 2>&- >&-"));
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
+
+#[test]
+fn auto_says_what_it_chose_and_why_and_the_file_remembers() {
+    let folder = Folder::new();
+    let fit = format!("fit --dataset gaussian --rows 500 {QUICK} -o a.safetensors");
+    let said = folder.succeeds(&fit);
+    assert!(said.err.contains("objective ") && said.err.contains("times the work"), "{said:?}");
+    let json: Value = serde_json::from_str(&folder.succeeds(&format!("{fit} --json")).out).unwrap();
+    assert_eq!(json["choice"]["objective"], json["objective"]);
+    assert_eq!(json["choice"]["steps"], 100);
+    let info: Value =
+        serde_json::from_str(&folder.succeeds("info a.safetensors --json").out).unwrap();
+    assert_eq!(
+        (&info["choice"], &info["training"]["objective"]),
+        (&json["choice"], &json["objective"])
+    );
+    assert!(folder.succeeds("info a.safetensors").out.contains("Chosen as"));
+    // A named objective is not chosen, and the sliced one that was named stays.
+    let named = folder.succeeds(&format!("{fit} --objective ssm-vr --slices 3 --json"));
+    let json: Value = serde_json::from_str(&named.out).unwrap();
+    assert_eq!(json["objective"], serde_json::json!({"name": "ssm-vr", "slices": 3}));
+    assert_eq!(json.get("choice"), None);
+}

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use csv::ByteRecord;
 use ndarray::Array2;
+use rayon::prelude::*;
 
 use super::csv_field::{Field, LARGEST, is_blank, shown};
 use super::csv_sniff::{
@@ -22,6 +23,9 @@ use super::csv_sniff::{
 use super::names::{self, Match, option_list, quoted_list};
 use super::{DataWarning, Table};
 use crate::{Error, Result};
+
+/// Bytes parsed by a thread at a time.
+const BLOCK: usize = 4 << 20;
 
 /// Whether the first line holds the column names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -95,6 +99,16 @@ pub fn read_csv_from(
     source_name: &str,
     options: &ReadOptions,
 ) -> Result<(Table, Vec<DataWarning>)> {
+    read_in_blocks(input, source_name, options, BLOCK)
+}
+
+/// With `block` bytes for every thread at a time.
+fn read_in_blocks(
+    input: impl Read,
+    source_name: &str,
+    options: &ReadOptions,
+    block: usize,
+) -> Result<(Table, Vec<DataWarning>)> {
     let unreadable = |source| Error::io(source_name, "read", source);
     let mut text = decompress(input).map_err(unreadable)?;
     let mut sample = Vec::new();
@@ -106,8 +120,7 @@ pub fn read_csv_from(
     let delimiter = options.delimiter.unwrap_or_else(|| find_delimiter(&sample));
     let (layout, mut warnings) = Layout::find(&sample, delimiter, source_name, options)?;
     let mut rows = Rows::new(source_name, &layout, options);
-    let mut reader = csv_reader(Cursor::new(sample).chain(text), delimiter);
-    rows.read_all(&mut reader)?;
+    rows.read_all(Cursor::new(sample).chain(text), delimiter, block)?;
     let (values, n) = rows.finish(&mut warnings)?;
     let columns = layout.chosen_names();
     let values = Array2::from_shape_vec((n, columns.len()), values).map_err(|_| Error::Shape {
@@ -228,6 +241,21 @@ fn make_unique(names: &mut [String]) -> Vec<(String, String)> {
     renamed
 }
 
+/// At most `count` parts of whole lines, of about the same length.
+fn split_lines(lines: &[u8], count: usize) -> Vec<&[u8]> {
+    let (mut parts, mut rest) = (Vec::with_capacity(count), lines);
+    for left in (1..=count).rev() {
+        let least = rest.len().div_ceil(left);
+        let end = rest[least..].iter().position(|byte| *byte == b'\n');
+        let (part, after) = rest.split_at(end.map_or(rest.len(), |end| least + end + 1));
+        if !part.is_empty() {
+            parts.push(part);
+        }
+        rest = after;
+    }
+    parts
+}
+
 /// Missing values seen so far.
 #[derive(Default)]
 struct Missing {
@@ -241,11 +269,12 @@ struct Missing {
 struct Rows<'a> {
     source_name: &'a str,
     layout: &'a Layout,
-    drop_missing: bool,
-    keep_missing: bool,
+    options: &'a ReadOptions,
     values: Vec<f64>,
     /// Data rows read, those left out included.
     read: usize,
+    /// The next line holds the names.
+    header_due: bool,
     missing: Missing,
     decimal_commas: usize,
     first_comma: Option<String>,
@@ -253,14 +282,14 @@ struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn new(source_name: &'a str, layout: &'a Layout, options: &ReadOptions) -> Self {
+    fn new(source_name: &'a str, layout: &'a Layout, options: &'a ReadOptions) -> Self {
         Rows {
             source_name,
             layout,
-            drop_missing: options.drop_missing,
-            keep_missing: options.keep_missing,
+            options,
             values: Vec::new(),
             read: 0,
+            header_due: layout.has_header,
             missing: Missing::default(),
             decimal_commas: 0,
             first_comma: None,
@@ -268,15 +297,74 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn read_all<R: Read>(&mut self, reader: &mut csv::Reader<R>) -> Result<()> {
+    /// Reads to the end. Blocks of whole lines without a quotation mark are parsed by all threads; from
+    /// the first quotation mark on a line need not be a record, and one thread reads on.
+    fn read_all(&mut self, mut text: impl Read, delimiter: u8, block: usize) -> Result<()> {
+        let size = block * rayon::current_num_threads();
+        let mut block = Vec::new();
+        loop {
+            let before = block.len();
+            let more = text.by_ref().take(size as u64).read_to_end(&mut block);
+            more.map_err(|source| Error::io(self.source_name, "read", source))?;
+            if block[before..].contains(&b'"') {
+                return self.read_records(csv_reader(Cursor::new(block).chain(text), delimiter));
+            }
+            if block.len() == before {
+                return self.read_lines(&block, delimiter);
+            }
+            let lines = block.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            self.read_lines(&block[..lines], delimiter)?;
+            block.drain(..lines);
+        }
+    }
+
+    /// Whole lines without quotation marks, a part for every thread.
+    fn read_lines(&mut self, lines: &[u8], delimiter: u8) -> Result<()> {
+        let parts = split_lines(lines, rayon::current_num_threads());
+        let (source_name, layout, options) = (self.source_name, self.layout, self.options);
+        let read: Vec<_> = (parts.par_iter().enumerate())
+            .map(|(k, part)| {
+                let mut rows = Rows::new(source_name, layout, options);
+                rows.header_due = self.header_due && k == 0;
+                rows.read_records(csv_reader(*part, delimiter)).map(|()| rows)
+            })
+            .collect();
+        for (k, (part, rows)) in parts.into_iter().zip(read).enumerate() {
+            match rows {
+                Ok(rows) if k == 0 || !self.header_due => self.append(rows),
+                // Once more: for a message with the number of rows before it, or because the part before
+                // was blank and this one begins with the names.
+                _ => self.read_records(csv_reader(part, delimiter))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over rows that follow those read so far.
+    fn append(&mut self, rows: Rows<'_>) {
+        let before = self.read;
+        self.values.extend_from_slice(&rows.values);
+        self.read += rows.read;
+        self.header_due = rows.header_due;
+        self.missing.values += rows.missing.values;
+        self.missing.rows += rows.missing.rows;
+        if self.missing.first.is_none() {
+            let first = rows.missing.first;
+            self.missing.first = first.map(|(row, column, text)| (before + row, column, text));
+        }
+        self.decimal_commas += rows.decimal_commas;
+        self.first_comma = self.first_comma.take().or(rows.first_comma);
+        let point = rows.first_point.map(|(row, column)| (before + row, column));
+        self.first_point = self.first_point.or(point);
+    }
+
+    fn read_records<R: Read>(&mut self, mut reader: csv::Reader<R>) -> Result<()> {
         let mut record = ByteRecord::new();
-        let mut header_due = self.layout.has_header;
         while reader.read_byte_record(&mut record).map_err(|e| self.unreadable(e))? {
             if is_blank(&record) && self.layout.names.len() > 1 {
                 continue;
             }
-            if header_due {
-                header_due = false;
+            if std::mem::take(&mut self.header_due) {
                 continue;
             }
             self.read += 1;
@@ -313,7 +401,7 @@ impl<'a> Rows<'a> {
                     self.first_comma.get_or_insert_with(|| shown(bytes));
                     self.values.push(value);
                 }
-                Field::Missing if self.keep_missing => self.values.push(f64::NAN),
+                Field::Missing if self.options.keep_missing => self.values.push(f64::NAN),
                 Field::Missing => {
                     complete = false;
                     self.note_missing(column, bytes);
@@ -433,7 +521,7 @@ impl<'a> Rows<'a> {
             );
             return Err(self.error_at(*row, Some(*column), message));
         }
-        if self.drop_missing {
+        if self.options.drop_missing {
             warnings.push(DataWarning::MissingDropped { dropped: *rows, total: self.read });
             return Ok(());
         }

@@ -261,6 +261,44 @@ fn files_longer_than_the_sample_are_read_whole() {
     assert!(message(&text).starts_with(&format!("t.csv, row {}", n + 1)));
 }
 
+/// Blocks and threads change nothing: not the numbers, the warnings, the messages or their row numbers.
+#[test]
+fn blocks_read_like_the_whole() {
+    let rows = |from: usize, to: usize| -> String {
+        (from..to).map(|i| format!("{i};{}\r\n", i * i)).collect()
+    };
+    let texts = [
+        format!("a;b\n{}", rows(0, 90)),
+        format!("\n\n \n\n\n\n\n\n\n\n\n\n7;8\n{}", rows(1, 9)),
+        format!("{}\n\n{}3,5;4", rows(0, 50), rows(50, 70)),
+        format!("a;b\n{};1\n2;\n{}", rows(0, 30), rows(0, 30)),
+        format!("a;b\n{}1;x\n{}", rows(0, 40), rows(0, 5)),
+        format!("a;b\n{}1;2;3\n{}", rows(0, 60), rows(0, 5)),
+        format!("a;b\n{}1,5;2\n{}1.5;2\n", rows(0, 20), rows(0, 33)),
+        format!("a;b\n{}\"4\";\"\n5\"\n{}", rows(0, 25), rows(0, 25)),
+        format!("a;b\n{}4;\"5\n{}", rows(0, 25), rows(0, 25)),
+        "a;b\r1;2\r3;4\r".to_string(),
+        "1\n2\n\n3".to_string(),
+    ];
+    for header in [Header::Find, Header::Present, Header::Absent] {
+        for drop_missing in [false, true] {
+            let options = ReadOptions { header, drop_missing, ..Default::default() };
+            let read = |text: &str, threads: usize, block: usize| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let read = || read_in_blocks(text.as_bytes(), "t.csv", &options, block);
+                pool.install(read).map_err(|e| e.to_string())
+            };
+            for text in &texts {
+                let whole = read(text, 1, 1 << 20);
+                for (threads, block) in [(1, 1), (1, 7), (2, 5), (3, 64), (4, 1 << 20)] {
+                    let found = read(text, threads, block);
+                    assert_eq!(found, whole, "{threads} threads, blocks of {block}: {text:?}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn missing_values_can_stay() {
     let keep = ReadOptions { keep_missing: true, ..Default::default() };

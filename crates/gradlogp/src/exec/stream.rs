@@ -17,6 +17,8 @@ pub enum Domain {
     Noise = 4,
     /// Times and noise of held-out rows, for time models.
     HeldNoise = 5,
+    /// Slices and noise of measurements of the gradient's variance.
+    GradientNoise = 6,
 }
 
 /// The generator for rows from `row` on, in step `step`.

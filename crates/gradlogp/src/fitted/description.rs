@@ -8,7 +8,7 @@ use crate::dkef::{Estimator, KernelFamily, KernelRecord, LogNormalizer};
 use crate::domain::Domain;
 use crate::model::Mlp;
 use crate::sde::AnyProcess;
-use crate::train::{HeldOutLoss, HistoryPoint, TrainConfig};
+use crate::train::{Choice, HeldOutLoss, HistoryPoint, TrainConfig};
 
 /// Everything but the weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ pub struct Description {
     pub domain: Option<Domain>,
     /// How it was trained.
     pub training: TrainConfig,
+    /// How its objective was chosen, if it was not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Choice>,
     /// For time models: the process and the network that knows the time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<NoiseRecord>,

@@ -23,6 +23,7 @@ fn fitted(kind: ModelKind, standardization: Standardization, x: &Array2<f64>) ->
         noise: None,
         domain: None,
         training: TrainConfig::default(),
+        choice: None,
         data: DataRecord {
             source: "test".into(),
             built_in: false,

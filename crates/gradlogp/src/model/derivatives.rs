@@ -13,6 +13,9 @@ use crate::kernel::vector::dot;
 /// Rows of the stacked matrices that one task aims at.
 const STACK_ROWS: usize = 1024;
 
+/// Fewest rows worth a task of their own.
+const LEAST_ROWS: usize = 32;
+
 /// Where the directions of one call come from.
 #[derive(Clone, Copy)]
 enum Along<'a, T> {
@@ -85,7 +88,7 @@ impl<'m, T: Real> Derivatives<'m, T> {
         // Each task wrote its values before its scores.
         let rows = both.len() / (1 + d);
         let (mut values, mut scores) = (Vec::with_capacity(rows), Vec::with_capacity(rows * d));
-        for block in both.chunks(self.task_rows(Request::VALUE) * (1 + d)) {
+        for block in both.chunks(self.task_rows(Request::VALUE, rows) * (1 + d)) {
             let n = block.len() / (1 + d);
             values.extend_from_slice(&block[..n]);
             scores.extend_from_slice(&block[n..]);
@@ -201,8 +204,10 @@ impl<'m, T: Real> Derivatives<'m, T> {
         tape.adjoint(self.model.graph(), &self.model.parameters, None, Some(x_bar));
     }
 
-    fn task_rows(&self, request: Request) -> usize {
-        (STACK_ROWS / request.coefficients()).max(1)
+    /// Rows of a task: few enough for the cache, and for every thread to have some.
+    fn task_rows(&self, request: Request, rows: usize) -> usize {
+        let share = rows.div_ceil(rayon::current_num_threads()).max(LEAST_ROWS);
+        (STACK_ROWS / request.coefficients()).clamp(1, share)
     }
 
     /// Runs forward passes over all rows; `finish` turns each into `width` numbers per row.
@@ -216,7 +221,7 @@ impl<'m, T: Real> Derivatives<'m, T> {
     ) -> Vec<T> {
         let (graph, d) = (self.model.graph(), self.model.dim());
         let rows = points.x.len() / d;
-        let step = self.task_rows(request);
+        let step = self.task_rows(request, rows);
         let mut out = vec![T::ZERO; rows * width];
         out.par_chunks_mut(step * width).enumerate().for_each_init(
             || Tape::new(graph, request),
@@ -253,4 +258,30 @@ fn identity<T: Real>(d: usize) -> Vec<T> {
     let mut out = vec![T::ZERO; d * d];
     (0..d).for_each(|i| out[i * (d + 1)] = T::ONE);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Mlp;
+
+    /// However many rows and threads there are, a row's value and score are those of the row alone.
+    #[test]
+    fn rows_keep_their_numbers_on_any_number_of_threads() {
+        for kind in [ModelKind::Potential, ModelKind::Score] {
+            let model = Mlp { hidden: vec![8], ..Mlp::new(3, kind) }.build::<f64>(1).unwrap();
+            let at = Derivatives::new(&model);
+            let x: Vec<f64> = (0..3 * 100).map(|k| (1.3 * k as f64).sin()).collect();
+            let alone: Vec<_> = x.chunks(3).map(|row| at.value_and_score(row)).collect();
+            for threads in [1, 2, 3, 7] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let (value, score) = pool.install(|| at.value_and_score(&x));
+                let close = |a: &[f64], b: &[f64]| {
+                    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12)
+                };
+                assert!(close(&value, &alone.iter().flat_map(|a| a.0.clone()).collect::<Vec<_>>()));
+                assert!(close(&score, &alone.iter().flat_map(|a| a.1.clone()).collect::<Vec<_>>()));
+            }
+        }
+    }
 }

@@ -2,12 +2,16 @@
 
 mod adamw;
 mod checkpoint;
+mod choose;
+mod gradient_noise;
 mod held_out;
 mod schedule;
 mod trainer;
 
 pub use adamw::{AdamW, Update};
 pub use checkpoint::Checkpoint;
+pub use choose::{Choice, PILOT, choose_objective};
+pub use gradient_noise::{GradientNoise, gradient_noise};
 pub use held_out::{HeldOut, HeldOutLoss};
 pub use schedule::Schedule;
 pub use trainer::{Event, HistoryPoint, Progress, Stop, TrainConfig, Trainer};

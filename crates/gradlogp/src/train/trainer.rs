@@ -345,6 +345,16 @@ impl Trainer {
         &self.model.parameters
     }
 
+    /// The model with the weights that an evaluation now would judge: their moving average, or the
+    /// current ones without it.
+    pub fn averaged_model(&self) -> Model<f32> {
+        let mut model = self.model.clone();
+        if self.config.ema > 0.0 {
+            model.parameters.clone_from(&self.optimiser.average);
+        }
+        model
+    }
+
     /// Evaluations so far.
     pub fn history(&self) -> &[HistoryPoint] {
         &self.state.history

@@ -34,6 +34,7 @@ fn fit(x: &Array2<f64>, mlp: Mlp, kind: Standardization, config: TrainConfig) ->
         noise: None,
         domain: None,
         training: config,
+        choice: None,
         data: DataRecord {
             source: "test".into(),
             built_in: false,

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use gradlogp::kernel::{Mat, MatMut, matmul};
-use gradlogp::train::{Event, TrainConfig, Trainer};
+use gradlogp::train::{Event, GradientNoise, PILOT, Stop, TrainConfig, Trainer, gradient_noise};
 use gradlogp::{Error, Mlp};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::Serialize;
 
-use super::Show;
+use super::super::Show;
 use crate::args::StepArgs;
 use crate::limits::{check_network, check_step, check_threads};
 use crate::text::{aligned, short};
@@ -32,6 +32,8 @@ struct Measured {
     machine_gflop_per_s: f64,
     steps: usize,
     threads: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gradient_noise: Option<GradientNoise>,
 }
 
 pub(crate) fn step(args: &StepArgs, show: Show) -> Result<ExitCode> {
@@ -39,6 +41,10 @@ pub(crate) fn step(args: &StepArgs, show: Show) -> Result<ExitCode> {
         return Err(Error::config("--seconds", "must be above 0 and at most 3600").into());
     }
     let (trainer, threads) = trainer(args)?;
+    let (trainer, gradient_noise) = match args.gradient_noise {
+        true => noise(trainer, args)?,
+        false => (trainer, None),
+    };
     let operations = trainer.product_operations() as f64;
     let mut times = time_steps(trainer, Duration::from_secs_f64(args.seconds));
     times.sort_by(f64::total_cmp);
@@ -53,8 +59,9 @@ pub(crate) fn step(args: &StepArgs, show: Show) -> Result<ExitCode> {
         machine_gflop_per_s: 1e-9 * rate,
         steps: times.len(),
         threads,
+        gradient_noise,
     };
-    let rows = [
+    let mut rows = vec![
         ("Median", format!("{} ms", short(measured.median_ms))),
         ("Minimum", format!("{} ms", short(measured.min_ms))),
         ("Rows", format!("{} a second", short(measured.rows_per_s))),
@@ -65,6 +72,13 @@ pub(crate) fn step(args: &StepArgs, show: Show) -> Result<ExitCode> {
         ),
         ("Share of it", format!("{:.0}%", 100.0 * measured.gemm_share)),
     ];
+    if let Some(noise) = gradient_noise {
+        let (rows_text, slices) = (short(noise.rows), short(noise.slices));
+        rows.push((
+            "Gradient variance",
+            format!("{rows_text} by row + {slices} by slices, per row"),
+        ));
+    }
     let cells: Vec<Vec<String>> = rows.into_iter().map(|(a, b)| vec![a.to_string(), b]).collect();
     show.result(&aligned(&cells), &measured)?;
     Ok(ExitCode::SUCCESS)
@@ -87,10 +101,7 @@ fn trainer(args: &StepArgs) -> Result<(Trainer, usize)> {
     check_threads(args.threads)?;
     check_network(args.dim, &args.hidden)?;
     check_step(args.dim, &args.hidden, 4 * args.batch.min(usize::MAX / 4), &objective)?;
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
-    // Several batches, so that rows are gathered as in training.
-    let count = 4 * args.batch * args.dim;
-    let rows: Vec<f32> = (0..count).map(|_| StandardNormal.sample(&mut rng)).collect();
+    let rows = rows(args);
     let config = TrainConfig {
         objective,
         law: args.slice_law.into(),
@@ -104,6 +115,29 @@ fn trainer(args: &StepArgs) -> Result<(Trainer, usize)> {
     let threads = gradlogp::exec::Threads::new(args.threads)?.count();
     let held_out = rows[..args.dim.min(rows.len())].to_vec();
     Ok((Trainer::new(mlp.build(0)?, rows, &held_out, config)?, threads))
+}
+
+/// The trainer after its first steps, and the noise of its gradient there.
+fn noise(mut trainer: Trainer, args: &StepArgs) -> Result<(Trainer, Option<GradientNoise>)> {
+    let stop = trainer.run(&mut |_, event| match event {
+        Event::Step(p) if p.step >= PILOT => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    if let Stop::Diverged { message } = stop {
+        return Err(Error::Diverged { step: trainer.step(), message }.into());
+    }
+    let mut model = trainer.best_model();
+    model.parameters.copy_from_slice(trainer.parameters());
+    let threads = gradlogp::exec::Threads::new(args.threads)?;
+    let (config, rows) = (trainer.config(), rows(args).into());
+    let noise = threads.install(|| gradient_noise(&model, &rows, config, threads.count()))?;
+    Ok((trainer, Some(noise)))
+}
+
+/// Several batches, so that rows are gathered as in training.
+fn rows(args: &StepArgs) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    (0..4 * args.batch * args.dim).map(|_| StandardNormal.sample(&mut rng)).collect()
 }
 
 /// Seconds of each step, for about as long as asked and at least three steps.
