@@ -11,6 +11,7 @@ use gradlogp::kernel::Activation;
 use gradlogp::slice::SliceLaw;
 use gradlogp::train::Schedule;
 use gradlogp::{ModelKind, Objective};
+use serde::{Deserialize, Serialize};
 
 use crate::bounds::{ColumnBounds, Region, column_bounds, region};
 
@@ -615,9 +616,12 @@ pub(crate) struct SampleArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct ChainArgs {
-    /// auto: mala for potentials, ula for score fields. mala and hmc correct their steps by the density and
+    /// auto: mala for potentials, ula for score fields, heun for models fitted with --noise. mala and hmc correct their steps by the density and
     /// are exact in the long run; hmc learns the scale of each column and makes long moves, which suits
-    /// many or correlated columns; ula corrects nothing and is slightly too wide.
+    /// many or correlated columns; ula corrects nothing and is slightly too wide. Models fitted with
+    /// --noise go from noise to data: em (Euler-Maruyama), heun (stochastic Heun, of weak order 2), pc
+    /// (em with Langevin corrections), ode (probability flow, adaptive), ddim (its exponential
+    /// integrator), annealed (Langevin steps at falling noise levels).
     #[arg(long, value_enum, default_value_t = SamplerArg::Auto)]
     pub(crate) sampler: SamplerArg,
     /// Chains side by side [default: as many as rows asked for, at most 500].
@@ -636,6 +640,16 @@ pub(crate) struct ChainArgs {
     /// hmc: most leapfrog steps of a move; each takes 1 to so many.
     #[arg(long, default_value_t = 8, value_name = "L")]
     pub(crate) leapfrog: usize,
+    /// From noise to data: steps, or noise levels.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) steps: usize,
+    /// From noise to data: where the steps are. karras and geometric are laid over noise levels,
+    /// uniform and quadratic over times [default: karras; geometric for annealed].
+    #[arg(long, value_enum)]
+    pub(crate) schedule: Option<ScheduleWord>,
+    /// Langevin steps of pc after each step, and of annealed at each noise level [default: 1 and 5].
+    #[arg(long, value_name = "N")]
+    pub(crate) corrections: Option<usize>,
     /// Seed of the chains.
     #[arg(long = "sample-seed", default_value_t = 0, value_name = "SEED")]
     pub(crate) seed: u64,
@@ -651,6 +665,9 @@ impl ChainArgs {
             thinning: 20,
             step_size: None,
             leapfrog: 8,
+            steps: 100,
+            schedule: None,
+            corrections: None,
             seed: 0,
         }
     }
@@ -670,10 +687,11 @@ pub(crate) struct ImputeArgs {
     /// `draw` and `row` in front if there is more than one.
     #[arg(long, default_value_t = 1, value_name = "K")]
     pub(crate) draws: usize,
-    /// Steps that bring each chain to where it belongs.
+    /// Steps that bring each chain to where it belongs (models fitted with --noise have none).
     #[arg(long, default_value_t = 300)]
     pub(crate) warm_up: usize,
-    /// Steps after them; the last one is the draw.
+    /// Steps after them, the last one being the draw; of models fitted with --noise, steps from noise to
+    /// data.
     #[arg(long, default_value_t = 200)]
     pub(crate) steps: usize,
     /// Step a in units of the columns' standard deviations, squared [default: potentials adapt it to 80%
@@ -958,12 +976,59 @@ impl ObjectiveArg {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum SamplerArg {
     Auto,
     Ula,
     Mala,
     Hmc,
+    Em,
+    Heun,
+    Pc,
+    Ode,
+    Ddim,
+    Annealed,
+}
+
+impl SamplerArg {
+    /// As it is written.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            SamplerArg::Auto => "auto",
+            SamplerArg::Ula => "ula",
+            SamplerArg::Mala => "mala",
+            SamplerArg::Hmc => "hmc",
+            SamplerArg::Em => "em",
+            SamplerArg::Heun => "heun",
+            SamplerArg::Pc => "pc",
+            SamplerArg::Ode => "ode",
+            SamplerArg::Ddim => "ddim",
+            SamplerArg::Annealed => "annealed",
+        }
+    }
+}
+
+/// Where the steps from noise to data are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ScheduleWord {
+    Karras,
+    Geometric,
+    Uniform,
+    Quadratic,
+}
+
+impl ScheduleWord {
+    /// As it is written.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            ScheduleWord::Karras => "karras",
+            ScheduleWord::Geometric => "geometric",
+            ScheduleWord::Uniform => "uniform",
+            ScheduleWord::Quadratic => "quadratic",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -15,6 +15,7 @@ mod output;
 mod over_times;
 mod progress;
 mod report;
+mod reverse;
 mod sampling;
 mod text;
 

@@ -2,18 +2,16 @@
 
 use anyhow::Result;
 use gradlogp::domain::Within;
-use gradlogp::sample::{
-    ChainConfig, ChainRun, Chains, Parallel, Progress as ChainProgress, Snapshot,
-    standard_normal_start,
-};
+use gradlogp::sample::{ChainConfig, ChainRun, Chains, Parallel, Snapshot, standard_normal_start};
 use gradlogp::{Error, FittedModel, LogDensity, ModelKind, Score};
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, ArrayView2};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::args::{ChainArgs, SamplerArg};
 use crate::limits::check_memory;
+use crate::reverse::ReversePlan;
 use crate::{interrupt, text};
 
 /// Most chains side by side unless asked for.
@@ -32,10 +30,8 @@ pub(crate) struct Drawn {
     pub(crate) chain: Vec<usize>,
     pub(crate) sampler: &'static str,
     pub(crate) draws: usize,
-    pub(crate) chains: usize,
-    pub(crate) warm_up: usize,
-    pub(crate) thinning: usize,
-    pub(crate) step_size: f64,
+    #[serde(flatten)]
+    pub(crate) way: Way,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) acceptance_rate: Option<f64>,
     /// Largest over columns; None with fewer than 4 draws a chain.
@@ -47,16 +43,26 @@ pub(crate) struct Drawn {
     pub(crate) completed: bool,
 }
 
+/// What the rows came by.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Way {
+    Chains { chains: usize, warm_up: usize, thinning: usize, step_size: f64 },
+    Reverse { steps: usize, schedule: &'static str, score_evaluations: usize },
+}
+
 impl Drawn {
     /// One line for the terminal, and what to do when the chains disagree.
     pub(crate) fn summary(&self) -> String {
-        let mut parts = vec![format!(
-            "{} rows by {} from {} chains, step size {}",
-            self.draws,
-            self.sampler,
-            self.chains,
-            text::short(self.step_size)
-        )];
+        let by = match &self.way {
+            Way::Chains { chains, step_size, .. } => {
+                format!("from {chains} chains, step size {}", text::short(*step_size))
+            }
+            Way::Reverse { steps, schedule, score_evaluations } => {
+                format!("in {steps} {schedule} steps, {score_evaluations} evaluations of the score")
+            }
+        };
+        let mut parts = vec![format!("{} rows by {} {by}", self.draws, self.sampler)];
         parts.extend(self.acceptance_rate.map(|a| format!("acceptance {:.0}%", 100.0 * a)));
         parts.extend(self.max_split_r_hat.map(|r| format!("largest split R-hat {r:.3}")));
         parts.extend(
@@ -76,7 +82,8 @@ impl Drawn {
         }
         // In halves of n draws, neighbouring draws that resemble each other raise R-hat too: to about
         // sqrt(1 + 2/n) at an autocorrelation time of three draws. Only more than that means that chains differ.
-        let half = self.draws.div_ceil(self.chains.max(1)) as f64 / 2.0;
+        let Way::Chains { chains, .. } = self.way else { return None };
+        let half = self.draws.div_ceil(chains.max(1)) as f64 / 2.0;
         let bound = (1.0 + 2.0 / half.max(1.0)).sqrt().max(1.05);
         let r = self.max_split_r_hat.filter(|r| *r > bound)?;
         Some(format!(
@@ -87,10 +94,94 @@ impl Drawn {
     }
 }
 
-/// The samplers.
+/// What is to be drawn and how, and, under way, where it stands: everything but the model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Job {
+    Chains(Plan),
+    Reverse(ReversePlan),
+}
+
+/// The state of a run after a step.
+pub(crate) struct Look<'a> {
+    /// Steps done.
+    pub(crate) step: usize,
+    /// Where the rows are, in the network's units.
+    pub(crate) position: ArrayView2<'a, f64>,
+    /// The time of the process, where there is one.
+    pub(crate) time: Option<f64>,
+    /// The run stops here, unfinished.
+    pub(crate) stops: bool,
+    /// What would go on from here.
+    pub(crate) job: &'a dyn Fn() -> Job,
+}
+
+/// Looks at a run after each step.
+pub(crate) type Watch<'a> = dyn FnMut(Look<'_>) -> Result<()> + 'a;
+
+/// What a run came to.
+pub(crate) struct Outcome {
+    pub(crate) drawn: Drawn,
+    /// Why it went no further, where a row left the finite numbers.
+    pub(crate) failure: Option<Error>,
+}
+
+/// Draws `n` rows in the user's units.
+pub(crate) fn draw(model: &FittedModel, n: usize, args: &ChainArgs, quiet: bool) -> Result<Drawn> {
+    let outcome = Job::new(model, n, args)?.run(model, quiet, &mut |_| Ok(()))?;
+    match outcome.failure {
+        Some(error) => Err(error.into()),
+        None => Ok(outcome.drawn),
+    }
+}
+
+impl Job {
+    /// A run that has not begun.
+    pub(crate) fn new(model: &FittedModel, n: usize, args: &ChainArgs) -> Result<Self> {
+        if n == 0 {
+            return Err(Error::config("-n", "must be at least 1").into());
+        }
+        Ok(match model.over_time() {
+            Some(_) => Job::Reverse(ReversePlan::new(model, n, args)?),
+            None => Job::Chains(Plan::new(model, n, args)?),
+        })
+    }
+
+    /// Steps done, and steps in all.
+    pub(crate) fn steps(&self) -> (usize, usize) {
+        match self {
+            Job::Chains(plan) => plan.steps(),
+            Job::Reverse(plan) => plan.steps(),
+        }
+    }
+
+    /// The steps between which a trace looks: of chains all; of the reverse process those of the first
+    /// rows, from noise on.
+    pub(crate) fn traced(&self) -> (usize, usize) {
+        match self {
+            Job::Chains(plan) => (1, plan.steps().1),
+            Job::Reverse(plan) => (0, plan.steps_of_a_block()),
+        }
+    }
+
+    /// All steps that are left.
+    pub(crate) fn run(
+        self,
+        model: &FittedModel,
+        quiet: bool,
+        watch: &mut Watch<'_>,
+    ) -> Result<Outcome> {
+        match self {
+            Job::Chains(plan) => plan.run(model, quiet, watch),
+            Job::Reverse(plan) => plan.run(model, quiet, watch),
+        }
+    }
+}
+
+/// The samplers of one density.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Sampler {
+enum Sampler {
     Ula,
     Mala,
     Hmc,
@@ -110,6 +201,11 @@ impl Sampler {
             (SamplerArg::Ula, _) | (SamplerArg::Auto, ModelKind::Score) => Sampler::Ula,
             (SamplerArg::Hmc, _) => Sampler::Hmc,
             (SamplerArg::Mala | SamplerArg::Auto, _) => Sampler::Mala,
+            _ => {
+                let why = "the reverse of a noising process needs a model of all noise levels, and this \
+                           one was fitted without --noise; use mala or hmc (potentials) or ula";
+                return Err(Error::config("--sampler", why).into());
+            }
         };
         if kind == ModelKind::Score && sampler != Sampler::Ula {
             let why = format!(
@@ -123,7 +219,7 @@ impl Sampler {
     }
 }
 
-/// A run of chains: what was asked for, and, under way, where it stands. Everything but the model.
+/// Chains on one density.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Plan {
     n: usize,
@@ -134,33 +230,8 @@ pub(crate) struct Plan {
     snapshot: Option<Snapshot>,
 }
 
-/// Looks at the chains after a step; the last argument says that the run stops here.
-pub(crate) type Watch<'a> =
-    dyn FnMut(&Chains<'_>, &Plan, &ChaCha8Rng, ChainProgress, bool) -> Result<()> + 'a;
-
-/// What a run came to.
-pub(crate) struct Outcome {
-    pub(crate) drawn: Drawn,
-    /// Why it went no further, where a chain left the finite numbers.
-    pub(crate) failure: Option<Error>,
-}
-
-/// Draws `n` rows in the user's units.
-pub(crate) fn draw(model: &FittedModel, n: usize, args: &ChainArgs, quiet: bool) -> Result<Drawn> {
-    let outcome = Plan::new(model, n, args)?.run(model, quiet, &mut |_, _, _, _, _| Ok(()))?;
-    match outcome.failure {
-        Some(error) => Err(error.into()),
-        None => Ok(outcome.drawn),
-    }
-}
-
 impl Plan {
-    /// A run that has not begun.
-    pub(crate) fn new(model: &FittedModel, n: usize, args: &ChainArgs) -> Result<Self> {
-        if n == 0 {
-            return Err(Error::config("-n", "must be at least 1").into());
-        }
-        refuse_over_time(model)?;
+    fn new(model: &FittedModel, n: usize, args: &ChainArgs) -> Result<Self> {
         check_conditions(model, args)?;
         let sampler = Sampler::of(args.sampler, model.kind())?;
         if model.description.domain.is_some() && sampler == Sampler::Ula {
@@ -174,23 +245,16 @@ impl Plan {
     }
 
     /// The plan that goes on from where the chains are.
-    pub(crate) fn at(&self, chains: &Chains<'_>, rng: &ChaCha8Rng) -> Plan {
+    fn at(&self, chains: &Chains<'_>, rng: &ChaCha8Rng) -> Plan {
         Plan { rng: rng.clone(), snapshot: Some(chains.snapshot()), ..self.clone() }
     }
 
-    /// Steps done, and steps in all.
-    pub(crate) fn steps(&self) -> (usize, usize) {
+    fn steps(&self) -> (usize, usize) {
         let done = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.step);
         (done, self.config.warm_up + self.config.steps)
     }
 
-    /// All steps that are left.
-    pub(crate) fn run(
-        mut self,
-        model: &FittedModel,
-        quiet: bool,
-        watch: &mut Watch<'_>,
-    ) -> Result<Outcome> {
+    fn run(mut self, model: &FittedModel, quiet: bool, watch: &mut Watch<'_>) -> Result<Outcome> {
         let mut rng = self.rng.clone();
         let (from, total) = self.steps();
         let network = model.in_network_units();
@@ -241,7 +305,9 @@ impl Plan {
                 progress.acceptance.map_or(String::new(), |a| format!("acceptance {a:.2}"))
             });
             let stops = interrupt::requested() && !chains.is_done();
-            watch(&chains, &self, &rng, progress, stops)?;
+            let job = || Job::Chains(self.at(&chains, &rng));
+            let (step, position) = (progress.step, chains.position());
+            watch(Look { step, position, time: None, stops, job: &job })?;
             if stops {
                 break;
             }
@@ -250,17 +316,6 @@ impl Plan {
         let drawn = summarise(model, self.n, &self.config, chains.finish(), self.sampler.word());
         Ok(Outcome { drawn, failure })
     }
-}
-
-/// Refuses a time model, whose chains at one time would not cross between modes.
-pub(crate) fn refuse_over_time(model: &FittedModel) -> Result<()> {
-    if model.over_time().is_none() {
-        return Ok(());
-    }
-    let why = "this model was fitted with --noise: it knows the noised data at every time, and Langevin \
-               chains at one of them do not cross between modes. Its reverse process suits it (in the \
-               library: sample::reverse); ula, mala and hmc are for models fitted without --noise";
-    Err(Error::config("--sampler", why).into())
 }
 
 /// Rows of conditions, each of which has a chain of its own; 0 for a model of p(x).
@@ -379,10 +434,12 @@ fn summarise(
         rows,
         chain,
         sampler,
-        chains: config.chains,
-        warm_up: config.warm_up,
-        thinning: config.thinning,
-        step_size: run.step_size,
+        way: Way::Chains {
+            chains: config.chains,
+            warm_up: config.warm_up,
+            thinning: config.thinning,
+            step_size: run.step_size,
+        },
         acceptance_rate: run.acceptance_rate(),
         max_split_r_hat: enough(r_hat),
         min_effective_sample_size: enough(size),

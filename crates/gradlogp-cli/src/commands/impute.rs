@@ -4,9 +4,11 @@ use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use gradlogp::diffusion::TimeModel;
+use gradlogp::sample::reverse::{Reverse, ReverseImpute, impute_reverse};
 use gradlogp::sample::{ImputeConfig, Parallel, Target, impute};
 use gradlogp::{Error, FittedModel, Score};
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -131,10 +133,17 @@ fn draw(
         ..ImputeConfig::default()
     };
     config.validate()?;
-    let sampler = if model.as_log_density().is_some() { "hmc" } else { "ula" };
+    let sampler = match (model.over_time(), model.as_log_density()) {
+        (Some(_), _) => "em",
+        (None, Some(_)) => "hmc",
+        (None, None) => "ula",
+    };
     if rows.nrows() == 0 {
         let rows = rows.to_owned();
         return Ok(Some(Draws { rows, sampler, step_size: None, acceptance: None, r_hat: None }));
+    }
+    if let Some(time_model) = model.over_time() {
+        return draw_in_reverse(args, model, time_model, rows, show);
     }
     let known = (&model.description.column_mean[..], &model.description.column_scale[..]);
     let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
@@ -161,6 +170,42 @@ fn draw(
         step_size: Some(run.step_size),
         acceptance: run.acceptance,
         r_hat: run.r_hat,
+    }))
+}
+
+/// By the reverse process, in the network's units.
+fn draw_in_reverse(
+    args: &ImputeArgs,
+    model: &FittedModel,
+    time_model: &TimeModel<f64>,
+    rows: ArrayView2<'_, f64>,
+    show: Show,
+) -> Result<Option<Draws>> {
+    let transform = &model.description.transform;
+    if transform.diagonal_scale().is_none() {
+        let message = "this model mixes the columns (--standardize whiten), and the reverse process of \
+                       noise in mixed columns cannot hold single ones; fit with --standardize standardize";
+        return Err(Error::config("MODEL", message).into());
+    }
+    let score = Parallel(time_model);
+    let reverse = Reverse { sde: time_model.clock().sde(), score: &score };
+    let config = ReverseImpute { steps: args.steps, ..ReverseImpute::default() };
+    let many = concatenate(Axis(0), &vec![transform.forward(rows).view(); args.draws])?;
+    let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
+    let mut bar = Progress::new(show.silent(), "imputing", 0, args.steps as u64);
+    let mut observe = |step: usize, _: usize| {
+        bar.at(step as u64, String::new);
+        if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let drawn = impute_reverse(&reverse, many.view(), &config, &mut rng, &mut observe);
+    bar.finish();
+    Ok(drawn?.map(|drawn| {
+        let mut out = transform.inverse(drawn.view());
+        let observed = rows.indexed_iter().filter(|(_, x)| !x.is_nan());
+        for ((i, j), x) in observed {
+            (0..args.draws).for_each(|draw| out[[draw * rows.nrows() + i, j]] = *x);
+        }
+        Draws { rows: out, sampler: "em", step_size: None, acceptance: None, r_hat: None }
     }))
 }
 

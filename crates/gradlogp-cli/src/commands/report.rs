@@ -19,7 +19,12 @@ use crate::judgement::Judgement;
 use crate::output::{check_apart, check_writable};
 use crate::over_times::judge_at_its_time;
 use crate::report::{self, FieldGrid, Fitted, GridSpec, ReportData};
+use crate::sampling::{Drawn, Job};
+use crate::text::short;
 use crate::{interrupt, sampling};
+
+/// Frames of the way from noise to data.
+const FRAMES: usize = 7;
 
 /// Rows drawn for the pictures.
 const SAMPLES: usize = 1500;
@@ -96,7 +101,8 @@ pub(crate) fn write(
         Some(c) => (model.at_first_conditions(CONDITIONS), c.nrows().min(CONDITIONS)),
         None => (model.clone(), SAMPLES),
     };
-    let samples = match sampling::draw(&drawing, count, &chain, show.silent()) {
+    let mut frames = Vec::new();
+    let samples = match draw(&drawing, count, &chain, &mut frames, show) {
         Ok(drawn) => {
             warnings.extend(drawn.warning());
             Some(drawn.rows).filter(|rows| rows.nrows() > 0)
@@ -109,9 +115,40 @@ pub(crate) fn write(
     if interrupt::requested() {
         warnings.push("sampling was stopped early".into());
     }
-    let page = report::render(&data(model, judgement, rows, samples, warnings))?;
+    let page =
+        report::render(&ReportData { frames, ..data(model, judgement, rows, samples, warnings) })?;
     write_atomically(path, |out| out.write_all(page.as_bytes()))?;
     Ok(())
+}
+
+/// Samples; of models of every noise level with two columns also the way there.
+fn draw(
+    model: &FittedModel,
+    count: usize,
+    chain: &ChainArgs,
+    frames: &mut Vec<(String, Array2<f64>)>,
+    show: Show,
+) -> Result<Drawn> {
+    let job = Job::new(model, count, chain)?;
+    let (first, last) = job.traced();
+    let Some(times) = model.over_time().filter(|_| model.description.columns.len() == 2) else {
+        return sampling::draw(model, count, chain, show.silent());
+    };
+    let outcome = job.run(model, show.silent(), &mut |look| {
+        let spaces = (FRAMES - 1).min(last - first).max(1);
+        let due = (0..=spaces).any(|k| look.step == first + (last - first) * k / spaces);
+        // What comes after belongs to further rows.
+        if due && look.step <= last && frames.len() <= spaces {
+            let time = look.time.unwrap_or_else(|| times.clock().horizon());
+            let rows = model.description.transform.inverse(look.position);
+            frames.push((format!("t = {}", short(time)), rows));
+        }
+        Ok(())
+    })?;
+    match outcome.failure {
+        Some(error) => Err(error.into()),
+        None => Ok(outcome.drawn),
+    }
 }
 
 fn data(
@@ -155,6 +192,7 @@ fn data(
         columns: d.columns.clone(),
         data: rows,
         samples,
+        frames: Vec::new(),
         grid,
         warnings,
         settings: settings(model),

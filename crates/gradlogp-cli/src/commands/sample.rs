@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::Show;
 use crate::args::SampleArgs;
 use crate::output::{check_apart, check_writable, is_device, write_array, write_table};
-use crate::sampling::{Outcome, Plan};
+use crate::sampling::{Job, Outcome};
 use crate::{exit, interrupt, text};
 
 /// What a checkpoint of sampling is called inside.
@@ -33,11 +33,11 @@ struct Stopped {
     /// The conditions at which rows are drawn, of conditional models.
     #[serde(default)]
     conditions: Option<Vec<Vec<f64>>>,
-    plan: Plan,
+    job: Job,
 }
 
 pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
-    let (model_path, output, plan) = match (&args.resume, &args.model) {
+    let (model_path, output, stopped) = match (&args.resume, &args.model) {
         (Some(path), _) => {
             let stopped = read(path)?;
             let output = args.output.clone().unwrap_or_else(|| stopped.output.clone());
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
         check_writable(path)?;
         check_apart(path, &[Some(&model_path), args.given_rows.as_ref()])?;
     }
-    let (conditions, n) = match &plan {
+    let (conditions, n) = match &stopped {
         Some((_, stopped)) => (stopped.conditions.as_deref().map(array).transpose()?, 0),
         None => {
             let c = conditions(args, &model)?;
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
         Some(c) => model.given(c.view())?,
         None => model,
     };
-    let plan = match plan {
+    let job = match stopped {
         Some((path, stopped)) => {
             if serde_json::to_value(&model.description)? != stopped.description {
                 let message = format!(
@@ -73,17 +73,18 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
                 );
                 return Err(Error::model_file(path, message).into());
             }
-            stopped.plan
+            stopped.job
         }
-        None => Plan::new(&model, n, &args.chain)?,
+        None => Job::new(&model, n, &args.chain)?,
     };
     interrupt::watch();
-    let mut saver = Saver::new(&model_path, &model, output.as_deref(), args, conditions.as_ref())?;
-    let mut trace = Trace::new(args, plan.steps().1)?;
-    let outcome = plan.run(&model, show.silent(), &mut |chains, plan, rng, progress, stops| {
-        trace.see(&model, progress.step, chains.position());
-        match saver.due(stops) {
-            true => saver.save(plan.at(chains, rng)),
+    let mut saver =
+        Saver::new(&model_path, &model, output.as_deref(), &job, args, conditions.as_ref())?;
+    let mut trace = Trace::new(args, job.traced())?;
+    let outcome = job.run(&model, show.silent(), &mut |look| {
+        trace.see(&model, look.step, look.position);
+        match saver.due(look.stops) {
+            true => saver.save((look.job)()),
             false => Ok(()),
         }
     })?;
@@ -150,8 +151,8 @@ fn read(path: &Path) -> Result<Stopped> {
 
 /// What a checkpoint file holds, in words, for `gradlogp info`.
 pub(super) fn checkpoint_settings(path: &Path) -> Result<Vec<(String, String)>> {
-    let Stopped { model, output, plan, .. } = read(path)?;
-    let (done, total) = plan.steps();
+    let Stopped { model, output, job, .. } = read(path)?;
+    let (done, total) = job.steps();
     Ok(vec![
         ("Checkpoint".into(), "an unfinished run of sample".into()),
         ("Model".into(), model.display().to_string()),
@@ -177,6 +178,7 @@ impl Saver {
         path: &Path,
         model: &FittedModel,
         output: Option<&Path>,
+        job: &Job,
         args: &SampleArgs,
         conditions: Option<&Array2<f64>>,
     ) -> Result<Self> {
@@ -188,12 +190,11 @@ impl Saver {
                 let mut name = output.as_os_str().to_owned();
                 name.push(".checkpoint");
                 let description = serde_json::to_value(&model.description)?;
-                // Replaced before it is written.
-                let plan = Plan::new(model, 1, &args.chain)?;
                 let (model, output) = (path.to_path_buf(), output.to_path_buf());
+                let job = job.clone();
                 let rows = |c: &Array2<f64>| c.outer_iter().map(|row| row.to_vec()).collect();
                 let conditions = conditions.map(rows);
-                let stopped = Stopped { model, description, output, conditions, plan };
+                let stopped = Stopped { model, description, output, conditions, job };
                 Some((PathBuf::from(name), stopped))
             }
         };
@@ -204,9 +205,9 @@ impl Saver {
         self.stopped.is_some() && (stops || self.last.elapsed() >= self.every)
     }
 
-    fn save(&mut self, plan: Plan) -> Result<()> {
+    fn save(&mut self, job: Job) -> Result<()> {
         if let Some((path, stopped)) = &mut self.stopped {
-            stopped.plan = plan;
+            stopped.job = job;
             TensorFile::write(path, KIND, stopped, Vec::new())?;
         }
         self.last = Instant::now();
@@ -235,14 +236,16 @@ struct Trace {
 }
 
 impl Trace {
-    fn new(args: &SampleArgs, steps: usize) -> Result<Self> {
+    fn new(args: &SampleArgs, (first, last): (usize, usize)) -> Result<Self> {
         let Some(_) = &args.trace else { return Ok(Trace { at: Vec::new(), frames: Vec::new() }) };
         if args.frames == 0 {
             return Err(Error::config("--frames", "must be at least 1").into());
         }
         let spaces = (args.frames.max(2) - 1) as f64;
         let mut at: Vec<usize> = (0..args.frames)
-            .map(|k| 1 + ((steps.max(1) - 1) as f64 * k as f64 / spaces).round() as usize)
+            .map(|k| {
+                first + (last.saturating_sub(first) as f64 * k as f64 / spaces).round() as usize
+            })
             .collect();
         at.dedup();
         Ok(Trace { at, frames: Vec::new() })

@@ -27,6 +27,8 @@ pub(crate) struct ReportData {
     pub(crate) data: Array2<f64>,
     /// Rows drawn from the model in the user's units: m x d, m may be 0.
     pub(crate) samples: Option<Array2<f64>>,
+    /// The way of some samples from noise to data: a name and rows, in order; empty if none was kept.
+    pub(crate) frames: Vec<(String, Array2<f64>)>,
     /// The model on a grid, for two columns only.
     pub(crate) grid: Option<FieldGrid>,
     /// Things the reader should know before trusting the page.
@@ -187,6 +189,13 @@ impl ReportData {
                 samples.ncols() == d,
                 "report: {d} column names for {} sample columns",
                 samples.ncols()
+            );
+        }
+        for (name, rows) in &self.frames {
+            ensure!(
+                rows.ncols() == d,
+                "report: {d} column names for the {} of {name}",
+                rows.ncols()
             );
         }
         self.grid.as_ref().map_or(Ok(()), |grid| grid.validate(d))

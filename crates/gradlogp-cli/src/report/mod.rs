@@ -1,7 +1,7 @@
 //! The report: one HTML page that works offline, with inline styles and drawings and no scripts.
 //!
 //! [`render`] is a pure function of [`ReportData`]. Figures have stable ids: `fig-loss`, `fig-field`,
-//! `fig-contours`, `fig-scatter` (the last three for two columns), `fig-marginals` and `fig-pairs`
+//! `fig-contours`, `fig-scatter`, `fig-frames` (the last four for two columns), `fig-marginals` and `fig-pairs`
 //! (three columns or more). A figure without anything to show is left out.
 
 mod axis;
@@ -11,6 +11,7 @@ mod contours;
 mod data;
 mod field;
 mod figure;
+mod frames;
 mod loss_curve;
 mod marginals;
 mod page;
@@ -48,6 +49,7 @@ pub(crate) fn render(data: &ReportData) -> Result<String> {
         figures.extend(field::figure(data, &window)?);
         figures.extend(contours::figure(data, &window)?);
         figures.extend(scatter::figure(data, &window)?);
+        figures.extend(frames::figure(data, &window)?);
     }
     figures.extend(marginals::figure(data, &distances)?);
     figures.extend(pairs::figure(data, &distances)?);

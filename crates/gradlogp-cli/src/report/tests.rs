@@ -6,8 +6,15 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 
-const ALL_FIGURES: [&str; 6] =
-    ["fig-loss", "fig-field", "fig-contours", "fig-scatter", "fig-marginals", "fig-pairs"];
+const ALL_FIGURES: [&str; 7] = [
+    "fig-loss",
+    "fig-field",
+    "fig-contours",
+    "fig-scatter",
+    "fig-frames",
+    "fig-marginals",
+    "fig-pairs",
+];
 
 fn normal(rows: usize, columns: usize, seed: u64) -> Array2<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -186,6 +193,20 @@ fn two_columns_show_field_density_and_samples() {
     assert!(html.matches("class=\"arrow\"").count() > 200);
     assert!(html.contains("class=\"level-5\""));
     assert!(html.len() < 600_000, "{} bytes", html.len());
+}
+
+#[test]
+fn the_way_from_noise_to_data_is_a_strip_of_frames() {
+    let mut data = banana();
+    let rows = data.samples.clone().unwrap();
+    data.frames = [2.0, 1.5, 1.0].map(|k| (format!("t = {k}"), &rows * k)).to_vec();
+    let html = render(&data).unwrap();
+    keep("frames.html", &html);
+    assert!(figures(&html).contains(&"fig-frames"));
+    assert_eq!(html.matches("aria-label=\"Rows on their way, t = ").count(), 3);
+    assert!(html.contains("Ways of some rows") && html.contains(">t = 1.5<"));
+    data.frames[1].1 = Array2::zeros((3, 5));
+    assert!(render(&data).is_err());
 }
 
 #[test]

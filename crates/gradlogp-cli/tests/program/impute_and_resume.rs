@@ -141,3 +141,94 @@ fn a_stopped_run_goes_on_with_the_same_rows() {
     folder.fails(5, "sample --resume none", &["no such file"]);
     folder.fails(4, "sample --resume good.csv", &["good.csv"]);
 }
+
+/// A model of every noise level, quickly.
+fn over_time(folder: &Folder, options: &str) {
+    folder.write("good.csv", table(300));
+    folder.succeeds(&format!(
+        "fit good.csv --steps 400 --hidden 16,16 --threads 1 --evaluate-every 200 --noise {options} -o t"
+    ));
+}
+
+fn moments(text: &str) -> [f64; 4] {
+    let rows = cells(text);
+    let column =
+        |k: usize| -> Vec<f64> { rows[1..].iter().map(|row| row[k].parse().unwrap()).collect() };
+    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
+    let sd = |x: &[f64]| mean(&x.iter().map(|v| (v - mean(x)).powi(2)).collect::<Vec<_>>()).sqrt();
+    let (a, b) = (column(0), column(1));
+    [mean(&a), mean(&b), sd(&a), sd(&b)]
+}
+
+#[test]
+fn every_way_from_noise_to_data_draws_what_was_fitted() {
+    let folder = Folder::new();
+    over_time(&folder, "vp");
+    let truth = moments(&folder.text("good.csv"));
+    let draw = |options: &str| {
+        folder.succeeds(&format!("sample t -n 600 --steps 60 -o s.csv --json {options}")).json()
+    };
+    for sampler in ["auto", "em", "heun", "pc", "ode", "ddim", "annealed"] {
+        let json = draw(&format!("--sampler {sampler}"));
+        let name = if sampler == "auto" { "heun" } else { sampler };
+        assert_eq!((&json["sampler"], &json["steps"]), (&name.into(), &60.into()));
+        assert!(json["score_evaluations"].as_u64().unwrap() >= 60, "{json}");
+        for (found, truth) in moments(&folder.text("s.csv")).iter().zip(truth) {
+            assert!((found - truth).abs() < 0.2, "{sampler}: {found}, not {truth}");
+        }
+    }
+    for schedule in ["karras", "geometric", "uniform", "quadratic"] {
+        assert_eq!(draw(&format!("--schedule {schedule}"))["schedule"], schedule);
+    }
+    folder.succeeds("sample t -n 30 --steps 20 -o s.csv --trace w.npy --frames 5");
+    let bytes = folder.read("w.npy");
+    let file = npyz::NpyFile::new(&bytes[..]).unwrap();
+    assert_eq!(file.shape(), [5, 30, 2]);
+    // More rows than a block: the first block does not change.
+    let (few, many) = (
+        folder.succeeds("sample t -n 2000 --steps 5").out,
+        folder.succeeds("sample t -n 2100 --steps 5").out,
+    );
+    assert!(many.starts_with(&few) && many.lines().count() == 2101);
+}
+
+#[test]
+fn models_and_samplers_that_do_not_suit_each_other() {
+    let folder = Folder::with_model();
+    for sampler in ["em", "heun", "pc", "ode", "ddim", "annealed"] {
+        let pieces = ["without --noise", "use mala or hmc"];
+        folder.fails(2, &format!("sample m.safetensors --sampler {sampler}"), &pieces);
+    }
+    over_time(&folder, "ve --sigma-max 5");
+    for sampler in ["ula", "mala", "hmc"] {
+        folder.fails(
+            2,
+            &format!("sample t --sampler {sampler}"),
+            &["fitted with --noise", "use heun"],
+        );
+    }
+    folder.fails(2, "sample t --steps 0", &["steps"]);
+    folder.fails(2, "sample t --sampler annealed --corrections 0", &["at least one"]);
+    over_time(&folder, "custom --drift -x --diffusion 1 --simulate 10 --horizon 2");
+    folder.fails(2, "sample t", &["custom process", "--noise ve"]);
+}
+
+/// In good.csv b = a/2 + noise: drawn values of b follow the a of their row.
+#[test]
+fn impute_by_the_reverse_process_follows_the_other_columns() {
+    let folder = Folder::new();
+    over_time(&folder, "vp");
+    let mut text = String::from("a,b\n");
+    (0..200).for_each(|i| text += &format!("{},\n", [-1.0, 1.0][i % 2]));
+    folder.write("holes.csv", text);
+    let json = folder.succeeds("impute t holes.csv --steps 50 -o full.csv --json").json();
+    assert_eq!((&json["sampler"], &json["missing_values"]), (&"em".into(), &200.into()));
+    let full = cells(&folder.text("full.csv"));
+    let mean = |sign: usize| -> f64 {
+        let rows = full[1..].iter().skip(sign).step_by(2);
+        rows.map(|row| row[1].parse::<f64>().unwrap()).sum::<f64>() / 100.0
+    };
+    assert!(full[1..].iter().enumerate().all(|(i, row)| row[0] == ["-1", "1"][i % 2]));
+    // The slope of the table is 1/2, so the two are 1 apart.
+    assert!((0.6..1.4).contains(&(mean(1) - mean(0))), "{} {}", mean(0), mean(1));
+}

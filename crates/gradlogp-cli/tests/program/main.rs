@@ -16,6 +16,7 @@ mod interrupt;
 mod kernel_families;
 #[cfg(unix)]
 mod kill;
+mod quality;
 mod results;
 mod support;
 mod time_models;

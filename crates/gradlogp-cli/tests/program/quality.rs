@@ -1,0 +1,52 @@
+//! Samples of the planar sets, from noise, against fresh rows of the sets.
+
+use gradlogp::data::synthetic;
+use gradlogp::diagnose::{ClassifierConfig, EnergyConfig, classifier_test, energy_distance};
+use ndarray::Array2;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::support::Folder;
+
+const ROWS: usize = 2000;
+
+/// At most a minute of training each; a classifier tells no more than 55% right, and the energy distance
+/// is one that two samples of the set have. `GRADLOGP_REPORT_DIR` keeps the pages to look at;
+/// `GRADLOGP_SETS` takes other sets.
+#[test]
+#[ignore = "trains six models: some minutes"]
+fn samples_of_planar_sets_cannot_be_told_from_data() {
+    let sets = std::env::var("GRADLOGP_SETS")
+        .unwrap_or_else(|_| "eight-gaussians,pinwheel,rings,ring,banana,two-moons".into());
+    let mut failed = Vec::new();
+    for set in sets.split(',') {
+        let folder = Folder::new();
+        let fit =
+            "--rows 10000 --noise vp --hidden 128,128,128 --steps 5000 --batch 512 --patience 0";
+        let json = folder.succeeds(&format!("fit --dataset {set} {fit} -o m --json")).json();
+        let seconds = json["seconds"].as_f64().unwrap();
+        folder.succeeds(&format!("sample m -n {ROWS} -o s.npy"));
+        if let Some(dir) = std::env::var_os("GRADLOGP_REPORT_DIR") {
+            folder.succeeds("report m -o r.html");
+            let page = std::path::Path::new(&dir).join(format!("{set}.html"));
+            std::fs::copy(folder.path("r.html"), page).unwrap();
+        }
+        let bytes = folder.read("s.npy");
+        let values: Vec<f64> = npyz::NpyFile::new(&bytes[..]).unwrap().into_vec().unwrap();
+        let drawn = Array2::from_shape_vec((ROWS, 2), values).unwrap();
+        let data = synthetic::named(set).unwrap().sample_seeded(ROWS, 12_345);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let (x, y) = (drawn.view(), data.view());
+        let told = classifier_test(x, y, &ClassifierConfig::default(), &mut rng).unwrap();
+        let energy = energy_distance(x, y, &EnergyConfig::default(), &mut rng).unwrap();
+        println!(
+            "{set}: {seconds:.1} s of training, classifier {:.3} +- {:.3}, energy distance {:.5} (95% point \
+             {:.5}, p {:.3})",
+            told.accuracy, told.standard_error, energy.squared, energy.critical, energy.p_value
+        );
+        if seconds > 60.0 || told.accuracy > 0.55 || energy.squared > energy.critical {
+            failed.push(set.to_string());
+        }
+    }
+    assert!(failed.is_empty(), "told from data: {failed:?}");
+}
