@@ -98,7 +98,7 @@ impl Drawn {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Job {
-    Chains(Plan),
+    Chains(Box<Plan>),
     Reverse(ReversePlan),
 }
 
@@ -143,7 +143,7 @@ impl Job {
         }
         Ok(match model.over_time() {
             Some(_) => Job::Reverse(ReversePlan::new(model, n, args)?),
-            None => Job::Chains(Plan::new(model, n, args)?),
+            None => Job::Chains(Box::new(Plan::new(model, n, args)?)),
         })
     }
 
@@ -305,7 +305,7 @@ impl Plan {
                 progress.acceptance.map_or(String::new(), |a| format!("acceptance {a:.2}"))
             });
             let stops = interrupt::requested() && !chains.is_done();
-            let job = || Job::Chains(self.at(&chains, &rng));
+            let job = || Job::Chains(Box::new(self.at(&chains, &rng)));
             let (step, position) = (progress.step, chains.position());
             watch(Look { step, position, time: None, stops, job: &job })?;
             if stops {

@@ -225,7 +225,12 @@ mod tests {
     /// The estimate is within its own error bars of the truth, and the bars are neither 0 nor wide.
     #[test]
     fn probes_are_unbiased_and_know_their_error() {
-        let data = Gaussian::rank_one(1.5, 3).unwrap();
+        // Unequal correlations: v.Hv takes 32 values, so that eight probes are never all equal.
+        let covariance = Array2::from_shape_fn((6, 6), |(i, j)| {
+            let (low, high) = (i.min(j) as f64, i.max(j) as f64);
+            if i == j { 2.0 } else { (0.3 + 0.1 * low) * (-0.35 * (high - low)).exp() }
+        });
+        let data = Gaussian::new(Array1::zeros(6), covariance).unwrap();
         let sde = Vp::default();
         let marginal = Marginal::gaussian(data, sde).unwrap();
         let end = marginal.at(sde.horizon());

@@ -15,6 +15,7 @@ const ROWS: usize = 2000;
 /// `GRADLOGP_SETS` takes other sets.
 #[test]
 #[ignore = "trains six models: some minutes"]
+#[allow(clippy::print_stdout)]
 fn samples_of_planar_sets_cannot_be_told_from_data() {
     let sets = std::env::var("GRADLOGP_SETS")
         .unwrap_or_else(|_| "eight-gaussians,pinwheel,rings,ring,banana,two-moons".into());

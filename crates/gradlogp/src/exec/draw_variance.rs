@@ -187,7 +187,7 @@ mod tests {
         // Far from normal only for n = 1; entries ij and ji are the same draw, which doubles the variance.
         assert!(near(got.gradient_variance, want, draws / 2), "{got:?} {want}");
         let x = points(n);
-        let mut mean = vec![0.0; D * D + D];
+        let mut mean = [0.0; D * D + D];
         for x in x.chunks(D) {
             for i in 0..D {
                 let s: f64 = -(0..D).map(|j| A[i * D + j] * x[j]).sum::<f64>();

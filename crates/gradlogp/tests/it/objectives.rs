@@ -336,8 +336,8 @@ fn a_condition_shifts_the_first_layer_and_is_not_differentiated() {
 
 #[test]
 fn the_passes_hold_as_many_coefficients_as_the_documents_say() {
-    let (dim, m) = (5, 2);
-    for (kind, wants) in [(ModelKind::Score, [6, 3, 3, 1]), (ModelKind::Potential, [7, 4, 5, 2])] {
+    let (dim, m) = (3, 2);
+    for (kind, wants) in [(ModelKind::Score, [4, 3, 3, 1]), (ModelKind::Potential, [5, 4, 5, 2])] {
         let objectives = [
             Objective::Exact,
             Objective::Ssm { slices: m },
@@ -348,6 +348,12 @@ fn the_passes_hold_as_many_coefficients_as_the_documents_say() {
             let pass = LossPass::<f64>::new(kind, small(kind, dim).graph(), objective, false);
             assert_eq!(pass.coefficients(), want, "{kind:?} {objective:?}");
         }
+    }
+    // Many columns: the value, u, the Laplacian, and half of the six units of the second layer.
+    let (kind, exact) = (ModelKind::Potential, Objective::Exact);
+    for dim in [5, 50] {
+        let pass = LossPass::<f64>::new(kind, small(kind, dim).graph(), &exact, false);
+        assert_eq!(pass.coefficients(), 6, "{dim}");
     }
 }
 
