@@ -158,7 +158,7 @@ mod tests {
 
     /// Means over repetitions on fresh rows, with the standard errors of rows and of slices.
     fn repeated(model: &Model<f64>, objective: Objective, law: SliceLaw) -> ([f64; 2], [f64; 2]) {
-        let (d, times, n) = (model.dim(), 40, 1024);
+        let (d, times, n) = (model.dim(), 100, 1024);
         let x = normals(times * n * d);
         let all: Vec<[f64; 2]> = (x.chunks(n * d).zip(0..))
             .map(|(x, seed)| {
@@ -227,10 +227,10 @@ mod tests {
         let model = linear(2, |_, _| 0.5);
         let measure =
             |x: &[f64]| gradient_noise(&model, &x.to_vec().into(), &TrainConfig::default(), 1);
-        let noise = measure(&normals(4)).unwrap();
-        assert!(
-            noise.rows > 0.0 && noise.slices > 0.0 && noise.total() == noise.rows + noise.slices
-        );
+        let noise = measure(&normals(24)).unwrap();
+        // Twelve groups of one row: the part of the rows may come out below zero, and then is 0.
+        assert!(noise.slices > 0.0 && noise.rows >= 0.0);
+        assert_eq!(noise.total(), noise.rows + noise.slices);
         assert!(measure(&normals(2)).unwrap_err().to_string().contains("at least 2"));
     }
 }
