@@ -215,7 +215,7 @@ pub fn stein_check(score: &dyn Score, x: ArrayView2<'_, f64>, level: f64) -> Res
 
 /// The same for a score of x given c: `c` (n x w) holds the condition of each row, at which `score`
 /// answers. Checks E[s c^T] = 0 as well; a column of `c` that is constant in these rows adds nothing
-/// to E[s] = 0 and passes.
+/// to E\[s\] = 0 and passes.
 ///
 /// ```
 /// use gradlogp::oracle::{Gaussian, Oracle};
