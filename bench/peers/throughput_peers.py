@@ -184,11 +184,11 @@ class Pandas:
     def __init__(self, job):
         import pandas
 
-        self.job, self.library = job, pandas
+        self.job, self.module = job, pandas
         self.run()  # the first read starts what later ones find running
 
     def read(self):
-        return self.library.read_csv(self.job["path"], engine="c")
+        return self.module.read_csv(self.job["path"], engine="c")
 
     def run(self):
         return {"shape": list(self.read().shape)}
@@ -200,11 +200,11 @@ class Polars(Pandas):
     def __init__(self, job):
         import polars
 
-        self.job, self.library = job, polars
+        self.job, self.module = job, polars
         self.run()
 
     def read(self):
-        return self.library.read_csv(self.job["path"])
+        return self.module.read_csv(self.job["path"])
 
 
 PEERS = {
