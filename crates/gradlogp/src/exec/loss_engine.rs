@@ -89,8 +89,10 @@ impl<T: Real> LossEngine<T> {
 
     /// Floating-point operations in the matrix products of one loss and gradient over `rows` rows.
     pub fn product_operations(&self, model: &Model<T>, rows: usize) -> u64 {
-        // Rows add up exactly but for the rows shared between them, which are few.
-        self.shards[0].pass.product_operations(model.graph(), rows)
+        // Rows add up exactly but for what is shared between them, which every shard does for itself.
+        let (pass, shards) = (&self.shards[0].pass, self.shards.len() as u64);
+        pass.product_operations(model.graph(), rows)
+            + shards * pass.shared_operations(model.graph())
     }
 
     /// Mean (weighted) loss over the rows of `points`, and its gradient, which [`LossEngine::gradient`] holds

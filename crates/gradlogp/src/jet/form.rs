@@ -24,27 +24,35 @@ pub struct Request {
     /// The second order is summed over all unit vectors instead, none of which is followed
     /// (`curved` is 0). Only for graphs that [`super::has_laplacian`].
     pub laplacian: bool,
+    /// Beside the values, the trace of the Jacobian, see [`super::Tape::traces`]. Only for graphs that
+    /// [`super::has_trace`].
+    pub trace: bool,
 }
 
 impl Request {
     /// Values only.
     pub const VALUE: Request =
-        Request { first: First::Zero, directions: 0, curved: 0, laplacian: false };
+        Request { first: First::Zero, directions: 0, curved: 0, laplacian: false, trace: false };
 
     /// First order along `directions` directions.
     pub fn first(first: First, directions: usize) -> Self {
-        Request { first, directions, curved: 0, laplacian: false }
+        Request { first, directions, curved: 0, laplacian: false, trace: false }
     }
 
     /// First order along `directions`, collapsed second order over the first `curved` of them.
     pub fn second(first: First, directions: usize, curved: usize) -> Self {
-        Request { first, directions, curved, laplacian: false }
+        Request { first, directions, curved, laplacian: false, trace: false }
     }
 
     /// First order along `directions` directions per row, and the Laplacian as the second order.
     pub fn laplacian(directions: usize) -> Self {
         let first = if directions == 0 { First::Zero } else { First::PerRow };
-        Request { first, directions, curved: 0, laplacian: true }
+        Request { first, directions, curved: 0, laplacian: true, trace: false }
+    }
+
+    /// Values, and the trace of the Jacobian.
+    pub fn trace() -> Self {
+        Request { trace: true, ..Request::VALUE }
     }
 
     /// Coefficient rows per data row when nothing is zero.

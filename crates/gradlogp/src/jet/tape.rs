@@ -4,8 +4,9 @@ use super::activation::{Elsewhere, ElsewhereBar};
 use super::form::{Extent, First, Form, Jet, JetMut, Request};
 use super::gram::Metric;
 use super::spread::{Spread, source};
+use super::trace::Trace;
 use super::{
-    activation, add, affine, concat, gram, multiply, scale, slice, spread, squared_norm, sum,
+    activation, add, affine, concat, gram, multiply, scale, slice, spread, squared_norm, sum, trace,
 };
 use crate::graph::{Graph, NodeId, Op};
 use crate::kernel::activation::Squares;
@@ -40,18 +41,23 @@ pub struct Tape<T> {
     pool: Vec<Vec<T>>,
     /// The unit directions of a Laplacian at each node; empty if none is asked for.
     spreads: Vec<Spread<T>>,
+    trace: Option<Trace<T>>,
 }
 
 impl<T: Real> Tape<T> {
     /// Plans the coefficients of every node of `graph` for `request`.
     ///
     /// # Panics
-    /// When a Laplacian is asked of a graph that has none, see [`super::has_laplacian`].
+    /// When a Laplacian or a trace is asked of a graph that has none, see [`super::has_laplacian`] and
+    /// [`super::has_trace`].
     pub fn new(graph: &Graph, request: Request) -> Self {
-        let spreads = if request.laplacian {
-            spread::plan(graph).expect("has_laplacian comes first")
+        let (spreads, trace) = if request.laplacian {
+            (spread::plan(graph).expect("has_laplacian comes first"), None)
+        } else if request.trace {
+            let (spreads, trace) = trace::plan(graph).expect("has_trace comes first");
+            (spreads, Some(trace))
         } else {
-            Vec::new()
+            (Vec::new(), None)
         };
         let mut forms: Vec<Form> = Vec::with_capacity(graph.nodes().len());
         for node in graph.nodes() {
@@ -67,19 +73,23 @@ impl<T: Real> Tape<T> {
             bars: vec![None; nodes],
             pool: Vec::new(),
             spreads,
+            trace,
         }
     }
 
-    /// For a Laplacian: computes what all rows share. To be called when parameters have changed and
+    /// For a Laplacian or a trace: computes what all rows share. To be called when parameters have changed and
     /// before the first [`Tape::forward`].
     pub fn prepare(&mut self, graph: &Graph, parameters: &[T]) {
         for (metric, (columns, out, inner, range)) in shared(&mut self.spreads, graph) {
             let weight = Mat::new(&parameters[range], out, inner);
             metric.prepare(weight.columns(columns), out);
         }
+        if let Some(trace) = &mut self.trace {
+            trace.prepare(graph, parameters);
+        }
     }
 
-    /// For a Laplacian: adds the part of the gradient that all rows share. To be called after the
+    /// For a Laplacian or a trace: adds the part of the gradient that all rows share. To be called after the
     /// last [`Tape::adjoint`], once for each [`Tape::prepare`].
     pub fn finish(&mut self, graph: &Graph, parameters: &[T], gradient: &mut [T]) {
         for (metric, (columns, out, inner, range)) in shared(&mut self.spreads, graph) {
@@ -87,16 +97,20 @@ impl<T: Real> Tape<T> {
             let bar = MatMut::new(&mut gradient[range], out, inner);
             metric.finish(weight.columns(columns.clone()), bar.part(0..out, columns));
         }
+        if let Some(trace) = &mut self.trace {
+            trace.finish(graph, parameters, gradient);
+        }
     }
 
-    /// Rows of working space per data row that a Laplacian needs beyond [`Request::coefficients`].
+    /// Rows of working space per data row that a Laplacian or a trace needs beyond [`Request::coefficients`].
     pub fn extra_rows(&self) -> usize {
         let squared = |(at, s): (usize, &Spread<T>)| match s {
             // Two buffers of width x inner, of which the second may lie in a farther cache.
             Spread::Squares { .. } => self.forms[at].width / 2,
             _ => 0,
         };
-        self.spreads.iter().enumerate().map(squared).sum()
+        let traced = if self.trace.is_some() { 2 } else { 0 };
+        traced + self.spreads.iter().enumerate().map(squared).sum::<usize>()
     }
 
     /// The request it was planned for.
@@ -109,7 +123,8 @@ impl<T: Real> Tape<T> {
         let all = self.values.iter().chain(&self.saved).chain(&self.pool);
         let bars = self.bars.iter().flatten();
         let kept: usize = all.chain(bars).map(|v| v.capacity() * size_of::<T>()).sum();
-        kept + self.spreads.iter().map(Spread::bytes).sum::<usize>()
+        let traced = self.trace.as_ref().map_or(0, Trace::bytes);
+        kept + traced + self.spreads.iter().map(Spread::bytes).sum::<usize>()
     }
 
     /// Floating-point operations in the matrix products of one run over `rows` rows: forward, and,
@@ -137,7 +152,23 @@ impl<T: Real> Tape<T> {
                 sum += rows * gram::operations(form.width, inner, parameters);
             }
         }
+        if let Some(trace) = &self.trace {
+            sum += rows * trace.operations(parameters).0;
+        }
         sum as u64
+    }
+
+    /// The same of [`Tape::prepare`] and, where asked, [`Tape::finish`], whatever the number of rows.
+    pub fn shared_operations(&self, graph: &Graph, parameters: bool) -> u64 {
+        let traced = self.trace.as_ref().map_or(0, |trace| trace.operations(parameters).1);
+        let mut sum = traced as u64;
+        for (spread, node) in self.spreads.iter().zip(graph.nodes()) {
+            if let Spread::Shared(_) = spread {
+                let one = 2 * node.width * node.width * graph.input_width();
+                sum += (one * (1 + usize::from(parameters))) as u64;
+            }
+        }
+        sum
     }
 
     /// Computes every coefficient of every node.
@@ -150,6 +181,9 @@ impl<T: Real> Tape<T> {
             let len = self.forms[at].stack_rows(self.extent) * self.forms[at].width;
             self.values[at].resize(len, T::ZERO);
             self.forward_node(graph, parameters, inputs, at, &node.op);
+        }
+        if let Some(trace) = &mut self.trace {
+            trace.forward(&mut self.spreads, inputs.rows);
         }
     }
 
@@ -194,7 +228,7 @@ impl<T: Real> Tape<T> {
                 let len = extent.rows * y.form.width;
                 saved.resize(len, T::ZERO);
                 let slope = match spread {
-                    Some(Spread::Scaled { slope, .. }) => {
+                    Some(Spread::Scaled { slope, .. } | Spread::Slope { slope, .. }) => {
                         slope.resize(len, T::ZERO);
                         slope.as_mut_slice()
                     }
@@ -235,6 +269,16 @@ impl<T: Real> Tape<T> {
         Jet { form: self.forms[last], extent: self.extent, data: &self.values[last] }
     }
 
+    /// The trace of the Jacobian of every row, after [`Tape::forward`]; empty if it was not asked for.
+    pub fn traces(&self) -> &[T] {
+        self.trace.as_ref().map_or(&[], |trace| &trace.traces)
+    }
+
+    /// The adjoint of [`Tape::traces`], to be filled before [`Tape::adjoint`].
+    pub fn traces_bar(&mut self) -> &mut [T] {
+        self.trace.as_mut().map_or(&mut [], |trace| &mut trace.traces_bar)
+    }
+
     /// The adjoint of the output, zeroed, to be filled before [`Tape::adjoint`].
     pub fn output_bar(&mut self) -> JetMut<'_, T> {
         let last = self.forms.len() - 1;
@@ -266,6 +310,9 @@ impl<T: Real> Tape<T> {
         mut gradient: Option<&mut [T]>,
         mut x_bar: Option<&mut [T]>,
     ) {
+        if let Some(trace) = &mut self.trace {
+            trace.adjoint(&mut self.spreads);
+        }
         for (at, node) in graph.nodes().iter().enumerate().rev() {
             let Some(bar) = self.bars[at].take() else { continue };
             if node.op == Op::Input
@@ -511,7 +558,7 @@ fn elsewhere_bar<T>(spreads: &mut [Spread<T>], at: usize, input: usize) -> Elsew
     let input = source(spreads, input);
     let (before, here) = spreads.split_at_mut(at);
     let slope_bar: &[T] = match &here[0] {
-        Spread::Scaled { slope_bar, .. } => slope_bar,
+        Spread::Scaled { slope_bar, .. } | Spread::Slope { slope_bar, .. } => slope_bar,
         _ => &[],
     };
     match &mut before[input] {
