@@ -170,7 +170,6 @@ impl<T: Real> LossEngine<T> {
             let range = shard_rows(rows, count, k);
             shard.losses.resize(range.len(), T::ZERO);
             if weight.is_some() {
-                shard.gradient.clear();
                 shard.gradient.resize(model.parameters.len(), T::ZERO);
             }
             shard.run(model, points, range, (law, domain), draw, weight);
@@ -192,7 +191,8 @@ impl<T: Real> Shard<T> {
         let most = (STACK_ROWS / self.pass.coefficients()).max(1);
         // Tiles of about the same size.
         let tile = range.len().div_ceil(range.len().div_ceil(most).max(1)).max(1);
-        self.pass.begin(model.graph(), &model.parameters);
+        let gradient = weight.map(|_| self.gradient.as_mut_slice());
+        self.pass.begin(model.graph(), &model.parameters, gradient);
         for start in range.clone().step_by(tile) {
             let rows = start..(start + tile).min(range.end);
             self.draw(law, d, rows.clone(), draw);

@@ -22,6 +22,7 @@ mod concat;
 mod form;
 mod gram;
 mod multiply;
+mod projected;
 mod scale;
 mod slice;
 mod spread;
@@ -43,4 +44,10 @@ pub fn has_laplacian(graph: &crate::graph::Graph) -> bool {
 /// affine map, a bend, perhaps another affine map and bend, and an affine map.
 pub fn has_trace(graph: &crate::graph::Graph) -> bool {
     trace::plan::<f32>(graph).is_some()
+}
+
+/// Whether [`Request::projected`] can be asked of a graph: it has as many outputs as inputs, the last of its maps
+/// affine.
+pub fn has_projected(graph: &crate::graph::Graph) -> bool {
+    projected::plan::<f32>(graph).is_some()
 }

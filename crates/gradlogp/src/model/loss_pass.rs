@@ -28,7 +28,9 @@ use super::stencil::Stencil;
 use super::{Model, ModelKind};
 use crate::Result;
 use crate::graph::Graph;
-use crate::jet::{Coefficient, First, Inputs, Request, Tape, has_laplacian, has_trace};
+use crate::jet::{
+    Coefficient, First, Inputs, Request, Tape, has_laplacian, has_projected, has_trace,
+};
 use crate::kernel::Real;
 use crate::kernel::vector::{axpy, dot};
 use crate::objective::{Directions, ExactApart, Objective, RowLoss, SecondSweep, Slices};
@@ -143,6 +145,9 @@ impl<T: Real> LossPass<T> {
             _ if second.is_some() => Request::VALUE,
             _ if stencil.is_some() => Request::VALUE,
             ModelKind::Score if trace => Request::trace(),
+            ModelKind::Score if count > 0 && has_projected(graph) => {
+                Request::projected(first, count)
+            }
             ModelKind::Score => Request::first(first, count),
             ModelKind::Potential if laplacian => Request::laplacian(1),
             ModelKind::Potential if reverse => Request::second(First::PerRow, count + 1, count),
@@ -201,9 +206,16 @@ impl<T: Real> LossPass<T> {
         self.points() * self.tape.request().coefficients() + self.tape.extra_rows()
     }
 
-    /// To be called before the first of a set of tiles with the same parameters.
-    pub fn begin(&mut self, graph: &Graph, parameters: &[T]) {
+    /// To be called before the first of a set of tiles with the same parameters. Where their gradient will be
+    /// taken, it is formed anew: what it holds is overwritten.
+    pub fn begin(&mut self, graph: &Graph, parameters: &[T], gradient: Option<&mut [T]>) {
         self.tape.prepare(graph, parameters);
+        match gradient {
+            // Their gradients are added up outside of the tape.
+            Some(gradient) if self.second.is_some() => gradient.fill(T::ZERO),
+            Some(_) => self.tape.start_gradient(graph),
+            None => {}
+        }
     }
 
     /// To be called after the last tile of a set whose gradient was taken: adds what they share.

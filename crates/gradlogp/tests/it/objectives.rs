@@ -350,7 +350,8 @@ fn the_passes_hold_as_many_coefficients_as_the_documents_say() {
         }
     }
     // A third layer: the value and three directions.
-    let deep = Mlp { hidden: vec![6, 6, 6], ..Mlp::new(dim, ModelKind::Score) }.build(5).unwrap();
+    let deep: Model<f64> =
+        Mlp { hidden: vec![6, 6, 6], ..Mlp::new(dim, ModelKind::Score) }.build(5).unwrap();
     let pass = LossPass::<f64>::new(ModelKind::Score, deep.graph(), &Objective::Exact, false);
     assert_eq!(pass.coefficients(), 4);
     // Many columns: the value, u, the Laplacian, and half of the six units of the second layer.
@@ -495,5 +496,51 @@ fn exact_loss_where_x_stands_between_contexts_and_the_output_is_scaled() {
     assert!((got - want).abs() < 1e-12 * (1.0 + want.abs()), "{got} {want}");
     for (got, want) in exact.gradient().iter().zip(sliced.gradient()) {
         assert!((got - want).abs() < 1e-11 * (1.0 + want.abs()), "{got} {want}");
+    }
+}
+
+/// A network that the library does not build itself, with the last layer's output scaled and shifted: the sliced
+/// losses, which only project the last layer's first orders, against those of the same function with a linear last
+/// map behind another one, whose first orders are all formed.
+#[test]
+fn sliced_losses_of_score_fields_do_not_need_the_last_first_orders() {
+    let build = |split: bool| {
+        let mut b = gradlogp::graph::GraphBuilder::new();
+        let (x, c) = (b.input(3), b.context(0, 2));
+        let a = b.affine(x, 5, "a");
+        let a = b.activation(a, Activation::Softplus);
+        let a = b.affine(a, 5, "b");
+        let a = b.activation(a, Activation::Tanh);
+        let y = b.affine(a, 3, "c");
+        let y = b.scale(y, -0.7);
+        let shift = b.affine(c, 3, "d");
+        let y = b.add(shift, y);
+        if split {
+            // Sums of slices: the same function, which is no longer an affine map to look at.
+            let parts = [0, 1, 2].map(|k| b.slice(y, k, 1));
+            let _ = b.concat(&parts);
+        }
+        let graph = b.build().unwrap();
+        assert_eq!(gradlogp::jet::has_projected(&graph), !split);
+        let parameters = gradlogp::model::initialise(&graph, 3);
+        Model::<f64>::new(ModelKind::Score, graph, parameters).unwrap()
+    };
+    let (short, long) = (build(false), build(true));
+    let (x, c) = (normals(8 * 3, 1), normals(8 * 2, 2));
+    let contexts: &[&[f64]] = &[&c];
+    let points = Points::with_contexts(&x, contexts);
+    for objective in [Objective::Ssm { slices: 2 }, Objective::SsmVr { slices: 3 }] {
+        let mut one = engine(&short, objective, SliceLaw::Gaussian);
+        let mut other = engine(&long, objective, SliceLaw::Gaussian);
+        for step in 0..2 {
+            let got = one.loss_and_gradient(&short, points, draw(step));
+            let want = other.loss_and_gradient(&long, points, draw(step));
+            assert!((got - want).abs() < 1e-12 * (1.0 + want.abs()), "{got} {want}");
+            for (got, want) in one.gradient().iter().zip(other.gradient()) {
+                assert!((got - want).abs() < 1e-11 * (1.0 + want.abs()), "{got} {want}");
+            }
+        }
+        let operations = |e: &LossEngine<f64>, m: &Model<f64>| e.product_operations(m, 8);
+        assert!(operations(&one, &short) < operations(&other, &long));
     }
 }
