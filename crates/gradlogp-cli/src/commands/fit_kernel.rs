@@ -88,8 +88,11 @@ fn estimator(objective: &Objective) -> Result<Estimator> {
         Objective::Ssm { slices } => Ok(Estimator::Ssm { slices }),
         Objective::SsmVr { slices } => Ok(Estimator::SsmVr { slices }),
         Objective::Dsm { sigma } => Ok(Estimator::Dsm { sigma }),
+        Objective::Cp { slices } => Ok(Estimator::CurvaturePropagation { slices }),
+        Objective::ApproxBackprop => Ok(Estimator::ApproximateBackprop),
         _ => {
-            let why = "kernel families know exact, ssm, ssm-vr and dsm; choose one of them";
+            let why = "kernel families know exact, ssm, ssm-vr, dsm, cp and approx-backprop; choose one \
+                       of them";
             Err(Error::config("--objective", why).into())
         }
     }
