@@ -89,10 +89,13 @@ fn estimator(objective: &Objective) -> Result<Estimator> {
         Objective::SsmVr { slices } => Ok(Estimator::SsmVr { slices }),
         Objective::Dsm { sigma } => Ok(Estimator::Dsm { sigma }),
         Objective::Cp { slices } => Ok(Estimator::CurvaturePropagation { slices }),
-        Objective::ApproxBackprop => Ok(Estimator::ApproximateBackprop),
+        Objective::ApproxBackprop => {
+            let why = "learnt kernels drift to where the approximate diagonal is wrong, and the fit is useless; \
+                       use exact, or cp without bias";
+            Err(Error::config("--objective", why).into())
+        }
         _ => {
-            let why = "kernel families know exact, ssm, ssm-vr, dsm, cp and approx-backprop; choose one \
-                       of them";
+            let why = "kernel families know exact, ssm, ssm-vr, dsm and cp; choose one of them";
             Err(Error::config("--objective", why).into())
         }
     }
