@@ -164,7 +164,7 @@ impl TimeMlp {
                 name if name.starts_with("time.") => TIME_START,
                 _ => 1.0,
             };
-            parameters[range].iter_mut().for_each(|p: &mut T| *p = *p * T::of(size));
+            parameters[range].iter_mut().for_each(|p: &mut T| *p *= T::of(size));
         }
         Model::new(self.kind, graph, parameters)
     }
