@@ -345,4 +345,8 @@ fn dependent_columns_are_those_that_the_ones_before_explain() {
         [0.0, 0.0, 0.0, 1.0],
     );
     assert_eq!(dependent(&second, 1, &[0.5; 4]), [2]);
+    // Correlations of 0.5 all round, and a copy of z_1.
+    let third =
+        r([1.0, 0.5, 0.5, 0.5], [0.5, 1.0, 0.5, 1.0], [0.5, 0.5, 1.0, 0.5], [0.5, 1.0, 0.5, 1.0]);
+    assert_eq!(dependent(&third, 1, &[0.5; 4]), [3]);
 }
