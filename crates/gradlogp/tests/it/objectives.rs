@@ -115,8 +115,8 @@ fn exact_loss_and_gradient_are_those_of_all_coordinate_slices() {
             let norm = exact.gradient().iter().map(|g| g * g).sum::<f64>().sqrt();
             assert!((exact.gradient_norm() - norm).abs() < 1e-12 * norm, "{mlp:?}");
         }
-        // The whole Laplacian costs fewer operations than its directions.
-        let operations = |e: &LossEngine<f64>| e.product_operations(&model, 9);
+        // The whole Laplacian costs fewer operations than its directions, what rows share among so many included.
+        let operations = |e: &LossEngine<f64>| e.product_operations(&model, 900);
         assert!(!whole || operations(&exact) < operations(&sliced) * 2 / 3, "{mlp:?}");
     }
 }
@@ -337,7 +337,7 @@ fn a_condition_shifts_the_first_layer_and_is_not_differentiated() {
 #[test]
 fn the_passes_hold_as_many_coefficients_as_the_documents_say() {
     let (dim, m) = (3, 2);
-    for (kind, wants) in [(ModelKind::Score, [4, 3, 3, 1]), (ModelKind::Potential, [5, 4, 5, 2])] {
+    for (kind, wants) in [(ModelKind::Score, [3, 3, 3, 1]), (ModelKind::Potential, [5, 4, 5, 2])] {
         let objectives = [
             Objective::Exact,
             Objective::Ssm { slices: m },
@@ -349,6 +349,11 @@ fn the_passes_hold_as_many_coefficients_as_the_documents_say() {
             assert_eq!(pass.coefficients(), want, "{kind:?} {objective:?}");
         }
     }
+    // A third layer: the value and three directions.
+    let deep: Model<f64> =
+        Mlp { hidden: vec![6, 6, 6], ..Mlp::new(dim, ModelKind::Score) }.build(5).unwrap();
+    let pass = LossPass::<f64>::new(ModelKind::Score, deep.graph(), &Objective::Exact, false);
+    assert_eq!(pass.coefficients(), 4);
     // Many columns: the value, u, the Laplacian, and half of the six units of the second layer.
     let (kind, exact) = (ModelKind::Potential, Objective::Exact);
     for dim in [5, 50] {
@@ -434,14 +439,15 @@ fn operations_and_working_space_of_each_objective() {
     };
     // Rows on the tape at the first map and behind, its weights and those of the others.
     let step = |first: u64, rows: u64, out: u64| 2 * (first * 2 * 18 + rows * 3 * (36 + 6 * out));
-    assert_eq!(of(&score, Objective::Ssm { slices: 2 }), (step(21, 21, 3), 3, (2, 3)));
+    // The last map of a score field passes values alone; v.(grad s) v is one product with W^T v, and so is its gradient.
+    let projected = 2 * (21 * (2 * 18 + 3 * 36) + 7 * 3 * 18) + 2 * 2 * 14 * 18;
+    assert_eq!(of(&score, Objective::Ssm { slices: 2 }), (projected, 3, (2, 3)));
     assert_eq!(of(&potential, Objective::Ssm { slices: 2 }), (step(21, 28, 1), 4, (2, 3)));
     assert_eq!(of(&score, Objective::Dsm { sigma: 1.0 }), (step(7, 7, 3), 1, (0, 3)));
     // With the score by a reverse pass, and along it one direction more.
     let reverse = 2 * 7 * 2 * (18 + 36 + 6);
     let vr = Objective::SsmVr { slices: 2 };
     assert_eq!(of(&potential, vr), (reverse + step(28, 35, 1), 5, (2, 3)));
-    assert_eq!(of(&score, Objective::Exact), (step(10, 28, 3), 4, (0, 3)));
     // Pairs of points, and the row itself for second differences.
     let fd = Objective::FdSsm { slices: 2, eps: None };
     assert_eq!(of(&score, fd), (step(28, 28, 3), 4, (2, 3)));
@@ -453,8 +459,121 @@ fn operations_and_working_space_of_each_objective() {
     let propagated = Objective::Cp { slices: 3 };
     assert_eq!(of(&potential, propagated), (once * (3 + 3 * 7), 8, (3, 12)));
     assert_eq!(of(&potential, Objective::ApproxBackprop), (once * (3 + 3 * 2), 2, (0, 12)));
-    // 70 columns in two blocks of 35.
-    let wide = small(ModelKind::Score, 70);
-    let both = 2 * 2 * ((7 + 35) * 2 * 420 + 7 * 36 * 3 * (36 + 420));
-    assert_eq!(of(&wide, Objective::Exact).0, both);
+}
+
+/// The same for score fields, whose trace is taken as a whole wherever there are at most two bends: the exact
+/// loss and its gradient are those of all coordinate slices, which follow every direction through the network.
+#[test]
+fn exact_loss_of_score_fields_is_that_of_all_coordinate_slices() {
+    for (dim, hidden, residual, given, activation, whole) in [
+        (1, vec![4], false, 0, Activation::Softplus, true),
+        (3, vec![6, 6], true, 0, Activation::Softplus, true),
+        (5, vec![7, 4], false, 2, Activation::Tanh, true),
+        (4, vec![9], true, 1, Activation::Gelu, true),
+        (30, vec![8, 8], true, 2, Activation::Silu, true),
+        (70, vec![6, 9], false, 0, Activation::Sin, true),
+        (4, vec![6, 6, 6], true, 1, Activation::Softplus, false),
+    ] {
+        let mlp = Mlp { hidden, residual, given, activation, ..Mlp::new(dim, ModelKind::Score) };
+        let model = mlp.build::<f64>(5).unwrap();
+        assert_eq!(gradlogp::jet::has_trace(model.graph()), whole, "{mlp:?}");
+        let (x, c) = (normals(9 * dim, 1), normals(9 * given, 2));
+        let contexts: &[&[f64]] = if given > 0 { &[&c] } else { &[] };
+        let points = Points::with_contexts(&x, contexts);
+        let mut exact = engine(&model, Objective::Exact, SliceLaw::default());
+        let mut sliced = engine(&model, Objective::Ssm { slices: dim }, SliceLaw::Coordinate);
+        for step in 0..2 {
+            let got = exact.loss_and_gradient(&model, points, draw(step));
+            let want = sliced.loss_and_gradient(&model, points, draw(step));
+            assert!((got - want).abs() < 1e-11 * (1.0 + want.abs()), "{mlp:?}: {got} {want}");
+            for (k, (got, want)) in exact.gradient().iter().zip(sliced.gradient()).enumerate() {
+                assert!(
+                    (got - want).abs() < 1e-10 * (1.0 + want.abs()),
+                    "{mlp:?}, parameter {k}: {got} {want}"
+                );
+            }
+        }
+        // Many rows: what they share is worth its cost.
+        let operations = |e: &LossEngine<f64>| e.product_operations(&model, 900);
+        assert!(!whole || operations(&exact) < operations(&sliced), "{mlp:?}");
+    }
+}
+
+/// The trace of a graph that the library does not build itself: x between contexts, a fixed factor and a shift that
+/// does not move with x.
+#[test]
+fn exact_loss_where_x_stands_between_contexts_and_the_output_is_scaled() {
+    let mut b = gradlogp::graph::GraphBuilder::new();
+    let (before, x, after) = (b.context(0, 2), b.input(3), b.context(1, 1));
+    let joined = b.concat(&[before, x, after]);
+    let a = b.affine(joined, 5, "a");
+    let a = b.activation(a, Activation::Softplus);
+    let c = b.affine(a, 4, "b");
+    let c = b.activation(c, Activation::Tanh);
+    let y = b.affine(c, 3, "c");
+    let y = b.scale(y, -0.7);
+    let shift = b.affine(before, 3, "d");
+    let y = b.add(shift, y);
+    let _ = b.scale(y, 1.3);
+    let graph = b.build().unwrap();
+    assert!(gradlogp::jet::has_trace(&graph));
+    let parameters = gradlogp::model::initialise(&graph, 3);
+    let model = Model::<f64>::new(ModelKind::Score, graph, parameters).unwrap();
+    let (x, c, d) = (normals(8 * 3, 1), normals(8 * 2, 2), normals(8, 3));
+    let contexts: &[&[f64]] = &[&c, &d];
+    let points = Points::with_contexts(&x, contexts);
+    let mut exact = engine(&model, Objective::Exact, SliceLaw::default());
+    let mut sliced = engine(&model, Objective::Ssm { slices: 3 }, SliceLaw::Coordinate);
+    let got = exact.loss_and_gradient(&model, points, draw(0));
+    let want = sliced.loss_and_gradient(&model, points, draw(0));
+    assert!((got - want).abs() < 1e-12 * (1.0 + want.abs()), "{got} {want}");
+    for (got, want) in exact.gradient().iter().zip(sliced.gradient()) {
+        assert!((got - want).abs() < 1e-11 * (1.0 + want.abs()), "{got} {want}");
+    }
+}
+
+/// A network that the library does not build itself, with the last layer's output scaled and shifted: the sliced
+/// losses, which only project the last layer's first orders, against those of the same function with a linear last
+/// map behind another one, whose first orders are all formed.
+#[test]
+fn sliced_losses_of_score_fields_do_not_need_the_last_first_orders() {
+    let build = |split: bool| {
+        let mut b = gradlogp::graph::GraphBuilder::new();
+        let (x, c) = (b.input(3), b.context(0, 2));
+        let a = b.affine(x, 5, "a");
+        let a = b.activation(a, Activation::Softplus);
+        let a = b.affine(a, 5, "b");
+        let a = b.activation(a, Activation::Tanh);
+        let y = b.affine(a, 3, "c");
+        let y = b.scale(y, -0.7);
+        let shift = b.affine(c, 3, "d");
+        let y = b.add(shift, y);
+        if split {
+            // Sums of slices: the same function, which is no longer an affine map to look at.
+            let parts = [0, 1, 2].map(|k| b.slice(y, k, 1));
+            let _ = b.concat(&parts);
+        }
+        let graph = b.build().unwrap();
+        assert_eq!(gradlogp::jet::has_projected(&graph), !split);
+        let parameters = gradlogp::model::initialise(&graph, 3);
+        Model::<f64>::new(ModelKind::Score, graph, parameters).unwrap()
+    };
+    let (short, long) = (build(false), build(true));
+    let (x, c) = (normals(8 * 3, 1), normals(8 * 2, 2));
+    let contexts: &[&[f64]] = &[&c];
+    let points = Points::with_contexts(&x, contexts);
+    for objective in [Objective::Ssm { slices: 2 }, Objective::SsmVr { slices: 3 }] {
+        let mut one = engine(&short, objective, SliceLaw::Gaussian);
+        let mut other = engine(&long, objective, SliceLaw::Gaussian);
+        for step in 0..2 {
+            let got = one.loss_and_gradient(&short, points, draw(step));
+            let want = other.loss_and_gradient(&long, points, draw(step));
+            assert!((got - want).abs() < 1e-12 * (1.0 + want.abs()), "{got} {want}");
+            for (got, want) in one.gradient().iter().zip(other.gradient()) {
+                assert!((got - want).abs() < 1e-11 * (1.0 + want.abs()), "{got} {want}");
+            }
+        }
+        let operations = |e: &LossEngine<f64>, m: &Model<f64>| e.product_operations(m, 8);
+        assert!(operations(&one, &short) < operations(&other, &long));
+    }
 }
