@@ -209,4 +209,11 @@ mod tests {
         assert!(run(&array![[0.0]], &fine));
         assert!(run(&x, &EnergyConfig { permutations: 0, ..fine }));
     }
+
+    #[test]
+    fn settings_at_their_least_are_taken() {
+        let of =
+            |most_rows, permutations| EnergyConfig { most_rows, permutations }.validate().is_ok();
+        assert!(of(2, 1) && !of(1, 1) && !of(0, 1) && !of(2, 0));
+    }
 }

@@ -878,4 +878,14 @@ mod tests {
         assert_eq!((z_score(3.0, 1.0, 0.5), z_score(1.0, 1.0, 0.0)), (4.0, 0.0));
         assert_eq!(z_score(0.5, 1.0, 0.0), f64::NEG_INFINITY);
     }
+
+    #[test]
+    fn levels_lie_between_0_and_1() {
+        let p = Gaussian::standard(1).unwrap();
+        let x = array![[1.0], [2.0], [4.0]];
+        for level in [0.0, 1.0, 1.5, -0.1, f64::NAN] {
+            assert!(stein_check(&p, x.view(), level).is_err(), "{level}");
+        }
+        assert!(stein_check(&p, x.view(), 0.999).is_ok());
+    }
 }
