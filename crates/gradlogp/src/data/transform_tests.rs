@@ -4,8 +4,12 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-const KINDS: [Standardization; 3] =
-    [Standardization::Standardize, Standardization::Whiten, Standardization::None];
+const KINDS: [Standardization; 4] = [
+    Standardization::Standardize,
+    Standardization::Whiten,
+    Standardization::Common,
+    Standardization::None,
+];
 
 fn names(d: usize) -> Vec<String> {
     (0..d).map(|j| format!("c{j}")).collect()
@@ -349,4 +353,14 @@ fn dependent_columns_are_those_that_the_ones_before_explain() {
     let third =
         r([1.0, 0.5, 0.5, 0.5], [0.5, 1.0, 0.5, 1.0], [0.5, 0.5, 1.0, 0.5], [0.5, 1.0, 0.5, 1.0]);
     assert_eq!(dependent(&third, 1, &[0.5; 4]), [3]);
+}
+
+/// By hand: columns of variance 4 and 16 at the means 1 and 10 have the common width sqrt(10).
+#[test]
+fn one_width_for_all_columns() {
+    let x = array![[-1.0, 6.0], [3.0, 14.0]];
+    let t = Transform::fit(Standardization::Common, x.view(), &names(2)).unwrap();
+    let c = 10f64.sqrt();
+    close(&t.forward(x.view()), &array![[-2.0 / c, -4.0 / c], [2.0 / c, 4.0 / c]], 1e-14);
+    assert!((t.log_abs_det() + 10f64.ln()).abs() < 1e-14);
 }

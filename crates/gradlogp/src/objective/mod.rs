@@ -349,7 +349,8 @@ mod tests {
         assert_eq!(score(&ExactApart), (7.0, [2.0, -1.0, 3.0]));
         // s + z / 0.5 = (4, -1, -1).
         assert_eq!(score(&Dsm { sigma: 0.5 }), (9.0, [4.0, -1.0, -1.0]));
-        assert_eq!(score(&Regression), (13.5, [1.0, -1.0, 5.0]));
+        // 7 - s.y with s.y = 2 - 6.
+        assert_eq!(score(&Regression), (11.0, [1.0, -1.0, 5.0]));
         // p + v.z / 0.5 = (7, 0), over 2 M = 4.
         assert_eq!(slices(&SlicedDsm { slices: 2, sigma: 0.5 }), (12.25, 0.0, [3.5, 0.0]));
     }

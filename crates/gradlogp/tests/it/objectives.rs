@@ -578,3 +578,23 @@ fn sliced_losses_of_score_fields_do_not_need_the_last_first_orders() {
         assert!(operations(&one, &short) < operations(&other, &long));
     }
 }
+
+/// One row on two threads leaves one without rows; what it held from the batch before must not count.
+#[test]
+fn a_gradient_forgets_the_batch_before() {
+    for (objective, kind) in [
+        (Objective::Exact, ModelKind::Score),
+        (Objective::SsmVr { slices: 2 }, ModelKind::Score),
+        (Objective::Exact, ModelKind::Potential),
+        (Objective::Cp { slices: 1 }, ModelKind::Potential),
+    ] {
+        let model = Mlp { hidden: vec![6, 6], ..Mlp::new(3, kind) }.build(5).unwrap();
+        let mut used = engine(&model, objective, SliceLaw::default());
+        used.loss_and_gradient(&model, &normals(9 * 3, 1), draw(0));
+        let mut new = engine(&model, objective, SliceLaw::default());
+        let x = normals(3, 2);
+        let got = used.loss_and_gradient(&model, &x, draw(1));
+        assert_eq!(got, new.loss_and_gradient(&model, &x, draw(1)), "{objective:?}");
+        assert_eq!(used.gradient(), new.gradient(), "{objective:?}");
+    }
+}
