@@ -3,6 +3,8 @@
 //! z = A (x - m) for a row x; for n x d rows, Z = (X - 1 m^T) A^T. With D = diag(sd):
 //! - none: A = I, m = 0;
 //! - standardise: A = D^-1, m the mean;
+//! - common: A = I / c, m the mean, c the root mean square of the standard deviations: columns of one kind,
+//!   such as pixels, keep their widths beside each other;
 //! - whiten: A = L^(-1/2) U^T D^-1, where U L U^T = R is the eigendecomposition of the correlation
 //!   matrix, so that the transformed training rows have the identity as covariance (divisor n).
 //!
@@ -36,6 +38,8 @@ pub enum Standardization {
     Standardize,
     /// Mean 0 and covariance I.
     Whiten,
+    /// Every column to mean 0, and all divided by one number, so that their mean variance is 1.
+    Common,
     /// The data as they are.
     None,
 }
@@ -131,7 +135,11 @@ impl Transform {
             return Ok(Transform::identity(d));
         }
         let mean: Vec<f64> = rows.columns().into_iter().map(mean).collect();
-        let sd = standard_deviations(rows, &mean, columns)?;
+        let mut sd = standard_deviations(rows, &mean, columns)?;
+        if kind == Standardization::Common {
+            let square = sd.iter().map(|sd| sd * sd).sum::<f64>() / d as f64;
+            sd.fill(square.sqrt());
+        }
         let mut parts = Parts { kind, mean, sd, directions: Vec::new(), direction_sd: Vec::new() };
         if kind == Standardization::Whiten {
             fit_directions(&mut parts, rows, columns)?;
@@ -165,7 +173,8 @@ impl Transform {
         ArrayView1::from(&self.0.mean)
     }
 
-    /// Standard deviations of the training columns in their units (divisor n); 1 where not used.
+    /// What columns are divided by: the standard deviations of the training columns in their units (divisor n), one number
+    /// where it is common, 1 where not used.
     pub fn standard_deviations(&self) -> ArrayView1<'_, f64> {
         ArrayView1::from(&self.0.sd)
     }
