@@ -284,7 +284,7 @@ impl<T: Real> Sweep<T> {
             for k in 0..bar.len() {
                 let [h1, h2, _] = units[l].slopes(k);
                 bars[l][k] += h2 * layer.above[k] * bar[k];
-                bar[k] = bar[k] * h1;
+                bar[k] *= h1;
             }
             let covector = self.layers.get(l + 1).map_or(self.v(), |above| &above.pulled);
             add_outer(&mut gradient[map.weight.clone()], covector, &bar, map);

@@ -103,7 +103,7 @@ impl<T: Real> Projected<T> {
         );
         if self.factor != 1.0 {
             let factor = T::of(self.factor);
-            self.covectors.iter_mut().for_each(|u| *u = *u * factor);
+            self.covectors.iter_mut().for_each(|u| *u *= factor);
         }
         self.traces.resize(rows, T::ZERO);
         self.traces_bar.resize(rows, T::ZERO);

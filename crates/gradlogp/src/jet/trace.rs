@@ -187,7 +187,7 @@ impl<T: Real> Trace<T> {
         let last = Mat::new(last, columns.len(), outer);
         matmul(MatMut::new(&mut self.cross, outer, inner), last.t(), first.t(), false);
         let factor = T::of(self.plan.factor);
-        self.cross.iter_mut().for_each(|c| *c = *c * factor);
+        self.cross.iter_mut().for_each(|c| *c *= factor);
         self.diagonal.clear();
         self.diagonal_bar.clear();
         if self.plan.direct {
@@ -269,7 +269,7 @@ impl<T: Real> Trace<T> {
         let diagonal = self.cross_bar.iter_mut().step_by(inner + 1);
         diagonal.zip(&self.diagonal_bar).for_each(|(c, bar)| *c += *bar);
         let factor = T::of(self.plan.factor);
-        self.cross_bar.iter_mut().for_each(|c| *c = *c * factor);
+        self.cross_bar.iter_mut().for_each(|c| *c *= factor);
         let (weight, columns, [out, width]) = &self.plan.inner;
         let (first_range, last_range) = (index.range(*weight), index.range(self.plan.outer.0));
         let first = Mat::new(&parameters[first_range.clone()], *out, *width);
