@@ -3,6 +3,10 @@
 //! z = A (x - m) for a row x; for n x d rows, Z = (X - 1 m^T) A^T. With D = diag(sd):
 //! - none: A = I, m = 0;
 //! - standardise: A = D^-1, m the mean;
+//! - robust: A = D^-1, m the median, D the standard deviations of columns whose lowest and highest
+//!   twentieths are pulled in to the 5% and 95% quantiles (winsorised; Tukey 1962), so that neither outliers nor heavy
+//!   tails set the unit in which they are measured; but at least a quarter of the ordinary standard deviations,
+//!   so that columns with one value almost everywhere do not become huge;
 //! - whiten: A = L^(-1/2) U^T D^-1, where U L U^T = R is the eigendecomposition of the correlation
 //!   matrix, so that the transformed training rows have the identity as covariance (divisor n).
 //!
@@ -34,6 +38,8 @@ pub enum Standardization {
     /// Every column to mean 0 and standard deviation 1.
     #[default]
     Standardize,
+    /// Every column to median 0 and winsorised standard deviation 1.
+    Robust,
     /// Mean 0 and covariance I.
     Whiten,
     /// The data as they are.
@@ -66,9 +72,9 @@ pub struct Transform(Parts);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Parts {
     kind: Standardization,
-    /// m, d values in the columns' units.
+    /// m, d values in the columns' units; medians if robust.
     mean: Vec<f64>,
-    /// sd, d values in the columns' units; 1 for none.
+    /// sd, d values in the columns' units; winsorised if robust; 1 for none.
     sd: Vec<f64>,
     /// Whitening only: U^T by rows (row k the k-th direction), d x d.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -133,8 +139,10 @@ impl Transform {
         let mean: Vec<f64> = rows.columns().into_iter().map(mean).collect();
         let sd = standard_deviations(rows, &mean, columns)?;
         let mut parts = Parts { kind, mean, sd, directions: Vec::new(), direction_sd: Vec::new() };
-        if kind == Standardization::Whiten {
-            fit_directions(&mut parts, rows, columns)?;
+        match kind {
+            Standardization::Whiten => fit_directions(&mut parts, rows, columns)?,
+            Standardization::Robust => make_robust(&mut parts, rows),
+            _ => {}
         }
         Ok(Transform(parts))
     }
@@ -160,12 +168,13 @@ impl Transform {
         self.0.mean.len()
     }
 
-    /// m: d values in the columns' units.
+    /// m: d values in the columns' units; medians if robust.
     pub fn mean(&self) -> ArrayView1<'_, f64> {
         ArrayView1::from(&self.0.mean)
     }
 
-    /// Standard deviations of the training columns in their units (divisor n); 1 where not used.
+    /// Standard deviations of the training columns in their units (divisor n), winsorised if robust; 1
+    /// where not used.
     pub fn standard_deviations(&self) -> ArrayView1<'_, f64> {
         ArrayView1::from(&self.0.sd)
     }
@@ -228,7 +237,7 @@ impl Transform {
         self.score_to_user(identity.view())
     }
 
-    /// The diagonal of A where A is diagonal (standardise, none): 1 / sd. A trace then needs only the
+    /// The diagonal of A where A is diagonal (all but whiten): 1 / sd. A trace then needs only the
     /// diagonal of G_z: tr G(x) = sum_k a_k^2 (G_z)_kk.
     pub fn diagonal_scale(&self) -> Option<Array1<f64>> {
         self.0.directions.is_empty().then(|| self.standard_deviations().mapv(f64::recip))
@@ -288,6 +297,43 @@ fn standard_deviations(
             option_list(&constant)
         ))),
     }
+}
+
+/// Share of the rows at either end that a robust scale pulls in.
+const WINSORISED: f64 = 0.05;
+
+/// The least robust scale, in standard deviations.
+const LEAST_ROBUST: f64 = 0.25;
+
+/// Medians and winsorised standard deviations, in place of means and standard deviations.
+fn make_robust(parts: &mut Parts, rows: ArrayView2<'_, f64>) {
+    for (j, column) in rows.columns().into_iter().enumerate() {
+        let mut sorted = column.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let (low, high) = (quantile(&sorted, WINSORISED), quantile(&sorted, 1.0 - WINSORISED));
+        let middle = quantile(&sorted, 0.5);
+        let spread = high - low;
+        parts.mean[j] = middle;
+        if spread > 16.0 * f64::EPSILON * middle.abs() {
+            // In units of the spread, which neither underflows nor overflows.
+            let inside: Vec<f64> =
+                sorted.iter().map(|x| (x.clamp(low, high) - middle) / spread).collect();
+            let centre = inside.iter().sum::<f64>() / inside.len() as f64;
+            let squares: f64 = inside.iter().map(|x| (x - centre).powi(2)).sum();
+            let robust = spread * (squares / inside.len() as f64).sqrt();
+            parts.sd[j] = robust.max(LEAST_ROBUST * parts.sd[j]);
+        } else {
+            parts.sd[j] *= LEAST_ROBUST;
+        }
+    }
+}
+
+/// The quantile of sorted numbers, linear between them.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let at = share * (sorted.len() - 1) as f64;
+    let below = at.floor() as usize;
+    let above = (below + 1).min(sorted.len() - 1);
+    sorted[below] + (at - below as f64) * (sorted[above] - sorted[below])
 }
 
 /// Correlation matrix, its eigendecomposition, and the refusal of a singular one.
