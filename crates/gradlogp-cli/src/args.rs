@@ -457,6 +457,8 @@ pub(crate) struct CompareArgs {
     #[command(flatten)]
     pub(crate) prepare: PrepareArgs,
     #[command(flatten)]
+    pub(crate) boundary: BoundaryArgs,
+    #[command(flatten)]
     pub(crate) model: ModelArgs,
 }
 
@@ -472,7 +474,7 @@ impl CompareArgs {
             checkpoint_every: None,
             read: self.read.clone(),
             prepare: self.prepare.clone(),
-            boundary: BoundaryArgs { bounds: Vec::new(), domain: None, boundary_power: 1.0 },
+            boundary: self.boundary.clone(),
             model: self.model.clone(),
             objective: ObjectiveArgs {
                 objective: ObjectiveArg::Exact,

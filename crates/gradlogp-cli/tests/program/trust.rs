@@ -115,7 +115,8 @@ fn a_shifted_log_z_shifts_normalised_densities() {
 #[test]
 fn a_fit_for_anomalies_finds_a_small_group_that_trained_it() {
     let folder = Folder::new();
-    let group: String = (0..8).map(|k| format!("{},{}\n", 3.0 + f64::from(k) / 500.0, -3.0)).collect();
+    let group: String =
+        (0..8).map(|k| format!("{},{}\n", 3.0 + f64::from(k) / 500.0, -3.0)).collect();
     folder.write("all.csv", super::support::table(400) + &group);
     folder.succeeds("fit all.csv --for anomaly --steps 400 -o m.safetensors");
     let text = folder.succeeds("score m.safetensors all.csv --anomaly").out;
