@@ -1,165 +1,116 @@
-"""Deep kernel exponential family in plain PyTorch, from the formulas of docs/MATH.md section 7.
+"""A deep kernel exponential family in plain PyTorch, from the formulas of docs/MATH.md section 7.
 
-usage: dkef_torch.py PEER.json
-
-Repeats the run that the program dkef-peer wrote down: same rows, same initial parameters, same number of
-steps; batches and slices are its own. Kernel derivatives come from torch.func (jvp in jvp; vmap over unit
-vectors for what needs all of them), alpha from torch.linalg.solve, the gradient from one backward pass
-through the solve.
+Kernel derivatives come from torch.func (jvp in jvp; vmap over unit vectors for what needs all of them), alpha from
+torch.linalg.solve, the gradient from one backward pass through the solve. Rows are not copied for the inducing points.
 """
-
-import json
-import sys
-import time
 
 import torch
 from torch.func import jvp, vmap
 
-with open(sys.argv[1]) as f:
-    run = json.load(f)
-torch.manual_seed(1234)
-family, objective = run["family"], run["objective"]
-d, m, h = family["dim"], family["inducing"], family["features"]
-kernels = len(family["log_widths"])
-tau2 = family["base_sd"] ** 2
-train, held = torch.tensor(run["train"]), torch.tensor(run["validation"])
-theta = torch.tensor(run["theta"])
-
-shapes = [(h, d), (h,), (h, h), (h,), (h, h), (h,), (h, d)]
-parameters, at = [], 0
+OBJECTIVES = ("exact", "ssm", "ssm-vr", "dsm")
 
 
-def take(*shape):
-    global at
-    n = 1
-    for s in shape:
-        n *= s
-    out = theta[at : at + n].reshape(shape).clone().requires_grad_(True)
-    at += n
-    parameters.append(out)
-    return out
+class Family:
+    """The model, its loss and alpha. `theta` is laid out as gradlogp lays it out."""
 
+    def __init__(self, run, dtype=torch.float32):
+        family = run["family"]
+        self.objective, self.sigma = run["objective"], run["sigma"]
+        self.d, self.m, h = family["dim"], family["inducing"], family["features"]
+        self.tau2 = family["base_sd"] ** 2
+        self.dtype = dtype
+        theta = torch.tensor(run["theta"], dtype=dtype)
+        self.parameters, at = [], 0
+        kernels = len(family["log_widths"])
+        shapes = [(h, self.d), (h,), (h, h), (h,), (h, h), (h,), (h, self.d)]
+        pieces = shapes * kernels + [(kernels,), (kernels,), (self.m, self.d), (1,)]
+        for shape in pieces:
+            n = torch.Size(shape).numel()
+            piece = theta[at : at + n].reshape(shape).clone().requires_grad_(True)
+            self.parameters.append(piece)
+            at += n
+        assert at == len(theta), "the parameters have another layout"
+        flat = self.parameters
+        self.nets = [flat[7 * r : 7 * (r + 1)] for r in range(kernels)]
+        self.log_widths, self.logits, self.z, self.log_lambda = flat[7 * kernels :]
 
-nets = [[take(*s) for s in shapes] for _ in range(kernels)]
-log_widths, logits, z, log_lambda = take(kernels), take(kernels), take(m, d), take(1)
-assert at == len(theta)
+    def phi(self, net, x):
+        w0, b0, w1, b1, w2, b2, skip = net
+        y = torch.nn.functional.softplus(x @ w0.T + b0)
+        y = torch.nn.functional.softplus(y @ w1.T + b1)
+        return y @ w2.T + b2 + x @ skip.T
 
+    def kernel(self, x):
+        """k(x, z_m), n x M."""
+        rho = torch.softmax(self.logits, 0)
+        out = 0
+        for r, net in enumerate(self.nets):
+            p, c = self.phi(net, x), self.phi(net, self.z)
+            square = (p * p).sum(1)[:, None] - 2 * p @ c.T + (c * c).sum(1)[None]
+            out = out + rho[r] * torch.exp(-square / (2 * 10 ** self.log_widths[r]))
+        return out
 
-def phi(net, x):
-    w0, b0, w1, b1, w2, b2, skip = net
-    y = torch.nn.functional.softplus(x @ w0.T + b0)
-    y = torch.nn.functional.softplus(y @ w1.T + b1)
-    return y @ w2.T + b2 + x @ skip.T
+    def first(self, x, v):
+        return jvp(self.kernel, (x,), (v,))[1]
 
+    def along(self, x, v):
+        """v.grad k and v.(grad grad k) v, n x M each."""
+        return jvp(lambda y: self.first(y, v), (x,), (v,))
 
-def kernel(x):
-    rho = torch.softmax(logits, 0)
-    out = 0
-    for r, net in enumerate(nets):
-        p, c = phi(net, x), phi(net, z)
-        square = (p * p).sum(1)[:, None] - 2 * p @ c.T + (c * c).sum(1)[None]
-        out = out + rho[r] * torch.exp(-square / (2 * 10 ** log_widths[r]))
-    return out
+    def units(self, x, f):
+        """f along every unit vector."""
+        basis = torch.eye(self.d, dtype=self.dtype)[:, None, :].expand(self.d, *x.shape)
+        return vmap(lambda v: f(x, v))(basis)
 
+    def jets(self, x, random, objective=None):
+        """What enters the squares (D x n x M, and its target D x n) and the curvature of k and of the base."""
+        objective = objective or self.objective
+        q = -x / self.tau2
+        if objective == "exact":
+            k1, k2 = self.units(x, self.along)
+            return k1, q.T, k2.sum(0), torch.full((len(x),), -self.d / self.tau2, dtype=self.dtype)
+        if objective == "dsm":
+            target = q + random / self.sigma**2
+            return self.units(x, self.first), target.T, None, None
+        v, base = random, -(random * random).sum(1) / self.tau2
+        k1, k2 = self.along(x, v)
+        if objective == "ssm":
+            return k1[None], (v * q).sum(1)[None], k2, base
+        return self.units(x, self.first), q.T, k2, base
 
-def along(x, v):
-    """v.grad k and v.(grad grad k) v, n x M each."""
-    first = lambda y: jvp(kernel, (y,), (v,))[1]
-    return jvp(first, (x,), (v,))
+    def moments(self, x, random, objective=None):
+        """Mean G and b."""
+        k1, q, k2, _ = self.jets(x, random, objective)
+        scale = self.sigma**4 if (objective or self.objective) == "dsm" else 1
+        g = torch.einsum("inm,inl->ml", k1, k1) / len(x)
+        b = torch.einsum("inm,in->m", k1, q) / len(x)
+        return scale * g, scale * b + (0 if k2 is None else k2.mean(0))
 
+    def solve(self, g, b):
+        ridge = 10**self.log_lambda * torch.eye(self.m, dtype=self.dtype)
+        return torch.linalg.solve(g + ridge, -b)
 
-def first_along(x, v):
-    return jvp(kernel, (x,), (v,))[1]
+    def loss(self, x, random, alpha, objective=None):
+        """Mean loss for given coefficients."""
+        k1, q, k2, base = self.jets(x, random, objective)
+        r = q + k1 @ alpha
+        if k2 is None:
+            return self.sigma**4 * 0.5 * (r * r).sum(0).mean()
+        return (0.5 * (r * r).sum(0) + k2 @ alpha + base).mean()
 
+    def draw(self, x):
+        """Rows (noised, for dsm) and what was drawn for them."""
+        if self.objective == "dsm":
+            noise = self.sigma * torch.randn_like(x)
+            return x + noise, noise
+        if self.objective == "exact":
+            return x, None
+        return x, torch.randint(0, 2, x.shape).to(self.dtype) * 2 - 1
 
-def units(x, f):
-    basis = torch.eye(d)[:, None, :].expand(d, *x.shape)
-    return vmap(lambda v: f(x, v))(basis)
+    def step_loss(self, fit, judge):
+        """The loss of the second half with alpha fitted to the first, and alpha."""
+        alpha = self.solve(*self.moments(*fit))
+        return self.loss(*judge, alpha), alpha
 
-
-def signs(x):
-    return torch.randint(0, 2, x.shape).float() * 2 - 1
-
-
-def jets(x):
-    """(k1 by direction, curvature of k, targets v.q, curvature of the base, v_i.v_j weight)."""
-    q = -x / tau2
-    if objective == "ssm":
-        v = signs(x)
-        k1, k2 = along(x, v)
-        return k1[None], k2, (v * q).sum(1)[None], -(v * v).sum(1) / tau2
-    if objective == "ssm-vr":
-        v = signs(x)
-        _, k2 = along(x, v)
-        return units(x, first_along), k2, q.T, -(v * v).sum(1) / tau2
-    if objective == "exact":
-        k1, k2 = units(x, along)
-        return k1, k2.sum(0), q.T, torch.full((len(x),), -d / tau2)
-    raise SystemExit(f"{objective} is not written here")
-
-
-def solve(x):
-    k1, k2, q, _ = jets(x)
-    n = len(x)
-    g = torch.einsum("inm,inl->ml", k1, k1) / n
-    b = k2.mean(0) + torch.einsum("inm,in->m", k1, q) / n
-    return torch.linalg.solve(g + 10**log_lambda * torch.eye(m), -b)
-
-
-def loss(x, alpha):
-    k1, k2, q, base = jets(x)
-    r = q + k1 @ alpha
-    return (0.5 * (r * r).sum(0) + k2 @ alpha + base).mean()
-
-
-optimiser = torch.optim.Adam(parameters, lr=0.01)
-order, position = torch.randperm(len(train)), 0
-
-
-def rows(count=100):
-    global order, position
-    if position >= len(order):
-        order, position = torch.randperm(len(train)), 0
-    out = train[order[position : position + count]]
-    position += count
-    return out
-
-
-def step():
-    optimiser.zero_grad()
-    fit, judge = rows(), rows()
-    loss(judge, solve(fit)).backward()
-    torch.nn.utils.clip_grad_norm_(parameters, 100.0)
-    optimiser.step()
-
-
-def validate():
-    with torch.no_grad():
-        return loss(held, solve(train[torch.randperm(len(train))[:1000]])).item()
-
-
-times = []
-for _ in range(run["steps"]):
-    start = time.perf_counter()
-    step()
-    times.append(time.perf_counter() - start)
-times.sort()
-objective, kept = "exact", objective
-with torch.no_grad():
-    held_out = loss(held, solve(train)).item()
-objective = kept
-start = time.perf_counter()
-for _ in range(5):
-    step()
-    validate()
-iteration = (time.perf_counter() - start) / 5
-print(
-    f"{objective}: torch {torch.__version__}, {torch.get_num_threads()} threads: "
-    f"{1e3 * times[len(times) // 2]:.1f} ms a step, {1e3 * iteration:.1f} ms an iteration with validation; "
-    f"held-out exact loss {held_out:.3f} after {run['steps']} steps"
-)
-print(
-    f"{objective}: gradlogp {1e3 * run['median_seconds_per_step']:.2f} ms a step, "
-    f"{1e3 * run['seconds_per_iteration']:.2f} ms an iteration; held-out exact loss "
-    f"{run['held_out_exact_loss']:.3f} +- {run['held_out_exact_loss_se']:.3f}"
-)
+    def gradient(self):
+        return torch.cat([p.grad.reshape(-1) for p in self.parameters])

@@ -57,8 +57,8 @@ def parse():
     return parser.parse_args()
 
 
-def inside_environment():
-    """Makes the environment if its pins changed, and restarts this script in it."""
+def inside_environment(script=__file__):
+    """Makes the environment if its pins changed, and restarts the script in it."""
     if sys.version_info < (3, 11):
         sys.exit("Python 3.11 or newer is needed (the pinned JAX needs it)")
     home, pins = OUT / "venv", HERE / "requirements.txt"
@@ -72,7 +72,7 @@ def inside_environment():
         subprocess.run([*pip, "-r", pins], check=True)
         stamp.write_text(wanted)
     python = str(home / "bin/python")
-    os.execv(python, [python, __file__, *sys.argv[1:]])
+    os.execv(python, [python, script, *sys.argv[1:]])
 
 
 def build():

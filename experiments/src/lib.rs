@@ -2,8 +2,8 @@
 //! exponential families on UCI data (`dkef-uci`) and on N(0, I) of growing dimension (`dkef-scaling`).
 //!
 //! Each run writes one file of JSON lines: its configuration, what it measured on the way, its result. A
-//! run whose file ends with a result for the same configuration is not repeated; tables and figures are made
-//! from the files alone.
+//! run whose file ends with a result for the same configuration is not repeated, and one that was broken
+//! off goes on from its last epoch; tables and figures are made from the files alone.
 
 pub mod figure;
 pub mod prepare;
@@ -13,11 +13,12 @@ pub mod run;
 use gradlogp::dkef::Estimator;
 
 /// The estimators compared, by the names of the command line, with one slice and the published noise level.
-pub const ESTIMATORS: [(&str, Estimator); 5] = [
+pub const ESTIMATORS: [(&str, Estimator); 6] = [
     ("exact", Estimator::Exact),
     ("ssm", Estimator::Ssm { slices: 1 }),
     ("ssm-vr", Estimator::SsmVr { slices: 1 }),
     ("dsm", Estimator::Dsm { sigma: 0.16 }),
+    ("cp", Estimator::CurvaturePropagation { slices: 1 }),
     ("approximate-backprop", Estimator::ApproximateBackprop),
 ];
 

@@ -338,7 +338,7 @@ pub(crate) struct ObjectiveArgs {
     /// denoising, which fits the data smoothed by noise --sigma; fd-ssm, fd-dsm: sliced and denoising
     /// score matching by finite differences of network values, with an error of order --fd-eps squared.
     /// cp, approx-backprop: curvature propagation and the approximate diagonal, older baselines for
-    /// potentials, slow; the second is biased with more than one hidden layer.
+    /// potentials, slow; the second is biased with more than one hidden layer, and not for kernel families.
     #[arg(long, value_enum, default_value_t = ObjectiveArg::Auto)]
     pub(crate) objective: ObjectiveArg,
     /// Slices per row and step; more cost more and have less noise.

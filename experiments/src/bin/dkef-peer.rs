@@ -1,26 +1,29 @@
-//! Data, initial parameters and figures of one short run, for `bench/peers/dkef_torch.py` to repeat.
+//! One short run written down for `bench/peers/dkef.py` to repeat: rows, initial parameters, batches, slices, and
+//! what came of them.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use gradlogp::diagnose::exact_loss;
-use gradlogp::dkef::{KernelConfig, KernelFamily, KernelTrainer};
+use gradlogp::dkef::{Estimator, KernelBatch, KernelConfig, KernelFamily, KernelTrainer};
 use gradlogp_experiments::estimator;
 use gradlogp_experiments::prepare::{Protocol, Uci, load};
-use serde_json::json;
+use serde_json::{Value, json};
 
-/// Train for some steps from parameters that are written down, and say how long a step takes.
+/// Train for some steps and write down everything that went into them.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Folder of the UCI tables.
     #[arg(long)]
     data: PathBuf,
-    /// File to write: rows, initial parameters, seconds, held-out loss.
+    /// File to write.
     #[arg(long, default_value = "bench/out/dkef-peer.json")]
     out: PathBuf,
-    /// exact, ssm, ssm-vr or dsm.
+    /// red, white or parkinsons.
+    #[arg(long, default_value = "red")]
+    table: String,
+    /// exact, ssm, ssm-vr, dsm, cp or approximate-backprop.
     #[arg(long, default_value = "ssm")]
     objective: String,
     /// Steps.
@@ -36,50 +39,54 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let a = Arguments::parse();
-    let parts = load(&a.data, Uci::Red, Protocol::Paper, a.seed)?;
+    let table = Uci::ALL.into_iter().find(|t| t.name() == a.table);
+    let table = table.context("--table: red, white or parkinsons")?;
+    let parts = load(&a.data, table, Protocol::Paper, a.seed)?;
     let flat = |rows: &ndarray::Array2<f64>| rows.iter().map(|x| *x as f32).collect::<Vec<f32>>();
     let (train, validation) = (flat(&parts.train), flat(&parts.validation));
     let config = KernelConfig {
         estimator: estimator(&a.objective)?,
-        steps: a.steps,
-        patience: 0,
-        lambda_steps: 0,
         seed: a.seed,
         threads: a.threads,
+        lambda_steps: 0,
         ..KernelConfig::default()
     };
     let family = KernelFamily::deep(parts.train.ncols());
-    let new =
-        || KernelTrainer::new(family.clone(), train.clone(), validation.clone(), config.clone());
-    let initial = new()?.theta().to_vec();
-    let mut steps = new()?;
-    let mut times = Vec::new();
-    for _ in 0..a.steps {
-        let start = Instant::now();
-        steps.train_step()?;
-        times.push(start.elapsed().as_secs_f64());
+    let mut trainer =
+        KernelTrainer::new(family.clone(), train.clone(), validation.clone(), config.clone())?;
+    let theta = trainer.theta().to_vec();
+    let (mut halves, mut losses, mut first) = (Vec::new(), Vec::new(), Value::Null);
+    for step in 0..a.steps {
+        let batches = trainer.next_batches();
+        if step == 0 {
+            let found = trainer.gradient_on(&batches)?;
+            first = json!({"loss": found.loss, "alpha": found.alpha, "gradient": found.gradient});
+        }
+        halves.push(batches.each_ref().map(written));
+        losses.push(trainer.step_on(&batches)?.0);
     }
-    times.sort_by(f64::total_cmp);
-    // No validation took place, so the last parameters are kept.
-    let fit = steps.finish()?;
+    // alpha by the exact moments of all training rows, so that what is judged is what the steps learnt.
+    let exact = KernelConfig { estimator: Estimator::Exact, ..config };
+    let end = trainer.theta().to_vec();
+    let fit =
+        KernelTrainer::with_parameters(family.clone(), train.clone(), validation, exact, end)?
+            .finish()?;
     let held_out = exact_loss(&fit.potential(0.0)?.cast::<f64>(), parts.validation.view())?;
-    let mut whole = new()?;
-    let start = Instant::now();
-    let count = a.steps.min(40);
-    for _ in 0..count {
-        whole.take_step()?;
-    }
-    let per_iteration = start.elapsed().as_secs_f64() / count as f64;
-    let rows = |x: &[f32]| x.chunks(family.dim).map(<[f32]>::to_vec).collect::<Vec<_>>();
     let report = json!({
+        "table": a.table,
         "objective": a.objective,
-        "steps": a.steps,
         "family": family,
-        "train": rows(&train),
-        "validation": rows(&validation),
-        "theta": initial,
-        "median_seconds_per_step": times[times.len() / 2],
-        "seconds_per_iteration": per_iteration,
+        "sigma": match estimator(&a.objective)? {
+            Estimator::Dsm { sigma } => Some(sigma),
+            _ => None,
+        },
+        "rate": KernelConfig::default().rate,
+        "train": train,
+        "validation": flat(&parts.validation),
+        "theta": theta,
+        "halves": halves,
+        "first": first,
+        "losses": losses,
         "held_out_exact_loss": held_out.mean,
         "held_out_exact_loss_se": held_out.standard_error,
     });
@@ -87,17 +94,9 @@ fn main() -> Result<()> {
         std::fs::create_dir_all(folder)?;
     }
     std::fs::write(&a.out, report.to_string())
-        .with_context(|| format!("cannot write {}", a.out.display()))?;
-    use std::io::Write as _;
-    Ok(writeln!(
-        std::io::stdout(),
-        "{}: {:.2} ms a step, {:.2} ms an iteration with validation; held-out exact loss {:.3} +- {:.3} \
-         after {} steps",
-        a.objective,
-        1e3 * times[times.len() / 2],
-        1e3 * per_iteration,
-        held_out.mean,
-        held_out.standard_error,
-        a.steps
-    )?)
+        .with_context(|| format!("cannot write {}", a.out.display()))
+}
+
+fn written(batch: &KernelBatch<f32>) -> Value {
+    json!({"x": batch.x, "random": batch.random})
 }

@@ -88,8 +88,14 @@ fn estimator(objective: &Objective) -> Result<Estimator> {
         Objective::Ssm { slices } => Ok(Estimator::Ssm { slices }),
         Objective::SsmVr { slices } => Ok(Estimator::SsmVr { slices }),
         Objective::Dsm { sigma } => Ok(Estimator::Dsm { sigma }),
+        Objective::Cp { slices } => Ok(Estimator::CurvaturePropagation { slices }),
+        Objective::ApproxBackprop => {
+            let why = "learnt kernels drift to where the approximate diagonal is wrong, and the fit is useless; \
+                       use exact, or cp without bias";
+            Err(Error::config("--objective", why).into())
+        }
         _ => {
-            let why = "kernel families know exact, ssm, ssm-vr and dsm; choose one of them";
+            let why = "kernel families know exact, ssm, ssm-vr, dsm and cp; choose one of them";
             Err(Error::config("--objective", why).into())
         }
     }

@@ -47,6 +47,20 @@ fn a_family_goes_the_way_of_every_model_and_its_density_is_normalised() {
 }
 
 #[test]
+fn curvature_propagation_fits_too() {
+    let folder = Folder::new();
+    let fit = format!("{FIT} --model dkef --steps 150 --objective cp --slices 2 -o m --json");
+    let fitted = folder.succeeds(&fit).json();
+    assert_eq!(fitted["kernel"]["estimator"]["name"], "curvature-propagation");
+    let divergence = fitted["relative_fisher_divergence"].as_f64().unwrap();
+    assert!(divergence < 0.5, "{divergence}");
+    for (objective, piece) in [("fd-ssm", "cp"), ("approx-backprop", "without bias")] {
+        let fit = format!("{FIT} --model dkef --objective {objective} -o n");
+        folder.fails(2, &fit, &["--objective", piece]);
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_family() {
     let folder = Folder::new();
     let fit = |name: &str, options: &str| {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::estimator::{Batch, Estimator, Rule};
+use super::estimator::{Estimator, KernelBatch, Rule};
 use super::family::{KernelFamily, Layout};
 use super::layer::Centres;
+use super::phi::noise_width;
 use super::solve::{Moments, Solution};
 use super::worker::{Context, Worker, merge};
 use crate::Result;
@@ -38,6 +39,8 @@ pub(super) struct Engine<T: Real> {
 pub(super) struct StepLoss {
     /// Mean loss of the second half.
     pub(super) loss: f64,
+    /// The coefficients fitted to the first.
+    pub(super) alpha: Vec<f64>,
     /// What was added to lambda.
     pub(super) jitter: f64,
 }
@@ -53,7 +56,7 @@ impl<T: Real> Engine<T> {
         let graph = Arc::new(family.feature_graph()?);
         let tape = || Tape::new(&graph, Request::VALUE);
         let mut engine = Engine {
-            rule: estimator.rule(family.dim),
+            rule: estimator.rule(family.dim, layout.kernels, noise_width(&graph)),
             dim: family.dim,
             inducing: family.inducing,
             base_precision: 1.0 / (family.base_sd * family.base_sd),
@@ -116,7 +119,12 @@ impl<T: Real> Engine<T> {
     }
 
     /// Adds G and b of `batch`.
-    pub(super) fn add_moments(&mut self, theta: &[T], batch: &Batch<T>, moments: &mut Moments) {
+    pub(super) fn add_moments(
+        &mut self,
+        theta: &[T],
+        batch: &KernelBatch<T>,
+        moments: &mut Moments,
+    ) {
         self.over_rows(theta, batch.rows, |c, worker, range| worker.moments(c, batch, range));
         let first = &self.workers[0];
         moments.rows += batch.rows;
@@ -129,7 +137,7 @@ impl<T: Real> Engine<T> {
         &mut self,
         theta: &[T],
         alpha: &[f64],
-        batch: &Batch<T>,
+        batch: &KernelBatch<T>,
     ) -> (Vec<f64>, Vec<f64>) {
         let alpha = narrow::<T>(alpha);
         self.over_rows(theta, batch.rows, |c, worker, range| {
@@ -145,8 +153,8 @@ impl<T: Real> Engine<T> {
     pub(super) fn step(
         &mut self,
         theta: &[T],
-        fit_half: &Batch<T>,
-        loss_half: &Batch<T>,
+        fit_half: &KernelBatch<T>,
+        loss_half: &KernelBatch<T>,
         gradient: &mut [T],
     ) -> Result<StepLoss> {
         self.place(theta);
@@ -173,7 +181,7 @@ impl<T: Real> Engine<T> {
         self.add_gradient(gradient);
         gradient[self.layout.log_lambda] = T::of(lambda_gradient(&solution, &solved, lambda));
         self.centres_adjoint(theta, gradient);
-        Ok(StepLoss { loss, jitter: solution.jitter })
+        Ok(StepLoss { loss, jitter: solution.jitter, alpha: solution.alpha })
     }
 
     /// Adds what the workers summed; the centres' adjoints wait for [`Engine::centres_adjoint`].

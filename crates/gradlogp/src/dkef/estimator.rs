@@ -11,6 +11,7 @@
 //! | ssm | slices, 1/M | slices, 1/M | 0 |
 //! | ssm-vr | e_1 ... e_d, 1 | slices, 1/M | 0 |
 //! | dsm, at x + e, e ~ N(0, sigma^2 I) | e_1 ... e_d, sigma^4 | none | e_i / sigma^2 |
+//! | curvature propagation, approximate back-propagation | e_1 ... e_d, 1 | none: (63), (62) instead | 0 |
 //!
 //! and the loss of a row is w sum_j u_j.(grad s) u_j + c/2 sum_i (v_i.s + o_i)^2. The last is (6) times
 //! sigma^4, the scale on which the ridge lambda of the published experiments acts.
@@ -46,6 +47,11 @@ pub enum Estimator {
     },
     /// MATH (4) with the Laplacian of each kernel replaced by back-propagated diagonals, MATH (62): biased.
     ApproximateBackprop,
+    /// MATH (4) with the Laplacian of each kernel estimated by curvature propagation, MATH (63): unbiased.
+    CurvaturePropagation {
+        /// Draws of noise per row.
+        slices: usize,
+    },
 }
 
 impl Estimator {
@@ -55,7 +61,9 @@ impl Estimator {
     /// [`Error::Config`] for no slices, or a noise level that is not positive.
     pub fn validate(&self) -> Result<()> {
         match self {
-            Estimator::Ssm { slices: 0 } | Estimator::SsmVr { slices: 0 } => {
+            Estimator::Ssm { slices: 0 }
+            | Estimator::SsmVr { slices: 0 }
+            | Estimator::CurvaturePropagation { slices: 0 } => {
                 Err(Error::config("slices", "must be at least 1"))
             }
             Estimator::Dsm { sigma } if !(*sigma > 0.0 && sigma.is_finite()) => {
@@ -65,12 +73,13 @@ impl Estimator {
         }
     }
 
-    pub(super) fn rule(&self, dim: usize) -> Rule {
+    /// As counts and weights for `kernels` networks phi whose sweeps need `noise` columns each.
+    pub(super) fn rule(&self, dim: usize, kernels: usize, noise: usize) -> Rule {
         let exact = Rule {
             slices: 0,
             basis: dim,
             curved: dim,
-            diagonal: false,
+            sweep: None,
             curvature: 1.0,
             square: 1.0,
             sigma: None,
@@ -92,7 +101,13 @@ impl Estimator {
                 sigma: Some(sigma),
                 ..exact
             },
-            Estimator::ApproximateBackprop => Rule { curved: 0, diagonal: true, ..exact },
+            Estimator::ApproximateBackprop => {
+                Rule { curved: 0, sweep: Some(Sweep::Diagonal), ..exact }
+            }
+            Estimator::CurvaturePropagation { slices } => {
+                let sweep = Sweep::Random { draws: slices, kernels, width: noise };
+                Rule { curved: 0, sweep: Some(sweep), ..exact }
+            }
         }
     }
 }
@@ -106,13 +121,22 @@ pub(super) struct Rule {
     /// d where the gradient enters along the unit vectors, else 0.
     pub(super) basis: usize,
     pub(super) curved: usize,
-    /// The second order is the back-propagated diagonal.
-    pub(super) diagonal: bool,
+    /// Where the second order comes from in place of curved directions.
+    pub(super) sweep: Option<Sweep>,
     /// w.
     pub(super) curvature: f64,
     /// c.
     pub(super) square: f64,
     pub(super) sigma: Option<f64>,
+}
+
+/// What makes the second order in place of curved directions.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Sweep {
+    /// The back-propagated diagonal.
+    Diagonal,
+    /// Curvature propagation, whose noise is \[kernels, draws, width\] per row.
+    Random { draws: usize, kernels: usize, width: usize },
 }
 
 impl Rule {
@@ -122,9 +146,14 @@ impl Rule {
         self.basis > 0 && self.curved < self.basis + self.slices
     }
 
-    /// Random numbers kept per row of d columns.
-    fn random(&self, dim: usize) -> usize {
-        if self.sigma.is_some() { dim } else { self.slices * dim }
+    /// What is drawn for one row of d columns: how many vectors are drawn jointly, of how many columns, and
+    /// how often.
+    fn random(&self, dim: usize) -> (usize, usize, usize) {
+        match (self.sigma, self.sweep) {
+            (Some(_), _) => (1, dim, 1),
+            (None, Some(Sweep::Random { draws, kernels, width })) => (draws, width, kernels),
+            _ => (self.slices, dim, 1),
+        }
     }
 
     /// Rows with what the estimate draws for them.
@@ -134,28 +163,34 @@ impl Rule {
         dim: usize,
         law: SliceLaw,
         rng: &mut impl Rng,
-    ) -> Batch<T> {
+    ) -> KernelBatch<T> {
         let rows = x.len() / dim;
-        let mut batch = Batch { rows, x, random: vec![T::ZERO; rows * self.random(dim)] };
+        let (jointly, width, often) = self.random(dim);
+        let mut batch =
+            KernelBatch { rows, x, random: vec![T::ZERO; rows * jointly * width * often] };
         if let Some(sigma) = self.sigma {
             for (x, e) in batch.x.iter_mut().zip(&mut batch.random) {
                 let z: f64 = StandardNormal.sample(&mut *rng);
                 *e = T::of(sigma * z);
                 *x += *e;
             }
-        } else if self.slices > 0 {
-            for v in batch.random.chunks_mut(self.slices * dim) {
-                law.draw(rng, dim, v);
+        } else if jointly > 0 {
+            for v in batch.random.chunks_mut(jointly * width) {
+                law.draw(rng, width, v);
             }
         }
         batch
     }
 }
 
-/// Rows, and per row its slices (M x d) or the noise that was added to it (d).
+/// Rows, and per row its slices (M x d), the noise that was added to it (d), or that of its sweeps (for each
+/// phi M draws over its hidden units and features).
 #[derive(Debug, Clone)]
-pub(super) struct Batch<T> {
-    pub(super) rows: usize,
-    pub(super) x: Vec<T>,
-    pub(super) random: Vec<T>,
+pub struct KernelBatch<T> {
+    /// Their number n.
+    pub rows: usize,
+    /// n x d; with its noise, where there is one.
+    pub x: Vec<T>,
+    /// What was drawn for them, row by row.
+    pub random: Vec<T>,
 }

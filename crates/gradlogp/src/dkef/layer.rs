@@ -38,7 +38,8 @@ impl<T: Real> Centres<T> {
         Centres { points, half_norms, precision: T::of(1.0 / width), weight: T::of(weight) }
     }
 
-    fn features(&self) -> usize {
+    /// H.
+    pub(super) fn features(&self) -> usize {
         self.points.len() / self.half_norms.len()
     }
 }

@@ -13,22 +13,26 @@
 //! points: `layer.rs` says how. A fitted family becomes an ordinary potential ([`KernelFit::potential`]), so
 //! that scores, files, samplers and checks are those of every other model.
 
+mod checkpoint;
 mod diagonal;
 mod engine;
 mod estimator;
 mod family;
 mod layer;
 mod normalizer;
+mod phi;
+mod propagation;
 mod solve;
 mod trainer;
 mod worker;
 
-pub use estimator::Estimator;
+pub use estimator::{Estimator, KernelBatch};
 pub use family::{KernelFamily, Layout};
 pub use normalizer::{LogNormalizer, log_normalizer};
 pub use solve::ILL_CONDITIONED;
 pub use trainer::{
-    KernelConfig, KernelFit, KernelRecord, KernelStep, KernelTrainer, median_log_width,
+    KernelConfig, KernelFit, KernelGradient, KernelRecord, KernelStep, KernelTrainer,
+    median_log_width,
 };
 
 #[cfg(test)]

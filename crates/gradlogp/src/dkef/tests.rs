@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::engine::Engine;
-use super::estimator::Batch;
+use super::estimator::KernelBatch;
 use super::solve::Moments;
 use super::*;
 use crate::diagnose::fisher_divergence;
@@ -21,13 +21,14 @@ const D: usize = 3;
 const M: usize = 5;
 const H: usize = 4;
 
-const ESTIMATORS: [Estimator; 6] = [
+const ESTIMATORS: [Estimator; 7] = [
     Estimator::Exact,
     Estimator::Ssm { slices: 1 },
     Estimator::Ssm { slices: 3 },
     Estimator::SsmVr { slices: 2 },
     Estimator::Dsm { sigma: 0.7 },
     Estimator::ApproximateBackprop,
+    Estimator::CurvaturePropagation { slices: 2 },
 ];
 
 fn family(deep: bool) -> KernelFamily {
@@ -57,7 +58,7 @@ fn theta(family: &KernelFamily) -> Vec<f64> {
     theta
 }
 
-fn batch(engine: &Engine<f64>, n: usize, seed: u64) -> Batch<f64> {
+fn batch(engine: &Engine<f64>, n: usize, seed: u64) -> KernelBatch<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     engine.rule.draw(normals(n * D, seed + 50), D, SliceLaw::Gaussian, &mut rng)
 }
@@ -169,13 +170,108 @@ fn back_propagated(family: &KernelFamily, theta: &[f64], x: &[f64], m: usize) ->
     total
 }
 
+/// W x, with W given by its rows of `inner` columns; W^T x where `transposed`.
+fn times(w: &[f64], inner: usize, x: &[f64], transposed: bool) -> Vec<f64> {
+    let outer = w.len() / inner;
+    match transposed {
+        false => (0..outer).map(|i| (0..inner).map(|j| w[i * inner + j] * x[j]).sum()).collect(),
+        true => (0..inner).map(|j| (0..outer).map(|i| w[i * inner + j] * x[i]).sum()).collect(),
+    }
+}
+
+/// Curvature propagation of k_m by its definition: the Jacobians of everything that bends, times its noise
+/// and times its second derivative's product with the noise, added up and multiplied.
+fn propagated(family: &KernelFamily, theta: &[f64], x: &[f64], m: usize, noise: &[f64]) -> f64 {
+    let layout = family.layout().unwrap();
+    let z = &theta[layout.inducing.clone()][m * D..(m + 1) * D];
+    let rho = layout.weights(theta);
+    let each = noise.len() / layout.kernels;
+    let mut total = 0.0;
+    for r in 0..layout.kernels {
+        let net = &theta[layout.net(r)];
+        let width = 10f64.powf(theta[layout.log_width(r)]);
+        let features = phi(family, net, x);
+        let h = features.len();
+        let apart: Vec<f64> =
+            features.iter().zip(phi(family, net, z)).map(|(a, b)| a - b).collect();
+        let k = rho[r] * (-apart.iter().map(|a| a * a).sum::<f64>() / (2.0 * width)).exp();
+        // (Jacobian, second derivative at its end), inputs of softplus 1 and 2, then the features.
+        let mut bends: Vec<(Vec<f64>, Vec<f64>)> = Vec::new();
+        let square = |d: Vec<f64>| -> Vec<f64> {
+            (0..h * h).map(|k| if k / h == k % h { d[k / h] } else { 0.0 }).collect()
+        };
+        let last: Vec<f64> = (0..h * h)
+            .map(|at| {
+                let identity = if at / h == at % h { 1.0 / width } else { 0.0 };
+                k * (apart[at / h] * apart[at % h] / (width * width) - identity)
+            })
+            .collect();
+        if family.features.is_some() {
+            let (w0, rest) = net.split_at(h * D);
+            let (b0, rest) = rest.split_at(h);
+            let (w1, rest) = rest.split_at(h * h);
+            let (b1, rest) = rest.split_at(h);
+            let (w2, rest) = rest.split_at(h * h);
+            let skip = &rest[h..];
+            let add = |a: Vec<f64>, b: &[f64]| -> Vec<f64> {
+                a.iter().zip(b).map(|(a, b)| a + b).collect()
+            };
+            let slope =
+                |a: &[f64]| -> Vec<f64> { a.iter().map(|a| 1.0 / (1.0 + (-a).exp())).collect() };
+            let bend = |a: &[f64]| -> Vec<f64> { slope(a).iter().map(|s| s * (1.0 - s)).collect() };
+            let product = |w: &[f64], d: &[f64], j: &[f64]| -> Vec<f64> {
+                let scaled: Vec<f64> =
+                    j.chunks(D).zip(d).flat_map(|(j, d)| j.iter().map(move |j| j * d)).collect();
+                (0..h * D)
+                    .map(|at| (0..h).map(|l| w[at / D * h + l] * scaled[l * D + at % D]).sum())
+                    .collect()
+            };
+            let a0 = add(times(w0, D, x, false), b0);
+            let value: Vec<f64> = a0.iter().map(|a| a.exp().ln_1p()).collect();
+            let a1 = add(times(w1, h, &value, false), b1);
+            let j0 = w0.to_vec();
+            let j1 = product(w1, &slope(&a0), &j0);
+            let j2 = add(product(w2, &slope(&a1), &j1), skip);
+            let gradient: Vec<f64> = apart.iter().map(|a| -k * a / width).collect();
+            let u1 = times(w2, h, &gradient, true);
+            let below: Vec<f64> = u1.iter().zip(slope(&a1)).map(|(u, s)| u * s).collect();
+            let u0 = times(w1, h, &below, true);
+            let weighted = |u: &[f64], a: &[f64]| -> Vec<f64> {
+                u.iter().zip(bend(a)).map(|(u, b)| u * b).collect()
+            };
+            bends.push((j0, square(weighted(&u0, &a0))));
+            bends.push((j1, square(weighted(&u1, &a1))));
+            bends.push((j2, last));
+        } else {
+            bends.push((square(vec![1.0; h]), last));
+        }
+        let draws: Vec<&[f64]> = noise[r * each..(r + 1) * each].chunks(h * bends.len()).collect();
+        for noise in &draws {
+            let (mut a, mut c) = ([0.0; D], [0.0; D]);
+            for (v, (jacobian, second)) in noise.chunks(h).zip(&bends) {
+                for (sum, v) in [(&mut a, v.to_vec()), (&mut c, times(second, h, v, false))] {
+                    let pulled = times(jacobian, D, &v, true);
+                    sum.iter_mut().zip(pulled).for_each(|(s, p)| *s += p);
+                }
+            }
+            total += a.iter().zip(c).map(|(a, c)| a * c).sum::<f64>() / draws.len() as f64;
+        }
+    }
+    total
+}
+
 fn unit(i: usize) -> Vec<f64> {
     (0..D).map(|k| f64::from(u8::from(k == i))).collect()
 }
 
 /// Sums over rows of G and b by their definitions: a double loop over inducing points, and derivatives by
 /// differences.
-fn dense(family: &KernelFamily, theta: &[f64], estimator: Estimator, rows: &Batch<f64>) -> Moments {
+fn dense(
+    family: &KernelFamily,
+    theta: &[f64],
+    estimator: Estimator,
+    rows: &KernelBatch<f64>,
+) -> Moments {
     let mut moments = Moments::new(M);
     moments.rows = rows.rows;
     let width = rows.random.len() / rows.rows;
@@ -193,7 +289,9 @@ fn dense(family: &KernelFamily, theta: &[f64], estimator: Estimator, rows: &Batc
             Estimator::Ssm { slices: s } => (&slices, &slices, 1.0 / s as f64, 1.0 / s as f64),
             Estimator::SsmVr { slices: s } => (&units, &slices, 1.0, 1.0 / s as f64),
             Estimator::Dsm { sigma } => (&units, &units, sigma.powi(4), 0.0),
-            Estimator::ApproximateBackprop => (&units, &units, 1.0, 0.0),
+            Estimator::ApproximateBackprop | Estimator::CurvaturePropagation { .. } => {
+                (&units, &units, 1.0, 0.0)
+            }
         };
         for m in 0..M {
             for n in 0..M {
@@ -209,15 +307,17 @@ fn dense(family: &KernelFamily, theta: &[f64], estimator: Estimator, rows: &Batc
                 }
                 _ => scale * directions.iter().map(|v| g(v, m) * dot(v, &q)).sum::<f64>(),
             };
-            if estimator == Estimator::ApproximateBackprop {
-                moments.linear[m] += back_propagated(family, theta, x, m);
-            }
+            moments.linear[m] += match estimator {
+                Estimator::ApproximateBackprop => back_propagated(family, theta, x, m),
+                Estimator::CurvaturePropagation { .. } => propagated(family, theta, x, m, random),
+                _ => 0.0,
+            };
         }
     }
     moments
 }
 
-fn moments(engine: &mut Engine<f64>, theta: &[f64], rows: &Batch<f64>) -> Moments {
+fn moments(engine: &mut Engine<f64>, theta: &[f64], rows: &KernelBatch<f64>) -> Moments {
     let mut moments = Moments::new(M);
     engine.place(theta);
     engine.add_moments(theta, rows, &mut moments);
@@ -308,8 +408,8 @@ impl Engine<f64> {
     fn step_loss(
         &mut self,
         theta: &[f64],
-        fit: &Batch<f64>,
-        loss: &Batch<f64>,
+        fit: &KernelBatch<f64>,
+        loss: &KernelBatch<f64>,
         scratch: &mut [f64],
     ) -> f64 {
         self.step(theta, fit, loss, scratch).unwrap().loss
@@ -322,9 +422,13 @@ fn sliced_moments_are_unbiased_for_the_exact_ones() {
     let theta = theta(&family);
     let mut engine = Engine::new(&family, Estimator::Exact, 2).unwrap();
     let x = normals(4 * D, 9);
-    let plain = Batch { rows: 4, x: x.clone(), random: Vec::new() };
+    let plain = KernelBatch { rows: 4, x: x.clone(), random: Vec::new() };
     let exact = moments(&mut engine, &theta, &plain);
-    for estimator in [Estimator::Ssm { slices: 1 }, Estimator::SsmVr { slices: 1 }] {
+    for estimator in [
+        Estimator::Ssm { slices: 1 },
+        Estimator::SsmVr { slices: 1 },
+        Estimator::CurvaturePropagation { slices: 1 },
+    ] {
         for law in [SliceLaw::Rademacher, SliceLaw::Sphere] {
             let mut engine = Engine::new(&family, estimator, 2).unwrap();
             let mut rng = ChaCha8Rng::seed_from_u64(8);
@@ -368,7 +472,8 @@ fn the_potential_is_the_family_and_has_its_exact_loss() {
         }
         let mut engine = Engine::new(&family, Estimator::Exact, 2).unwrap();
         engine.place(&theta);
-        let (losses, _) = engine.losses(&theta, &alpha, &Batch { rows: 6, x, random: Vec::new() });
+        let (losses, _) =
+            engine.losses(&theta, &alpha, &KernelBatch { rows: 6, x, random: Vec::new() });
         let want = crate::diagnose::exact_loss_rows(&density, rows.view()).unwrap();
         for (a, b) in losses.iter().zip(&want) {
             assert!((a - b).abs() < 2e-4 * (1.0 + b.abs()), "{deep}: {a} {b}");
@@ -391,6 +496,32 @@ fn diagonals_are_exact_where_phi_is_the_identity() {
 }
 
 #[test]
+fn diagonals_are_biased_where_phi_bends_and_propagation_is_not() {
+    let family = family(true);
+    let theta = theta(&family);
+    let x = normals(40 * D, 9);
+    let linear = |estimator| {
+        let mut engine = Engine::new(&family, estimator, 2).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(8);
+        let rows = engine.rule.draw(x.clone(), D, SliceLaw::Rademacher, &mut rng);
+        moments(&mut engine, &theta, &rows).linear
+    };
+    let exact = linear(Estimator::Exact);
+    let apart = |found: &[f64]| {
+        let size: f64 = exact.iter().map(|b| b * b).sum();
+        let error: f64 = found.iter().zip(&exact).map(|(a, b)| (a - b) * (a - b)).sum();
+        (error / size).sqrt()
+    };
+    // Not noise: nothing is random in it.
+    let diagonal = apart(&linear(Estimator::ApproximateBackprop));
+    assert!(diagonal > 0.05, "{diagonal}");
+    // 400 and 40,000 draws: ten times closer.
+    let few = apart(&linear(Estimator::CurvaturePropagation { slices: 10 }));
+    let many = apart(&linear(Estimator::CurvaturePropagation { slices: 1000 }));
+    assert!(many < 0.25 * few && many < 0.05, "{few} {many}, diagonal {diagonal}");
+}
+
+#[test]
 fn both_precisions_and_any_thread_count_agree() {
     let family = family(true);
     let theta64 = theta(&family);
@@ -406,7 +537,8 @@ fn both_precisions_and_any_thread_count_agree() {
     assert!((one.0 - three.0).abs() < 1e-12);
     let mut engine = Engine::<f32>::new(&family, Estimator::Exact, 2).unwrap();
     let cast = |x: Vec<f64>| x.into_iter().map(|x| x as f32).collect::<Vec<f32>>();
-    let narrow = |b: Batch<f64>| Batch { rows: b.rows, x: cast(b.x), random: cast(b.random) };
+    let narrow =
+        |b: KernelBatch<f64>| KernelBatch { rows: b.rows, x: cast(b.x), random: cast(b.random) };
     let wide = Engine::<f64>::new(&family, Estimator::Exact, 1).unwrap();
     let (fit, loss) = (narrow(batch(&wide, 40, 4)), narrow(batch(&wide, 41, 5)));
     let mut gradient = vec![0.0; theta32.len()];
@@ -491,6 +623,40 @@ fn a_plain_family_learns_a_gaussian() {
     assert!(distance.relative.mean < 0.01, "{:?}", distance.relative);
     let s = model.score(array![[1.0, -0.5]].view());
     assert!((s[[0, 0]] + 1.0).abs() < 0.1 && (s[[0, 1]] - 0.5).abs() < 0.1, "{s}");
+}
+
+#[test]
+fn alpha_of_a_fit_is_that_of_all_training_rows_at_once() {
+    // Several blocks of the streaming pass, the last of them not full.
+    let family = family(true);
+    let theta = theta(&family);
+    let x = normals(2500 * D, 21);
+    let config = KernelConfig {
+        estimator: Estimator::Exact,
+        lambda_steps: 0,
+        threads: 2,
+        ..KernelConfig::default()
+    };
+    let mut trainer = KernelTrainer::with_parameters(
+        family.clone(),
+        x.clone(),
+        normals(10 * D, 22),
+        config,
+        theta.clone(),
+    )
+    .unwrap();
+    let fit = trainer.finish().unwrap();
+    let mut engine = Engine::new(&family, Estimator::Exact, 1).unwrap();
+    let whole = KernelBatch { rows: 2500, x, random: Vec::new() };
+    let moments = moments(&mut engine, &theta, &whole);
+    let lambda = 10f64.powf(family.log_lambda);
+    let want = moments.solve(lambda).unwrap().alpha;
+    for (a, b) in fit.alpha.iter().zip(&want) {
+        assert!((a - b).abs() < 1e-9 * (1.0 + b.abs()), "{a} {b}");
+    }
+    let condition = moments.condition(lambda).unwrap();
+    assert!((fit.record.condition / condition - 1.0).abs() < 1e-6, "{condition}");
+    assert!((fit.record.lambda - lambda).abs() < 1e-15);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::engine::{Engine, lambda_gradient};
-use super::estimator::{Batch, Estimator};
+use super::estimator::{Estimator, KernelBatch};
 use super::family::{KernelFamily, choose};
 use super::solve::Moments;
 use crate::exec::Threads;
@@ -115,6 +115,17 @@ pub struct KernelStep {
     pub lambda: f64,
 }
 
+/// What a step finds before it moves.
+#[derive(Debug, Clone)]
+pub struct KernelGradient<T> {
+    /// Mean loss of the second half.
+    pub loss: f64,
+    /// alpha, fitted to the first half.
+    pub alpha: Vec<f64>,
+    /// Gradient of the loss through the fit, as laid out in [`KernelFamily::layout`].
+    pub gradient: Vec<T>,
+}
+
 /// A fitted family.
 #[derive(Debug, Clone)]
 pub struct KernelFit {
@@ -153,23 +164,23 @@ impl KernelFit {
 
 /// Trains a [`KernelFamily`] on rows.
 pub struct KernelTrainer<T: Real> {
-    family: KernelFamily,
-    config: KernelConfig,
+    pub(super) family: KernelFamily,
+    pub(super) config: KernelConfig,
     threads: Threads,
     engine: Engine<T>,
-    x: Vec<T>,
-    held_out: Vec<T>,
-    theta: Vec<T>,
-    best: Option<(u64, HeldOutLoss, Vec<T>)>,
-    adam: AdamW<T>,
+    pub(super) x: Vec<T>,
+    pub(super) held_out: Vec<T>,
+    pub(super) theta: Vec<T>,
+    pub(super) best: Option<(u64, HeldOutLoss, Vec<T>)>,
+    pub(super) adam: AdamW<T>,
     gradient: Vec<T>,
-    rng: ChaCha8Rng,
-    order: Vec<usize>,
-    at: usize,
-    step: u64,
-    largest_jitter: f64,
-    history: Vec<HistoryPoint>,
-    losses: (f64, u64),
+    pub(super) rng: ChaCha8Rng,
+    pub(super) order: Vec<usize>,
+    pub(super) at: usize,
+    pub(super) step: u64,
+    pub(super) largest_jitter: f64,
+    pub(super) history: Vec<HistoryPoint>,
+    pub(super) losses: (f64, u64),
 }
 
 impl<T: Real> KernelTrainer<T> {
@@ -256,19 +267,20 @@ impl<T: Real> KernelTrainer<T> {
         &self.history
     }
 
-    /// Takes steps until they are done, patience ends, or the observer breaks off.
+    /// Takes steps until they are done, patience ends, or the observer breaks off; goes on where it is called
+    /// again.
     pub fn run(&mut self, observe: &mut dyn FnMut(&KernelStep) -> ControlFlow<()>) -> Stop {
         while self.step < self.config.steps {
+            let since = self.step - self.best.as_ref().map_or(0, |best| best.0);
+            if self.config.patience > 0 && since > self.config.patience {
+                return Stop::Patience;
+            }
             let step = match self.take_step() {
                 Ok(step) => step,
                 Err(error) => return Stop::Diverged { message: error.to_string() },
             };
             if observe(&step).is_break() {
                 return Stop::Interrupted;
-            }
-            let since = self.step - self.best.as_ref().map_or(0, |best| best.0);
-            if self.config.patience > 0 && since > self.config.patience {
-                return Stop::Patience;
             }
         }
         Stop::Completed
@@ -298,11 +310,34 @@ impl<T: Real> KernelTrainer<T> {
     /// # Errors
     /// As [`KernelTrainer::take_step`].
     pub fn train_step(&mut self) -> Result<(f64, f64)> {
+        let halves = self.next_batches();
+        self.step_on(&halves)
+    }
+
+    /// The halves of the next step: the one that alpha is fitted to, and the one that gives the loss.
+    pub fn next_batches(&mut self) -> [KernelBatch<T>; 2] {
         let half = (self.config.batch / 2).max(1);
-        let (fit, loss) = (self.next_rows(half), self.next_rows(half));
-        let (fit, loss) = (self.draw(fit), self.draw(loss));
+        let rows = [self.next_rows(half), self.next_rows(half)];
+        rows.map(|rows| self.draw(rows))
+    }
+
+    /// Loss, alpha and gradient at the present parameters; nothing moves.
+    ///
+    /// # Errors
+    /// [`Error::Numerical`] where alpha cannot be solved for.
+    pub fn gradient_on(&mut self, [fit, loss]: &[KernelBatch<T>; 2]) -> Result<KernelGradient<T>> {
         let KernelTrainer { threads, engine, theta, gradient, .. } = self;
-        let found = threads.install(|| engine.step(theta, &fit, &loss, gradient))?;
+        let found = threads.install(|| engine.step(theta, fit, loss, gradient))?;
+        Ok(KernelGradient { loss: found.loss, alpha: found.alpha, gradient: gradient.clone() })
+    }
+
+    /// One step on given halves, without validation: (loss, norm of its gradient).
+    ///
+    /// # Errors
+    /// As [`KernelTrainer::take_step`].
+    pub fn step_on(&mut self, [fit, loss]: &[KernelBatch<T>; 2]) -> Result<(f64, f64)> {
+        let KernelTrainer { threads, engine, theta, gradient, .. } = self;
+        let found = threads.install(|| engine.step(theta, fit, loss, gradient))?;
         self.largest_jitter = self.largest_jitter.max(found.jitter);
         let update =
             Update { rate: self.config.rate, decay: 0.0, clip: self.config.clip, ema: 0.0 };
@@ -329,7 +364,7 @@ impl<T: Real> KernelTrainer<T> {
         rows
     }
 
-    fn draw(&mut self, rows: Vec<usize>) -> Batch<T> {
+    fn draw(&mut self, rows: Vec<usize>) -> KernelBatch<T> {
         let d = self.family.dim;
         let x = rows.iter().flat_map(|r| self.x[r * d..(r + 1) * d].iter().copied()).collect();
         self.engine.rule.draw(x, d, self.config.law, &mut self.rng)

@@ -15,9 +15,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::diagonal::Diagonal;
-use super::estimator::{Batch, Rule};
+use super::estimator::{KernelBatch, Rule, Sweep};
 use super::family::Layout;
 use super::layer::{CentreBars, Centres, Extent, KernelBars, Layer};
+use super::phi::{Phi, SecondOrder};
+use super::propagation::Propagation;
 use crate::graph::Graph;
 use crate::jet::{First, Inputs, Request, Tape};
 use crate::kernel::vector::{add_assign, add_row_sums, axpy, dot};
@@ -25,6 +27,9 @@ use crate::kernel::{Mat, MatMut, Real, matmul};
 
 /// Stacked rows that one pass aims at.
 const STACK_ROWS: usize = 640;
+
+/// Rows of G that are computed up to their diagonal together.
+const GRAM_BLOCK: usize = 64;
 
 /// What all passes of one evaluation read.
 pub(super) struct Context<'a, T> {
@@ -44,7 +49,7 @@ pub(super) struct Worker<T> {
     full: Vec<Tape<T>>,
     short: Vec<Tape<T>>,
     value: Vec<Tape<T>>,
-    diagonal: Vec<Diagonal<T>>,
+    sweeps: Vec<Box<dyn SecondOrder<T>>>,
     layers: Vec<Layer<T>>,
     directions: Vec<T>,
     short_directions: Vec<T>,
@@ -92,11 +97,9 @@ impl<T: Real> Worker<T> {
             full: tapes(full),
             short: if rule.collapses() { tapes(short) } else { Vec::new() },
             value: if rule.collapses() { tapes(Request::VALUE) } else { Vec::new() },
-            diagonal: if rule.diagonal {
-                (0..kernels).map(|_| Diagonal::new(c.graph)).collect()
-            } else {
-                Vec::new()
-            },
+            sweeps: rule
+                .sweep
+                .map_or(Vec::new(), |sweep| (0..kernels).map(|_| second_order(sweep)).collect()),
             layers: vec![Layer::default(); kernels],
             directions: Vec::new(),
             short_directions: Vec::new(),
@@ -136,7 +139,7 @@ impl<T: Real> Worker<T> {
     fn tiles<'b>(
         &self,
         c: &Context<'_, T>,
-        batch: &'b Batch<T>,
+        batch: &'b KernelBatch<T>,
         range: Range<usize>,
     ) -> Vec<Tile<'b, T>> {
         let coefficients = self.full[0].request().coefficients();
@@ -157,7 +160,12 @@ impl<T: Real> Worker<T> {
     }
 
     /// Adds G and b of the rows.
-    pub(super) fn moments(&mut self, c: &Context<'_, T>, batch: &Batch<T>, range: Range<usize>) {
+    pub(super) fn moments(
+        &mut self,
+        c: &Context<'_, T>,
+        batch: &KernelBatch<T>,
+        range: Range<usize>,
+    ) {
         let m = c.inducing;
         self.gram.clear();
         self.gram.resize(m * m, T::ZERO);
@@ -166,8 +174,7 @@ impl<T: Real> Worker<T> {
         for tile in self.tiles(c, batch, range) {
             self.forward(c, tile);
             let (first, rows) = self.gradient_rows(c, tile);
-            let k1 = Mat::new(&self.k1[first * m..], rows, m);
-            matmul(MatMut::new(&mut self.gram, m, m), k1.t(), k1, true);
+            add_lower_gram(&mut self.gram, Mat::new(&self.k1[first * m..], rows, m), m);
             let targets = targets(c, tile, &self.directions);
             let mut part = vec![T::ZERO; m];
             if c.rule.curvature > 0.0 {
@@ -177,6 +184,11 @@ impl<T: Real> Worker<T> {
             let k1 = Mat::new(&self.k1[first * m..], rows, m).t();
             matmul(MatMut::new(&mut part, m, 1), k1, Mat::new(&targets, rows, 1), true);
             add_assign(&mut self.sums, &part);
+        }
+        for i in 0..m {
+            for j in i + 1..m {
+                self.gram[i * m + j] = self.gram[j * m + i];
+            }
         }
         let square = c.rule.square;
         self.gram_sum.iter_mut().zip(&self.gram).for_each(|(s, g)| *s += square * g.to_f64());
@@ -195,7 +207,7 @@ impl<T: Real> Worker<T> {
     pub(super) fn loss(
         &mut self,
         c: &Context<'_, T>,
-        batch: &Batch<T>,
+        batch: &KernelBatch<T>,
         range: Range<usize>,
         alpha: &[T],
         share: Option<f64>,
@@ -237,7 +249,7 @@ impl<T: Real> Worker<T> {
     pub(super) fn through_solve(
         &mut self,
         c: &Context<'_, T>,
-        batch: &Batch<T>,
+        batch: &KernelBatch<T>,
         range: Range<usize>,
         alpha: &[T],
         solved: &[T],
@@ -284,7 +296,7 @@ impl<T: Real> Worker<T> {
             tile,
             &mut self.full,
             &mut self.layers,
-            &mut self.diagonal,
+            &mut self.sweeps,
             &directions,
             [&mut self.k1, &mut self.k2],
         );
@@ -302,7 +314,7 @@ impl<T: Real> Worker<T> {
             tile,
             &mut self.short,
             &mut self.layers,
-            &mut self.diagonal,
+            &mut self.sweeps,
             &directions,
             [&mut self.k1, &mut self.k2],
         );
@@ -422,24 +434,30 @@ impl<T: Real> Worker<T> {
             self.feature_bar.resize(tape.output().data.len(), T::ZERO);
             let bar = &mut self.feature_bar;
             let own = &mut self.own[r];
-            match self.diagonal.get_mut(r) {
-                None => {
-                    let p = tape.output();
-                    self.layers[r].adjoint(p, extent, &c.centres[r], bars, bar, own);
-                }
-                Some(diagonal) => diagonal.adjoint(
-                    c.graph,
-                    &c.theta[net.clone()],
-                    (&mut self.layers[r], tape.output(), extent),
-                    &c.centres[r],
-                    bars,
-                    (bar, &mut self.gradient[net.clone()], own),
-                ),
+            let p = tape.output();
+            let layer = &mut self.layers[r];
+            let sweep = self.sweeps.get_mut(r);
+            let excess_bar = sweep.is_some().then(|| layer.excess_bar(bars, tile.rows));
+            layer.adjoint(p, extent, &c.centres[r], bars, bar, own);
+            if let (Some(sweep), Some(excess_bar)) = (sweep, excess_bar) {
+                let phi = Phi::new(c.graph, &c.theta[net.clone()]);
+                let value = tile.rows * c.centres[r].features();
+                let into = (&mut bar[..value], &mut self.gradient[net.clone()], own);
+                sweep.adjoint(&phi, &p.data[..value], &c.centres[r], &excess_bar, into);
             }
             tape.output_bar().data.copy_from_slice(bar);
             let gradient = &mut self.gradient[net.clone()];
             tape.adjoint(c.graph, &c.theta[net], Some(gradient), None);
         }
+    }
+}
+
+/// Adds K^T K, of which what lies above the diagonal is left out where it can be.
+fn add_lower_gram<T: Real>(out: &mut [T], k: Mat<'_, T>, m: usize) {
+    for start in (0..m).step_by(GRAM_BLOCK) {
+        let end = (start + GRAM_BLOCK).min(m);
+        let part = MatMut::new(out, m, m).part(start..end, 0..end);
+        matmul(part, k.columns(start..end).t(), k.columns(0..end), true);
     }
 }
 
@@ -449,7 +467,7 @@ fn run_kernels<T: Real>(
     tile: Tile<'_, T>,
     tapes: &mut [Tape<T>],
     layers: &mut [Layer<T>],
-    diagonal: &mut [Diagonal<T>],
+    sweeps: &mut [Box<dyn SecondOrder<T>>],
     directions: &[T],
     [k1, k2]: [&mut Vec<T>; 2],
 ) {
@@ -464,15 +482,32 @@ fn run_kernels<T: Real>(
         let inputs = Inputs { rows: tile.rows, x: tile.x, contexts: &[], directions };
         tape.forward(c.graph, net, inputs);
         let centres = &c.centres[r];
-        match diagonal.get_mut(r) {
-            None => layer.forward(tape.output(), extent, centres, None, k1, k2),
-            Some(diagonal) => {
-                diagonal.forward(c.graph, net, tile.x, tape.output(), centres);
-                let excess = diagonal.excess();
-                layer.forward(tape.output(), extent, centres, Some(excess), k1, k2);
+        let p = tape.output();
+        match sweeps.get_mut(r) {
+            None => layer.forward(p, extent, centres, None, k1, k2),
+            Some(sweep) => {
+                let value = &p.data[..tile.rows * centres.features()];
+                let noise = noise_of(c, tile, r);
+                sweep.forward(&Phi::new(c.graph, net), tile.x, &noise, value, centres);
+                layer.forward(p, extent, centres, Some(sweep.excess()), k1, k2);
             }
         }
     }
+}
+
+fn second_order<T: Real>(sweep: Sweep) -> Box<dyn SecondOrder<T>> {
+    match sweep {
+        Sweep::Diagonal => Box::new(Diagonal::new()),
+        Sweep::Random { draws, .. } => Box::new(Propagation::new(draws)),
+    }
+}
+
+/// The noise of the sweeps of kernel `r`, \[n, draws, width\].
+fn noise_of<T: Real>(c: &Context<'_, T>, tile: Tile<'_, T>, r: usize) -> Vec<T> {
+    let Some(Sweep::Random { draws, kernels, width }) = c.rule.sweep else { return Vec::new() };
+    let one = draws * width;
+    let rows = tile.random.chunks(kernels * one);
+    rows.flat_map(|row| row[r * one..(r + 1) * one].iter().copied()).collect()
 }
 
 /// The slices of a tile, \[M, n, d\].

@@ -89,8 +89,10 @@ impl<T: Real> LossEngine<T> {
 
     /// Floating-point operations in the matrix products of one loss and gradient over `rows` rows.
     pub fn product_operations(&self, model: &Model<T>, rows: usize) -> u64 {
-        // Rows add up exactly but for the rows shared between them, which are few.
-        self.shards[0].pass.product_operations(model.graph(), rows)
+        // Rows add up exactly but for what is shared between them, which every shard does for itself.
+        let (pass, shards) = (&self.shards[0].pass, self.shards.len() as u64);
+        pass.product_operations(model.graph(), rows)
+            + shards * pass.shared_operations(model.graph())
     }
 
     /// Mean (weighted) loss over the rows of `points`, and its gradient, which [`LossEngine::gradient`] holds
@@ -168,7 +170,6 @@ impl<T: Real> LossEngine<T> {
             let range = shard_rows(rows, count, k);
             shard.losses.resize(range.len(), T::ZERO);
             if weight.is_some() {
-                shard.gradient.clear();
                 shard.gradient.resize(model.parameters.len(), T::ZERO);
             }
             shard.run(model, points, range, (law, domain), draw, weight);
@@ -190,7 +191,8 @@ impl<T: Real> Shard<T> {
         let most = (STACK_ROWS / self.pass.coefficients()).max(1);
         // Tiles of about the same size.
         let tile = range.len().div_ceil(range.len().div_ceil(most).max(1)).max(1);
-        self.pass.begin(model.graph(), &model.parameters);
+        let gradient = weight.map(|_| self.gradient.as_mut_slice());
+        self.pass.begin(model.graph(), &model.parameters, gradient);
         for start in range.clone().step_by(tile) {
             let rows = start..(start + tile).min(range.end);
             self.draw(law, d, rows.clone(), draw);

@@ -6,6 +6,13 @@ use super::form::{Form, Jet, JetMut};
 use crate::kernel::vector::{add_row_sums, add_to_rows};
 use crate::kernel::{Mat, MatMut, Real, matmul};
 
+/// Where the gradient of an array goes.
+pub(super) struct Slot<'a, T> {
+    pub(super) data: &'a mut [T],
+    /// What it holds is no part of the gradient: to be overwritten.
+    pub(super) fresh: bool,
+}
+
 pub(super) fn form(input: Form, width: usize) -> Form {
     Form { width, ..input }
 }
@@ -19,19 +26,23 @@ pub(super) fn forward<T: Real>(x: Jet<'_, T>, weight: &[T], bias: Option<&[T]>, 
     }
 }
 
-/// Adds to the gradients of W and b.
+/// Adds to the gradients of W and b, or writes them.
 pub(super) fn adjoint_parameters<T: Real>(
     x: Jet<'_, T>,
     y_bar: Jet<'_, T>,
-    weight_bar: &mut [T],
-    bias_bar: Option<&mut [T]>,
+    weight_bar: Slot<'_, T>,
+    bias_bar: Option<Slot<'_, T>>,
 ) {
     let (rows, out) = (y_bar.form.stack_rows(y_bar.extent), y_bar.form.width);
     let inner = x.form.width;
-    let gradient = MatMut::new(weight_bar, out, inner);
-    matmul(gradient, Mat::new(y_bar.data, rows, out).t(), Mat::new(x.data, rows, inner), true);
+    let gradient = MatMut::new(weight_bar.data, out, inner);
+    let (y_rows, x_rows) = (Mat::new(y_bar.data, rows, out), Mat::new(x.data, rows, inner));
+    matmul(gradient, y_rows.t(), x_rows, !weight_bar.fresh);
     if let Some(bias_bar) = bias_bar {
-        add_row_sums(bias_bar, &y_bar.data[..y_bar.extent.rows * out]);
+        if bias_bar.fresh {
+            bias_bar.data.fill(T::ZERO);
+        }
+        add_row_sums(bias_bar.data, &y_bar.data[..y_bar.extent.rows * out]);
     }
 }
 

@@ -24,27 +24,49 @@ pub struct Request {
     /// The second order is summed over all unit vectors instead, none of which is followed
     /// (`curved` is 0). Only for graphs that [`super::has_laplacian`].
     pub laplacian: bool,
+    /// Beside the values, the trace of the Jacobian, see [`super::Tape::traces`]. Only for graphs that
+    /// [`super::has_trace`].
+    pub trace: bool,
+    /// Of the output no first orders, but the sum of their projections on their own directions, see
+    /// [`super::Tape::traces`]. Only for graphs that [`super::has_projected`].
+    pub projected: bool,
 }
 
 impl Request {
     /// Values only.
-    pub const VALUE: Request =
-        Request { first: First::Zero, directions: 0, curved: 0, laplacian: false };
+    pub const VALUE: Request = Request {
+        first: First::Zero,
+        directions: 0,
+        curved: 0,
+        laplacian: false,
+        trace: false,
+        projected: false,
+    };
 
     /// First order along `directions` directions.
     pub fn first(first: First, directions: usize) -> Self {
-        Request { first, directions, curved: 0, laplacian: false }
+        Request { first, directions, curved: 0, laplacian: false, trace: false, projected: false }
     }
 
     /// First order along `directions`, collapsed second order over the first `curved` of them.
     pub fn second(first: First, directions: usize, curved: usize) -> Self {
-        Request { first, directions, curved, laplacian: false }
+        Request { first, directions, curved, laplacian: false, trace: false, projected: false }
     }
 
     /// First order along `directions` directions per row, and the Laplacian as the second order.
     pub fn laplacian(directions: usize) -> Self {
         let first = if directions == 0 { First::Zero } else { First::PerRow };
-        Request { first, directions, curved: 0, laplacian: true }
+        Request { first, directions, curved: 0, laplacian: true, trace: false, projected: false }
+    }
+
+    /// Values, and the trace of the Jacobian.
+    pub fn trace() -> Self {
+        Request { trace: true, ..Request::VALUE }
+    }
+
+    /// Values, and along each direction v only v . (grad s) v.
+    pub fn projected(first: First, directions: usize) -> Self {
+        Request { projected: true, ..Request::first(first, directions) }
     }
 
     /// Coefficient rows per data row when nothing is zero.

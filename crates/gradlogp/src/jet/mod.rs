@@ -12,7 +12,8 @@
 //! nonlinearity, any order of a context) is absent from the [`Form`] and never computed.
 //!
 //! The second order over *all* unit vectors, a Laplacian, needs none of them to be followed where a graph
-//! bends only twice: `gram.rs`, at a cost that does not depend on the number of columns.
+//! bends only twice: `gram.rs`, at a cost that does not depend on the number of columns. Neither does the
+//! trace of the Jacobian of such a graph with as many outputs as inputs: `trace.rs`.
 
 mod activation;
 mod add;
@@ -21,12 +22,14 @@ mod concat;
 mod form;
 mod gram;
 mod multiply;
+mod projected;
 mod scale;
 mod slice;
 mod spread;
 mod squared_norm;
 mod sum;
 mod tape;
+mod trace;
 
 pub use form::{Coefficient, First, Form, Jet, JetMut, Request};
 pub use tape::{Inputs, Tape};
@@ -35,4 +38,16 @@ pub use tape::{Inputs, Tape};
 /// affine map and a bend, and from then on only through linear maps; beside that |x|^2 may be added.
 pub fn has_laplacian(graph: &crate::graph::Graph) -> bool {
     spread::plan::<f32>(graph).is_some()
+}
+
+/// Whether [`Request::trace`] can be asked of a graph: it has as many outputs as inputs, and x goes through an
+/// affine map, a bend, perhaps another affine map and bend, and an affine map.
+pub fn has_trace(graph: &crate::graph::Graph) -> bool {
+    trace::plan::<f32>(graph).is_some()
+}
+
+/// Whether [`Request::projected`] can be asked of a graph: it has as many outputs as inputs, the last of its maps
+/// affine.
+pub fn has_projected(graph: &crate::graph::Graph) -> bool {
+    projected::plan::<f32>(graph).is_some()
 }

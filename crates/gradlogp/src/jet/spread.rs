@@ -1,4 +1,4 @@
-//! What becomes of the unit directions of a Laplacian at each node: planned from the graph, like a
+//! What becomes of the unit directions of a Laplacian or a trace at each node: planned from the graph, like a
 //! [`Form`](super::Form), and with the buffers that [`super::gram`] needs.
 
 use super::gram::{Metric, Squared};
@@ -16,6 +16,8 @@ pub(super) enum Spread<T> {
     Shared(Metric<T>),
     /// Those of the node `of`, times a slope per row and column.
     Scaled { of: usize, slope: Vec<T>, slope_bar: Vec<T> },
+    /// Not needed, but the slope of the bend is, for [`super::trace`].
+    Slope { slope: Vec<T>, slope_bar: Vec<T> },
     /// Only the sum of their squares is known; `by` is the bend before the affine map.
     Squares { by: usize, sums: Squared<T> },
     /// Those of an earlier node, to which only what does not move was added.
@@ -29,7 +31,7 @@ impl<T: Real> Spread<T> {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Spread::Shared(metric) => metric.bytes(),
-            Spread::Scaled { slope, slope_bar, .. } => {
+            Spread::Scaled { slope, slope_bar, .. } | Spread::Slope { slope, slope_bar } => {
                 (slope.capacity() + slope_bar.capacity()) * size_of::<T>()
             }
             Spread::Squares { sums, .. } => sums.bytes(),

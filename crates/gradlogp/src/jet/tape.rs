@@ -1,13 +1,17 @@
 //! Runs a graph on jets: forward, then adjoints back, in buffers that are kept between runs.
 
 use super::activation::{Elsewhere, ElsewhereBar};
+use super::affine::Slot;
 use super::form::{Extent, First, Form, Jet, JetMut, Request};
 use super::gram::Metric;
+use super::projected::{Orders, Projected};
 use super::spread::{Spread, source};
+use super::trace::Trace;
 use super::{
-    activation, add, affine, concat, gram, multiply, scale, slice, spread, squared_norm, sum,
+    activation, add, affine, concat, gram, multiply, projected, scale, slice, spread, squared_norm,
+    sum, trace,
 };
-use crate::graph::{Graph, NodeId, Op};
+use crate::graph::{Graph, NodeId, Op, ParameterId};
 use crate::kernel::activation::Squares;
 use crate::kernel::vector::add_assign;
 use crate::kernel::{Mat, MatMut, Real};
@@ -40,22 +44,37 @@ pub struct Tape<T> {
     pool: Vec<Vec<T>>,
     /// The unit directions of a Laplacian at each node; empty if none is asked for.
     spreads: Vec<Spread<T>>,
+    trace: Option<Trace<T>>,
+    projected: Option<Projected<T>>,
+    /// Per parameter, whether its gradient has not been written since [`Tape::prepare`]; empty where gradients are
+    /// added to what is there.
+    fresh: Vec<bool>,
 }
 
 impl<T: Real> Tape<T> {
     /// Plans the coefficients of every node of `graph` for `request`.
     ///
     /// # Panics
-    /// When a Laplacian is asked of a graph that has none, see [`super::has_laplacian`].
+    /// When a Laplacian, a trace or projections are asked of a graph that has none, see
+    /// [`super::has_laplacian`], [`super::has_trace`] and [`super::has_projected`].
     pub fn new(graph: &Graph, request: Request) -> Self {
-        let spreads = if request.laplacian {
-            spread::plan(graph).expect("has_laplacian comes first")
+        let (spreads, trace) = if request.laplacian {
+            (spread::plan(graph).expect("has_laplacian comes first"), None)
+        } else if request.trace {
+            let (spreads, trace) = trace::plan(graph).expect("has_trace comes first");
+            (spreads, Some(trace))
         } else {
-            Vec::new()
+            (Vec::new(), None)
         };
+        let projected: Option<Projected<T>> =
+            request.projected.then(|| projected::plan(graph).expect("has_projected comes first"));
         let mut forms: Vec<Form> = Vec::with_capacity(graph.nodes().len());
-        for node in graph.nodes() {
-            forms.push(node_form(&node.op, node.width, request, &forms, &spreads));
+        for (at, node) in graph.nodes().iter().enumerate() {
+            let mut form = node_form(&node.op, node.width, request, &forms, &spreads);
+            if projected.as_ref().is_some_and(|p| p.last == at) {
+                form.first = First::Zero;
+            }
+            forms.push(form);
         }
         let nodes = forms.len();
         Tape {
@@ -67,36 +86,58 @@ impl<T: Real> Tape<T> {
             bars: vec![None; nodes],
             pool: Vec::new(),
             spreads,
+            trace,
+            projected,
+            fresh: Vec::new(),
         }
     }
 
-    /// For a Laplacian: computes what all rows share. To be called when parameters have changed and
+    /// From now on until [`Tape::finish`] the gradient is formed anew: what it holds is overwritten by the first
+    /// [`Tape::adjoint`] and need not be zero.
+    pub fn start_gradient(&mut self, graph: &Graph) {
+        self.fresh.clear();
+        self.fresh.resize(graph.parameters().iter().count(), true);
+    }
+
+    /// For a Laplacian or a trace: computes what all rows share. To be called when parameters have changed and
     /// before the first [`Tape::forward`].
     pub fn prepare(&mut self, graph: &Graph, parameters: &[T]) {
         for (metric, (columns, out, inner, range)) in shared(&mut self.spreads, graph) {
             let weight = Mat::new(&parameters[range], out, inner);
             metric.prepare(weight.columns(columns), out);
         }
+        if let Some(trace) = &mut self.trace {
+            trace.prepare(graph, parameters);
+        }
     }
 
-    /// For a Laplacian: adds the part of the gradient that all rows share. To be called after the
-    /// last [`Tape::adjoint`], once for each [`Tape::prepare`].
+    /// For a Laplacian or a trace: adds the part of the gradient that all rows share. To be called after the
+    /// last [`Tape::adjoint`], once for each [`Tape::prepare`]. Ends what [`Tape::start_gradient`] began.
     pub fn finish(&mut self, graph: &Graph, parameters: &[T], gradient: &mut [T]) {
+        for ((_, range), fresh) in graph.parameters().iter().zip(self.fresh.drain(..)) {
+            if fresh {
+                gradient[range].fill(T::ZERO);
+            }
+        }
         for (metric, (columns, out, inner, range)) in shared(&mut self.spreads, graph) {
             let weight = Mat::new(&parameters[range.clone()], out, inner);
             let bar = MatMut::new(&mut gradient[range], out, inner);
             metric.finish(weight.columns(columns.clone()), bar.part(0..out, columns));
         }
+        if let Some(trace) = &mut self.trace {
+            trace.finish(graph, parameters, gradient);
+        }
     }
 
-    /// Rows of working space per data row that a Laplacian needs beyond [`Request::coefficients`].
+    /// Rows of working space per data row that a Laplacian or a trace needs beyond [`Request::coefficients`].
     pub fn extra_rows(&self) -> usize {
         let squared = |(at, s): (usize, &Spread<T>)| match s {
             // Two buffers of width x inner, of which the second may lie in a farther cache.
             Spread::Squares { .. } => self.forms[at].width / 2,
             _ => 0,
         };
-        self.spreads.iter().enumerate().map(squared).sum()
+        let traced = if self.trace.is_some() { 2 } else { 0 };
+        traced + self.spreads.iter().enumerate().map(squared).sum::<usize>()
     }
 
     /// The request it was planned for.
@@ -109,7 +150,9 @@ impl<T: Real> Tape<T> {
         let all = self.values.iter().chain(&self.saved).chain(&self.pool);
         let bars = self.bars.iter().flatten();
         let kept: usize = all.chain(bars).map(|v| v.capacity() * size_of::<T>()).sum();
-        kept + self.spreads.iter().map(Spread::bytes).sum::<usize>()
+        let traced = self.trace.as_ref().map_or(0, Trace::bytes)
+            + self.projected.as_ref().map_or(0, Projected::bytes);
+        kept + traced + self.spreads.iter().map(Spread::bytes).sum::<usize>()
     }
 
     /// Floating-point operations in the matrix products of one run over `rows` rows: forward, and,
@@ -137,7 +180,27 @@ impl<T: Real> Tape<T> {
                 sum += rows * gram::operations(form.width, inner, parameters);
             }
         }
+        if let Some(trace) = &self.trace {
+            sum += rows * trace.operations(parameters).0;
+        }
+        if let Some(projected) = &self.projected {
+            let copies = if self.request.first == First::Shared { 1 } else { rows };
+            sum += projected.operations(self.request.directions * copies, parameters);
+        }
         sum as u64
+    }
+
+    /// The same of [`Tape::prepare`] and, where asked, [`Tape::finish`], whatever the number of rows.
+    pub fn shared_operations(&self, graph: &Graph, parameters: bool) -> u64 {
+        let traced = self.trace.as_ref().map_or(0, |trace| trace.operations(parameters).1);
+        let mut sum = traced as u64;
+        for (spread, node) in self.spreads.iter().zip(graph.nodes()) {
+            if let Spread::Shared(_) = spread {
+                let one = 2 * node.width * node.width * graph.input_width();
+                sum += (one * (1 + usize::from(parameters))) as u64;
+            }
+        }
+        sum
     }
 
     /// Computes every coefficient of every node.
@@ -150,6 +213,13 @@ impl<T: Real> Tape<T> {
             let len = self.forms[at].stack_rows(self.extent) * self.forms[at].width;
             self.values[at].resize(len, T::ZERO);
             self.forward_node(graph, parameters, inputs, at, &node.op);
+        }
+        if let Some(trace) = &mut self.trace {
+            trace.forward(&mut self.spreads, inputs.rows);
+        }
+        if let Some(projected) = &mut self.projected {
+            let orders = orders(graph, self.request, &self.values, projected.last, inputs.rows);
+            projected.forward(graph, parameters, orders, inputs.rows);
         }
     }
 
@@ -194,7 +264,7 @@ impl<T: Real> Tape<T> {
                 let len = extent.rows * y.form.width;
                 saved.resize(len, T::ZERO);
                 let slope = match spread {
-                    Some(Spread::Scaled { slope, .. }) => {
+                    Some(Spread::Scaled { slope, .. } | Spread::Slope { slope, .. }) => {
                         slope.resize(len, T::ZERO);
                         slope.as_mut_slice()
                     }
@@ -235,6 +305,25 @@ impl<T: Real> Tape<T> {
         Jet { form: self.forms[last], extent: self.extent, data: &self.values[last] }
     }
 
+    /// The trace of the Jacobian of every row, or the sum of its projections on the directions, after
+    /// [`Tape::forward`]; empty if neither was asked for.
+    pub fn traces(&self) -> &[T] {
+        match (&self.trace, &self.projected) {
+            (Some(trace), _) => &trace.traces,
+            (_, Some(projected)) => &projected.traces,
+            _ => &[],
+        }
+    }
+
+    /// The adjoint of [`Tape::traces`], to be filled before [`Tape::adjoint`].
+    pub fn traces_bar(&mut self) -> &mut [T] {
+        match (&mut self.trace, &mut self.projected) {
+            (Some(trace), _) => &mut trace.traces_bar,
+            (_, Some(projected)) => &mut projected.traces_bar,
+            _ => &mut [],
+        }
+    }
+
     /// The adjoint of the output, zeroed, to be filled before [`Tape::adjoint`].
     pub fn output_bar(&mut self) -> JetMut<'_, T> {
         let last = self.forms.len() - 1;
@@ -266,6 +355,9 @@ impl<T: Real> Tape<T> {
         mut gradient: Option<&mut [T]>,
         mut x_bar: Option<&mut [T]>,
     ) {
+        if let Some(trace) = &mut self.trace {
+            trace.adjoint(&mut self.spreads);
+        }
         for (at, node) in graph.nodes().iter().enumerate().rev() {
             let Some(bar) = self.bars[at].take() else { continue };
             if node.op == Op::Input
@@ -333,16 +425,32 @@ impl<T: Real> Tape<T> {
             Op::Input | Op::Context { .. } => {}
             Op::Affine { input, weight, bias } => {
                 let index = graph.parameters();
-                if let Some(gradient) = gradient {
-                    let (weight_bar, bias_bar) = affine_slots(gradient, index, *weight, *bias);
-                    let weight = &parameters[index.range(*weight)];
+                let range = index.range(*weight);
+                let mut gradient = gradient;
+                if let Some(gradient) = gradient.as_deref_mut() {
+                    let mut fresh = |id: ParameterId| {
+                        self.fresh
+                            .get_mut(id.0)
+                            .is_some_and(|fresh| std::mem::replace(fresh, false))
+                    };
+                    let fresh = (fresh(*weight), bias.is_some_and(fresh));
+                    let (data, bias_data) = affine_slots(gradient, index, *weight, *bias);
+                    let weight_bar = Slot { data, fresh: fresh.0 };
+                    let bias_bar = bias_data.map(|data| Slot { data, fresh: fresh.1 });
                     affine::adjoint_parameters(self.jet(*input), y_bar, weight_bar, bias_bar);
-                    adjoint_squares(&mut self.spreads, at, weight, weight_bar);
+                    let weight_bar = &mut gradient[range.clone()];
+                    adjoint_squares(&mut self.spreads, at, &parameters[range.clone()], weight_bar);
                 }
                 if wanted(*input) {
                     let (mut data, new) = self.take_bar(input.0);
                     let x_bar = JetMut { form: self.forms[input.0], extent, data: &mut data };
-                    affine::adjoint_input(&parameters[index.range(*weight)], y_bar, x_bar, !new);
+                    affine::adjoint_input(&parameters[range.clone()], y_bar, x_bar, !new);
+                    if let Some(projected) = self.projected.as_mut().filter(|p| p.last == at) {
+                        let orders = orders(graph, self.request, &self.values, at, extent.rows);
+                        let values = extent.rows * self.forms[input.0].width;
+                        let weight_bar = gradient.map(|gradient| &mut gradient[range]);
+                        projected.adjoint(orders, &mut data[values..], new, weight_bar);
+                    }
                     self.bars[input.0] = Some(data);
                 }
             }
@@ -463,6 +571,24 @@ fn node_form<T>(
     }
 }
 
+/// The directions, and the first orders that the last affine map `last` would take.
+fn orders<'a, T>(
+    graph: &Graph,
+    request: Request,
+    values: &'a [Vec<T>],
+    last: usize,
+    rows: usize,
+) -> Orders<'a, T> {
+    let nodes = graph.nodes();
+    let input = nodes.iter().position(|node| node.op == Op::Input).unwrap_or(0);
+    let before = nodes[last].op.inputs()[0].0;
+    Orders {
+        along: request.first,
+        directions: &values[input][rows * nodes[input].width..],
+        first: &values[before][rows * nodes[before].width..],
+    }
+}
+
 /// Columns that unit vectors meet, shape and place of the weights of each affine map of the input.
 type InputWeight = (std::ops::Range<usize>, usize, usize, std::ops::Range<usize>);
 
@@ -511,7 +637,7 @@ fn elsewhere_bar<T>(spreads: &mut [Spread<T>], at: usize, input: usize) -> Elsew
     let input = source(spreads, input);
     let (before, here) = spreads.split_at_mut(at);
     let slope_bar: &[T] = match &here[0] {
-        Spread::Scaled { slope_bar, .. } => slope_bar,
+        Spread::Scaled { slope_bar, .. } | Spread::Slope { slope_bar, .. } => slope_bar,
         _ => &[],
     };
     match &mut before[input] {

@@ -62,6 +62,25 @@ pub fn scale_rows<T: Real>(out: &mut [T], matrix: &[T], factors: &[T]) {
     )
 }
 
+/// out = rows of `matrix`, row i times `factors[i]`.
+pub fn scale_each_row<T: Real>(out: &mut [T], matrix: &[T], factors: &[T]) {
+    let width = matrix.len() / factors.len().max(1);
+    if width == 0 {
+        return;
+    }
+    dispatch(
+        #[inline(always)]
+        || {
+            let rows = out.chunks_exact_mut(width).zip(matrix.chunks_exact(width));
+            for ((out, row), factor) in rows.zip(factors) {
+                for j in 0..width {
+                    out[j] = row[j] * *factor;
+                }
+            }
+        },
+    )
+}
+
 /// out_i = x_i . y_i over the rows of two row-major matrices. Sixteen partial sums each.
 pub fn row_dots<T: Real>(out: &mut [T], x: &[T], y: &[T], width: usize) {
     dispatch(
@@ -116,6 +135,9 @@ mod tests {
         let mut out = [0.0; 4];
         scale_rows(&mut out, &[1.0, 2.0, 3.0, 4.0], &[10.0, -1.0]);
         assert_eq!(out, [10.0, -2.0, 30.0, -4.0]);
+        let mut each = [0.0; 4];
+        scale_each_row(&mut each, &[1.0, 2.0, 3.0, 4.0], &[10.0, -1.0]);
+        assert_eq!(each, [10.0, 20.0, -3.0, -4.0]);
         let mut dots = [0.0; 2];
         row_dots(&mut dots, &[1.0, 2.0, 3.0, 4.0], &out, 2);
         assert_eq!(dots, [6.0, 74.0]);

@@ -6,7 +6,8 @@
 use rayon::prelude::*;
 
 use super::{Model, ModelKind, Points};
-use crate::jet::{Coefficient, First, Inputs, Request, Tape};
+use crate::graph::{Graph, Op};
+use crate::jet::{Coefficient, First, Inputs, Request, Tape, has_laplacian, has_trace};
 use crate::kernel::Real;
 use crate::kernel::vector::dot;
 
@@ -88,7 +89,7 @@ impl<'m, T: Real> Derivatives<'m, T> {
         // Each task wrote its values before its scores.
         let rows = both.len() / (1 + d);
         let (mut values, mut scores) = (Vec::with_capacity(rows), Vec::with_capacity(rows * d));
-        for block in both.chunks(self.task_rows(Request::VALUE, rows) * (1 + d)) {
+        for block in both.chunks(self.task_rows(Request::VALUE.coefficients(), rows) * (1 + d)) {
             let n = block.len() / (1 + d);
             values.extend_from_slice(&block[..n]);
             scores.extend_from_slice(&block[n..]);
@@ -127,9 +128,26 @@ impl<'m, T: Real> Derivatives<'m, T> {
         })
     }
 
-    /// tr J, the Laplacian of a potential: n.
+    /// tr J, the Laplacian of a potential: n. As a whole where that is cheaper than along each unit vector.
     pub fn trace<'a>(&self, points: impl Into<Points<'a, T>>) -> Vec<T> {
-        self.curvature_sum(points, &identity(self.model.dim()))
+        let (graph, points) = (self.model.graph(), points.into());
+        match self.model.kind {
+            ModelKind::Score if has_trace(graph) => {
+                self.run(points, Along::Nothing, Request::trace(), 1, |task, out| {
+                    out.copy_from_slice(task.tape.traces());
+                })
+            }
+            ModelKind::Potential
+                if first_width(graph) < graph.input_width() && has_laplacian(graph) =>
+            {
+                self.run(points, Along::Nothing, Request::laplacian(0), 1, |task, out| {
+                    for (r, out) in out.iter_mut().enumerate() {
+                        *out = self.curvature_at(task.tape, r, std::iter::empty());
+                    }
+                })
+            }
+            _ => self.curvature_sum(points, &identity(self.model.dim())),
+        }
     }
 
     /// sum over m of v_m.J v_m for directions shared by all rows (`v` is M x d): n.
@@ -205,9 +223,9 @@ impl<'m, T: Real> Derivatives<'m, T> {
     }
 
     /// Rows of a task: few enough for the cache, and for every thread to have some.
-    fn task_rows(&self, request: Request, rows: usize) -> usize {
+    fn task_rows(&self, coefficients: usize, rows: usize) -> usize {
         let share = rows.div_ceil(rayon::current_num_threads()).max(LEAST_ROWS);
-        (STACK_ROWS / request.coefficients()).clamp(1, share)
+        (STACK_ROWS / coefficients).clamp(1, share)
     }
 
     /// Runs forward passes over all rows; `finish` turns each into `width` numbers per row.
@@ -221,10 +239,12 @@ impl<'m, T: Real> Derivatives<'m, T> {
     ) -> Vec<T> {
         let (graph, d) = (self.model.graph(), self.model.dim());
         let rows = points.x.len() / d;
-        let step = self.task_rows(request, rows);
+        let mut prepared = Tape::new(graph, request);
+        prepared.prepare(graph, &self.model.parameters);
+        let step = self.task_rows(request.coefficients() + prepared.extra_rows(), rows);
         let mut out = vec![T::ZERO; rows * width];
         out.par_chunks_mut(step * width).enumerate().for_each_init(
-            || Tape::new(graph, request),
+            || prepared.clone(),
             |tape, (k, out)| {
                 let rows = k * step..k * step + out.len() / width;
                 let some = points.some(graph, rows.clone());
@@ -246,6 +266,16 @@ impl<'m, T: Real> Derivatives<'m, T> {
     }
 }
 
+/// Units of the first layer: what the cost of a whole Laplacian grows with, as d second orders grow with d.
+pub(super) fn first_width(graph: &Graph) -> usize {
+    let nodes = graph.nodes();
+    let mut first = nodes.iter().filter_map(|node| match node.op {
+        Op::Affine { input, .. } if nodes[input.0].op == Op::Input => Some(node.width),
+        _ => None,
+    });
+    first.next().unwrap_or(usize::MAX)
+}
+
 fn fill<T: Real>(out: &mut [T], row: Option<&[T]>) {
     match row {
         Some(row) => out.copy_from_slice(row),
@@ -264,6 +294,26 @@ fn identity<T: Real>(d: usize) -> Vec<T> {
 mod tests {
     use super::*;
     use crate::model::Mlp;
+
+    /// Few units and many columns, so that the trace is taken as a whole; its diagonal never is.
+    #[test]
+    fn whole_traces_are_the_sums_of_their_diagonals() {
+        for (kind, hidden) in [
+            (ModelKind::Potential, vec![8, 5]),
+            (ModelKind::Potential, vec![8]),
+            (ModelKind::Score, vec![8, 5]),
+            (ModelKind::Score, vec![30]),
+        ] {
+            let model = Mlp { hidden, ..Mlp::new(20, kind) }.build::<f64>(1).unwrap();
+            let at = Derivatives::new(&model);
+            let x: Vec<f64> = (0..20 * 1500).map(|k| (1.3 * k as f64).sin()).collect();
+            let (trace, diagonal) = (at.trace(&x), at.jacobian_diagonal(&x));
+            for (trace, diagonal) in trace.iter().zip(diagonal.chunks(20)) {
+                let sum: f64 = diagonal.iter().sum();
+                assert!((trace - sum).abs() < 1e-12 * (1.0 + sum.abs()), "{kind:?}: {trace} {sum}");
+            }
+        }
+    }
 
     /// However many rows and threads there are, a row's value and score are those of the row alone.
     #[test]

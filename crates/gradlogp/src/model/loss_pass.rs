@@ -8,8 +8,8 @@
 //! | s | y0 | grad f, by one reverse pass |
 //! | adjoints | Y0 = sum_m P_m v_m + S, Y1^(m) = Q v_m | Y1^(m) = P_m, Y2 = Q, Y1^(u) = 1 |
 //!
-//! The exact loss of a potential with many columns asks for its Laplacian as a whole (`jet/gram.rs`) and for
-//! its score apart from it.
+//! The exact loss of a potential with many columns asks for its Laplacian as a whole (`jet/gram.rs`), that of a
+//! score field for its trace (`jet/trace.rs`), and for the score apart from it.
 //!
 //! For the score term of a potential, u = S held constant is one more first-order direction that
 //! does not enter y2: d/dtheta of the term is S . d(grad f)/dtheta = d/dtheta (u.grad f) = d/dtheta y1^(u).
@@ -22,12 +22,15 @@
 //! Objectives by finite differences take values at shifted points instead: `stencil.rs`. Those by a second
 //! backward sweep are in `second_sweep.rs`.
 
+use super::derivatives::first_width;
 use super::second_sweep;
 use super::stencil::Stencil;
 use super::{Model, ModelKind};
 use crate::Result;
-use crate::graph::{Graph, Op};
-use crate::jet::{Coefficient, First, Inputs, Request, Tape, has_laplacian};
+use crate::graph::Graph;
+use crate::jet::{
+    Coefficient, First, Inputs, Request, Tape, has_laplacian, has_projected, has_trace,
+};
 use crate::kernel::Real;
 use crate::kernel::vector::{axpy, dot};
 use crate::objective::{Directions, ExactApart, Objective, RowLoss, SecondSweep, Slices};
@@ -39,15 +42,8 @@ const LARGEST_BLOCK: usize = 64;
 /// Whether the Laplacian of a potential is cheaper than d second orders: per row, layer behind layer, a
 /// training step takes three products with each direction, or two (one of them half) with the Gram matrix.
 fn laplacian_is_cheaper(graph: &Graph) -> bool {
-    let nodes = graph.nodes();
-    let first = nodes.iter().find_map(|node| match node.op {
-        Op::Affine { input, .. } if nodes[input.0].op == Op::Input => Some(node.width),
-        _ => None,
-    });
     // 1.8 and not 1.6: forming the factors of the products costs a little, too.
-    let cheaper =
-        first.is_some_and(|width| 1.8 * (width as f64) < 3.0 * graph.input_width() as f64);
-    cheaper && has_laplacian(graph)
+    1.8 * (first_width(graph) as f64) < 3.0 * graph.input_width() as f64 && has_laplacian(graph)
 }
 
 /// Some rows of a batch.
@@ -125,7 +121,12 @@ impl<T: Real> LossPass<T> {
             && kind == ModelKind::Potential
             && !bounded
             && laplacian_is_cheaper(graph);
-        let rule: Box<dyn RowLoss<T>> = match laplacian {
+        // Always cheaper than following the unit vectors: fewer products, with fewer rows.
+        let trace = *objective == Objective::Exact
+            && kind == ModelKind::Score
+            && !bounded
+            && has_trace(graph);
+        let rule: Box<dyn RowLoss<T>> = match laplacian || trace {
             true => Box::new(ExactApart),
             false => objective.row_loss(kind == ModelKind::Score),
         };
@@ -133,7 +134,7 @@ impl<T: Real> LossPass<T> {
         let (first, count) = match rule.directions() {
             Directions::None => (First::Zero, 0),
             Directions::Slices(m) => (First::PerRow, m),
-            Directions::Basis if laplacian => (First::Zero, 0),
+            Directions::Basis if laplacian || trace => (First::Zero, 0),
             Directions::Basis if bounded => (First::PerRow, block(dim)),
             Directions::Basis => (First::Shared, block(dim)),
         };
@@ -143,6 +144,10 @@ impl<T: Real> LossPass<T> {
         let request = match kind {
             _ if second.is_some() => Request::VALUE,
             _ if stencil.is_some() => Request::VALUE,
+            ModelKind::Score if trace => Request::trace(),
+            ModelKind::Score if count > 0 && has_projected(graph) => {
+                Request::projected(first, count)
+            }
             ModelKind::Score => Request::first(first, count),
             ModelKind::Potential if laplacian => Request::laplacian(1),
             ModelKind::Potential if reverse => Request::second(First::PerRow, count + 1, count),
@@ -201,9 +206,16 @@ impl<T: Real> LossPass<T> {
         self.points() * self.tape.request().coefficients() + self.tape.extra_rows()
     }
 
-    /// To be called before the first of a set of tiles with the same parameters.
-    pub fn begin(&mut self, graph: &Graph, parameters: &[T]) {
+    /// To be called before the first of a set of tiles with the same parameters. Where their gradient will be
+    /// taken, it is formed anew: what it holds is overwritten.
+    pub fn begin(&mut self, graph: &Graph, parameters: &[T], gradient: Option<&mut [T]>) {
         self.tape.prepare(graph, parameters);
+        match gradient {
+            // Their gradients are added up outside of the tape.
+            Some(gradient) if self.second.is_some() => gradient.fill(T::ZERO),
+            Some(_) => self.tape.start_gradient(graph),
+            None => {}
+        }
     }
 
     /// To be called after the last tile of a set whose gradient was taken: adds what they share.
@@ -221,6 +233,11 @@ impl<T: Real> LossPass<T> {
         let blocks = self.blocks() as u64;
         let rows = rows * self.points();
         score + blocks * self.tape.product_operations(graph, rows, true, false)
+    }
+
+    /// The same of [`LossPass::begin`] and [`LossPass::end`].
+    pub fn shared_operations(&self, graph: &Graph) -> u64 {
+        self.tape.shared_operations(graph, true)
     }
 
     /// Bytes held at present.
@@ -303,7 +320,7 @@ impl<T: Real> LossPass<T> {
     /// Blocks of directions, each with a pass of its own.
     fn blocks(&self) -> usize {
         match self.rule.directions() {
-            Directions::Basis if !self.tape.request().laplacian => {
+            Directions::Basis if !self.projections.is_empty() => {
                 self.dim.div_ceil(self.projections.len())
             }
             _ => 1,
@@ -426,18 +443,22 @@ impl<T: Real> LossPass<T> {
                 let rule = self.rule.as_ref();
                 losses[r] += score_term(rule, tile, r, s, &mut self.weighted, s_bar);
             }
-            let mut q = T::ZERO;
+            let traced = self.tape.traces().get(r).copied();
+            let mut q = traced.unwrap_or(T::ZERO);
             for m in 0..slices {
                 let v = &self.directions[direction(m, r)];
                 self.projections[m] = dot(v, s);
                 q += output.row(Coefficient::First(m), r).map_or(T::ZERO, |y1| dot(v, y1));
             }
             let mut q_bar = T::ZERO;
-            if slices > 0 {
+            if slices > 0 || traced.is_some() {
                 let seen = Slices { projections: &self.projections, noise: &[], curvature: q };
                 let term = self.rule.slice_term(seen, &mut self.projections_bar);
                 losses[r] += term.loss;
                 q_bar = term.curvature_bar;
+            }
+            if traced.is_some() {
+                self.tape.traces_bar()[r] = weight * q_bar;
             }
             let mut bar = self.tape.current_bar();
             for m in 0..slices {

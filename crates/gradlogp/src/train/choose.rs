@@ -149,12 +149,12 @@ mod tests {
     }
 
     /// For `d` independent normal columns.
-    fn chosen(kind: ModelKind, d: usize, seed: u64, go_on: bool) -> Option<Choice> {
+    fn chosen(kind: ModelKind, layers: usize, d: usize, seed: u64, go_on: bool) -> Option<Choice> {
         use rand::SeedableRng;
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(3);
         let x = Gaussian::standard(d).unwrap().sample(2000, &mut rng);
         let rows = PointSet::from(x.iter().map(|x| *x as f32).collect::<Vec<f32>>());
-        let mlp = Mlp { hidden: vec![32, 32], ..Mlp::new(d, kind) };
+        let mlp = Mlp { hidden: vec![32; layers], ..Mlp::new(d, kind) };
         let config = TrainConfig {
             objective: SLICED,
             batch: 64,
@@ -168,19 +168,21 @@ mod tests {
     }
 
     /// Two columns: an exact step is no dearer than two slices. A score field of eighty: it is many times
-    /// dearer, and slices do not add that much noise.
+    /// dearer, and slices do not add that much noise; unless it has two layers, where exact is even cheaper.
     #[test]
     fn few_columns_are_exact_and_many_are_sliced() {
-        let few = chosen(ModelKind::Potential, 2, 0, true).unwrap();
+        let few = chosen(ModelKind::Potential, 2, 2, 0, true).unwrap();
         assert!(few.work_ratio() <= 1.0 && few.objective == Objective::Exact, "{few:?}");
-        let many = chosen(ModelKind::Score, 80, 0, true).unwrap();
+        let flat = chosen(ModelKind::Score, 2, 80, 0, true).unwrap();
+        assert!(flat.work_ratio() < 1.0 && flat.objective == Objective::Exact, "{flat:?}");
+        let many = chosen(ModelKind::Score, 3, 80, 0, true).unwrap();
         assert!(many.work_ratio() > 4.0 && many.objective == SLICED, "{many:?}");
         assert_eq!(many.noise.map(|n| n.slices > 0.0 && n.rows > 0.0), Some(true));
     }
 
     #[test]
     fn the_choice_depends_on_the_seed_alone() {
-        let at = |seed, go_on| chosen(ModelKind::Potential, 5, seed, go_on);
+        let at = |seed, go_on| chosen(ModelKind::Potential, 2, 5, seed, go_on);
         let (a, b) = (at(1, true), at(1, true));
         assert_eq!(a, b);
         assert_ne!(a.and_then(|c| c.noise), at(2, true).and_then(|c| c.noise));

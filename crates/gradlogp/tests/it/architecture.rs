@@ -38,7 +38,10 @@ const ORDER: &[(&str, &[&str])] = &[
             "storage",
         ],
     ),
-    ("dkef", &["error", "score", "kernel", "graph", "jet", "slice", "model", "exec", "train"]),
+    (
+        "dkef",
+        &["error", "score", "kernel", "graph", "jet", "slice", "model", "exec", "storage", "train"],
+    ),
     ("likelihood", &["error", "score", "sde", "ode"]),
     ("sample", &["error", "score", "ode", "sde"]),
     ("diagnose", &["error", "score", "domain", "oracle", "sample"]),

@@ -115,8 +115,8 @@ fn exact_loss_and_gradient_are_those_of_all_coordinate_slices() {
             let norm = exact.gradient().iter().map(|g| g * g).sum::<f64>().sqrt();
             assert!((exact.gradient_norm() - norm).abs() < 1e-12 * norm, "{mlp:?}");
         }
-        // The whole Laplacian costs fewer operations than its directions.
-        let operations = |e: &LossEngine<f64>| e.product_operations(&model, 9);
+        // The whole Laplacian costs fewer operations than its directions, what rows share among so many included.
+        let operations = |e: &LossEngine<f64>| e.product_operations(&model, 900);
         assert!(!whole || operations(&exact) < operations(&sliced) * 2 / 3, "{mlp:?}");
     }
 }
@@ -391,7 +391,7 @@ fn a_condition_shifts_the_first_layer_and_is_not_differentiated() {
 #[test]
 fn the_passes_hold_as_many_coefficients_as_the_documents_say() {
     let (dim, m) = (3, 2);
-    for (kind, wants) in [(ModelKind::Score, [4, 3, 3, 1]), (ModelKind::Potential, [5, 4, 5, 2])] {
+    for (kind, wants) in [(ModelKind::Score, [3, 3, 3, 1]), (ModelKind::Potential, [5, 4, 5, 2])] {
         let objectives = [
             Objective::Exact,
             Objective::Ssm { slices: m },
@@ -403,6 +403,11 @@ fn the_passes_hold_as_many_coefficients_as_the_documents_say() {
             assert_eq!(pass.coefficients(), want, "{kind:?} {objective:?}");
         }
     }
+    // A third layer: the value and three directions.
+    let deep: Model<f64> =
+        Mlp { hidden: vec![6, 6, 6], ..Mlp::new(dim, ModelKind::Score) }.build(5).unwrap();
+    let pass = LossPass::<f64>::new(ModelKind::Score, deep.graph(), &Objective::Exact, false);
+    assert_eq!(pass.coefficients(), 4);
     // Many columns: the value, u, the Laplacian, and half of the six units of the second layer.
     let (kind, exact) = (ModelKind::Potential, Objective::Exact);
     for dim in [5, 50] {
@@ -475,4 +480,141 @@ fn relu_is_refused_for_a_potential_only() {
     let relu = |kind| Mlp { activation: Activation::Relu, ..Mlp::new(2, kind) }.build::<f32>(0);
     assert!(relu(ModelKind::Score).is_ok());
     assert!(relu(ModelKind::Potential).unwrap_err().to_string().contains("zero curvature"));
+}
+
+/// The same for score fields, whose trace is taken as a whole wherever there are at most two bends: the exact
+/// loss and its gradient are those of all coordinate slices, which follow every direction through the network.
+#[test]
+fn exact_loss_of_score_fields_is_that_of_all_coordinate_slices() {
+    for (dim, hidden, residual, given, activation, whole) in [
+        (1, vec![4], false, 0, Activation::Softplus, true),
+        (3, vec![6, 6], true, 0, Activation::Softplus, true),
+        (5, vec![7, 4], false, 2, Activation::Tanh, true),
+        (4, vec![9], true, 1, Activation::Gelu, true),
+        (30, vec![8, 8], true, 2, Activation::Silu, true),
+        (70, vec![6, 9], false, 0, Activation::Sin, true),
+        (4, vec![6, 6, 6], true, 1, Activation::Softplus, false),
+    ] {
+        let mlp = Mlp { hidden, residual, given, activation, ..Mlp::new(dim, ModelKind::Score) };
+        let model = mlp.build::<f64>(5).unwrap();
+        assert_eq!(gradlogp::jet::has_trace(model.graph()), whole, "{mlp:?}");
+        let (x, c) = (normals(9 * dim, 1), normals(9 * given, 2));
+        let contexts: &[&[f64]] = if given > 0 { &[&c] } else { &[] };
+        let points = Points::with_contexts(&x, contexts);
+        let mut exact = engine(&model, Objective::Exact, SliceLaw::default());
+        let mut sliced = engine(&model, Objective::Ssm { slices: dim }, SliceLaw::Coordinate);
+        for step in 0..2 {
+            let got = exact.loss_and_gradient(&model, points, draw(step));
+            let want = sliced.loss_and_gradient(&model, points, draw(step));
+            assert!((got - want).abs() < 1e-11 * (1.0 + want.abs()), "{mlp:?}: {got} {want}");
+            for (k, (got, want)) in exact.gradient().iter().zip(sliced.gradient()).enumerate() {
+                assert!(
+                    (got - want).abs() < 1e-10 * (1.0 + want.abs()),
+                    "{mlp:?}, parameter {k}: {got} {want}"
+                );
+            }
+        }
+        // Many rows: what they share is worth its cost.
+        let operations = |e: &LossEngine<f64>| e.product_operations(&model, 900);
+        assert!(!whole || operations(&exact) < operations(&sliced), "{mlp:?}");
+    }
+}
+
+/// The trace of a graph that the library does not build itself: x between contexts, a fixed factor and a shift that
+/// does not move with x.
+#[test]
+fn exact_loss_where_x_stands_between_contexts_and_the_output_is_scaled() {
+    let mut b = gradlogp::graph::GraphBuilder::new();
+    let (before, x, after) = (b.context(0, 2), b.input(3), b.context(1, 1));
+    let joined = b.concat(&[before, x, after]);
+    let a = b.affine(joined, 5, "a");
+    let a = b.activation(a, Activation::Softplus);
+    let c = b.affine(a, 4, "b");
+    let c = b.activation(c, Activation::Tanh);
+    let y = b.affine(c, 3, "c");
+    let y = b.scale(y, -0.7);
+    let shift = b.affine(before, 3, "d");
+    let y = b.add(shift, y);
+    let _ = b.scale(y, 1.3);
+    let graph = b.build().unwrap();
+    assert!(gradlogp::jet::has_trace(&graph));
+    let parameters = gradlogp::model::initialise(&graph, 3);
+    let model = Model::<f64>::new(ModelKind::Score, graph, parameters).unwrap();
+    let (x, c, d) = (normals(8 * 3, 1), normals(8 * 2, 2), normals(8, 3));
+    let contexts: &[&[f64]] = &[&c, &d];
+    let points = Points::with_contexts(&x, contexts);
+    let mut exact = engine(&model, Objective::Exact, SliceLaw::default());
+    let mut sliced = engine(&model, Objective::Ssm { slices: 3 }, SliceLaw::Coordinate);
+    let got = exact.loss_and_gradient(&model, points, draw(0));
+    let want = sliced.loss_and_gradient(&model, points, draw(0));
+    assert!((got - want).abs() < 1e-12 * (1.0 + want.abs()), "{got} {want}");
+    for (got, want) in exact.gradient().iter().zip(sliced.gradient()) {
+        assert!((got - want).abs() < 1e-11 * (1.0 + want.abs()), "{got} {want}");
+    }
+}
+
+/// A network that the library does not build itself, with the last layer's output scaled and shifted: the sliced
+/// losses, which only project the last layer's first orders, against those of the same function with a linear last
+/// map behind another one, whose first orders are all formed.
+#[test]
+fn sliced_losses_of_score_fields_do_not_need_the_last_first_orders() {
+    let build = |split: bool| {
+        let mut b = gradlogp::graph::GraphBuilder::new();
+        let (x, c) = (b.input(3), b.context(0, 2));
+        let a = b.affine(x, 5, "a");
+        let a = b.activation(a, Activation::Softplus);
+        let a = b.affine(a, 5, "b");
+        let a = b.activation(a, Activation::Tanh);
+        let y = b.affine(a, 3, "c");
+        let y = b.scale(y, -0.7);
+        let shift = b.affine(c, 3, "d");
+        let y = b.add(shift, y);
+        if split {
+            // Sums of slices: the same function, which is no longer an affine map to look at.
+            let parts = [0, 1, 2].map(|k| b.slice(y, k, 1));
+            let _ = b.concat(&parts);
+        }
+        let graph = b.build().unwrap();
+        assert_eq!(gradlogp::jet::has_projected(&graph), !split);
+        let parameters = gradlogp::model::initialise(&graph, 3);
+        Model::<f64>::new(ModelKind::Score, graph, parameters).unwrap()
+    };
+    let (short, long) = (build(false), build(true));
+    let (x, c) = (normals(8 * 3, 1), normals(8 * 2, 2));
+    let contexts: &[&[f64]] = &[&c];
+    let points = Points::with_contexts(&x, contexts);
+    for objective in [Objective::Ssm { slices: 2 }, Objective::SsmVr { slices: 3 }] {
+        let mut one = engine(&short, objective, SliceLaw::Gaussian);
+        let mut other = engine(&long, objective, SliceLaw::Gaussian);
+        for step in 0..2 {
+            let got = one.loss_and_gradient(&short, points, draw(step));
+            let want = other.loss_and_gradient(&long, points, draw(step));
+            assert!((got - want).abs() < 1e-12 * (1.0 + want.abs()), "{got} {want}");
+            for (got, want) in one.gradient().iter().zip(other.gradient()) {
+                assert!((got - want).abs() < 1e-11 * (1.0 + want.abs()), "{got} {want}");
+            }
+        }
+        let operations = |e: &LossEngine<f64>, m: &Model<f64>| e.product_operations(m, 8);
+        assert!(operations(&one, &short) < operations(&other, &long));
+    }
+}
+
+/// One row on two threads leaves one without rows; what it held from the batch before must not count.
+#[test]
+fn a_gradient_forgets_the_batch_before() {
+    for (objective, kind) in [
+        (Objective::Exact, ModelKind::Score),
+        (Objective::SsmVr { slices: 2 }, ModelKind::Score),
+        (Objective::Exact, ModelKind::Potential),
+        (Objective::Cp { slices: 1 }, ModelKind::Potential),
+    ] {
+        let model = Mlp { hidden: vec![6, 6], ..Mlp::new(3, kind) }.build(5).unwrap();
+        let mut used = engine(&model, objective, SliceLaw::default());
+        used.loss_and_gradient(&model, &normals(9 * 3, 1), draw(0));
+        let mut new = engine(&model, objective, SliceLaw::default());
+        let x = normals(3, 2);
+        let got = used.loss_and_gradient(&model, &x, draw(1));
+        assert_eq!(got, new.loss_and_gradient(&model, &x, draw(1)), "{objective:?}");
+        assert_eq!(used.gradient(), new.gradient(), "{objective:?}");
+    }
 }

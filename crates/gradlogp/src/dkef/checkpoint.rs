@@ -1,0 +1,173 @@
+//! A training run of a family in one file, so that it goes on as if it had not stopped: parameters, best
+//! parameters, moments of Adam, the generator's state and the place in the shuffled rows. Rows are not kept.
+
+use std::path::Path;
+
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::family::KernelFamily;
+use super::trainer::{KernelConfig, KernelTrainer};
+use crate::storage::{Tensor, TensorFile};
+use crate::train::{AdamW, HeldOutLoss, HistoryPoint};
+use crate::{Error, Result};
+
+const KIND: &str = "gradlogp.kernel-checkpoint";
+
+/// What is kept beside the arrays.
+#[derive(Debug, Serialize, Deserialize)]
+struct Description {
+    family: KernelFamily,
+    config: KernelConfig,
+    rows: (usize, usize),
+    step: u64,
+    optimiser_step: u64,
+    best: Option<(u64, HeldOutLoss)>,
+    rng: ChaCha8Rng,
+    order: Vec<usize>,
+    at: usize,
+    largest_jitter: f64,
+    history: Vec<HistoryPoint>,
+    losses: (f64, u64),
+    /// Whatever the caller wants to know again.
+    extra: String,
+}
+
+impl KernelTrainer<f32> {
+    /// Writes everything that goes on changing, atomically; `extra` is given back by
+    /// [`KernelTrainer::restore`].
+    ///
+    /// # Errors
+    /// A file that cannot be written; an older one stays whole.
+    pub fn save(&self, path: &Path, extra: &str) -> Result<()> {
+        let description = Description {
+            family: self.family.clone(),
+            config: self.config.clone(),
+            rows: (self.x.len(), self.held_out.len()),
+            step: self.step,
+            optimiser_step: self.adam.step,
+            best: self.best(),
+            rng: self.rng.clone(),
+            order: self.order.clone(),
+            at: self.at,
+            largest_jitter: self.largest_jitter,
+            history: self.history.clone(),
+            losses: self.losses,
+            extra: extra.to_string(),
+        };
+        let mut tensors = vec![
+            Tensor::flat("theta", &self.theta),
+            Tensor::flat("first", &self.adam.first),
+            Tensor::flat("second", &self.adam.second),
+            Tensor::flat("average", &self.adam.average),
+        ];
+        tensors.extend(self.best.as_ref().map(|best| Tensor::flat("best", &best.2)));
+        TensorFile::write(path, KIND, &description, tensors)
+    }
+
+    /// Takes up what [`KernelTrainer::save`] wrote, in a trainer of the same family, rows and settings.
+    /// From there on every number is the one that the run would have given without the stop.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is damaged, or of another family, other settings or other numbers of rows.
+    pub fn restore(&mut self, path: &Path) -> Result<String> {
+        let (found, mut tensors) = TensorFile::read::<Description>(path, KIND)?;
+        let rows = (self.x.len(), self.held_out.len());
+        if (&found.family, &found.config, found.rows) != (&self.family, &self.config, rows) {
+            let message = "is of a run with another family, other settings or other rows";
+            return Err(Error::model_file(path, message));
+        }
+        let length = self.theta.len();
+        let mut take = |name: &str| -> Result<Vec<f32>> {
+            let at = tensors.iter().position(|t| t.name == name && t.data.len() == length);
+            at.map(|at| tensors.swap_remove(at).data).ok_or_else(|| {
+                Error::model_file(path, format!("has no tensor \"{name}\" of {length} numbers"))
+            })
+        };
+        self.theta = take("theta")?;
+        self.adam = AdamW {
+            step: found.optimiser_step,
+            first: take("first")?,
+            second: take("second")?,
+            average: take("average")?,
+        };
+        self.best = match found.best {
+            Some((step, loss)) => Some((step, loss, take("best")?)),
+            None => None,
+        };
+        (self.rng, self.order, self.at) = (found.rng, found.order, found.at);
+        (self.step, self.largest_jitter) = (found.step, found.largest_jitter);
+        (self.history, self.losses) = (found.history, found.losses);
+        Ok(found.extra)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::dkef::Estimator;
+    use crate::train::Stop;
+
+    fn trainer(estimator: Estimator, seed: u64) -> KernelTrainer<f32> {
+        let family = KernelFamily { inducing: 6, features: Some(4), ..KernelFamily::deep(2) };
+        let config = KernelConfig {
+            estimator,
+            steps: 40,
+            batch: 14,
+            validation_rows: 20,
+            patience: 9,
+            lambda_steps: 5,
+            lambda_batch: 8,
+            seed,
+            threads: 1,
+            ..KernelConfig::default()
+        };
+        let x: Vec<f32> = (0..100).map(|k| ((k * k) as f32 * 0.37).sin()).collect();
+        KernelTrainer::new(family, x[..74].to_vec(), x[74..].to_vec(), config).unwrap()
+    }
+
+    #[test]
+    fn a_run_goes_on_as_if_it_had_not_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.checkpoint");
+        for estimator in
+            [Estimator::Ssm { slices: 1 }, Estimator::CurvaturePropagation { slices: 2 }]
+        {
+            let mut whole = trainer(estimator, 3);
+            let end = whole.run(&mut |_| ControlFlow::Continue(()));
+            let mut broken = trainer(estimator, 3);
+            let mut last = Stop::Interrupted;
+            // Stopped after every third step and taken up by another trainer.
+            while last == Stop::Interrupted {
+                last = broken.run(&mut |step| match step.step % 3 {
+                    0 => ControlFlow::Break(()),
+                    _ => ControlFlow::Continue(()),
+                });
+                broken.save(&path, "kept").unwrap();
+                broken = trainer(estimator, 3);
+                assert_eq!(broken.restore(&path).unwrap(), "kept");
+            }
+            assert_eq!((last, broken.steps()), (end, whole.steps()));
+            assert!(broken.steps() > 9 && broken.best().unwrap().0 > 1, "{}", broken.steps());
+            assert_eq!(broken.history(), whole.history());
+            assert_eq!(broken.best(), whole.best());
+            let (a, b) = (whole.finish().unwrap(), broken.finish().unwrap());
+            assert_eq!((a.theta, a.alpha, a.record), (b.theta, b.alpha, b.record));
+        }
+    }
+
+    #[test]
+    fn another_run_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.checkpoint");
+        let exact = || trainer(Estimator::Exact, 3);
+        exact().save(&path, "").unwrap();
+        assert!(exact().restore(&path).is_ok());
+        for mut other in [trainer(Estimator::Exact, 4), trainer(Estimator::Ssm { slices: 1 }, 3)] {
+            let message = other.restore(&path).unwrap_err().to_string();
+            assert!(message.contains("other settings"), "{message}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The trace of the Jacobian of a score field with one or two hidden layers, without following any direction.
+//!
+//! For y = W3 h(W2 h(W1 x)), with h'1 and h'2 the slopes at the two bends,
+//!
+//! tr(grad y) = sum_i (W3 D2 W2 D1 W1)_ii = h'2 . P h'1, with P = W2 * C (elementwise) and C = (W1 W3)^T,
+//!
+//! one product with P per row whatever the number of columns d, where following d unit vectors takes d products
+//! with W2 and with W3. P is the same for all rows. With one hidden layer, W3 h(W1 x), the trace is
+//! diag(C) . h'1, and a skip connection around the second layer adds just that.
+//!
+//! Adjoint, with Q that of the trace: H'2 += Q P h'1, H'1 += P^T (Q h'2), P_bar += (Q h'2) h'1^T; and at the end
+//! W2 += P_bar * C, C_bar = P_bar * W2, W3 += (C_bar W1)^T, W1 += (W3 C_bar)^T.
+
+use std::ops::Range;
+
+use super::spread::Spread;
+use crate::graph::{Graph, NodeId, Op, ParameterId};
+use crate::kernel::vector::{axpy, dot, row_dots, scale_each_row};
+use crate::kernel::{Mat, MatMut, Real, matmul};
+
+/// A graph whose trace can be had.
+#[derive(Debug, Clone)]
+struct Plan {
+    /// W1, its columns that meet x, and its shape.
+    inner: (ParameterId, Range<usize>, [usize; 2]),
+    /// The first bend.
+    first: usize,
+    /// W2 and the second bend, with two hidden layers.
+    second: Option<(ParameterId, usize)>,
+    /// Whether h(W1 x) also goes to the last layer past the second.
+    direct: bool,
+    /// W3 and its shape.
+    outer: (ParameterId, [usize; 2]),
+    /// What the output is multiplied by.
+    factor: f64,
+}
+
+/// The trace of every row, its adjoint, and what they need.
+#[derive(Debug, Clone)]
+pub(super) struct Trace<T> {
+    plan: Plan,
+    /// C, outer x inner units, and its adjoint.
+    cross: Vec<T>,
+    cross_bar: Vec<T>,
+    /// P, and its adjoint.
+    through: Vec<T>,
+    through_bar: Vec<T>,
+    diagonal: Vec<T>,
+    diagonal_bar: Vec<T>,
+    /// P h'1, rows x outer units.
+    mixed: Vec<T>,
+    /// Q h'2, the same shape.
+    weighted: Vec<T>,
+    /// The traces.
+    pub(super) traces: Vec<T>,
+    /// Their adjoints, to be filled before the adjoint pass.
+    pub(super) traces_bar: Vec<T>,
+}
+
+/// Plans the trace of a graph: where the slopes are kept, and the rest. None where x goes through more than
+/// two bends, or through products.
+pub(super) fn plan<T>(graph: &Graph) -> Option<(Vec<Spread<T>>, Trace<T>)> {
+    let plan = read(graph)?;
+    let mut spreads: Vec<Spread<T>> = graph.nodes().iter().map(|_| Spread::None).collect();
+    for bend in std::iter::once(plan.first).chain(plan.second.map(|(_, bend)| bend)) {
+        spreads[bend] = Spread::Slope { slope: Vec::new(), slope_bar: Vec::new() };
+    }
+    let [cross, cross_bar, through, through_bar, diagonal, diagonal_bar, mixed, weighted] =
+        [const { Vec::new() }; 8];
+    let [traces, traces_bar] = [const { Vec::new() }; 2];
+    let trace = Trace {
+        plan,
+        cross,
+        cross_bar,
+        through,
+        through_bar,
+        diagonal,
+        diagonal_bar,
+        mixed,
+        weighted,
+        traces,
+        traces_bar,
+    };
+    Some((spreads, trace))
+}
+
+/// Reads the graph from its output back to x.
+fn read(graph: &Graph) -> Option<Plan> {
+    let nodes = graph.nodes();
+    let mut moves: Vec<bool> = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        moves.push(node.op == Op::Input || node.op.inputs().iter().any(|i| moves[i.0]));
+    }
+    // Past what does not move with x.
+    let peel = |mut id: NodeId| {
+        while let Op::Add { inputs: [a, b] } = nodes[id.0].op {
+            match (moves[a.0], moves[b.0]) {
+                (true, false) => id = a,
+                (false, true) => id = b,
+                _ => break,
+            }
+        }
+        id
+    };
+    let affine = |id: NodeId| match nodes[id.0].op {
+        Op::Affine { input, weight, .. } => {
+            Some((peel(input), weight, [nodes[id.0].width, nodes[input.0].width]))
+        }
+        _ => None,
+    };
+    let bend = |id: NodeId| match nodes[id.0].op {
+        Op::Activation { input, .. } => Some(peel(input)),
+        _ => None,
+    };
+    let d = graph.input_width();
+    let (mut output, mut factor) = (peel(NodeId(nodes.len() - 1)), 1.0);
+    while let Op::Scale { input, factor: by } = nodes[output.0].op {
+        (output, factor) = (peel(input), factor * by);
+    }
+    let (last, outer, shape) = affine(output)?;
+    if shape[0] != d {
+        return None;
+    }
+    let (last, skip) = match nodes[last.0].op {
+        Op::Add { inputs: [a, b] } if bend(b).is_some_and(|at| comes_from(nodes, at, a)) => {
+            (b, Some(a))
+        }
+        _ => (last, None),
+    };
+    let (before, weight, inner_shape) = affine(bend(last)?)?;
+    let (first, inner, second) = match units(graph, before) {
+        Some(columns) => (last, (weight, columns, inner_shape), None),
+        None => {
+            let (source, inner, shape) = affine(bend(before)?)?;
+            (before, (inner, units(graph, source)?, shape), Some((weight, last.0)))
+        }
+    };
+    let fits = skip.is_none_or(|skip| second.is_some() && peel(skip) == first);
+    let direct = second.is_none() || skip.is_some();
+    let outer = (outer, shape);
+    fits.then_some(Plan { inner, first: first.0, second, direct, outer, factor })
+}
+
+/// Whether `at` is an affine map of `source`.
+fn comes_from(nodes: &[crate::graph::Node], at: NodeId, source: NodeId) -> bool {
+    matches!(nodes[at.0].op, Op::Affine { input, .. } if input == source)
+}
+
+/// The columns of a node in which x lies, beside columns that do not move.
+fn units(graph: &Graph, id: NodeId) -> Option<Range<usize>> {
+    let (nodes, d) = (graph.nodes(), graph.input_width());
+    match &nodes[id.0].op {
+        Op::Input => Some(0..d),
+        Op::Concat { inputs } => {
+            let is_x = |input: &NodeId| nodes[input.0].op == Op::Input;
+            let at = inputs.iter().position(is_x)?;
+            let others = inputs.iter().enumerate().filter(|(k, _)| *k != at);
+            let still = |id: &NodeId| matches!(nodes[id.0].op, Op::Context { .. });
+            let start: usize = inputs[..at].iter().map(|id| nodes[id.0].width).sum();
+            others.map(|(_, id)| id).all(still).then_some(start..start + d)
+        }
+        _ => None,
+    }
+}
+
+/// h' of one bend, rows x units, and its adjoint.
+type Slope<'a, T> = (&'a [T], &'a mut Vec<T>);
+
+impl<T: Real> Trace<T> {
+    /// Units of the two layers that C joins.
+    fn units(&self) -> (usize, usize) {
+        (self.plan.outer.1[1], self.plan.inner.2[0])
+    }
+
+    /// C and P, which all rows share; adjoints zeroed.
+    pub(super) fn prepare(&mut self, graph: &Graph, parameters: &[T]) {
+        let (outer, inner) = self.units();
+        let index = graph.parameters();
+        for buffer in [&mut self.cross, &mut self.through_bar] {
+            buffer.resize(outer * inner, T::ZERO);
+        }
+        self.through_bar.fill(T::ZERO);
+        let last = &parameters[index.range(self.plan.outer.0)];
+        let (weight, columns, [out, width]) = &self.plan.inner;
+        let first = Mat::new(&parameters[index.range(*weight)], *out, *width);
+        let first = first.columns(columns.clone());
+        let last = Mat::new(last, columns.len(), outer);
+        matmul(MatMut::new(&mut self.cross, outer, inner), last.t(), first.t(), false);
+        let factor = T::of(self.plan.factor);
+        self.cross.iter_mut().for_each(|c| *c = *c * factor);
+        self.diagonal.clear();
+        self.diagonal_bar.clear();
+        if self.plan.direct {
+            self.diagonal.extend(self.cross.iter().step_by(inner + 1).copied());
+            self.diagonal_bar.resize(inner, T::ZERO);
+        }
+        if let Some((weight, _)) = self.plan.second {
+            let weight = &parameters[index.range(weight)];
+            self.through.clear();
+            self.through.extend(self.cross.iter().zip(weight).map(|(c, w)| *c * *w));
+        }
+    }
+
+    /// The trace of every row, from the slopes that the forward pass left in `spreads`.
+    pub(super) fn forward(&mut self, spreads: &mut [Spread<T>], rows: usize) {
+        let (outer, inner) = self.units();
+        let ((first, _), second) = self.slopes(spreads);
+        self.traces.resize(rows, T::ZERO);
+        self.traces_bar.resize(rows, T::ZERO);
+        self.traces.fill(T::ZERO);
+        if let Some((second, _)) = second {
+            self.mixed.resize(rows * outer, T::ZERO);
+            let through = Mat::new(&self.through, outer, inner).t();
+            let mixed = MatMut::new(&mut self.mixed, rows, outer);
+            matmul(mixed, Mat::new(first, rows, inner), through, false);
+            row_dots(&mut self.traces, second, &self.mixed, outer);
+        }
+        if self.plan.direct {
+            for (trace, slope) in self.traces.iter_mut().zip(first.chunks_exact(inner)) {
+                *trace += dot(slope, &self.diagonal);
+            }
+        }
+    }
+
+    /// Sets the adjoints of the slopes, and adds to those of C and P.
+    pub(super) fn adjoint(&mut self, spreads: &mut [Spread<T>]) {
+        let (outer, inner) = self.units();
+        let rows = self.traces_bar.len();
+        let ((first, first_bar), second) = self.slopes(spreads);
+        first_bar.resize(rows * inner, T::ZERO);
+        first_bar.fill(T::ZERO);
+        if let Some((second, second_bar)) = second {
+            second_bar.resize(rows * outer, T::ZERO);
+            self.weighted.resize(rows * outer, T::ZERO);
+            scale_each_row(second_bar, &self.mixed, &self.traces_bar);
+            scale_each_row(&mut self.weighted, second, &self.traces_bar);
+            let weighted = Mat::new(&self.weighted, rows, outer);
+            let through = Mat::new(&self.through, outer, inner);
+            matmul(MatMut::new(first_bar, rows, inner), weighted, through, false);
+            let target = MatMut::new(&mut self.through_bar, outer, inner);
+            matmul(target, weighted.t(), Mat::new(first, rows, inner), true);
+        }
+        if self.plan.direct {
+            let rows = first.chunks_exact(inner).zip(first_bar.chunks_exact_mut(inner));
+            for ((slope, bar), weight) in rows.zip(&self.traces_bar) {
+                axpy(bar, *weight, &self.diagonal);
+                axpy(&mut self.diagonal_bar, *weight, slope);
+            }
+        }
+    }
+
+    /// Adds to the adjoints of W1, W2 and W3 what all rows share.
+    pub(super) fn finish(&mut self, graph: &Graph, parameters: &[T], gradient: &mut [T]) {
+        let (outer, inner) = self.units();
+        let index = graph.parameters();
+        self.cross_bar.clear();
+        self.cross_bar.resize(outer * inner, T::ZERO);
+        if let Some((weight, _)) = self.plan.second {
+            let range = index.range(weight);
+            let weights = parameters[range.clone()].iter().zip(&mut gradient[range]);
+            let cross = self.cross.iter().zip(&mut self.cross_bar);
+            for ((bar, (weight, weight_bar)), (cross, cross_bar)) in
+                self.through_bar.iter().zip(weights).zip(cross)
+            {
+                *weight_bar = bar.mul_add(*cross, *weight_bar);
+                *cross_bar = *bar * *weight;
+            }
+        }
+        let diagonal = self.cross_bar.iter_mut().step_by(inner + 1);
+        diagonal.zip(&self.diagonal_bar).for_each(|(c, bar)| *c += *bar);
+        let factor = T::of(self.plan.factor);
+        self.cross_bar.iter_mut().for_each(|c| *c = *c * factor);
+        let (weight, columns, [out, width]) = &self.plan.inner;
+        let (first_range, last_range) = (index.range(*weight), index.range(self.plan.outer.0));
+        let first = Mat::new(&parameters[first_range.clone()], *out, *width);
+        let first = first.columns(columns.clone());
+        let last = Mat::new(&parameters[last_range.clone()], columns.len(), outer);
+        let bar = Mat::new(&self.cross_bar, outer, inner);
+        let last_bar = MatMut::new(&mut gradient[last_range], columns.len(), outer);
+        matmul(last_bar, first.t(), bar.t(), true);
+        let first_bar = MatMut::new(&mut gradient[first_range], *out, *width);
+        matmul(first_bar.part(0..*out, columns.clone()), bar.t(), last.t(), true);
+    }
+
+    /// Floating-point operations in the products: per row, and once for all rows.
+    pub(super) fn operations(&self, adjoint: bool) -> (usize, usize) {
+        let (outer, inner) = self.units();
+        let times = if adjoint { 3 } else { 1 };
+        let one = 2 * outer * inner * times;
+        (if self.plan.second.is_some() { one } else { 0 }, one * self.plan.inner.1.len())
+    }
+
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        let shared = [&self.cross, &self.cross_bar, &self.through, &self.through_bar];
+        let rows = [&self.mixed, &self.weighted, &self.traces, &self.traces_bar];
+        shared.iter().chain(&rows).map(|v| v.capacity() * size_of::<T>()).sum()
+    }
+
+    fn slopes<'a>(&self, spreads: &'a mut [Spread<T>]) -> (Slope<'a, T>, Option<Slope<'a, T>>) {
+        let Some((_, second)) = self.plan.second else {
+            return (slope(&mut spreads[self.plan.first]), None);
+        };
+        let (before, after) = spreads.split_at_mut(second);
+        (slope(&mut before[self.plan.first]), Some(slope(&mut after[0])))
+    }
+}
+
+fn slope<T>(spread: &mut Spread<T>) -> Slope<'_, T> {
+    match spread {
+        Spread::Slope { slope, slope_bar } => (slope, slope_bar),
+        _ => unreachable!("the plan put slopes at the bends"),
+    }
+}
