@@ -47,8 +47,11 @@ impl Cli {
     }
 
     fn parse_checked(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let cli = Cli::from_arg_matches(matches)?;
+        let mut cli = Cli::from_arg_matches(matches)?;
         let Some((name, given)) = matches.subcommand() else { return Ok(cli) };
+        if let Command::Fit(fit) = &mut cli.command {
+            fit.suit_purpose(|id| given.value_source(id) == Some(ValueSource::CommandLine));
+        }
         let Some((_, run)) = RESUMABLE.iter().find(|(command, _)| *command == name) else {
             return Ok(cli);
         };
@@ -189,6 +192,12 @@ pub(crate) struct FitArgs {
     /// Model file to write [default: model.safetensors].
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// What the model is for, which sets options that are not given. anomaly, for score --anomaly: the densities
+    /// of the data with noise of 1/2 to 4 scales, in seconds; short for --noise ve --sigma-min 0.5
+    /// --sigma-max 4 --model potential --standardize robust --hidden 64,64 --steps 1500.
+    #[arg(long = "for", value_enum, value_name = "PURPOSE",
+          conflicts_with_all = ["noise", "model", "objective", "given", "bounds", "domain"])]
+    pub(crate) purpose: Option<PurposeArg>,
     /// Also write an HTML report.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
@@ -216,6 +225,25 @@ pub(crate) struct FitArgs {
     pub(crate) training: TrainingArgs,
 }
 
+impl FitArgs {
+    /// Sets what `--for` stands for, where `given` says that it was not given.
+    fn suit_purpose(&mut self, given: impl Fn(&str) -> bool) {
+        let Some(PurposeArg::Anomaly) = self.purpose else { return };
+        self.noise.noise = Some(crate::noise::NoiseArg::Ve);
+        (self.noise.sigma_min, self.noise.sigma_max) = (Some(0.5), Some(4.0));
+        self.model.model = Some(ModelArg::Potential);
+        if !given("hidden") {
+            self.model.hidden = vec![64, 64];
+        }
+        if !given("standardize") {
+            self.prepare.standardize = StandardizeArg::Robust;
+        }
+        if !given("steps") {
+            self.training.steps = 1500;
+        }
+    }
+}
+
 /// What is done to the table before training.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Preparing")]
@@ -234,8 +262,9 @@ pub(crate) struct PrepareArgs {
     #[arg(long, value_enum, default_value_t = GapRuleArg::Gap)]
     pub(crate) dequantize_rule: GapRuleArg,
     /// How columns are scaled, from training rows only, undone in every answer: standardize fits
-    /// most tables; whiten suits strong correlations; common centres each column and divides all by one
-    /// number, for columns of one kind, such as pixels; none keeps your units.
+    /// most tables; robust, by medians and winsorised standard deviations, those with outliers or heavy
+    /// tails; whiten suits strong correlations; common centres each column and divides all by one number,
+    /// for columns of one kind, such as pixels; none keeps your units.
     #[arg(long, value_enum, default_value_t = StandardizeArg::Standardize)]
     pub(crate) standardize: StandardizeArg,
     /// Share of rows that decides when to stop.
@@ -443,6 +472,8 @@ pub(crate) struct CompareArgs {
     #[command(flatten)]
     pub(crate) prepare: PrepareArgs,
     #[command(flatten)]
+    pub(crate) boundary: BoundaryArgs,
+    #[command(flatten)]
     pub(crate) model: ModelArgs,
 }
 
@@ -452,12 +483,13 @@ impl CompareArgs {
         FitArgs {
             source: self.source.clone(),
             output: None,
+            purpose: None,
             report: None,
             resume: None,
             checkpoint_every: None,
             read: self.read.clone(),
             prepare: self.prepare.clone(),
-            boundary: BoundaryArgs { bounds: Vec::new(), domain: None, boundary_power: 1.0 },
+            boundary: self.boundary.clone(),
             model: self.model.clone(),
             objective: ObjectiveArgs {
                 objective: ObjectiveArg::Exact,
@@ -579,9 +611,11 @@ pub(crate) struct ScoreArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Anomalies")]
 pub(crate) struct AnomalyArgs {
-    /// Also how unusual each row is (larger is more so). auto: density for potentials, path for score
-    /// fields; density: -log p up to a constant; path: the same from the score alone, along the line
-    /// from the mean of the training rows; norm: length of the score in standard deviations.
+    /// Also how unusual each row is (larger is more so). auto: scales for models of fit --for anomaly (and
+    /// other potentials with --noise ve or ncsn), density for other potentials, path for score fields; scales:
+    /// mean over noise levels of noise^2 times -log p of the data with that noise; density: -log p up to a
+    /// constant; path: the same from the score alone, along the line from the mean of the training rows;
+    /// norm: length of the score in standard deviations.
     #[arg(long, value_enum, num_args = 0..=1, require_equals = true, value_name = "KIND",
           default_missing_value = "auto")]
     pub(crate) anomaly: Option<AnomalyArg>,
@@ -958,6 +992,7 @@ words!(LawArg => SliceLaw {
 words!(ScheduleArg => Schedule { Cosine => Schedule::Cosine, Constant => Schedule::Constant });
 words!(StandardizeArg => Standardization {
     Standardize => Standardization::Standardize,
+    Robust => Standardization::Robust,
     Whiten => Standardization::Whiten,
     Common => Standardization::Common,
     None => Standardization::None,
@@ -1060,9 +1095,16 @@ impl ScheduleWord {
     }
 }
 
+/// What a fit is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PurposeArg {
+    Anomaly,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AnomalyArg {
     Auto,
+    Scales,
     Density,
     Path,
     Norm,

@@ -1,7 +1,7 @@
 //! Chains on a fitted model: started around the data, run in the network's units, mapped back.
 
 use anyhow::Result;
-use gradlogp::domain::Within;
+use gradlogp::domain::{FieldWithin, Within};
 use gradlogp::sample::{ChainConfig, ChainRun, Chains, Parallel, Snapshot, standard_normal_start};
 use gradlogp::{Error, FittedModel, LogDensity, ModelKind, Score};
 use ndarray::{Array1, Array2, ArrayView2};
@@ -234,11 +234,6 @@ impl Plan {
     fn new(model: &FittedModel, n: usize, args: &ChainArgs) -> Result<Self> {
         check_conditions(model, args)?;
         let sampler = Sampler::of(args.sampler, model.kind())?;
-        if model.description.domain.is_some() && sampler == Sampler::Ula {
-            let why = "ula would walk across the bounds of this model; fit with --model potential and \
-                       use mala or hmc, which reject such steps";
-            return Err(Error::config("--sampler", why).into());
-        }
         let config = config(model, n, args, sampler)?;
         let rng = ChaCha8Rng::seed_from_u64(args.seed);
         Ok(Plan { n, sampler, leapfrog: args.leapfrog, config, rng, snapshot: None })
@@ -268,7 +263,12 @@ impl Plan {
             Some(within) => Some(within as &dyn LogDensity),
             None => parallel.as_ref().map(|density| density as &dyn LogDensity),
         };
-        let mut field: &dyn Score = &parallel_field;
+        let domain = model.description.training.domain.as_ref();
+        let field_within = domain.map(|domain| FieldWithin { field: &parallel_field, domain });
+        let mut field: &dyn Score = match &field_within {
+            Some(within) => within,
+            None => &parallel_field,
+        };
         if conditions(model) > 1 {
             // Rows with a condition each are not to be cut apart; such models have no bounds.
             density = potential.as_ref().map(|p| p as &dyn LogDensity);

@@ -1,6 +1,6 @@
 //! What every score is, fitted or exact: the traits that samplers and diagnostics take.
 
-use ndarray::{Array1, Array2, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 /// A score field s(x) = grad log p(x) over R^d.
 ///
@@ -15,6 +15,12 @@ pub trait Score: Sync {
 
     /// tr grad s(x) for every row: n values (the Laplacian of log p where s is a gradient).
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64>;
+
+    /// Whether the point `x` (d numbers) lies where there is a density at all: everywhere, unless the
+    /// model knows a boundary. Chains do not leave it.
+    fn contains(&self, _x: ArrayView1<'_, f64>) -> bool {
+        true
+    }
 }
 
 /// A score that is the gradient of a known function log p(x), possibly without its constant.

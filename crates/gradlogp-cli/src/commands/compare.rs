@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use gradlogp::diagnose::{Estimate, paired_difference};
-use gradlogp::exec::{Threads, draw_variance};
+use gradlogp::exec::{Threads, draw_variance_within};
 use gradlogp::model::LossPass;
 use gradlogp::storage::write_atomically;
 use gradlogp::train::{Event, Stop, TrainConfig, Trainer};
@@ -98,6 +98,9 @@ pub(crate) fn run(args: &CompareArgs, show: Show) -> Result<ExitCode> {
     let stand_in = plan.mlp(1).build::<f32>(0)?;
     for way in &ways {
         LossPass::check(&way.objective, &stand_in)?;
+        if args.boundary.region().is_some() {
+            way.objective.check_bounded()?;
+        }
     }
     let prepared = Prepared::new(&plan, show)?;
     let mut outcomes = Vec::new();
@@ -246,7 +249,7 @@ fn trainer(plan: &Plan, prepared: &Prepared, way: Way, seed: u64, steps: u64) ->
         law: way.law,
         seed: plan.training.seed.wrapping_add(seed),
         steps,
-        ..plan.training.clone()
+        ..plan.config(prepared)
     };
     check_network(prepared.dim(), &plan.hidden)?;
     let batch = config.batch.min(prepared.split.train.len());
@@ -307,9 +310,19 @@ fn compare(
     let few = prepared.split.train.len().min(plan.training.batch);
     let batch = prepared.inside(&prepared.split.train[..few])?;
     let threads = Threads::new(plan.training.threads)?;
+    let domain = plan.config(prepared).domain;
     let variance = |way: Way, draws: usize| {
         let named = (draws, plan.training.seed);
-        draw_variance(&best.network, &way.objective, way.law, &batch, named, &threads)
+        let domain = domain.as_ref();
+        draw_variance_within(
+            domain,
+            &best.network,
+            &way.objective,
+            way.law,
+            &batch,
+            named,
+            &threads,
+        )
     };
     // Unbiased objectives have one gradient in expectation, and the exact one shows it without noise.
     let exact = variance(Way { objective: Objective::Exact, law: best.way.law }, 2)?;

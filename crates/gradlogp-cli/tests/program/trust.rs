@@ -110,3 +110,32 @@ fn a_shifted_log_z_shifts_normalised_densities() {
     let few = "score m.safetensors --dataset banana --rows 20 --normalize";
     folder.fails(6, few, &["give more rows"]);
 }
+
+/// 400 usual rows and a tight group of 8 far from them, which trains the model like all others.
+#[test]
+fn a_fit_for_anomalies_finds_a_small_group_that_trained_it() {
+    let folder = Folder::new();
+    let group: String =
+        (0..8).map(|k| format!("{},{}\n", 3.0 + f64::from(k) / 500.0, -3.0)).collect();
+    folder.write("all.csv", super::support::table(400) + &group);
+    folder.succeeds("fit all.csv --for anomaly --steps 400 -o m.safetensors");
+    let text = folder.succeeds("score m.safetensors all.csv --anomaly").out;
+    assert!(text.lines().next().unwrap().ends_with("log_density,anomaly"), "{text}");
+    let last = |l: &str| l.rsplit(',').next().unwrap().parse::<f64>().unwrap();
+    let scores: Vec<f64> = text.lines().skip(1).map(last).collect();
+    let usual = scores[..400].iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    assert!(scores[400..].iter().all(|a| *a > usual), "{usual} {:?}", &scores[400..]);
+    // The same in full; and what is given beside it counts.
+    folder.succeeds(
+        "fit all.csv --noise ve --sigma-min 0.5 --sigma-max 4 --model potential --standardize robust \
+         --hidden 64,64 --steps 400 -o long.safetensors",
+    );
+    assert_eq!(folder.weights("m.safetensors"), folder.weights("long.safetensors"));
+    folder.succeeds("fit all.csv --for anomaly --steps 40 --hidden 8 --standardize none -o s");
+    assert!(folder.weights("s").len() < folder.weights("m.safetensors").len() / 4);
+    folder.fails(2, "fit all.csv --for anomaly --noise vp", &["--noise"]);
+    folder.succeeds("fit all.csv --steps 40 --hidden 8 -o plain");
+    folder.fails(2, "score plain all.csv --anomaly=scales", &["--for anomaly"]);
+    folder.succeeds("fit all.csv --noise ve --steps 40 --hidden 8 -o field");
+    folder.fails(2, "score field all.csv --anomaly=scales", &["path or norm"]);
+}

@@ -5,6 +5,10 @@
 //! - standardise: A = D^-1, m the mean;
 //! - common: A = I / c, m the mean, c the root mean square of the standard deviations: columns of one kind,
 //!   such as pixels, keep their widths beside each other;
+//! - robust: A = D^-1, m the median, D the standard deviations of columns whose lowest and highest
+//!   twentieths are pulled in to the 5% and 95% quantiles (winsorised; Tukey 1962), so that neither outliers nor heavy
+//!   tails set the unit in which they are measured; but at least a quarter of the ordinary standard deviations,
+//!   so that columns with one value almost everywhere do not become huge;
 //! - whiten: A = L^(-1/2) U^T D^-1, where U L U^T = R is the eigendecomposition of the correlation
 //!   matrix, so that the transformed training rows have the identity as covariance (divisor n).
 //!
@@ -36,6 +40,8 @@ pub enum Standardization {
     /// Every column to mean 0 and standard deviation 1.
     #[default]
     Standardize,
+    /// Every column to median 0 and winsorised standard deviation 1.
+    Robust,
     /// Mean 0 and covariance I.
     Whiten,
     /// Every column to mean 0, and all divided by one number, so that their mean variance is 1.
@@ -70,9 +76,9 @@ pub struct Transform(Parts);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Parts {
     kind: Standardization,
-    /// m, d values in the columns' units.
+    /// m, d values in the columns' units; medians if robust.
     mean: Vec<f64>,
-    /// sd, d values in the columns' units; 1 for none.
+    /// sd, d values in the columns' units; winsorised if robust; 1 for none.
     sd: Vec<f64>,
     /// Whitening only: U^T by rows (row k the k-th direction), d x d.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -141,8 +147,10 @@ impl Transform {
             sd.fill(square.sqrt());
         }
         let mut parts = Parts { kind, mean, sd, directions: Vec::new(), direction_sd: Vec::new() };
-        if kind == Standardization::Whiten {
-            fit_directions(&mut parts, rows, columns)?;
+        match kind {
+            Standardization::Whiten => fit_directions(&mut parts, rows, columns)?,
+            Standardization::Robust => make_robust(&mut parts, rows),
+            _ => {}
         }
         Ok(Transform(parts))
     }
@@ -168,13 +176,13 @@ impl Transform {
         self.0.mean.len()
     }
 
-    /// m: d values in the columns' units.
+    /// m: d values in the columns' units; medians if robust.
     pub fn mean(&self) -> ArrayView1<'_, f64> {
         ArrayView1::from(&self.0.mean)
     }
 
-    /// What columns are divided by: the standard deviations of the training columns in their units (divisor n), one number
-    /// where it is common, 1 where not used.
+    /// What columns are divided by: the standard deviations of the training columns in their units (divisor n),
+    /// winsorised if robust, one number where it is common, 1 where not used.
     pub fn standard_deviations(&self) -> ArrayView1<'_, f64> {
         ArrayView1::from(&self.0.sd)
     }
@@ -237,7 +245,7 @@ impl Transform {
         self.score_to_user(identity.view())
     }
 
-    /// The diagonal of A where A is diagonal (standardise, none): 1 / sd. A trace then needs only the
+    /// The diagonal of A where A is diagonal (all but whiten): 1 / sd. A trace then needs only the
     /// diagonal of G_z: tr G(x) = sum_k a_k^2 (G_z)_kk.
     pub fn diagonal_scale(&self) -> Option<Array1<f64>> {
         self.0.directions.is_empty().then(|| self.standard_deviations().mapv(f64::recip))
@@ -297,6 +305,43 @@ fn standard_deviations(
             option_list(&constant)
         ))),
     }
+}
+
+/// Share of the rows at either end that a robust scale pulls in.
+const WINSORISED: f64 = 0.05;
+
+/// The least robust scale, in standard deviations.
+const LEAST_ROBUST: f64 = 0.25;
+
+/// Medians and winsorised standard deviations, in place of means and standard deviations.
+fn make_robust(parts: &mut Parts, rows: ArrayView2<'_, f64>) {
+    for (j, column) in rows.columns().into_iter().enumerate() {
+        let mut sorted = column.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let (low, high) = (quantile(&sorted, WINSORISED), quantile(&sorted, 1.0 - WINSORISED));
+        let middle = quantile(&sorted, 0.5);
+        let spread = high - low;
+        parts.mean[j] = middle;
+        if spread > 16.0 * f64::EPSILON * middle.abs() {
+            // In units of the spread, which neither underflows nor overflows.
+            let inside: Vec<f64> =
+                sorted.iter().map(|x| (x.clamp(low, high) - middle) / spread).collect();
+            let centre = inside.iter().sum::<f64>() / inside.len() as f64;
+            let squares: f64 = inside.iter().map(|x| (x - centre).powi(2)).sum();
+            let robust = spread * (squares / inside.len() as f64).sqrt();
+            parts.sd[j] = robust.max(LEAST_ROBUST * parts.sd[j]);
+        } else {
+            parts.sd[j] *= LEAST_ROBUST;
+        }
+    }
+}
+
+/// The quantile of sorted numbers, linear between them.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let at = share * (sorted.len() - 1) as f64;
+    let below = at.floor() as usize;
+    let above = (below + 1).min(sorted.len() - 1);
+    sorted[below] + (at - below as f64) * (sorted[above] - sorted[below])
 }
 
 /// Correlation matrix, its eigendecomposition, and the refusal of a singular one.

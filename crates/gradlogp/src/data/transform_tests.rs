@@ -4,8 +4,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-const KINDS: [Standardization; 4] = [
+const KINDS: [Standardization; 5] = [
     Standardization::Standardize,
+    Standardization::Robust,
     Standardization::Whiten,
     Standardization::Common,
     Standardization::None,
@@ -200,7 +201,7 @@ fn dependent_columns_are_named_when_whitening() {
 fn constant_columns_and_few_rows_are_refused() {
     let mut constant = rows();
     constant.column_mut(1).fill(0.1);
-    for kind in [Standardization::Standardize, Standardization::Whiten] {
+    for kind in [Standardization::Standardize, Standardization::Robust, Standardization::Whiten] {
         let error = Transform::fit(kind, constant.view(), &names(3)).unwrap_err().to_string();
         assert!(error.contains("\"c1\"; use --drop c1"), "{error}");
     }
@@ -217,13 +218,38 @@ fn tiny_and_huge_columns_neither_underflow_nor_overflow() {
     let mut extreme = rows();
     extreme.column_mut(0).mapv_inplace(|x| x * 1e-200);
     extreme.column_mut(1).mapv_inplace(|x| x * 1e145);
-    for kind in [Standardization::Standardize, Standardization::Whiten] {
+    for kind in [Standardization::Standardize, Standardization::Robust, Standardization::Whiten] {
         let t = Transform::fit(kind, extreme.view(), &names(3)).unwrap();
         let plain = Transform::fit(kind, rows().view(), &names(3)).unwrap();
         close(&t.forward(extreme.view()), &plain.forward(rows().view()), 1e-10);
         let shift = (200.0 - 145.0) * std::f64::consts::LN_10;
         assert!((t.log_abs_det() - plain.log_abs_det() - shift).abs() < 1e-9);
     }
+}
+
+/// 0, 1, ..., 40 in the middle, and one outlier at either end that moves nothing.
+#[test]
+fn robust_scales_do_not_see_outliers() {
+    let column = |ends: f64| {
+        let mut x: Vec<f64> = (0..=40).map(f64::from).collect();
+        (x[0], x[40]) = (-ends, 40.0 + ends);
+        Array2::from_shape_vec((41, 1), x).unwrap()
+    };
+    let fit = |ends: f64| {
+        Transform::fit(Standardization::Robust, column(ends).view(), &names(1)).unwrap()
+    };
+    let usual = fit(0.0);
+    // Winsorised at 2 and 38: 3 rows at each end, 35 in between.
+    let squares = 2.0 * (3.0 * 18.0f64.powi(2) + (1..18).map(|k| f64::from(k * k)).sum::<f64>());
+    assert_eq!(usual.mean()[0], 20.0);
+    assert!((usual.standard_deviations()[0] - (squares / 41.0).sqrt()).abs() < 1e-12);
+    assert_eq!(fit(100.0), usual);
+    // One value in more than nine tenths of the rows: a quarter of the ordinary standard deviation is left.
+    let mut spike = column(0.0);
+    spike.slice_mut(s![1.., ..]).fill(7.0);
+    let t = Transform::fit(Standardization::Robust, spike.view(), &names(1)).unwrap();
+    assert!((t.standard_deviations()[0] - 7.0 / 4.0 * (40f64 / 41.0 / 41.0).sqrt()).abs() < 1e-12);
+    assert_eq!(t.mean()[0], 7.0);
 }
 
 #[test]

@@ -6,6 +6,11 @@
 //!   c, which is exact where s is a gradient and depends on the path where it is not quite one;
 //! - **norm**: |D s(x)|, D = diag(standard deviations): how steep the density is. It is small at every
 //!   stationary point, in a trough as on a peak, and grows in the tails of light-tailed densities only.
+//! - **scales**: for potentials of all noise levels, the mean over levels sigma of -sigma^2 log p_sigma(x), p_sigma the
+//!   density of the data with noise N(0, sigma^2 I). MATH (39). A row fitted along with the others has a peak of its own in
+//!   p, and small groups have one each; seen from one to some standard deviations away they have none, and what
+//!   is far from most rows stays so. sigma^2 grad log p_sigma(x) = E\[x_0 | x\] - x, so this is the potential of the
+//!   mean way back to the data, and every level counts about alike.
 //!
 //! **Threshold.** With n scores of rows that are known to be usual and were not used to fit the model, the
 //! k-th smallest with k = ceil((n + 1)(1 - a)): a new usual row exceeds it with probability at most a,
@@ -69,6 +74,46 @@ pub fn score_norm(
     Ok(s.map_axis(Axis(1), |s| s.dot(&s).sqrt()))
 }
 
+/// The mean over noise levels sigma of -sigma^2 log p_sigma(x), up to a constant: n values. Each level is sigma, in
+/// the units in which x is measured, with log p_sigma at the rows, up to a constant of its own.
+///
+/// ```
+/// use ndarray::array;
+///
+/// // N(0, 1): log p_sigma(x) = -x^2 / (2 (1 + sigma^2)) + constant.
+/// let log_density = |sigma: f64| array![0.0, 2.0].mapv(|x: f64| -x * x / (2.0 * (1.0 + sigma * sigma)));
+/// let found = gradlogp::diagnose::mean_over_scales(&[(1.0, log_density(1.0)), (2.0, log_density(2.0))])?;
+/// // x^2 / 2 times the mean of 1/2 and 4/5.
+/// assert!((found[1] - found[0] - 1.3).abs() < 1e-12);
+/// # Ok::<(), gradlogp::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Config`] without a level, or with one that is not positive; [`Error::Shape`] for different numbers
+/// of rows; [`Error::Numerical`] where a density is not finite.
+pub fn mean_over_scales(levels: &[(f64, Array1<f64>)]) -> Result<Array1<f64>> {
+    let Some((_, first)) = levels.first() else {
+        return Err(Error::config("noise levels", "there must be at least one"));
+    };
+    let mut sum = Array1::zeros(first.len());
+    for (sigma, log_density) in levels {
+        if !(*sigma > 0.0 && sigma.is_finite()) {
+            let message = format!("must be positive numbers, not {sigma}");
+            return Err(Error::config("noise levels", message));
+        }
+        if log_density.len() != first.len() {
+            let (expected, found) = (vec![first.len()], vec![log_density.len()]);
+            return Err(Error::Shape { operation: "rows of all noise levels", expected, found });
+        }
+        if let Some(row) = log_density.iter().position(|l| !l.is_finite()) {
+            let message = format!("the log density at noise {sigma} of row {row} is not finite");
+            return Err(Error::Numerical { operation: "anomaly scores", message });
+        }
+        sum.scaled_add(-sigma * sigma / levels.len() as f64, log_density);
+    }
+    Ok(sum)
+}
+
 /// The threshold that a usual row exceeds with probability at most `false_alarm`, from the anomaly
 /// scores of usual rows that did not train the model.
 ///
@@ -128,6 +173,27 @@ mod tests {
             let found = path_difference(p, x.view(), centre.view()).unwrap();
             assert!((found - expected).iter().all(|e: &f64| e.abs() < 1e-3));
         }
+    }
+
+    /// A tight pair of rows far from a broad cloud is a peak of the density and yet unusual.
+    #[test]
+    fn over_scales_a_small_far_group_is_unusual() {
+        let means = array![[0.0, 0.0], [6.0, 0.0]];
+        let of = |sigma: f64| {
+            let variances: [f64; 2] = [1.0 + sigma * sigma, 1e-4 + sigma * sigma];
+            let parts = variances.map(|v| Array2::eye(2) * v).to_vec();
+            GaussianMixture::new(array![0.98, 0.02], means.view(), parts).unwrap()
+        };
+        let x = array![[6.0, 0.0], [2.0, 0.0], [0.0, 0.0]];
+        let plain = of(0.0).log_density(x.view());
+        assert!(plain[0] > plain[2], "{plain}");
+        let level = |sigma: f64| (sigma, of(sigma).log_density(x.view()));
+        let found = mean_over_scales(&[0.5, 1.0, 2.0, 4.0].map(level)).unwrap();
+        assert!(found[0] > found[1] && found[1] > found[2], "{found}");
+        assert!(mean_over_scales(&[]).is_err());
+        assert!(mean_over_scales(&[(0.0, array![1.0])]).is_err());
+        assert!(mean_over_scales(&[(1.0, array![f64::NEG_INFINITY])]).is_err());
+        assert!(mean_over_scales(&[(1.0, array![1.0]), (2.0, array![1.0, 2.0])]).is_err());
     }
 
     #[test]

@@ -24,7 +24,7 @@ mod stein;
 mod test_functions;
 mod whitened;
 
-pub use anomaly::{false_alarm_threshold, path_difference, score_norm};
+pub use anomaly::{false_alarm_threshold, mean_over_scales, path_difference, score_norm};
 pub use bounded_stein::stein_check_within;
 pub use classifier::{ClassifierConfig, ClassifierTest, classifier_test};
 pub use energy::{EnergyConfig, EnergyDistance, energy_distance};

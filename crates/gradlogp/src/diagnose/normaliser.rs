@@ -352,6 +352,45 @@ mod tests {
         }
     }
 
+    /// Beyond the columns of most tables: correlated Gaussians of 20 and 50 columns and a mixture of 20, in the
+    /// default settings. Where 500 rows cannot fix the proposals, log Z may be refused, never wrong.
+    #[test]
+    fn many_columns_are_found_or_refused() {
+        let gaussian = |d: usize| Gaussian::rank_one(2.0, d).unwrap();
+        let mut means = Array2::zeros((2, 20));
+        means[[1, 0]] = 5.0;
+        let mixture = GaussianMixture::isotropic(array![0.4, 0.6], means.view(), 1.0).unwrap();
+        let oracles: [(&dyn Oracle, bool); 3] =
+            [(&gaussian(20), true), (&gaussian(50), false), (&mixture, true)];
+        for (k, (p, must)) in oracles.into_iter().enumerate() {
+            let mut rng = ChaCha8Rng::seed_from_u64(20 + k as u64);
+            let x = p.sample(500, &mut rng);
+            let config = NormaliserConfig { chains: 300, ..Default::default() };
+            let shifted = Shifted(p, -12.5);
+            let found = estimate_normaliser(&shifted, x.view(), &config, &mut rng).unwrap();
+            match found.log_z {
+                Ok(log_z) => {
+                    let miss = (log_z.value + 12.5).abs();
+                    assert!(miss < 4.5 * log_z.standard_error + 0.01, "{k}: {found:?}");
+                    assert!(log_z.standard_error < 0.2, "{k}: {found:?}");
+                }
+                Err(why) => assert!(!must, "{k}: {why}\n{found:?}"),
+            }
+        }
+    }
+
+    /// 50 columns of which every second has a twin far off that no row shows: importance sampling collapses.
+    #[test]
+    fn many_columns_with_mass_elsewhere_are_refused() {
+        let p = Gaussian::standard(50).unwrap();
+        let wide = Gaussian::new(Array1::zeros(50), Array2::eye(50) * 9.0).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(30);
+        let x = p.sample(300, &mut rng);
+        // A model three times as wide as the rows: neither the proposal nor the ladder spans it.
+        let found = estimate_normaliser(&wide, x.view(), &quick(), &mut rng).unwrap();
+        assert!(found.log_z.is_err(), "{found:?}");
+    }
+
     /// The model has a second part that no row shows.
     #[test]
     fn mass_where_no_rows_are_is_refused() {

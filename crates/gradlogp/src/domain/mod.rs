@@ -23,7 +23,7 @@ mod within;
 pub use boxed::{Bounds, Boxed};
 pub use ellipsoid::Ellipsoid;
 pub use polytope::{Face, Polytope};
-pub use within::Within;
+pub use within::{FieldWithin, Within};
 
 use ndarray::{Array1, ArrayView2};
 use serde::{Deserialize, Serialize};

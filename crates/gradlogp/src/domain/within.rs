@@ -1,6 +1,6 @@
-//! A log density that is cut off at the boundary of a domain.
+//! Log densities and score fields that end at the boundary of a domain.
 
-use ndarray::{Array1, Array2, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 use super::Domain;
 use crate::score::{LogDensity, Score};
@@ -26,6 +26,37 @@ impl Score for Within<'_> {
 
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         self.density.trace(x)
+    }
+
+    fn contains(&self, x: ArrayView1<'_, f64>) -> bool {
+        self.domain.contains(&x.to_vec())
+    }
+}
+
+/// A score field that holds inside `domain` alone.
+#[derive(Clone, Copy)]
+pub struct FieldWithin<'a> {
+    /// The field without the boundary.
+    pub field: &'a dyn Score,
+    /// Where it holds.
+    pub domain: &'a Domain,
+}
+
+impl Score for FieldWithin<'_> {
+    fn dim(&self) -> usize {
+        self.field.dim()
+    }
+
+    fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+        self.field.score(x)
+    }
+
+    fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+        self.field.trace(x)
+    }
+
+    fn contains(&self, x: ArrayView1<'_, f64>) -> bool {
+        self.domain.contains(&x.to_vec())
     }
 }
 

@@ -13,6 +13,7 @@
 //! SSM-VR, MATH (3), n Var L is the mean over rows of Var[v.(grad s) v], the table of MATH 2.
 
 use super::{Domain, Draw, LossEngine, Threads};
+use crate::domain::Domain as Region;
 use crate::kernel::Real;
 use crate::model::{Model, Points};
 use crate::objective::Objective;
@@ -60,10 +61,29 @@ pub fn draw_variance<'a, T: Real>(
     objective: &Objective,
     law: SliceLaw,
     points: impl Into<Points<'a, T>>,
+    named: (usize, u64),
+    pool: &Threads,
+) -> Result<DrawVariance> {
+    draw_variance_within(None, model, objective, law, points, named, pool)
+}
+
+/// [`draw_variance`] of the weighted losses on a domain with a boundary, MATH (7).
+///
+/// # Errors
+/// Those of [`draw_variance`]; an objective that has no weighted form.
+pub fn draw_variance_within<'a, T: Real>(
+    domain: Option<&Region>,
+    model: &Model<T>,
+    objective: &Objective,
+    law: SliceLaw,
+    points: impl Into<Points<'a, T>>,
     (draws, seed): (usize, u64),
     pool: &Threads,
 ) -> Result<DrawVariance> {
     objective.validate()?;
+    if domain.is_some() {
+        objective.check_bounded()?;
+    }
     if draws < 2 {
         return Err(Error::config("draws", "a variance needs at least 2"));
     }
@@ -72,7 +92,7 @@ pub fn draw_variance<'a, T: Real>(
     if rows == 0 {
         return Err(Error::data("rows of a variance", "there are none"));
     }
-    let mut engine = LossEngine::new(model, objective, law, pool.count());
+    let mut engine = LossEngine::within(domain, model, objective, law, pool.count());
     let mut loss = Spread::new(1);
     let mut gradient = Spread::new(model.parameters.len());
     pool.install(|| {
@@ -212,6 +232,48 @@ mod tests {
         let spread = found.iter().map(|g| (g - average).powi(2)).sum::<f64>() / 2000.0;
         let error = (spread / 2000.0).sqrt();
         assert!((average - square).abs() < 4.5 * error && 4.5 * error < 0.25 * want);
+    }
+
+    /// f = -|x|^2 / 8 + a.x + b, whose differences are exact.
+    fn quadratic() -> Model<f64> {
+        let mlp =
+            Mlp { hidden: vec![], base_scale: Some(2.0), ..Mlp::new(D, ModelKind::Potential) };
+        mlp.build(4).unwrap()
+    }
+
+    #[test]
+    fn differences_have_the_variance_of_what_they_stand_for() {
+        let (pool, law, eps) = (Threads::new(1).unwrap(), SliceLaw::Gaussian, Some(0.01));
+        for slices in [1, 3] {
+            let fd = Objective::FdSsm { slices, eps };
+            let pairs =
+                [(linear(), Objective::SsmVr { slices }), (quadratic(), Objective::Ssm { slices })];
+            for (model, stands_for) in pairs {
+                let of = |o: &Objective| draw_variance(&model, o, law, &points(4), (50, 3), &pool);
+                let (got, want) = (of(&fd).unwrap(), of(&stands_for).unwrap());
+                let same = |a: f64, b: f64| (a - b).abs() < 1e-6 * b && b > 0.0;
+                assert!(same(got.loss_variance, want.loss_variance), "{got:?} {want:?}");
+                assert!(same(got.gradient_variance, want.gradient_variance), "{got:?} {want:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn curvature_propagation_of_a_quadratic_has_the_variance_of_a_chi_square() {
+        // c = -1/tau^2 for every column, so S.T = -|v|^2 / tau^2: variance 2 d / tau^4 for normals, 0 for
+        // signs, over M n. The gradient of the base has no parameter to vary with.
+        let (pool, draws) = (Threads::new(1).unwrap(), 6000);
+        for (n, slices) in [(1, 1), (5, 1), (5, 2)] {
+            let of = |law| {
+                let cp = Objective::Cp { slices };
+                draw_variance(&quadratic(), &cp, law, &points(n), (draws, 3), &pool).unwrap()
+            };
+            let want = 2.0 * D as f64 / 16.0 / (n * slices) as f64;
+            let got = of(SliceLaw::Gaussian).loss_variance;
+            // The kurtosis of a chi-square of 3 degrees is 7: (7 - 1) / draws in place of 2 / draws.
+            assert!((got - want).abs() < 4.5 * want * (6.0 / draws as f64).sqrt(), "{got} {want}");
+            assert!(of(SliceLaw::Rademacher).loss_variance < 1e-24);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod draw_variance;
 mod loss_engine;
 mod stream;
 
-pub use draw_variance::{DrawVariance, draw_variance};
+pub use draw_variance::{DrawVariance, draw_variance, draw_variance_within};
 pub use loss_engine::{Draw, LossEngine};
 pub use stream::{Domain, stream};
 

@@ -68,7 +68,7 @@ pub struct Tile<'a, T> {
 }
 
 impl<T: Real> Tile<'_, T> {
-    fn weight(&self, row: usize) -> T {
+    pub(super) fn weight(&self, row: usize) -> T {
         self.weights.get(row).copied().unwrap_or(T::ONE)
     }
 }
@@ -253,14 +253,29 @@ impl<T: Real> LossPass<T> {
         parameters: &[T],
         tile: Tile<'_, T>,
         losses: &mut [T],
-        mut gradient: Option<(&mut [T], T)>,
+        gradient: Option<(&mut [T], T)>,
     ) {
         losses.fill(T::ZERO);
         if let Some((sweep, _)) = self.second {
             let network = (graph, parameters);
             second_sweep::run(sweep, self.rule.as_ref(), network, tile, losses, gradient);
-            return;
+        } else {
+            self.run_passes(graph, parameters, tile, losses, gradient);
         }
+        for (loss, weight) in losses.iter_mut().zip(tile.weights) {
+            *loss *= *weight;
+        }
+    }
+
+    /// Losses without the rows' weights, and the gradient with them, by passes of the tape.
+    fn run_passes(
+        &mut self,
+        graph: &Graph,
+        parameters: &[T],
+        tile: Tile<'_, T>,
+        losses: &mut [T],
+        mut gradient: Option<(&mut [T], T)>,
+    ) {
         self.place_points(tile);
         let weight = gradient.as_ref().map_or(T::ZERO, |(_, weight)| *weight);
         if let Some(stencil) = &mut self.stencil {
@@ -299,9 +314,6 @@ impl<T: Real> LossPass<T> {
             if let Some((gradient, _)) = &mut gradient {
                 self.tape.adjoint(graph, parameters, Some(gradient), None);
             }
-        }
-        for (loss, weight) in losses.iter_mut().zip(tile.weights) {
-            *loss *= *weight;
         }
     }
 

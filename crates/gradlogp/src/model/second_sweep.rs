@@ -60,7 +60,8 @@ pub(super) fn product_operations(graph: &Graph, rows: usize, sweep: SecondSweep)
     once * (1 + 3 * pulls + 2)
 }
 
-/// Losses of the rows of a tile and, where a gradient is given, `weight` times the gradient of their sum.
+/// Losses of the rows of a tile without their weights and, where a gradient is given, `weight` times the
+/// gradient of their weighted sum.
 pub(super) fn run<T: Real>(
     sweep: SecondSweep,
     rule: &dyn RowLoss<T>,
@@ -90,8 +91,10 @@ pub(super) fn run<T: Real>(
         let seen = Slices { projections: &[], noise: &[], curvature: q };
         let term = rule.slice_term(seen, &mut []);
         let score = &u[input][row.clone()];
-        losses[r] = term.loss + rule.score_term(score, &[], &mut score_bar[input][row]);
-        curvature_bar[r] = term.curvature_bar;
+        let bar = &mut score_bar[input][row];
+        losses[r] = term.loss + rule.score_term(score, &[], bar);
+        bar.iter_mut().for_each(|bar| *bar *= tile.weight(r));
+        curvature_bar[r] = tile.weight(r) * term.curvature_bar;
     }
     let Some((gradient, weight)) = gradient else { return };
     let mut weighted = vec![T::ZERO; gradient.len()];

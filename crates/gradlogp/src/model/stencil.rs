@@ -74,8 +74,8 @@ impl<T: Real> Stencil<T> {
         self.slices
     }
 
-    /// Evaluates the points around `x` (n x d), writes the losses of the rows, and leaves `weight`
-    /// times the adjoint of their sum on the tape.
+    /// Evaluates the points around `x` (n x d), writes the losses of the rows without their weights, and
+    /// leaves `weight` times the adjoint of their weighted sum on the tape.
     pub(super) fn run(
         &mut self,
         tape: &mut Tape<T>,
@@ -97,6 +97,7 @@ impl<T: Real> Stencil<T> {
                 let v = row(tile.slices, m * tile.rows + r, self.dim);
                 self.noise[m] = dot(&v[..noise.len()], noise);
             }
+            let weight = weight * tile.weight(r);
             *loss = match self.kind {
                 ModelKind::Potential => self.potential_row(tape, rule, tile.rows, r, weight),
                 ModelKind::Score => self.score_row(tape, rule, tile, r, weight),

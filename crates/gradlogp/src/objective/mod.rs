@@ -262,9 +262,10 @@ mod tests {
 
     const EPS: Option<f64> = Some(0.25);
 
+    type Said = (Objective, Option<usize>, Option<f64>, Option<usize>, Option<SecondSweep>);
+
     /// Each setting with what it says of itself: slices, noise, differences, second sweep.
-    fn settings() -> [(Objective, Option<usize>, Option<f64>, Option<usize>, Option<SecondSweep>); 9]
-    {
+    fn settings() -> [Said; 9] {
         [
             (Objective::Ssm { slices: 3 }, Some(3), None, None, None),
             (Objective::SsmVr { slices: 4 }, Some(4), None, None, None),

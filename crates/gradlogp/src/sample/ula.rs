@@ -4,6 +4,10 @@
 //! x' = x + (a/2) s(x) + sqrt(a) z,   z ~ N(0, I)          MATH 6
 //! ```
 //!
+//! On a domain with a boundary ([`Score::contains`]) a step that would leave it is not taken, as an acceptance
+//! step would have it: without drift the chain then keeps the uniform law, and with it MATH 6 up to O(a). A
+//! reflected step would need to know the shape of the boundary.
+//!
 //! Nothing corrects the error of the finite step: on N(0, 1) the stationary variance is
 //! 1/(1 - a/4), and for a >= 4 the chain explodes. Reference: Roberts and Tweedie (1996),
 //! "Exponential convergence of Langevin distributions and their discrete approximations".
@@ -51,9 +55,15 @@ pub fn step(
 ) -> Result<(State, Info)> {
     let score = model.score(state.position.view());
     let noise = normals(state.position.dim(), rng);
-    let mut position = state.position;
+    let mut position = state.position.clone();
     position.scaled_add(0.5 * step_size, &score);
     position.scaled_add(step_size.sqrt(), &noise);
+    for (mut new, old) in position.outer_iter_mut().zip(state.position.outer_iter()) {
+        // What is not finite is no step across a boundary, and must be seen.
+        if new.iter().all(|x| x.is_finite()) && !model.contains(new.view()) {
+            new.assign(&old);
+        }
+    }
     arrive(position, state.step + 1, &score, step_size)
 }
 

@@ -2,10 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use gradlogp::domain::{Bounds, Boxed, Domain, Ellipsoid, Polytope};
+use gradlogp::domain::{Bounds, Boxed, Domain, Ellipsoid, FieldWithin, Polytope};
 use gradlogp::exec::LossEngine;
 use gradlogp::model::{Derivatives, Mlp, Model, ModelKind, Points};
 use gradlogp::oracle::{Dirichlet, Exponential, Oracle, TruncatedColumn, TruncatedGaussian};
+use gradlogp::sample::ula;
 use gradlogp::train::{Stop, TrainConfig, Trainer};
 use gradlogp::{Objective, Score, SliceLaw};
 use ndarray::Array2;
@@ -356,4 +357,47 @@ fn objectives_that_cross_the_boundary_are_refused() {
     let mlp = Mlp::new(2, ModelKind::Score).build(0).unwrap();
     let error = Trainer::new(mlp, vec![1.0; 4], [1.0; 2].as_slice(), config).err().unwrap();
     assert!(error.to_string().contains("columns of the domain"), "{error}");
+}
+
+/// Mean and second moment of every column after `steps` of ULA within the domain from `start`.
+fn moments_of_ula(
+    p: &dyn Oracle,
+    domain: &Domain,
+    start: &[f64],
+    chains: usize,
+    (steps, step_size): (usize, f64),
+) -> (Vec<f64>, Vec<f64>) {
+    let within = FieldWithin { field: p, domain };
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    let start = Array2::from_shape_fn((chains, start.len()), |(_, j)| start[j]);
+    let mut state = ula::init(start, &within).unwrap();
+    for _ in 0..steps {
+        state = ula::step(&mut rng, state, &within, step_size).unwrap().0;
+    }
+    let x = state.position;
+    assert!(x.outer_iter().all(|x| domain.contains(&x.to_vec())));
+    let mean = |power: i32| x.mapv(|x| x.powi(power)).mean_axis(ndarray::Axis(0)).unwrap().to_vec();
+    (mean(1), mean(2))
+}
+
+#[test]
+fn langevin_steps_stay_inside_and_find_the_moments() {
+    let near = |got: f64, want: f64, sd: f64, bias: f64, n: usize| {
+        let allowed = 4.5 * sd / (n as f64).sqrt() + bias;
+        assert!((got - want).abs() < allowed, "{got} for {want} +- {allowed}");
+    };
+    // Half-normal: mean sqrt(2/pi), second moment 1. Without the boundary it would be 0 and 1; with steps
+    // that are clamped to it, not left out, much of it would lie at 0.
+    let (n, p) = (20_000, TruncatedGaussian::new(vec![HALF_NORMAL]).unwrap());
+    let (first, second) = moments_of_ula(&p, &half_line(1.0), &[1.0], n, (400, 0.02));
+    near(first[0], (2.0 / std::f64::consts::PI).sqrt(), 0.6, 0.012, n);
+    near(second[0], 1.0, 1.42, 0.015, n);
+    // Dirichlet (2, 3; 4): means a/9, second moments a (a + 1) / 90.
+    let (n, p) = (10_000, Dirichlet::new(vec![2.0, 3.0], 4.0).unwrap());
+    let simplex = Domain::Polytope(Polytope::simplex(&[0.15; 2], 1.0));
+    let (first, second) = moments_of_ula(&p, &simplex, &[0.3, 0.3], n, (1000, 3e-4));
+    for (j, a) in [2.0, 3.0].into_iter().enumerate() {
+        near(first[j], a / 9.0, 0.15, 0.004, n);
+        near(second[j], a * (a + 1.0) / 90.0, 0.12, 0.004, n);
+    }
 }

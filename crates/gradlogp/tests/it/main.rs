@@ -7,6 +7,7 @@ mod finite_differences;
 mod fits;
 mod jets;
 mod objectives;
+mod references;
 mod second_sweeps;
 mod time_fits;
 mod training;

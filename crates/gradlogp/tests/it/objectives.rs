@@ -230,6 +230,60 @@ fn gradients_match_finite_differences() {
     }
 }
 
+/// Row by row, on every way to derivatives: jets, differences, second sweeps.
+#[test]
+fn rows_count_by_their_weights() {
+    let dim = 3;
+    let x = normals(5 * dim, 13);
+    let weights = [0.5, 2.0, 0.0, 3.0, 1.5];
+    for kind in KINDS {
+        let model = small(kind, dim);
+        let mut objectives = vec![
+            Objective::Exact,
+            Objective::Ssm { slices: 2 },
+            Objective::SsmVr { slices: 2 },
+            Objective::Dsm { sigma: 0.5 },
+            Objective::FdSsm { slices: 2, eps: Some(0.1) },
+            Objective::FdDsm { slices: 2, sigma: 0.5, eps: Some(0.1) },
+        ];
+        if kind == ModelKind::Potential {
+            objectives.extend([Objective::Cp { slices: 2 }, Objective::ApproxBackprop]);
+        }
+        for objective in objectives {
+            let mut engine = engine(&model, objective, SliceLaw::Gaussian);
+            let plain = engine.losses(&model, &x, draw(5));
+            // Weights draw nothing, so the gradient is that of each row by itself, times its weight.
+            let mut want = vec![0.0; model.parameters.len()];
+            for (r, weight) in weights.iter().enumerate() {
+                let mut only = [0.0; 5];
+                only[r] = 1.0;
+                let points = Points { weights: &only, ..Points::from(&x) };
+                engine.loss_and_gradient(&model, points, draw(5));
+                want.iter_mut().zip(engine.gradient()).for_each(|(w, g)| *w += weight * g);
+            }
+            let points = Points { weights: &weights, ..Points::from(&x) };
+            let mean = engine.loss_and_gradient(&model, points, draw(5));
+            let sum: f64 = plain.iter().zip(weights).map(|(l, w)| w * l).sum();
+            assert!(
+                (mean - sum / 5.0).abs() < 1e-12 * (1.0 + mean.abs()),
+                "{kind:?} {objective:?}"
+            );
+            let size = want.iter().map(|w| w * w).sum::<f64>().sqrt();
+            for (got, want) in engine.gradient().iter().zip(&want) {
+                assert!((got - want).abs() < 1e-11 * size, "{kind:?} {objective:?}: {got} {want}");
+            }
+            // All weights 1 is no weights.
+            engine.loss_and_gradient(&model, &x, draw(5));
+            let without = engine.gradient().to_vec();
+            let points = Points { weights: &[1.0; 5], ..Points::from(&x) };
+            engine.loss_and_gradient(&model, points, draw(5));
+            for (a, b) in engine.gradient().iter().zip(&without) {
+                assert!((a - b).abs() < 1e-12 * size, "{kind:?} {objective:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn projected_score_matching_differs_from_ssm_by_a_constant() {
     // MATH 1: 1/2 E (v.s - v.s*)^2 - E[ssm loss] does not depend on the parameters. x ~ N(0, I), s* = -x.
