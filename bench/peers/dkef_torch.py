@@ -1,7 +1,8 @@
 """A deep kernel exponential family in plain PyTorch, from the formulas of docs/MATH.md section 7.
 
-Kernel derivatives come from torch.func (jvp in jvp; vmap over unit vectors for what needs all of them), alpha from
-torch.linalg.solve, the gradient from one backward pass through the solve. Rows are not copied for the inducing points.
+Kernel derivatives come either from torch.func (jvp in jvp; vmap over unit vectors for what needs all of them) or from
+second-order jets written out in tensors, which is faster; alpha from torch.linalg.solve, the gradient from one backward pass
+through the solve. Rows are not copied for the inducing points.
 """
 
 import torch
@@ -13,7 +14,8 @@ OBJECTIVES = ("exact", "ssm", "ssm-vr", "dsm")
 class Family:
     """The model, its loss and alpha. `theta` is laid out as gradlogp lays it out."""
 
-    def __init__(self, run, dtype=torch.float32):
+    def __init__(self, run, dtype=torch.float32, functional=False):
+        self.functional = functional
         family = run["family"]
         self.objective, self.sigma = run["objective"], run["sigma"]
         self.d, self.m, h = family["dim"], family["inducing"], family["features"]
@@ -50,17 +52,50 @@ class Family:
             out = out + rho[r] * torch.exp(-square / (2 * 10 ** self.log_widths[r]))
         return out
 
+    def jet(self, net, x, v):
+        """phi and its first and second derivative along v, which may have a leading axis of directions."""
+        w0, b0, w1, b1, w2, b2, skip = net
+        y, y1, y2 = x @ w0.T + b0, v @ w0.T, None
+        for w, b in ((w1, b1), (w2, b2)):
+            slope = torch.sigmoid(y)
+            bent = slope * (1 - slope) * y1 * y1
+            y2 = bent if y2 is None else slope * y2 + bent
+            y, y1 = torch.nn.functional.softplus(y), slope * y1
+            y, y1, y2 = y @ w.T + b, y1 @ w.T, y2 @ w.T
+        return y + x @ skip.T, y1 + v @ skip.T, y2
+
+    def by_hand(self, x, v, curved):
+        """v.grad k and, where `curved`, v.(grad grad k) v."""
+        rho = torch.softmax(self.logits, 0)
+        first, second = 0, 0
+        for r, net in enumerate(self.nets):
+            c, width = self.phi(net, self.z), 10 ** self.log_widths[r]
+            p, p1, p2 = self.jet(net, x, v)
+            square = (p * p).sum(1)[:, None] - 2 * p @ c.T + (c * c).sum(1)[None]
+            k = rho[r] * torch.exp(-square / (2 * width))
+            u1 = (p1 @ c.T - (p * p1).sum(-1, keepdim=True)) / width
+            first = first + k * u1
+            if curved:
+                own = (p * p2).sum(-1, keepdim=True) + (p1 * p1).sum(-1, keepdim=True)
+                second = second + k * ((p2 @ c.T - own) / width + u1 * u1)
+        return first, second
+
     def first(self, x, v):
-        return jvp(self.kernel, (x,), (v,))[1]
+        """v.grad k, n x M."""
+        if self.functional:
+            return jvp(self.kernel, (x,), (v,))[1]
+        return self.by_hand(x, v, False)[0]
 
     def along(self, x, v):
         """v.grad k and v.(grad grad k) v, n x M each."""
-        return jvp(lambda y: self.first(y, v), (x,), (v,))
+        if self.functional:
+            return jvp(lambda y: self.first(y, v), (x,), (v,))
+        return self.by_hand(x, v, True)
 
     def units(self, x, f):
         """f along every unit vector."""
         basis = torch.eye(self.d, dtype=self.dtype)[:, None, :].expand(self.d, *x.shape)
-        return vmap(lambda v: f(x, v))(basis)
+        return vmap(lambda v: f(x, v))(basis) if self.functional else f(x, basis)
 
     def jets(self, x, random, objective=None):
         """What enters the squares (D x n x M, and its target D x n) and the curvature of k and of the base."""

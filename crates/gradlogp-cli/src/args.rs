@@ -14,6 +14,7 @@ use gradlogp::{ModelKind, Objective};
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::{ColumnBounds, Region, column_bounds, region};
+use crate::picture::ImageShape;
 
 /// Fit the score (the gradient of log p) of your data by sliced score matching, and know how far to
 /// trust it.
@@ -256,12 +257,14 @@ pub(crate) struct PrepareArgs {
     #[arg(long, value_delimiter = ',', num_args = 0.., require_equals = true, value_name = "NAMES")]
     pub(crate) dequantize: Option<Vec<String>>,
     /// Width of that noise: gap, the step of a column's tied values; median-gap, twice the median
-    /// gap between distinct values, as in the literature.
+    /// gap between distinct values, as in the literature; whole, 1, for all columns of whole numbers, such
+    /// as pixels, constant ones too.
     #[arg(long, value_enum, default_value_t = GapRuleArg::Gap)]
     pub(crate) dequantize_rule: GapRuleArg,
     /// How columns are scaled, from training rows only, undone in every answer: standardize fits
     /// most tables; robust, by medians and winsorised standard deviations, those with outliers or heavy
-    /// tails; whiten suits strong correlations; none keeps your units.
+    /// tails; whiten suits strong correlations; common centres each column and divides all by one
+    /// number, for columns of one kind, such as pixels; none keeps your units.
     #[arg(long, value_enum, default_value_t = StandardizeArg::Standardize)]
     pub(crate) standardize: StandardizeArg,
     /// Share of rows that decides when to stop.
@@ -273,6 +276,17 @@ pub(crate) struct PrepareArgs {
     /// Seed of everything random.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
+}
+
+impl ModelArgs {
+    /// Widths of the hidden layers; the scores of all noise levels together need one more than that of one.
+    pub(crate) fn hidden(&self, over_time: bool) -> Vec<usize> {
+        match (self.hidden.as_slice(), over_time) {
+            ([], true) => vec![128; 3],
+            ([], false) => vec![128; 2],
+            (given, _) => given.to_vec(),
+        }
+    }
 }
 
 /// Where the data ends.
@@ -314,9 +328,10 @@ pub(crate) struct ModelArgs {
     /// dkef and kef: inducing points [default: 200].
     #[arg(long, value_name = "M")]
     pub(crate) inducing: Option<usize>,
-    /// Width of each hidden layer. Two of 128 fit most tables of a few columns.
-    #[arg(long, value_delimiter = ',', default_value = "128,128", value_name = "WIDTHS")]
-    pub(crate) hidden: Vec<usize>,
+    /// Width of each hidden layer. Two of 128 fit most tables of a few columns [default: 128,128; 128,128,128
+    /// with --noise].
+    #[arg(long, value_delimiter = ',', value_name = "WIDTHS")]
+    hidden: Vec<usize>,
     /// softplus is smooth with bounded slopes, which second derivatives like; relu is for scores only.
     #[arg(long, value_enum, default_value_t = ActivationArg::Softplus)]
     pub(crate) activation: ActivationArg,
@@ -643,6 +658,12 @@ pub(crate) struct SampleArgs {
     /// Frames of that array, evenly spaced over the steps, the first and the last included.
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub(crate) frames: usize,
+    /// Also draw the first 100 rows as grey pictures whose pixels are the columns, line by line.
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) sheet: Option<PathBuf>,
+    /// Size of those pictures [default: square].
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = ImageShape::parse, requires = "sheet")]
+    pub(crate) image: Option<ImageShape>,
     #[command(flatten)]
     pub(crate) chain: ChainArgs,
 }
@@ -751,6 +772,9 @@ pub(crate) struct ReportArgs {
     /// Where to write.
     #[arg(long, short, default_value = "report.html", value_name = "FILE")]
     pub(crate) output: PathBuf,
+    /// The columns are the pixels of a grey picture, line by line: show rows and samples as such.
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = ImageShape::parse)]
+    pub(crate) image: Option<ImageShape>,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
     #[command(flatten)]
@@ -970,6 +994,7 @@ words!(StandardizeArg => Standardization {
     Standardize => Standardization::Standardize,
     Robust => Standardization::Robust,
     Whiten => Standardization::Whiten,
+    Common => Standardization::Common,
     None => Standardization::None,
 });
 words!(ShapeArg => Shape {
@@ -979,7 +1004,11 @@ words!(ShapeArg => Shape {
     Sine => Shape::Sine,
     Cosine => Shape::Cosine,
 });
-words!(GapRuleArg => GapRule { Gap => GapRule::Gap, MedianGap => GapRule::MedianGap });
+words!(GapRuleArg => GapRule {
+    Gap => GapRule::Gap,
+    MedianGap => GapRule::MedianGap,
+    Whole => GapRule::Whole,
+});
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ObjectiveArg {

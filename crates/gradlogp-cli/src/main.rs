@@ -13,6 +13,7 @@ mod limits;
 mod noise;
 mod output;
 mod over_times;
+mod picture;
 mod progress;
 mod report;
 mod reverse;

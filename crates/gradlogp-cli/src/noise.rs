@@ -41,14 +41,19 @@ pub(crate) struct NoiseArgs {
     /// the noised rows [default: dsm; ssm-vr for custom].
     #[arg(long, value_enum, requires = "noise", value_name = "OBJECTIVE")]
     pub(crate) noise_objective: Option<NoiseObjectiveArg>,
-    /// Weight of a time's loss: noise, its variance, so that all levels count alike; likelihood, g^2;
-    /// none [default: noise; none for custom].
+    /// Weight of a time's loss: balanced, such that the network's own error counts alike over --times log-noise;
+    /// noise, the variance of the noise; likelihood, g^2; none [default: balanced; none for custom].
     #[arg(long, value_enum, requires = "noise", value_name = "WEIGHT")]
     pub(crate) noise_weight: Option<WeightArg>,
-    /// uniform: all times alike, in strata; importance: more where the weight over the variance of the
-    /// noise is large, with weights that undo it.
-    #[arg(long, value_enum, requires = "noise", default_value = "uniform", value_name = "LAW")]
-    pub(crate) times: TimesArg,
+    /// Where times are drawn, in strata and with weights that undo the law: log-noise, all noise levels below
+    /// the signal alike and fewer above it; uniform, all times alike; importance, more where the weight over the
+    /// variance of the noise is large [default: log-noise; uniform for custom].
+    #[arg(long, value_enum, requires = "noise", value_name = "LAW")]
+    pub(crate) times: Option<TimesArg>,
+    /// Width of the finest structure to expect, in standardised units: with less noise than that the network's
+    /// output is scaled up no further. 0 for data in points or on a surface [default: 0.1; not for custom].
+    #[arg(long, requires = "noise", value_name = "W")]
+    pub(crate) noise_floor: Option<f64>,
     /// Steps of the forward simulation (Euler-Maruyama) that makes noised rows [default: the kernel, and
     /// 100 for custom, which has none].
     #[arg(long, requires = "noise", value_name = "STEPS")]
@@ -121,6 +126,7 @@ pub(crate) enum NoiseObjectiveArg {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum WeightArg {
+    Balanced,
     Noise,
     Likelihood,
     None,
@@ -128,6 +134,7 @@ pub(crate) enum WeightArg {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TimesArg {
+    LogNoise,
     Uniform,
     Importance,
 }
@@ -157,6 +164,9 @@ pub(crate) struct NoisePlan {
     config: NoiseConfig,
     conditioning: Conditioning,
     features: TimeFeatures,
+    /// Absent from checkpoints of before there was one.
+    #[serde(default)]
+    floor: f64,
     pub(crate) objective: Objective,
 }
 
@@ -196,16 +206,24 @@ impl NoisePlan {
             return refuse("--noise-objective", message);
         }
         let weight = match args.noise_weight {
+            Some(WeightArg::Balanced) => NoiseWeight::Balanced,
             Some(WeightArg::Noise) => NoiseWeight::Noise,
             Some(WeightArg::Likelihood) => NoiseWeight::Likelihood,
             Some(WeightArg::None) => NoiseWeight::None,
             None if custom => NoiseWeight::None,
-            None => NoiseWeight::Noise,
+            None => NoiseWeight::Balanced,
         };
         let times = match args.times {
-            TimesArg::Uniform => TimeLaw::Uniform,
-            TimesArg::Importance => TimeLaw::Importance,
+            Some(TimesArg::Uniform) => TimeLaw::Uniform,
+            Some(TimesArg::Importance) => TimeLaw::Importance,
+            Some(TimesArg::LogNoise) => TimeLaw::LogNoise,
+            None if custom => TimeLaw::Uniform,
+            None => TimeLaw::LogNoise,
         };
+        let floor = args.noise_floor.unwrap_or(TimeMlp::FLOOR);
+        if !(floor >= 0.0 && floor.is_finite()) {
+            return refuse("--noise-floor", format!("must be 0 or a positive number, not {floor}"));
+        }
         let levels = (noise == NoiseArg::Ncsn).then(|| args.levels.unwrap_or(10));
         if simulate == Some(0) {
             return refuse("--simulate", "must be at least 1 step");
@@ -220,6 +238,7 @@ impl NoisePlan {
                 ConditioningArg::Film => Conditioning::Film,
                 ConditioningArg::Concat => Conditioning::Concat,
             },
+            floor,
             features: match args.time_features {
                 FeaturesArg::Fourier => TimeFeatures::Fourier { frequencies: FREQUENCIES },
                 FeaturesArg::LogNoise => TimeFeatures::LogNoise,
@@ -255,6 +274,7 @@ impl NoisePlan {
             features: self.features,
             conditioning: self.conditioning,
             scaled: !self.is_custom(),
+            floor: self.floor,
         };
         NoiseRecord { process, network, config: self.config }
     }
@@ -322,7 +342,8 @@ impl NoiseArgs {
             noise: None,
             noise_objective: None,
             noise_weight: None,
-            times: TimesArg::Uniform,
+            times: None,
+            noise_floor: None,
             simulate: None,
             conditioning: ConditioningArg::Film,
             time_features: FeaturesArg::Fourier,
@@ -396,6 +417,7 @@ impl NoiseArgs {
             ("--sigma-min", self.sigma_min.is_some(), &[Ve, Ncsn][..]),
             ("--sigma-max", self.sigma_max.is_some(), &[Ve, Ncsn]),
             ("--levels", self.levels.is_some(), &[Ncsn]),
+            ("--noise-floor", self.noise_floor.is_some(), &[Ve, Vp, Subvp, Ou, Ncsn]),
             ("--beta cosine", self.beta == BetaArg::Cosine, &[Vp, Subvp]),
             ("--beta-min", self.beta_min.is_some(), &[Vp, Subvp]),
             ("--beta-max", self.beta_max.is_some(), &[Vp, Subvp]),

@@ -18,7 +18,7 @@ use crate::judgement::{Judgement, judge};
 use crate::noise;
 use crate::text::{aligned, short};
 
-/// Where between t_min and T the model is judged.
+/// Where between t_min and T the model is judged; of a ladder of noise levels, at the nearest of them.
 const SHARES: [f64; 5] = [0.0, 0.05, 0.2, 0.5, 1.0];
 /// Chance of a fault reported in a true score, over all times together.
 const LEVEL: f64 = 0.05;
@@ -85,6 +85,7 @@ pub(crate) fn judge_over_times(
     let (low, high) = (family.clock().t_min(), family.clock().horizon());
     let mut times = Vec::new();
     for share in SHARES {
+        let share = nearest_level(share, record.config.levels);
         let time = if share == 1.0 { high } else { low + share * (high - low) };
         let at = model.clone().at_time(time)?;
         let Some(noised) = noise::noised(&at, rows, seed)? else { continue };
@@ -120,6 +121,13 @@ pub(crate) fn judge_over_times(
     }
     let consistent = times.iter().all(|t| t.consistent);
     Ok(OverTimes { rows: rows.nrows(), consistent, times })
+}
+
+/// The share of the nearest level of a ladder: a model of a ladder knows no time between.
+fn nearest_level(share: f64, levels: Option<usize>) -> f64 {
+    let Some(levels) = levels.filter(|levels| *levels > 1) else { return share };
+    let spaces = (levels - 1) as f64;
+    (share * spaces).round() / spaces
 }
 
 /// The exact law at every time, in the network's units, where the data are Gaussian mixtures.
@@ -176,5 +184,17 @@ impl OverTimes {
             self.rows,
             aligned(&cells)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ladders_are_judged_on_their_levels() {
+        assert_eq!(nearest_level(0.05, None), 0.05);
+        let at = |share| nearest_level(share, Some(5));
+        assert_eq!(SHARES.map(at), [0.0, 0.0, 0.25, 0.5, 1.0]);
     }
 }

@@ -225,7 +225,8 @@ impl Plan {
             check_boundary(args, objective)?;
         }
         check_threads(training.threads)?;
-        check_network(1, &model.hidden)?;
+        let hidden = model.hidden(noise.is_some());
+        check_network(1, &hidden)?;
         // Refused here, also where the objective has no slices.
         Objective::Ssm { slices }.validate()?;
         let objective = noise.as_ref().map(|noise| noise.objective).or(objective);
@@ -265,7 +266,7 @@ impl Plan {
             region,
             boundary_power: args.boundary.boundary_power,
             kind,
-            hidden: model.hidden.clone(),
+            hidden,
             activation: model.activation.into(),
             residual: model.residual,
             base_scale: (kind == ModelKind::Potential && noise.is_none())
@@ -510,9 +511,15 @@ impl Prepared {
         let mut loaded = plan.source.load(plan.training.seed, None)?;
         let content_hash = format!("{:016x}", loaded.table.content_hash());
         loaded.take_given(&plan.given)?;
-        loaded.warnings.extend(check_table(&loaded.table)?);
+        // Its noise comes first: it is for constant columns too.
+        let whole = plan.gap_rule == GapRule::Whole;
+        if !whole {
+            loaded.warnings.extend(check_table(&loaded.table)?);
+        }
         let dequantization = dequantize(plan, &mut loaded.table)?;
-        if dequantization.is_some() {
+        if whole {
+            loaded.warnings.extend(check_table(&loaded.table)?);
+        } else if dequantization.is_some() {
             // What the noise was asked to cure is no longer there to warn of.
             let left = check_table(&loaded.table)?;
             let first = check_table_kinds(&left);

@@ -33,6 +33,9 @@ struct Summary {
     mean_log_density_se: f64,
     bits_per_dimension: f64,
     bits_per_dimension_se: f64,
+    /// Of the recorded values, where every column was dequantised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discrete_bits_per_dimension: Option<f64>,
     /// Mean over rows of the standard error of one row's estimate; none for the exact trace.
     #[serde(skip_serializing_if = "Option::is_none")]
     probe_se: Option<f64>,
@@ -84,6 +87,12 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
         mean_log_density_se: mean.standard_error,
         bits_per_dimension: bits_per_dimension(mean.mean, d),
         bits_per_dimension_se: bits_per_dimension(mean.standard_error, d).abs(),
+        discrete_bits_per_dimension: model
+            .description
+            .dequantization
+            .as_ref()
+            .and_then(|noise| noise.log_cell())
+            .map(|log_cell| bits_per_dimension(mean.mean + log_cell, d)),
         probe_se: found.standard_error.as_ref().and_then(|error| error.mean()),
         probes,
         time: sde.t_min(),
@@ -132,6 +141,10 @@ fn text(s: &Summary) -> String {
         row("Mean log density, nats", s.mean_log_density, s.mean_log_density_se),
         row("Bits per dimension", s.bits_per_dimension, s.bits_per_dimension_se),
     ];
+    rows.extend(s.discrete_bits_per_dimension.map(|bits| {
+        let se = format!("+- {}", short(s.bits_per_dimension_se));
+        vec!["The same of the recorded values, at most".into(), short(bits), se]
+    }));
     rows.extend(s.probe_se.map(|se| {
         vec!["Error of one row's estimate".into(), short(se), format!("from {} probes", s.probes)]
     }));

@@ -18,6 +18,7 @@ use crate::input::{Place, Source, show_warnings};
 use crate::judgement::Judgement;
 use crate::output::{check_apart, check_writable};
 use crate::over_times::judge_at_its_time;
+use crate::picture::ImageShape;
 use crate::report::{self, FieldGrid, Fitted, GridSpec, ReportData};
 use crate::sampling::{Drawn, Job};
 use crate::text::short;
@@ -44,6 +45,8 @@ struct Written {
 
 pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     let model = FittedModel::load(&args.model)?;
+    let columns = model.description.columns.len();
+    let image = args.image.map(|shape| ImageShape::of(Some(shape), columns)).transpose()?;
     check_writable(&args.output)?;
     check_apart(&args.output, &[Some(&args.model), args.data.as_ref()])?;
     let record = &model.description.data;
@@ -75,7 +78,7 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     let checks = Checks { args: &args.checks, read: &args.read, quiet: show.silent() };
     let set = loaded.drawn_from.as_ref();
     let judgement = judge_at_its_time(&model, rows.view(), set, seed, Some(checks))?;
-    write(&model, Some(&judgement), rows, warnings, &args.output, show)?;
+    write_with(&model, Some(&judgement), (rows, image), warnings, &args.output, show)?;
     let output = args.output.display().to_string();
     let text = format!("{}Report: {output}", judgement.table());
     show.result(&text, &Written { output, judgement })?;
@@ -87,6 +90,18 @@ pub(crate) fn write(
     model: &FittedModel,
     judgement: Option<&Judgement>,
     rows: Array2<f64>,
+    warnings: Vec<String>,
+    path: &std::path::Path,
+    show: Show,
+) -> Result<()> {
+    write_with(model, judgement, (rows, None), warnings, path, show)
+}
+
+/// As [`write`]; with rows as pictures where their columns are pixels.
+fn write_with(
+    model: &FittedModel,
+    judgement: Option<&Judgement>,
+    (rows, image): (Array2<f64>, Option<ImageShape>),
     warnings: Vec<String>,
     path: &std::path::Path,
     show: Show,
@@ -115,8 +130,11 @@ pub(crate) fn write(
     if interrupt::requested() {
         warnings.push("sampling was stopped early".into());
     }
-    let page =
-        report::render(&ReportData { frames, ..data(model, judgement, rows, samples, warnings) })?;
+    let page = report::render(&ReportData {
+        frames,
+        image,
+        ..data(model, judgement, rows, samples, warnings)
+    })?;
     write_atomically(path, |out| out.write_all(page.as_bytes()))?;
     Ok(())
 }
@@ -193,6 +211,7 @@ fn data(
         data: rows,
         samples,
         frames: Vec::new(),
+        image: None,
         grid,
         warnings,
         settings: settings(model),

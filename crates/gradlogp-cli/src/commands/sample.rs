@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use gradlogp::data::{ReadOptions, read_csv};
-use gradlogp::storage::TensorFile;
+use gradlogp::storage::{TensorFile, write_atomically};
 use gradlogp::{Error, FittedModel};
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::Show;
 use crate::args::SampleArgs;
 use crate::output::{check_apart, check_writable, is_device, write_array, write_table};
+use crate::picture::{Greys, ImageShape, Sheet};
 use crate::sampling::{Job, Outcome};
 use crate::{exit, interrupt, text};
 
@@ -48,7 +49,11 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
     };
     show.check_output(output.as_deref())?;
     let model = FittedModel::load(&model_path)?;
-    for path in output.iter().chain(&args.trace) {
+    let image = match &args.sheet {
+        Some(_) => Some(ImageShape::of(args.image, model.description.columns.len())?),
+        None => None,
+    };
+    for path in output.iter().chain(&args.trace).chain(&args.sheet) {
         check_writable(path)?;
         check_apart(path, &[Some(&model_path), args.given_rows.as_ref()])?;
     }
@@ -90,6 +95,11 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
     })?;
     if let Some(path) = &args.trace {
         trace.write(path)?;
+    }
+    if let (Some(path), Some(shape)) = (&args.sheet, image) {
+        let rows = outcome.drawn.rows.view();
+        let png = Sheet::new(rows, shape, Greys::of(rows))?.png()?;
+        write_atomically(path, |out| out.write_all(&png))?;
     }
     finish(&model, outcome, conditions, output.as_deref(), &saver, show)
 }

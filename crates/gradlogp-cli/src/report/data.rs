@@ -5,6 +5,7 @@ use ndarray::{Array1, Array2, ArrayView2};
 use serde::Serialize;
 
 use super::stats;
+use crate::picture::ImageShape;
 
 /// Everything that one page shows.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +30,8 @@ pub(crate) struct ReportData {
     pub(crate) samples: Option<Array2<f64>>,
     /// The way of some samples from noise to data: a name and rows, in order; empty if none was kept.
     pub(crate) frames: Vec<(String, Array2<f64>)>,
+    /// Where columns are the pixels of a picture.
+    pub(crate) image: Option<ImageShape>,
     /// The model on a grid, for two columns only.
     pub(crate) grid: Option<FieldGrid>,
     /// Things the reader should know before trusting the page.

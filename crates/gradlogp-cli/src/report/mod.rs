@@ -1,8 +1,8 @@
 //! The report: one HTML page that works offline, with inline styles and drawings and no scripts.
 //!
 //! [`render`] is a pure function of [`ReportData`]. Figures have stable ids: `fig-loss`, `fig-field`,
-//! `fig-contours`, `fig-scatter`, `fig-frames` (the last four for two columns), `fig-marginals` and `fig-pairs`
-//! (three columns or more). A figure without anything to show is left out.
+//! `fig-contours`, `fig-scatter`, `fig-frames` (the last four for two columns), `fig-images` (where columns are
+//! pixels), `fig-marginals` and `fig-pairs` (three columns or more). A figure without anything to show is left out.
 
 mod axis;
 mod canvas;
@@ -12,6 +12,7 @@ mod data;
 mod field;
 mod figure;
 mod frames;
+mod images;
 mod loss_curve;
 mod marginals;
 mod page;
@@ -51,6 +52,7 @@ pub(crate) fn render(data: &ReportData) -> Result<String> {
         figures.extend(scatter::figure(data, &window)?);
         figures.extend(frames::figure(data, &window)?);
     }
+    figures.extend(images::figure(data)?);
     figures.extend(marginals::figure(data, &distances)?);
     figures.extend(pairs::figure(data, &distances)?);
     Ok(page::assemble(data, &figures, &distances))

@@ -10,6 +10,7 @@ mod bad_settings;
 mod bounds;
 mod compare;
 mod conditional;
+mod images;
 mod impute_and_resume;
 #[cfg(unix)]
 mod interrupt;

@@ -25,12 +25,16 @@ pub enum GapRule {
     Gap,
     /// Uniform on (-m, m), m the median gap between sorted distinct values, as in the papers.
     MedianGap,
+    /// Uniform on (-1/2, 1/2), for columns of whole numbers, such as pixels: also for those that are
+    /// constant, which have no gap to measure. Then bits per dimension are those of the whole numbers
+    /// ([`Dequantization::log_cell`]).
+    Whole,
 }
 
 /// Which columns get noise.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum DequantizeColumns {
-    /// Those for which [`Ties::is_discrete`] holds.
+    /// Those for which [`Ties::is_discrete`] holds; with [`GapRule::Whole`], those of whole numbers.
     #[default]
     Discrete,
     /// All.
@@ -53,7 +57,8 @@ impl Dequantization {
     /// from held-out rows gives nothing away).
     ///
     /// # Errors
-    /// [`Error::Data`] for an unknown name, or a chosen column that is constant.
+    /// [`Error::Data`] for an unknown name, or a chosen column that is constant (for [`GapRule::Whole`], one
+    /// with a value that is not whole).
     pub fn fit(table: &Table, rule: GapRule, columns: &DequantizeColumns) -> Result<Self> {
         let named = match columns {
             DequantizeColumns::Named(names) => {
@@ -63,6 +68,19 @@ impl Dequantization {
         };
         let mut half_widths = vec![0.0; table.n_columns()];
         for (j, half_width) in half_widths.iter_mut().enumerate() {
+            if rule == GapRule::Whole {
+                let fraction = table.rows.column(j).iter().position(|x| x.fract() != 0.0);
+                match (fraction, columns) {
+                    (None, DequantizeColumns::Named(_)) if !named.contains(&j) => {}
+                    (None, _) => *half_width = 0.5,
+                    (Some(row), DequantizeColumns::All) => return Err(not_whole(table, row, j)),
+                    (Some(row), DequantizeColumns::Named(_)) if named.contains(&j) => {
+                        return Err(not_whole(table, row, j));
+                    }
+                    (Some(_), _) => {}
+                }
+                continue;
+            }
             let ties = Ties::of(table.rows.column(j));
             let chosen = match columns {
                 DequantizeColumns::Discrete => ties.is_discrete(),
@@ -74,6 +92,14 @@ impl Dequantization {
             }
         }
         Ok(Dequantization { rule, half_widths })
+    }
+
+    /// Sum over columns of log 2h, the logarithm of the volume of a cell: log p(x + noise) + this has, on average over
+    /// the noise, at most the logarithm of the probability that the model gives to the recorded row (Theis, van den
+    /// Oord, Bethge 2016, section 3.1). None where a column gets no noise: then there are no cells.
+    pub fn log_cell(&self) -> Option<f64> {
+        let all = self.half_widths.iter().all(|h| *h > 0.0);
+        all.then(|| self.half_widths.iter().map(|h| (2.0 * h).ln()).sum())
     }
 
     /// Indices of the columns that get noise.
@@ -102,10 +128,20 @@ impl Dequantization {
     }
 }
 
+fn not_whole(table: &Table, row: usize, j: usize) -> Error {
+    Error::Data {
+        source_name: table.name.clone(),
+        row: Some(row + 1),
+        column: Some(table.columns[j].clone()),
+        message: format!("{} is not a whole number", table.rows[[row, j]]),
+    }
+}
+
 fn positive_half_width(table: &Table, j: usize, ties: &Ties, rule: GapRule) -> Result<f64> {
     let half_width = match rule {
         GapRule::Gap => 0.5 * ties.tied_gap,
         GapRule::MedianGap => ties.median_gap,
+        GapRule::Whole => 0.5,
     };
     if half_width > 0.0 {
         return Ok(half_width);
@@ -165,6 +201,28 @@ mod tests {
         let named = fit(GapRule::Gap, DequantizeColumns::Named(vec!["c".into()]));
         assert_eq!(named.half_widths, [0.0, 0.0, 0.5]);
         assert!(fit(GapRule::Gap, DequantizeColumns::All).half_widths[0] > 0.0);
+    }
+
+    #[test]
+    fn whole_numbers_have_cells_of_1_also_where_they_are_constant() {
+        let rows = ndarray::array![[0.0, 3.0, 0.5], [0.0, -7.0, 1.0]];
+        let names = ["a", "b", "c"].map(String::from).to_vec();
+        let table = Table::new("t", names, rows).unwrap();
+        let fit = |columns| Dequantization::fit(&table, GapRule::Whole, &columns);
+        let noise = fit(DequantizeColumns::Discrete).unwrap();
+        assert_eq!((noise.half_widths.as_slice(), noise.log_cell()), (&[0.5, 0.5, 0.0][..], None));
+        let named = fit(DequantizeColumns::Named(vec!["a".into()])).unwrap();
+        assert_eq!(named.half_widths, [0.5, 0.0, 0.0]);
+        for columns in [DequantizeColumns::All, DequantizeColumns::Named(vec!["c".into()])] {
+            let error = fit(columns).unwrap_err().to_string();
+            assert!(
+                error.contains("row 1") && error.contains("0.5 is not a whole number"),
+                "{error}"
+            );
+        }
+        let whole = Dequantization { rule: GapRule::Whole, half_widths: vec![0.5, 2.0] };
+        // Cells of 1 x 4.
+        assert!((whole.log_cell().unwrap() - 4f64.ln()).abs() < 1e-15);
     }
 
     #[test]

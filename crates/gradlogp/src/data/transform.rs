@@ -7,6 +7,8 @@
 //!   twentieths are pulled in to the 5% and 95% quantiles (winsorised; Tukey 1962), so that neither outliers nor heavy
 //!   tails set the unit in which they are measured; but at least a quarter of the ordinary standard deviations,
 //!   so that columns with one value almost everywhere do not become huge;
+//! - common: A = I / c, m the mean, c the root mean square of the standard deviations: columns of one kind,
+//!   such as pixels, keep their widths beside each other;
 //! - whiten: A = L^(-1/2) U^T D^-1, where U L U^T = R is the eigendecomposition of the correlation
 //!   matrix, so that the transformed training rows have the identity as covariance (divisor n).
 //!
@@ -42,6 +44,8 @@ pub enum Standardization {
     Robust,
     /// Mean 0 and covariance I.
     Whiten,
+    /// Every column to mean 0, and all divided by one number, so that their mean variance is 1.
+    Common,
     /// The data as they are.
     None,
 }
@@ -137,7 +141,11 @@ impl Transform {
             return Ok(Transform::identity(d));
         }
         let mean: Vec<f64> = rows.columns().into_iter().map(mean).collect();
-        let sd = standard_deviations(rows, &mean, columns)?;
+        let mut sd = standard_deviations(rows, &mean, columns)?;
+        if kind == Standardization::Common {
+            let square = sd.iter().map(|sd| sd * sd).sum::<f64>() / d as f64;
+            sd.fill(square.sqrt());
+        }
         let mut parts = Parts { kind, mean, sd, directions: Vec::new(), direction_sd: Vec::new() };
         match kind {
             Standardization::Whiten => fit_directions(&mut parts, rows, columns)?,
@@ -173,8 +181,8 @@ impl Transform {
         ArrayView1::from(&self.0.mean)
     }
 
-    /// Standard deviations of the training columns in their units (divisor n), winsorised if robust; 1
-    /// where not used.
+    /// What columns are divided by: the standard deviations of the training columns in their units (divisor n), winsorised if
+    /// robust, one number where it is common, 1 where not used.
     pub fn standard_deviations(&self) -> ArrayView1<'_, f64> {
         ArrayView1::from(&self.0.sd)
     }

@@ -4,10 +4,11 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-const KINDS: [Standardization; 4] = [
+const KINDS: [Standardization; 5] = [
     Standardization::Standardize,
     Standardization::Robust,
     Standardization::Whiten,
+    Standardization::Common,
     Standardization::None,
 ];
 
@@ -266,4 +267,126 @@ fn json_round_trip_is_exact_and_refuses_nonsense() {
     ] {
         assert!(serde_json::from_str::<Transform>(bad).is_err(), "{bad}");
     }
+}
+
+/// Eigenvectors come with either sign; which one must not depend on how a column is counted.
+#[test]
+fn directions_fall_in_variance_and_have_their_largest_entry_positive() {
+    for signs in 0..8 {
+        let mut x = rows();
+        for j in (0..3).filter(|j| signs >> j & 1 == 1) {
+            x.column_mut(j).mapv_inplace(|v| -v);
+        }
+        let t = Transform::fit(Standardization::Whiten, x.view(), &names(3)).unwrap();
+        let (u, width) = t.directions().unwrap();
+        assert!(width[0] > width[1] && width[1] > width[2], "{width}");
+        for direction in u.rows() {
+            let largest = direction.iter().max_by(|a, b| a.abs().total_cmp(&b.abs()));
+            assert!(*largest.unwrap() > 0.0, "{signs}: {direction}");
+        }
+    }
+}
+
+/// At 2^53 and above neighbours are 2 apart and sums are rounded by more: one pass gives 2^53 + 2 here.
+#[test]
+fn means_are_right_to_the_last_place() {
+    let big = 2f64.powi(53);
+    let column = Array1::from_shape_fn(1000, |i| big + if i % 2 == 0 { 2.0 } else { 6.0 });
+    assert_eq!(mean(column.view()), big + 4.0);
+}
+
+#[test]
+fn columns_that_differ_by_rounding_alone_are_constant() {
+    let column = |width: f64| {
+        let x = Array2::from_shape_fn((50, 1), |(i, _)| 1e8 + width * (i % 3) as f64);
+        Transform::fit(Standardization::Standardize, x.view(), &names(1))
+    };
+    assert!(column(2f64.powi(-26)).is_err(), "neighbours at 1e8 are 2^-26 apart");
+    assert!((column(1e-3).unwrap().standard_deviations()[0] / 0.8137e-3 - 1.0).abs() < 1e-2);
+}
+
+#[test]
+fn the_least_number_of_rows_is_one_more_than_columns() {
+    let t = |n: usize| {
+        let x = rows().slice(s![..n, ..]).to_owned();
+        Transform::fit(Standardization::Whiten, x.view(), &names(3)).map(|t| (t, x))
+    };
+    assert!(t(3).is_err());
+    let (t, x) = t(4).unwrap();
+    let z = t.forward(x.view());
+    close(&(z.t().dot(&z) / 4.0), &Array2::eye(3), 1e-9);
+}
+
+#[test]
+fn other_names_and_no_columns_are_refused() {
+    let few = Transform::fit(Standardization::Standardize, rows().view(), &names(2)).unwrap_err();
+    assert!(matches!(few, Error::Shape { .. }), "{few}");
+    assert!(Transform::fit(Standardization::None, Array2::zeros((4, 0)).view(), &[]).is_err());
+    assert!(
+        Transform::fit(Standardization::Whiten, Array2::zeros((0, 3)).view(), &names(3)).is_err()
+    );
+}
+
+#[test]
+fn parts_that_no_fit_gives_are_refused() {
+    let good = fitted(Standardization::Whiten).0;
+    let taken = |change: &dyn Fn(&mut Parts)| {
+        let mut parts = good.clone();
+        change(&mut parts);
+        Transform::try_from(parts).is_ok()
+    };
+    assert!(taken(&|_| ()));
+    for bad in [f64::NAN, f64::INFINITY, -1.0, 0.0] {
+        assert!(!taken(&|p| p.sd[1] = bad) && !taken(&|p| p.direction_sd[2] = bad), "{bad}");
+    }
+    for bad in [f64::NAN, f64::INFINITY] {
+        assert!(!taken(&|p| p.mean[0] = bad) && !taken(&|p| p.directions[4] = bad), "{bad}");
+    }
+    assert!(taken(&|p| p.mean[0] = 0.0) && taken(&|p| p.directions[4] = -0.5));
+    assert!(!taken(&|p| p.sd.truncate(2)) && !taken(&|p| p.directions.truncate(8)));
+    assert!(!taken(&|p| p.direction_sd.push(1.0)) && !taken(&|p| p.mean.push(1.0)));
+    assert!(!taken(&|p| p.kind = Standardization::Standardize));
+}
+
+/// Which columns go, of those whose share in the null space is not 0, in their order and no more than `count`.
+#[test]
+fn dependent_columns_are_those_that_the_ones_before_explain() {
+    let equal = Array2::ones((3, 3));
+    assert_eq!(dependent(&equal, 2, &[0.3, 0.3, 0.3]), [1, 2]);
+    assert_eq!(dependent(&equal, 1, &[0.3, 0.3, 0.3]), [1]);
+    assert_eq!(dependent(&equal, 1, &[0.5, 0.0, 0.5]), [2]);
+    // Nothing is explained: the largest share goes.
+    assert_eq!(dependent(&Array2::eye(3), 1, &[0.1, 0.7, 0.2]), [1]);
+    // z_2 = 0.6 z_0 + 0.8 z_1 and z_3 = -z_0 with z_0, z_1 uncorrelated.
+    let r = |a: [f64; 4], b: [f64; 4], c: [f64; 4], e: [f64; 4]| array![a, b, c, e];
+    let first = r(
+        [1.0, 0.0, 0.6, -1.0],
+        [0.0, 1.0, 0.8, 0.0],
+        [0.6, 0.8, 1.0, -0.6],
+        [-1.0, 0.0, -0.6, 1.0],
+    );
+    assert_eq!(dependent(&first, 2, &[0.5; 4]), [2, 3]);
+    // Correlation 0.5 between z_0 and z_1; z_2 is their mean over its standard deviation.
+    let root = 0.75f64.sqrt();
+    let second = r(
+        [1.0, 0.5, 0.75 / root, 0.0],
+        [0.5, 1.0, 0.75 / root, 0.0],
+        [0.75 / root, 0.75 / root, 1.0, 0.0],
+        [0.0, 0.0, 0.0, 1.0],
+    );
+    assert_eq!(dependent(&second, 1, &[0.5; 4]), [2]);
+    // Correlations of 0.5 all round, and a copy of z_1.
+    let third =
+        r([1.0, 0.5, 0.5, 0.5], [0.5, 1.0, 0.5, 1.0], [0.5, 0.5, 1.0, 0.5], [0.5, 1.0, 0.5, 1.0]);
+    assert_eq!(dependent(&third, 1, &[0.5; 4]), [3]);
+}
+
+/// By hand: columns of variance 4 and 16 at the means 1 and 10 have the common width sqrt(10).
+#[test]
+fn one_width_for_all_columns() {
+    let x = array![[-1.0, 6.0], [3.0, 14.0]];
+    let t = Transform::fit(Standardization::Common, x.view(), &names(2)).unwrap();
+    let c = 10f64.sqrt();
+    close(&t.forward(x.view()), &array![[-2.0 / c, -4.0 / c], [2.0 / c, 4.0 / c]], 1e-14);
+    assert!((t.log_abs_det() + 10f64.ln()).abs() < 1e-14);
 }

@@ -234,4 +234,66 @@ mod tests {
         }
         assert!(gaps[1] < 0.5 * gaps[0], "{gaps:?}");
     }
+
+    /// log pi = 0.7 log q + 0.3 log p~ at b = 0.3, and so with score and trace.
+    #[test]
+    fn a_rung_is_the_geometric_mean() {
+        let (gaussian, _) = targets();
+        let base = Gaussian::new(Array1::zeros(2), Array2::eye(2) * 9.0).unwrap();
+        let target = Shifted(&gaussian);
+        let ladder = Ladder { base: &base, target: &target, steps: vec![0.1; 10] };
+        let x = array![[0.3, -2.0], [4.0, 1.0]];
+        let rung = ladder.rung(2);
+        let mix = |q: f64, p: f64| 0.7 * q + 0.3 * p;
+        let (value, score) = rung.log_density_and_score(x.view());
+        let (p, q) = (target.log_density_and_score(x.view()), base.log_density_and_score(x.view()));
+        for r in 0..2 {
+            assert!((value[r] - mix(q.0[r], p.0[r])).abs() < 1e-12);
+            assert!(
+                (rung.trace(x.view())[r] - mix(-2.0 / 9.0, target.trace(x.view())[r])).abs()
+                    < 1e-12
+            );
+            for j in 0..2 {
+                assert!((score[[r, j]] - mix(q.1[[r, j]], p.1[[r, j]])).abs() < 1e-12);
+            }
+        }
+        assert!((rung.log_density(x.view()) - value).iter().all(|e| e.abs() < 1e-12));
+        assert!((rung.score(x.view()) - score).iter().all(|e| e.abs() < 1e-12));
+        assert_eq!((rung.dim(), ladder.rung(9).share), (2, 1.0));
+    }
+
+    /// One rung is importance sampling from the base, whose log weights are log p~ - log q at its draws.
+    #[test]
+    fn one_rung_is_importance_sampling() {
+        let (gaussian, _) = targets();
+        let base = Gaussian::new(Array1::zeros(2), Array2::eye(2) * 9.0).unwrap();
+        let target = Shifted(&gaussian);
+        let ladder = Ladder { base: &base, target: &target, steps: vec![0.1] };
+        let found = ladder.forward(50, &mut ChaCha8Rng::seed_from_u64(8)).unwrap();
+        let x = base.sample(50, &mut ChaCha8Rng::seed_from_u64(8));
+        let expected = target.log_density(x.view()) - base.log_density(x.view());
+        assert!((&found - &expected).iter().all(|e| e.abs() < 1e-12));
+        let back = ladder.reverse(x.view(), 0, &mut ChaCha8Rng::seed_from_u64(8)).unwrap();
+        assert!((back + expected).iter().all(|e| e.abs() < 1e-12));
+    }
+
+    /// Once the first rungs have found a size, chains accept about as many moves as they should.
+    #[test]
+    fn step_sizes_are_adapted_to_the_best_acceptance() {
+        let (gaussian, _) = targets();
+        let base = Gaussian::new(Array1::zeros(2), Array2::eye(2) * 9.0).unwrap();
+        let target = Shifted(&gaussian);
+        let mut rng = ChaCha8Rng::seed_from_u64(6);
+        let ladder = Ladder::adapt(&base, &target, 40, 200, &mut rng).unwrap();
+        for k in [20, 39] {
+            let rung = ladder.rung(k);
+            let start =
+                if k == 39 { gaussian.sample(2000, &mut rng) } else { base.sample(2000, &mut rng) };
+            let start = (0..100).try_fold(start, |x, _| ladder.step(k, x, &mut rng)).unwrap();
+            let state = mala::init(start, &rung).unwrap();
+            let (_, info) = mala::step(&mut rng, state, &rung, ladder.steps[k]);
+            let accepted = info.acceptance.mean().unwrap();
+            assert!((accepted - ACCEPTANCE).abs() < 0.12, "{k}: {accepted}");
+        }
+    }
 }

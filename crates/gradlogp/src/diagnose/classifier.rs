@@ -270,4 +270,67 @@ mod tests {
         assert!(of(x.slice(s![..3, ..]), &fine).is_err());
         assert!(of(x.view(), &ClassifierConfig { ridge: 0.0, ..fine }).is_err());
     }
+
+    #[test]
+    fn features_by_hand() {
+        let features =
+            Features { frequencies: array![[1.0, 0.0], [0.5, 2.0]], phases: array![0.25, 1.0] };
+        let found = features.of(array![[2.0, -3.0]].view());
+        let expected = [1.0, 2.0, -3.0, 4.0, 9.0, 0.75f64.cos(), (-5.0f64).cos()];
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-15, "{found} {expected}");
+        }
+        assert_eq!(found.dim(), (1, 7));
+    }
+
+    /// Frequencies are normal with sd 1/h, then 4/h, h the median distance; phases uniform on a turn.
+    #[test]
+    fn waves_have_two_widths() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        // Distances 0 (within a half) and 3 between: more of the latter.
+        let z = Array2::from_shape_fn((40, 1), |(i, _)| if i < 20 { 0.0 } else { 3.0 });
+        let n = 4000;
+        let found = Features::draw(z.view(), n, &mut rng);
+        assert_eq!((found.frequencies.dim(), found.phases.len()), ((1, 2 * n), 2 * n));
+        for (from, sd) in [(0, 1.0 / 3.0), (n, 4.0 / 3.0)] {
+            let part = found.frequencies.slice(s![0, from..from + n]);
+            assert!((part.std(0.0) / sd - 1.0).abs() < 0.05, "{from}: {}", part.std(0.0));
+            assert!((part.mean().unwrap() / sd).abs() < 4.5 / (n as f64).sqrt());
+        }
+        let turn = std::f64::consts::TAU;
+        assert!(found.phases.iter().all(|p| (0.0..turn).contains(p)));
+        assert!((found.phases.mean().unwrap() / turn - 0.5).abs() < 0.02);
+    }
+
+    /// Halves of an odd number, the smaller side's, bounded by the setting.
+    #[test]
+    fn as_many_rows_are_tested_of_each_side() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let p = Gaussian::standard(1).unwrap();
+        let (x, y) = (p.sample(11, &mut rng), p.sample(30, &mut rng) + 50.0);
+        let of = |most_rows: usize, x: &Array2<f64>, y: &Array2<f64>| {
+            let config = ClassifierConfig { features: 5, most_rows, ..Default::default() };
+            let mut rng = ChaCha8Rng::seed_from_u64(9);
+            classifier_test(x.view(), y.view(), &config, &mut rng).unwrap()
+        };
+        for (most, n) in [(100, 12), (9, 10), (4, 4)] {
+            for found in [of(most, &x, &y), of(most, &y, &x)] {
+                // Nobody mistakes these for each other.
+                assert_eq!((found.n, found.accuracy), (n, 1.0), "{most}");
+            }
+        }
+    }
+
+    #[test]
+    fn settings_at_their_least_are_taken() {
+        let least = ClassifierConfig { features: 0, ridge: 1e-9, most_rows: 4 };
+        assert!(least.validate().is_ok());
+        for bad in [
+            ClassifierConfig { most_rows: 3, ..least.clone() },
+            ClassifierConfig { ridge: -1.0, ..least.clone() },
+            ClassifierConfig { ridge: f64::INFINITY, ..least },
+        ] {
+            assert!(bad.validate().is_err(), "{bad:?}");
+        }
+    }
 }

@@ -209,4 +209,22 @@ mod tests {
         assert!(run(&array![[0.0]], &fine));
         assert!(run(&x, &EnergyConfig { permutations: 0, ..fine }));
     }
+
+    #[test]
+    fn settings_at_their_least_are_taken() {
+        let of =
+            |most_rows, permutations| EnergyConfig { most_rows, permutations }.validate().is_ok();
+        assert!(of(2, 1) && !of(1, 1) && !of(0, 1) && !of(2, 0));
+    }
+
+    /// Samples far apart, which no permutation keeps: one of 19 draws and itself.
+    #[test]
+    fn the_least_p_value_counts_the_statistic_itself() {
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let p = Gaussian::standard(1).unwrap();
+        let (x, y) = (p.sample(20, &mut rng), p.sample(30, &mut rng) + 50.0);
+        let config = EnergyConfig { permutations: 19, ..EnergyConfig::default() };
+        let found = energy_distance(x.view(), y.view(), &config, &mut rng).unwrap();
+        assert_eq!((found.p_value, found.rows), (0.05, [20, 30]));
+    }
 }

@@ -86,4 +86,15 @@ mod tests {
         assert!((values.mean().unwrap() - 0.245).abs() < 4.0 * stated / 300f64.sqrt());
         assert!((values.std(1.0) / stated - 1.0).abs() < 0.15, "{} {stated}", values.std(1.0));
     }
+
+    /// Weights 1, 3 and 8 times e^700: mean 4, squares 9 + 1 + 16 over 2.
+    #[test]
+    fn by_hand() {
+        let l = array![1f64, 3.0, 8.0].mapv(|w| 700.0 + w.ln());
+        let found = LogMean::of(l.view());
+        assert!((found.value - 700.0 - 4f64.ln()).abs() < 1e-12);
+        assert!((found.standard_error - (13.0f64 / 3.0).sqrt() / 4.0).abs() < 1e-12);
+        assert!((found.effective_size - 144.0 / 74.0).abs() < 1e-12);
+        assert_eq!(found.n, 3);
+    }
 }

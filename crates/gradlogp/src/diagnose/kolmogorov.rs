@@ -243,4 +243,48 @@ mod tests {
         assert!(column_tests(p.view(), ndarray::array![[1.0]].view()).is_err());
         assert!(column_tests(p.view(), ndarray::array![[1.0, f64::NAN]].view()).is_err());
     }
+
+    /// 2 sum (-1)^(k-1) exp(-2 k^2 lambda^2) in fifty digits. Each form of the law where the other one would
+    /// have lost its digits: many terms below, small differences of large numbers above.
+    #[test]
+    fn tail_to_twelve_digits() {
+        for (lambda, p) in [
+            (0.1, 1.0),
+            (0.2, 0.999_999_999_999_494_96),
+            (0.3, 0.999_990_694_198_665_49),
+            (0.5, 0.963_945_243_664_875_11),
+            (0.8, 0.544_142_411_574_198_18),
+            (1.0, 0.269_999_671_677_354_5),
+            (1.17, 0.129_390_042_185_618_78),
+            (1.19, 0.117_742_292_879_771_64),
+            (1.5, 0.022_217_962_616_525_13),
+            (2.0, 6.709_252_557_796_953e-4),
+            (3.0, 3.045_995_948_942_525_8e-8),
+            (5.0, 3.857_499_695_927_835_6e-22),
+        ] {
+            let found = kolmogorov_tail(lambda);
+            assert!((found / p - 1.0).abs() < 1e-12, "{lambda}: {found} {p}");
+        }
+    }
+
+    /// N = 8 x 2 / 10 and D = 1/2: lambda = (1.26491 + 0.12 + 0.11 / 1.26491) / 2; N = 4 and D = 0.45.
+    #[test]
+    fn p_values_by_hand() {
+        let a: Vec<f64> = (1..=8).map(f64::from).collect();
+        let found = kolmogorov_smirnov(&a, &[4.5, 9.0]);
+        assert_eq!(found.distance, 0.5);
+        assert!((found.p_value - 0.650_872_831_704_008_6).abs() < 1e-12, "{found:?}");
+        let found = ks_uniform(&[0.1, 0.3, 0.5, 0.55]);
+        assert!((found.distance - 0.45).abs() < 1e-15);
+        assert!((found.p_value - 0.293_478_498_287_669_4).abs() < 1e-12, "{found:?}");
+    }
+
+    #[test]
+    fn every_column_has_its_own_test() {
+        let x = ndarray::array![[1.0, 5.0], [2.0, 6.0], [3.0, 7.0]];
+        let y = ndarray::array![[1.0, 1.0], [3.0, 2.0]];
+        let found = column_tests(x.view(), y.view()).unwrap();
+        let distances: Vec<f64> = found.iter().map(|f| f.distance).collect();
+        assert!((distances[0] - 1.0 / 6.0).abs() < 1e-15 && distances[1] == 1.0, "{distances:?}");
+    }
 }

@@ -382,4 +382,13 @@ mod tests {
         assert!(run(&x, &KsdConfig { group: 1, ..fine.clone() }).starts_with("group"));
         assert!(run(&x, &KsdConfig { bootstrap: 0, ..fine }).starts_with("bootstrap"));
     }
+
+    /// A score so wrong that no draw comes near: the smallest p-value there is, one of 19 draws and itself.
+    #[test]
+    fn the_least_p_value_counts_the_statistic_itself() {
+        let p = Gaussian::standard(1).unwrap();
+        let wrong = Changed { score: &p, factor: 4.0, shift: Array1::zeros(1) };
+        let config = KsdConfig { bootstrap: 19, ..KsdConfig::default() };
+        assert_eq!(p_value(&p, &wrong, 300, 2, &config), 0.05);
+    }
 }

@@ -206,3 +206,72 @@ mod testing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::testing::Linear;
+    use super::*;
+    use ndarray::array;
+    use rand::SeedableRng;
+
+    fn shapes(error: Error) -> (Vec<usize>, Vec<usize>) {
+        match error {
+            Error::Shape { expected, found, .. } => (expected, found),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn estimates_by_hand() {
+        let found = Estimate::of(array![1.0, 2.0, 6.0].view());
+        assert_eq!((found.mean, found.n), (3.0, 3));
+        // Squares 4 + 1 + 9 over 2, over 3 rows.
+        assert!((found.standard_error - (7.0f64 / 3.0).sqrt()).abs() < 1e-15);
+        let one = Estimate::of(array![5.0].view());
+        assert!(one.mean == 5.0 && one.standard_error.is_nan());
+        assert!(Estimate::of(array![].view()).mean.is_nan());
+    }
+
+    #[test]
+    fn rows_of_other_shape_are_refused_with_the_shape_needed() {
+        let score = Linear { a: Array2::eye(2), b: array![0.0, 0.0] };
+        let check =
+            |n, d, least| check_rows("a check", &score, Array2::zeros((n, d)).view(), least);
+        assert!(check(3, 2, 3).is_ok() && check(0, 2, 0).is_ok());
+        assert_eq!(shapes(check(2, 2, 3).unwrap_err()), (vec![3, 2], vec![2, 2]));
+        assert_eq!(shapes(check(5, 1, 3).unwrap_err()), (vec![5, 2], vec![5, 1]));
+        let pair =
+            |a, b| check_pair("a check", Array2::zeros(a).view(), Array2::zeros(b).view(), 2);
+        assert!(pair((2, 3), (4, 3)).is_ok() && pair((4, 3), (2, 3)).is_ok());
+        assert_eq!(shapes(pair((1, 3), (4, 3)).unwrap_err()), (vec![2, 3], vec![1, 3]));
+        assert_eq!(shapes(pair((4, 3), (1, 3)).unwrap_err()), (vec![2, 3], vec![1, 3]));
+        assert_eq!(shapes(pair((4, 2), (5, 3)).unwrap_err()), (vec![4, 3], vec![4, 2]));
+        assert_eq!(shapes(pair((4, 0), (5, 0)).unwrap_err()), (vec![4, 1], vec![4, 0]));
+    }
+
+    #[test]
+    fn pooled_columns_are_standardised_together() {
+        let z = pool(array![[0.0, 7.0], [2.0, 7.0]].view(), array![[4.0, 7.0]].view()).unwrap();
+        assert_eq!(z, array![[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]);
+        let message = |x: [[f64; 1]; 2], y: [[f64; 1]; 2]| {
+            pool(array![x[0], x[1]].view(), array![y[0], y[1]].view()).unwrap_err().to_string()
+        };
+        let of = message([[0.0], [f64::NAN]], [[0.0], [1.0]]);
+        assert!(of.contains("row 2 of the first sample"), "{of}");
+        let of = message([[0.0], [1.0]], [[f64::INFINITY], [1.0]]);
+        assert!(of.contains("row 1 of the second sample"), "{of}");
+    }
+
+    #[test]
+    fn subsets_are_different_rows_in_random_order() {
+        let x = Array2::from_shape_fn((50, 1), |(i, _)| i as f64);
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        let few = subset(x.view(), 20, &mut rng);
+        let mut sorted = few.column(0).to_vec();
+        sorted.sort_by(f64::total_cmp);
+        assert!(few.column(0).to_vec() != sorted && few.nrows() == 20);
+        sorted.dedup();
+        assert_eq!(sorted.len(), 20);
+        assert_eq!(subset(x.view(), 60, &mut rng).nrows(), 50);
+    }
+}

@@ -474,4 +474,93 @@ mod tests {
             assert!(estimate_normaliser(&p, x.view(), &bad, &mut rng).is_err(), "{bad:?}");
         }
     }
+
+    fn found(value: f64, standard_error: f64, effective_size: f64) -> LogMean {
+        LogMean { value, standard_error, effective_size, n: 70 }
+    }
+
+    /// Effective sizes from 50 on count; the better of importance sampling and forward annealing is told.
+    #[test]
+    fn judgements_by_hand() {
+        let judge = |i, f, r| judge(i, f, r, &NormaliserConfig::default());
+        let reverse = found(1.0, 0.1, 60.0);
+        let told = |i, f| judge(i, f, reverse).map(|z| (z.value, z.standard_error));
+        assert_eq!(told(found(1.1, 0.2, 50.0), found(0.9, 0.3, 99.0)), Ok((1.1, 0.2)));
+        assert_eq!(told(found(1.1, 0.2, 99.0), found(0.9, 0.1, 99.0)), Ok((0.9, 0.1)));
+        assert_eq!(told(found(1.1, 0.2, 49.0), found(0.9, 0.3, 99.0)), Ok((0.9, 0.3)));
+        assert_eq!(told(found(f64::NAN, 0.2, 99.0), found(0.9, 0.3, 50.0)), Ok((0.9, 0.3)));
+        let few = Refusal::FewEffective { effective: 49.0, least: 50.0 };
+        assert_eq!(told(found(1.0, 0.1, 49.0), found(1.0, 0.1, 20.0)), Err(few));
+        let fine = found(1.0, 0.1, 60.0);
+        let few = Refusal::FewEffectiveReverse { effective: 49.0, chains: 70, least: 50.0 };
+        assert_eq!(judge(fine, fine, found(1.0, 0.1, 49.0)), Err(few));
+    }
+
+    /// Apart by more than the tolerance of 0.05 *and* more than four joint errors: 0.3 and 0.4 make 0.5.
+    #[test]
+    fn disagreements_by_hand() {
+        let judge = |i, f, r| judge(i, f, r, &NormaliserConfig::default());
+        let with = |gap: f64, i: f64, f: f64| {
+            judge(found(1.0, i, 60.0), found(1.0 + gap, f, 60.0), found(1.0 + 0.5 * gap, 9.0, 60.0))
+        };
+        assert!(with(1.9, 0.3, 0.4).is_ok() && with(-1.9, 0.3, 0.4).is_ok());
+        assert!(with(2.1, 0.3, 0.4).is_err() && with(-2.1, 0.3, 0.4).is_err());
+        assert!(with(0.04, 1e-3, 1e-3).is_ok() && with(0.06, 1e-3, 1e-3).is_err());
+        let Err(Refusal::Disagree { names, values, standard_errors }) = with(2.1, 0.3, 0.4) else {
+            panic!("no disagreement")
+        };
+        assert_eq!(names, ["importance sampling", "forward annealing"]);
+        assert_eq!((values, standard_errors), ([1.0, 3.1], [0.3, 0.4]));
+        let fine = found(1.0, 0.01, 60.0);
+        let Err(Refusal::Disagree { names, .. }) =
+            judge(found(1.0, 0.1, 3.0), fine, found(2.0, 0.01, 60.0))
+        else {
+            panic!("no disagreement")
+        };
+        assert_eq!(names, ["forward annealing", "reverse annealing"]);
+    }
+
+    #[test]
+    fn settings_at_their_least_are_taken() {
+        let least = NormaliserConfig {
+            draws: 50,
+            chains: 50,
+            rungs: 1,
+            warm_up: 0,
+            least_effective: 50.0,
+            tolerance: 0.0,
+        };
+        assert!(least.validate().is_ok());
+        let few = NormaliserConfig { draws: 2, chains: 2, least_effective: 1.0, ..least.clone() };
+        assert!(few.validate().is_ok());
+        for bad in [
+            NormaliserConfig { draws: 49, ..least.clone() },
+            NormaliserConfig { chains: 49, ..least.clone() },
+            NormaliserConfig { draws: 1, ..few.clone() },
+            NormaliserConfig { tolerance: -1e-9, ..few.clone() },
+            NormaliserConfig { least_effective: 0.9, ..few },
+        ] {
+            assert!(bad.validate().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn likelihoods_and_intervals_by_hand() {
+        let found =
+            likelihood(array![1.0, 3.0].view(), 2, LogZ { value: 1.0, standard_error: 0.75 });
+        // Rows 0 and 2: mean 1, standard error 1, with that of log Z 1.25.
+        assert_eq!(
+            (found.per_row.mean, found.per_row.standard_error, found.per_row.n),
+            (1.0, 1.25, 2)
+        );
+        let bits = found.bits_per_dimension;
+        let unit = 2.0 * std::f64::consts::LN_2;
+        assert!((bits.mean + 1.0 / unit).abs() < 1e-15);
+        assert!((bits.standard_error - 1.25 / unit).abs() < 1e-15 && bits.n == 2);
+        let [low, high] = LogZ { value: 2.0, standard_error: 0.3 }.interval(0.9);
+        assert!(
+            (low - 2.0 + 0.3 * 1.644_854).abs() < 1e-6
+                && (high - 2.0 - 0.3 * 1.644_854).abs() < 1e-6
+        );
+    }
 }

@@ -130,4 +130,16 @@ mod tests {
         assert!(paired_difference(a.view(), array![[1.0, 1.0]].view()).is_err());
         assert!(paired_difference(array![[1.0]].view(), array![[1.0]].view()).is_err());
     }
+
+    /// Differences [[1, 3], [2, 6]]: means over repetitions 1.5 and 4.5, over rows 2 and 4.
+    #[test]
+    fn by_hand() {
+        let a = array![[1.0, 3.0], [2.0, 6.0]];
+        let found = paired_difference(a.view(), Array2::zeros((2, 2)).view()).unwrap();
+        assert_eq!((found.mean, found.rows_error, found.seeds_error), (3.0, 1.5, Some(1.0)));
+        assert!((found.standard_error - 3.25f64.sqrt()).abs() < 1e-15);
+        assert!(
+            paired_difference(Array2::zeros((0, 2)).view(), Array2::zeros((0, 2)).view()).is_err()
+        );
+    }
 }

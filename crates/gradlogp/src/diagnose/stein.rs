@@ -690,4 +690,202 @@ mod tests {
         assert!(stein_check(&p, array![[1.0], [2.0], [4.0]].view(), 0.05).is_err());
         assert!(stein_check(&p, Array2::eye(2).view(), 1.5).is_err());
     }
+
+    /// A report of d columns without fault, to be changed: every error 0.1, the slope's 0.05.
+    fn faultless(d: usize, w: usize) -> Fitted {
+        Fitted {
+            mean: Array1::zeros(d),
+            mean_error: Array1::from_elem(d, 0.1),
+            product: -Array2::<f64>::eye(d),
+            product_error: Array2::from_elem((d, d), 0.1),
+            given: Array2::zeros((d, w)),
+            given_error: Array2::from_elem((d, w), 0.1),
+            slope: Estimate { mean: 1.0, standard_error: 0.05, n: 50 },
+        }
+    }
+
+    fn judged(change: impl FnOnce(&mut Fitted)) -> SteinReport {
+        let mut fitted = faultless(3, 2);
+        change(&mut fitted);
+        fitted.report(4.0, 0.05)
+    }
+
+    /// Statements by hand, each a little outside and a little inside its band of 4 errors.
+    #[test]
+    fn each_fault_is_named_with_its_place_and_band() {
+        assert_eq!(judged(|_| ()).verdict, Verdict::Consistent);
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-12;
+        for sign in [1.0, -1.0] {
+            let of = |size: f64| judged(|f| f.mean[1] = sign * size);
+            assert!(of(0.39).verdict.is_consistent());
+            let Verdict::MeanOff { column: 1, mean, half_width } = of(0.41).verdict else {
+                panic!()
+            };
+            assert!(near(mean, sign * 0.41) && near(half_width, 0.4));
+            assert!(near(of(0.41).mean_max_z, 4.1) && near(of(0.41).mean_z[1], sign * 4.1));
+
+            let of = |size: f64| judged(|f| f.product[[2, 1]] = sign * size);
+            assert!(of(0.39).verdict.is_consistent());
+            let Verdict::DependenceOff { score_column: 2, data_column: 1, product, half_width } =
+                of(0.41).verdict
+            else {
+                panic!()
+            };
+            assert!(near(product, sign * 0.41) && near(half_width, 0.4));
+            assert!(
+                near(of(0.41).product_max_z, 4.1) && near(of(0.41).product_z[[2, 1]], sign * 4.1)
+            );
+
+            let of = |size: f64| judged(|f| f.given[[2, 1]] = sign * size);
+            assert!(of(0.39).verdict.is_consistent());
+            let Verdict::ConditionOff { score_column: 2, given_column: 4, product, half_width } =
+                of(0.41).verdict
+            else {
+                panic!()
+            };
+            assert!(near(product, sign * 0.41) && near(half_width, 0.4));
+            assert!(
+                near(of(0.41).given_max_z, 4.1)
+                    && near(of(0.41).given_product_z[[2, 1]], sign * 4.1)
+            );
+
+            let of = |size: f64| judged(|f| f.product[[1, 1]] = -1.0 - sign * size);
+            assert!(of(0.39).verdict.is_consistent());
+            let Verdict::ColumnScaleOff { column: 1, slope, half_width } = of(0.41).verdict else {
+                panic!()
+            };
+            assert!(near(slope, 1.0 + sign * 0.41) && near(half_width, 0.4));
+
+            // The slope alone, with all columns' products in its band: one factor.
+            let of = |size: f64| judged(|f| f.slope.mean = 1.0 + sign * size);
+            assert!(of(0.19).verdict.is_consistent());
+            let Verdict::ScaleOff { slope, half_width } = of(0.21).verdict else { panic!() };
+            assert!(near(slope, 1.0 + sign * 0.21) && near(half_width, 0.2));
+        }
+    }
+
+    #[test]
+    fn the_worst_fault_is_told_and_a_sign_before_all() {
+        let both = judged(|f| (f.mean[0], f.product[[0, 1]]) = (0.5, 0.6));
+        assert!(matches!(
+            both.verdict,
+            Verdict::DependenceOff { score_column: 0, data_column: 1, .. }
+        ));
+        let both = judged(|f| (f.mean[0], f.product[[0, 1]]) = (0.6, 0.5));
+        assert!(matches!(both.verdict, Verdict::MeanOff { column: 0, .. }));
+        // Below 0 with its whole band, or not.
+        let inverted = judged(|f| (f.slope.mean, f.mean[0]) = (-0.21, 9.0));
+        let Verdict::SignInverted { slope, half_width } = inverted.verdict else { panic!() };
+        assert!(slope == -0.21 && (half_width - 0.2).abs() < 1e-12);
+        let perhaps = judged(|f| (f.slope.mean, f.mean[0]) = (-0.19, 9.0));
+        assert!(matches!(perhaps.verdict, Verdict::MeanOff { .. }));
+        // One factor in all columns, of which one is furthest off; and two columns in opposite ways, where
+        // the slope is off because of the one.
+        let one = judged(|f| {
+            f.slope.mean = 1.5;
+            f.product = Array2::from_diag(&array![-1.5, -1.55, -1.45]);
+        });
+        assert!(matches!(one.verdict, Verdict::ScaleOff { slope: 1.5, .. }), "{:?}", one.verdict);
+        let wide = judged(|f| {
+            f.slope = Estimate { mean: 1.5, standard_error: 0.2, n: 50 };
+            f.product = Array2::from_diag(&array![-1.5, -1.55, -1.45]);
+        });
+        assert!(
+            matches!(wide.verdict, Verdict::ColumnScaleOff { column: 1, .. }),
+            "{:?}",
+            wide.verdict
+        );
+        let column_first = judged(|f| {
+            f.slope = Estimate { mean: 1.5, standard_error: 0.1, n: 50 };
+            f.product = Array2::from_diag(&array![-1.5, -1.55, -1.45]);
+        });
+        assert!(matches!(column_first.verdict, Verdict::ScaleOff { slope: 1.5, .. }));
+        let mixed = judged(|f| {
+            f.slope.mean = 1.5;
+            f.product = Array2::from_diag(&array![-1.0, -1.2, -2.3]);
+        });
+        assert!(
+            matches!(mixed.verdict, Verdict::ColumnScaleOff { column: 2, .. }),
+            "{:?}",
+            mixed.verdict
+        );
+        let overall = judged(|f| {
+            f.slope = Estimate { mean: 1.5, standard_error: 0.01, n: 50 };
+            f.product = Array2::from_diag(&array![-1.0, -2.3, -1.2]);
+        });
+        assert!(
+            matches!(overall.verdict, Verdict::ColumnScaleOff { column: 1, .. }),
+            "{:?}",
+            overall.verdict
+        );
+    }
+
+    #[test]
+    fn verdicts_in_words_name_the_right_columns() {
+        let names = ["a", "b", "c"].map(String::from);
+        let half_width = 0.5;
+        let words = |verdict: Verdict| verdict.describe(&names);
+        let dependence = words(Verdict::DependenceOff {
+            score_column: 2,
+            data_column: 0,
+            product: 0.25,
+            half_width,
+        });
+        assert!(
+            dependence.contains("\"c\" (score) and column \"a\" (data) is off: 0.250 +- 0.500"),
+            "{dependence}"
+        );
+        let condition = words(Verdict::ConditionOff {
+            score_column: 1,
+            given_column: 3,
+            product: 0.25,
+            half_width,
+        });
+        assert!(condition.contains("score of column \"b\"") && condition.contains("in column 4:"));
+        let column = words(Verdict::ColumnScaleOff { column: 1, slope: 1.25, half_width });
+        assert!(column.contains("column \"b\" is 1.250 (+- 0.500) times too large"), "{column}");
+        let small = words(Verdict::ScaleOff { slope: 0.75, half_width });
+        assert!(small.contains("too small: 0.750 (+- 0.500)"), "{small}");
+        assert!(
+            words(Verdict::SignInverted { slope: -0.25, half_width })
+                .contains("slope -0.250 +- 0.500")
+        );
+    }
+
+    /// 2 + 4 + 6 + 1 statements are as many as 3 + 9 + 1; a condition's unit and origin do not matter.
+    #[test]
+    fn conditions_count_and_have_no_unit() {
+        let at = |d, w| critical_z(40, d, w, 0.05).unwrap();
+        assert_eq!(at(2, 3), at(3, 0));
+        assert!(at(2, 3) > at(2, 2));
+        let (x, c) = regression_rows(5);
+        let score = Regression { b: 0.5, v: 1.19, c: c.clone() };
+        let of = |c: Array2<f64>| stein_check_given(&score, x.view(), c.view(), 0.05).unwrap();
+        let (here, there) = (of(c.clone()), of(&c * 250.0 + 7.0));
+        assert!((here.given_product[[0, 0]] - there.given_product[[0, 0]]).abs() < 1e-9);
+        assert!((here.given_product_z[[0, 0]] - there.given_product_z[[0, 0]]).abs() < 1e-7);
+    }
+
+    /// Three centred rows: sums of products 3 and 0, over n - 1.
+    #[test]
+    fn covariances_and_errors_by_hand() {
+        let s = array![[0.0], [-3.0], [3.0]];
+        let z = array![[-1.0, 2.0], [0.0, -1.0], [1.0, -1.0]];
+        let (found, error) = covariance(&s, &z);
+        assert_eq!(found, array![[1.5, 0.0]]);
+        // Products 0, 0, 3: squares 9 less 9/3, over 2, over 3. Products 0, 3, -3: squares 18.
+        assert!((error[[0, 0]] - 1.0).abs() < 1e-15 && (error[[0, 1]] - 3f64.sqrt()).abs() < 1e-15);
+        assert_eq!((z_score(3.0, 1.0, 0.5), z_score(1.0, 1.0, 0.0)), (4.0, 0.0));
+        assert_eq!(z_score(0.5, 1.0, 0.0), f64::NEG_INFINITY);
+    }
+
+    #[test]
+    fn levels_lie_between_0_and_1() {
+        let p = Gaussian::standard(1).unwrap();
+        let x = array![[1.0], [2.0], [4.0]];
+        for level in [0.0, 1.0, 1.5, -0.1, f64::NAN] {
+            assert!(stein_check(&p, x.view(), level).is_err(), "{level}");
+        }
+        assert!(stein_check(&p, x.view(), 0.999).is_ok());
+    }
 }

@@ -266,4 +266,74 @@ mod tests {
         assert!(test_functions(&p, x.view(), &[], 1.0).is_err());
         assert!(test_functions(&p, x.view(), &[], 0.05).unwrap().is_empty());
     }
+
+    /// Three rows -1, 0, 1 (sd 1), s = -2x, f = (z, 0)^3: rows -2 + 3, 0 and -2 + 3.
+    #[test]
+    fn a_statement_by_hand() {
+        let cube = ColumnFunction { column: 0, shape: Shape::Cube, column_name: "a".into() };
+        let p = Gaussian::standard(1).unwrap();
+        let wrong = Changed { score: &p, factor: 2.0, shift: Array1::zeros(1) };
+        let x = array![[-1.0], [0.0], [1.0]];
+        let found = test_functions(&wrong, x.view(), &[&cube as &dyn TestFunction], 0.05).unwrap();
+        assert!((found[0].value.mean - 2.0 / 3.0).abs() < 1e-14);
+        assert!((found[0].value.standard_error - 1.0 / 3.0).abs() < 1e-14);
+        assert!(
+            (found[0].z - 2.0).abs() < 1e-12 && found[0].holds,
+            "4.3 for two degrees of freedom"
+        );
+        // t = 2 is the two-sided quantile of 2 degrees at 1 - sqrt(2/3) = 0.1835.
+        for (level, holds) in [(0.18, true), (0.19, false)] {
+            let one =
+                test_functions(&wrong, x.view(), &[&cube as &dyn TestFunction], level).unwrap();
+            assert_eq!(one[0].holds, holds, "{level}");
+            // Two statements share the level.
+            let two = [&cube as &dyn TestFunction, &cube];
+            let two = test_functions(&wrong, x.view(), &two, 2.0 * level).unwrap();
+            assert_eq!(two[1].holds, holds, "{level}");
+        }
+    }
+
+    #[test]
+    fn names_and_columns() {
+        let names: Vec<String> = all(1).iter().map(TestFunction::name).collect();
+        assert_eq!(names, ["square of 0", "cube of 0", "tanh of 0", "sine of 0", "cosine of 0"]);
+        let of = ColumnFunction { column: 1, shape: Shape::Square, column_name: "b".into() };
+        let (f, divergence) = of.field(array![[2.0, 3.0]].view());
+        assert_eq!((f, divergence), (array![[0.0, 9.0]], array![6.0]));
+    }
+
+    /// g and g' at 0.3.
+    #[test]
+    fn shapes_by_hand() {
+        let z = 0.3f64;
+        for (shape, g, slope) in [
+            (Shape::Square, 0.09, 0.6),
+            (Shape::Cube, 0.027, 0.27),
+            (Shape::Tanh, 0.291_312_612_451_590_9, 0.915_136_961_826_629_8),
+            (Shape::Sine, 0.564_642_473_395_035_4, 2.0 * 0.825_335_614_909_678_3),
+            (Shape::Cosine, 0.825_335_614_909_678_3, -2.0 * 0.564_642_473_395_035_4),
+        ] {
+            let found = shape.at(z);
+            assert!((found.0 - g).abs() < 1e-14 && (found.1 - slope).abs() < 1e-14, "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_divergence_of_another_length_and_levels_at_their_ends() {
+        struct Short;
+        impl TestFunction for Short {
+            fn name(&self) -> String {
+                "short".into()
+            }
+            fn field(&self, z: ArrayView2<'_, f64>) -> (Array2<f64>, Array1<f64>) {
+                (Array2::zeros(z.dim()), Array1::zeros(z.nrows() - 1))
+            }
+        }
+        let p = Gaussian::standard(1).unwrap();
+        let x = array![[1.0], [2.0], [4.0]];
+        let error = test_functions(&p, x.view(), &[&Short as &dyn TestFunction], 0.05).unwrap_err();
+        assert!(matches!(error, Error::Shape { .. }), "{error}");
+        assert!(test_functions(&p, x.view(), &[], 0.0).is_err());
+        assert!(test_functions(&p, x.view(), &[], 0.999).is_ok());
+    }
 }

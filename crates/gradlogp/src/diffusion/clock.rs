@@ -129,6 +129,24 @@ impl Clock {
         2.0 * (self.log_noise(t) - low) / (high - low) - 1.0
     }
 
+    /// The time of the position 2 share - 1, for `share` in \[0, 1\]: the inverse of [`Clock::position`].
+    pub fn time_at(&self, share: f64) -> f64 {
+        let (mut low, mut high) = (self.t_min(), self.horizon());
+        if share <= 0.0 || share >= 1.0 {
+            return if share <= 0.0 { low } else { high };
+        }
+        // Noise grows with time, so halving finds it; 60 halvings exhaust an f64.
+        for _ in 0..60 {
+            let middle = 0.5 * (low + high);
+            if self.position(middle) < 2.0 * share - 1.0 {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        0.5 * (low + high)
+    }
+
     /// Appends the features of t.
     pub fn write_features<T: Real>(&self, features: TimeFeatures, t: f64, out: &mut Vec<T>) {
         features.write(self.position(t), out);

@@ -8,10 +8,18 @@
 //! |---|---|---|
 //! | noise | std(t)^2 | every noise level counts alike (Song and Ermon 2019) |
 //! | likelihood | g(t)^2 | the sum bounds the likelihood of the probability flow (Song et al. 2021b) |
+//! | balanced | pi(t) (T - t_min) (std(t)^2 + w^2) | the error of the network itself, MATH (46), over log-noise times |
 //! | none | 1 | |
 //!
-//! Times are uniform, or of the law q proportional to lambda(t)/std(t)^2: a loss at noise std is of the size
-//! 1/std^2, so all rows then weigh alike.
+//! | times | q(t) | |
+//! |---|---|---|
+//! | uniform | 1 / (T - t_min) | |
+//! | importance | proportional to lambda/std^2 | a loss at noise std is of the size 1/std^2 |
+//! | log-noise | pi(t), proportional to a/r times the slope of log(b/a) | all noise levels below the signal alike, few above |
+//!
+//! Denoising takes every row twice, at a x + b z and at a x - b z ([`Noising::fill_pairs`]). Its loss has a term s.z/b,
+//! whose mean over z is bounded but whose variance grows as 1/b^2; of a pair only half the difference
+//! (s(a x + b z) - s(a x - b z)).z/(2b) is left, which tends to z.(grad s) z: sliced score matching.
 
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
@@ -31,6 +39,8 @@ pub enum NoiseWeight {
     Noise,
     /// g(t)^2.
     Likelihood,
+    /// pi(t) (T - t_min) (std(t)^2 + w^2), with w the network's floor.
+    Balanced,
     /// 1.
     None,
 }
@@ -44,6 +54,9 @@ pub enum TimeLaw {
     Uniform,
     /// Proportional to lambda(t)/std(t)^2.
     Importance,
+    /// pi: over the logarithm of noise over signal uniform where there is less noise than signal, and falling
+    /// as signal over noise beyond.
+    LogNoise,
 }
 
 /// How rows are noised for training.
@@ -60,11 +73,11 @@ pub struct NoiseConfig {
 }
 
 impl Default for NoiseConfig {
-    /// Weight std^2, uniform times, the kernel.
+    /// Balanced weights, log-noise times, the kernel.
     fn default() -> Self {
         NoiseConfig {
-            weight: NoiseWeight::Noise,
-            times: TimeLaw::Uniform,
+            weight: NoiseWeight::Balanced,
+            times: TimeLaw::LogNoise,
             levels: None,
             simulate: None,
         }
@@ -95,7 +108,59 @@ impl<'a> From<&'a Noised> for Points<'a, f32> {
     }
 }
 
-/// Cells of the table of q.
+/// A law of times that is uniform within cells.
+#[derive(Debug, Clone)]
+struct Law {
+    /// Ends of the cells, from t_min to T.
+    knots: Vec<f64>,
+    /// Mass below each of them, from 0 to 1.
+    cumulative: Vec<f64>,
+}
+
+impl Law {
+    /// Cells of equal steps of log(b/a), of mass proportional to `mass` of their midpoint and width in time.
+    fn new(clock: &Clock, mass: impl Fn(f64, f64) -> f64) -> Self {
+        let knots: Vec<f64> = (0..=TABLE).map(|k| clock.time_at(k as f64 / TABLE as f64)).collect();
+        let mut cumulative = vec![0.0];
+        for cell in knots.windows(2) {
+            let sum = cumulative[cumulative.len() - 1];
+            cumulative.push(sum + mass(0.5 * (cell[0] + cell[1]), cell[1] - cell[0]));
+        }
+        let total = cumulative[TABLE];
+        cumulative.iter_mut().for_each(|c| *c /= total);
+        Law { knots, cumulative }
+    }
+
+    /// pi of the table above.
+    fn log_noise(clock: &Clock) -> Self {
+        Law::new(clock, |t, _| {
+            let Kernel { scale, std } = clock.noise(t);
+            scale / scale.hypot(std)
+        })
+    }
+
+    /// Density in one cell, relative to the uniform one.
+    fn density(&self, cell: usize) -> f64 {
+        let mass = self.cumulative[cell + 1] - self.cumulative[cell];
+        let width = self.knots[cell + 1] - self.knots[cell];
+        mass * (self.knots[TABLE] - self.knots[0]) / width
+    }
+
+    fn density_at(&self, t: f64) -> f64 {
+        self.density(self.knots.partition_point(|knot| *knot <= t).clamp(1, TABLE) - 1)
+    }
+
+    /// The quantile at `u`, and the density there.
+    fn quantile(&self, u: f64) -> (f64, f64) {
+        let cell = self.cumulative.partition_point(|c| *c <= u).clamp(1, TABLE) - 1;
+        let (low, high) = (self.cumulative[cell], self.cumulative[cell + 1]);
+        let t =
+            self.knots[cell] + (u - low) / (high - low) * (self.knots[cell + 1] - self.knots[cell]);
+        (t, self.density(cell))
+    }
+}
+
+/// Cells of a law of times.
 const TABLE: usize = 1024;
 
 /// Makes noised batches for one network and process.
@@ -104,8 +169,10 @@ pub struct Noising {
     network: TimeMlp,
     clock: Clock,
     config: NoiseConfig,
-    /// Cumulative q over equal cells of \[t_min, T\], from 0 to 1; empty for uniform times.
-    cumulative: Vec<f64>,
+    /// q; None: uniform.
+    law: Option<Law>,
+    /// pi, for balanced weights.
+    log_noise: Option<Law>,
 }
 
 impl Noising {
@@ -125,10 +192,15 @@ impl Noising {
                            network cannot be scaled by it";
             return Err(Error::config("simulate", message));
         }
-        let mut noising = Noising { network, clock, config, cumulative: Vec::new() };
-        if config.times == TimeLaw::Importance {
-            noising.cumulative = noising.importance();
-        }
+        let log_noise = (config.weight == NoiseWeight::Balanced).then(|| Law::log_noise(&clock));
+        let mut noising = Noising { network, clock, config, law: None, log_noise };
+        noising.law = match config.times {
+            TimeLaw::Uniform => None,
+            TimeLaw::LogNoise => Some(Law::log_noise(&noising.clock)),
+            TimeLaw::Importance => Some(Law::new(&noising.clock, |t, width| {
+                width * noising.lambda(t) / noising.clock.noise(t).std.powi(2)
+            })),
+        };
         Ok(noising)
     }
 
@@ -151,50 +223,54 @@ impl Noising {
         match self.config.weight {
             NoiseWeight::Noise => self.clock.noise(t).std.powi(2),
             NoiseWeight::Likelihood => self.clock.sde().diffusion(t).powi(2),
+            NoiseWeight::Balanced => {
+                let density = self.log_noise.as_ref().map_or(1.0, |law| law.density_at(t));
+                density * (self.clock.noise(t).std.powi(2) + self.network.floor.powi(2))
+            }
             NoiseWeight::None => 1.0,
         }
-    }
-
-    fn importance(&self) -> Vec<f64> {
-        let (low, high) = (self.clock.t_min(), self.clock.horizon());
-        let mut cumulative = vec![0.0];
-        for k in 0..TABLE {
-            let t = low + (high - low) * (k as f64 + 0.5) / TABLE as f64;
-            let density = self.lambda(t) / self.clock.noise(t).std.powi(2);
-            cumulative.push(cumulative[k] + density);
-        }
-        let total = cumulative[TABLE];
-        cumulative.iter_mut().for_each(|c| *c /= total);
-        cumulative
     }
 
     /// The quantile of q at `u`, and q (T - t_min) there.
     fn time(&self, u: f64) -> (f64, f64) {
         let (low, high) = (self.clock.t_min(), self.clock.horizon());
-        let (mut share, mut density) = (u, 1.0);
-        if !self.cumulative.is_empty() {
-            let cell = self.cumulative.partition_point(|c| *c <= u).clamp(1, TABLE) - 1;
-            let mass = self.cumulative[cell + 1] - self.cumulative[cell];
-            share = (cell as f64 + (u - self.cumulative[cell]) / mass) / TABLE as f64;
-            density = mass * TABLE as f64;
-        }
+        let (mut t, density) = match &self.law {
+            None => (low + u * (high - low), 1.0),
+            Some(law) => law.quantile(u),
+        };
         if let Some(levels) = self.config.levels {
+            let share = (t - low) / (high - low);
             let level = ((share * levels as f64) as usize).min(levels - 1);
-            share = level as f64 / (levels.max(2) - 1) as f64;
+            t = low + level as f64 / (levels.max(2) - 1) as f64 * (high - low);
         }
-        (low + share * (high - low), density)
+        (t, density)
     }
 
     /// Replaces `into` by noised copies of the rows `x` (n x d, data at t = 0). Once there is room, only a
     /// simulation allocates.
     pub fn fill(&self, x: &[f32], rng: &mut impl Rng, into: &mut Noised) {
+        self.fill_copies(x, 1, rng, into);
+    }
+
+    /// As [`Noising::fill`], but every row gives two, one after the other, with opposite noise; the kernel's
+    /// means of their losses vary less, see the top of the file. For processes with a kernel.
+    ///
+    /// # Panics
+    /// Where rows are simulated.
+    pub fn fill_pairs(&self, x: &[f32], rng: &mut impl Rng, into: &mut Noised) {
+        assert!(self.has_targets(), "simulated rows have no opposite");
+        self.fill_copies(x, 2, rng, into);
+    }
+
+    fn fill_copies(&self, x: &[f32], copies: usize, rng: &mut impl Rng, into: &mut Noised) {
         let n = x.len() / self.network.dim;
         into.times.clear();
         into.weights.clear();
         for i in 0..n {
             let (t, density) = self.time((i as f64 + rng.random::<f64>()) / n as f64);
-            into.times.push(t);
-            into.weights.push((self.lambda(t) / density) as f32);
+            let weight = (self.lambda(t) / density) as f32;
+            into.times.extend(std::iter::repeat_n(t, copies));
+            into.weights.extend(std::iter::repeat_n(weight, copies));
         }
         into.x.clear();
         into.targets.clear();
@@ -205,19 +281,24 @@ impl Noising {
                 simulate(self.clock.sde(), rng, &mut into.state, &into.times, steps);
                 into.x.extend(into.state.iter().map(|x| *x as f32));
             }
-            None => self.place_by_kernel(x, rng, into),
+            None => self.place_by_kernel(x, copies, rng, into),
         }
         self.network.write_contexts(&self.clock, &into.times, &mut into.contexts);
     }
 
-    /// x_t = a x + b z, whose kernel has the score -(x_t - a x) / b^2 = -z / b there.
-    fn place_by_kernel(&self, x: &[f32], rng: &mut impl Rng, into: &mut Noised) {
-        for (x, t) in x.chunks(self.network.dim).zip(&into.times) {
-            let Kernel { scale, std } = self.clock.noise(*t);
-            for x in x {
-                let z: f64 = StandardNormal.sample(rng);
-                into.x.push((scale * f64::from(*x) + std * z) as f32);
-                into.targets.push((-z / std) as f32);
+    /// x_t = a x + b z, whose kernel has the score -(x_t - a x) / b^2 = -z / b there; of two copies the second
+    /// has -z.
+    fn place_by_kernel(&self, x: &[f32], copies: usize, rng: &mut impl Rng, into: &mut Noised) {
+        let Noised { state: noise, times, x: placed, targets, .. } = into;
+        for (x, times) in x.chunks(self.network.dim).zip(times.chunks(copies)) {
+            let Kernel { scale, std } = self.clock.noise(times[0]);
+            noise.clear();
+            noise.extend(x.iter().map(|_| -> f64 { StandardNormal.sample(rng) }));
+            for sign in [1.0, -1.0].iter().take(copies) {
+                for (x, z) in x.iter().zip(noise.iter()) {
+                    placed.push((scale * f64::from(*x) + sign * std * z) as f32);
+                    targets.push((-sign * z / std) as f32);
+                }
             }
         }
     }

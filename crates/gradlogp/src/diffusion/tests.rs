@@ -49,19 +49,46 @@ fn a_network_of_zeros_is_the_score_of_normal_data() {
     }
 }
 
-/// The scaling gives a network of size 1 the size of the score: b s stays of order 1 as b goes to 0.
+/// MATH (46): the same weights without scaling are N, whose score (or gradient) at x/r the whole model has in
+/// it, times G, beside -x/r^2.
 #[test]
-fn outputs_grow_as_the_noise_shrinks() {
-    let settings = small(ModelKind::Score, Conditioning::Concat);
-    let model = TimeModel::new(settings.build::<f64>(3).unwrap(), settings, clock(Ve::default()));
-    let sizes: Vec<f64> = [0.0, 0.2, 0.4]
-        .iter()
-        .map(|t| {
-            let s = model.score_at(array![[0.3, -0.2]].view(), *t);
-            s.iter().map(|s| s * s).sum::<f64>().sqrt() * Ve::default().sigma(*t)
-        })
-        .collect();
-    assert!(sizes.iter().all(|s| *s > 0.02 && *s < 5.0), "{sizes:?}");
+fn scaled_networks_are_the_linear_score_and_g_times_the_network() {
+    let (x, sde) = (array![[0.3, -0.2], [1.1, 0.4]], Vp::default());
+    for kind in KINDS {
+        for floor in [0.0, 0.1, 0.7] {
+            let scaled = TimeMlp { floor, ..small(kind, Conditioning::Film) };
+            let plain = TimeMlp { scaled: false, ..scaled.clone() };
+            let weights = scaled.build::<f64>(3).unwrap().parameters;
+            let bare = Model::new(kind, plain.graph().unwrap(), weights.clone()).unwrap();
+            let whole = Model::new(kind, scaled.graph().unwrap(), weights).unwrap();
+            let (bare, whole) = (
+                TimeModel::new(bare, plain, clock(sde)),
+                TimeModel::new(whole, scaled, clock(sde)),
+            );
+            for t in [1e-3, 0.1, 1.0] {
+                let Kernel { scale, std } = sde.kernel(t).unwrap();
+                let r = (scale * scale + std * std).sqrt();
+                let gain = scale / r / (std * std + floor * floor).sqrt();
+                let inside = bare.score_at((&x / r).view(), t);
+                let expected = &x * (-1.0 / (r * r)) + &inside * gain;
+                let miss = &whole.score_at(x.view(), t) - &expected;
+                let size = expected.iter().fold(1.0, |a: f64, b| a.max(b.abs()));
+                assert!(miss.iter().all(|e| e.abs() < 1e-12 * size), "{kind:?} {floor} at {t}");
+            }
+        }
+    }
+    let refused = TimeMlp { floor: -1.0, ..small(ModelKind::Score, Conditioning::Film) };
+    assert!(refused.graph().unwrap_err().to_string().contains("noise-floor"));
+}
+
+/// A file that says nothing of a floor is of a model that had none.
+#[test]
+fn older_settings_have_no_floor() {
+    let now = serde_json::to_value(small(ModelKind::Score, Conditioning::Film)).unwrap();
+    assert_eq!(now["floor"], 0.1);
+    let mut older = now;
+    older.as_object_mut().unwrap().remove("floor");
+    assert_eq!(serde_json::from_value::<TimeMlp>(older).unwrap().floor, 0.0);
 }
 
 /// J v and the trace are the derivatives of the score, for all kinds and ways of conditioning; and time
@@ -111,6 +138,12 @@ fn positions_run_from_minus_one_to_one() {
         assert!((at(0.0) + 1.0).abs() < 1e-12 && (at(1.0) - 1.0).abs() < 1e-12, "{clock:?}");
         assert!(at(0.2) < at(0.5) && at(0.5) < at(0.8), "{clock:?}");
     }
+    for clock in [clock(Vp::default()), clock(Ve::default())] {
+        for share in [0.0, 0.1, 0.5, 0.9, 1.0] {
+            let back = 0.5 * (clock.position(clock.time_at(share)) + 1.0);
+            assert!((back - share).abs() < 1e-9, "{clock:?} {share}");
+        }
+    }
     // The integral of (1 + t)^2 from 0 to 2 is 26/3.
     let grown = CustomSde::new(|_, _, f| f.fill(0.0), |t| 1.0 + t, 2.0, 0.1).unwrap();
     assert!((clock(grown).noise(2.0).std.powi(2) - 26.0 / 3.0).abs() < 1e-4);
@@ -126,12 +159,20 @@ fn noised(noising: &Noising, x: &[f32], seed: u64) -> Noised {
     rows
 }
 
+/// Weights std^2 at uniform times.
+const PLAIN: NoiseConfig = NoiseConfig {
+    weight: NoiseWeight::Noise,
+    times: TimeLaw::Uniform,
+    levels: None,
+    simulate: None,
+};
+
 /// Times are stratified, x_t has the kernel's law, the target is its score, the weight is lambda.
 #[test]
 fn noised_rows_follow_the_kernel() {
     let sde = Vp::default();
     let x = normals(2 * 4000, 1);
-    let noising = noising(sde, NoiseConfig::default());
+    let noising = noising(sde, PLAIN);
     let rows = noised(&noising, &x, 2);
     let n = rows.times.len();
     let mut z = Vec::new();
@@ -160,22 +201,46 @@ fn noised_rows_follow_the_kernel() {
 fn importance_weights_undo_the_law_of_times() {
     let sde = Vp::default();
     let h = |t: f64| 1.0 + t * t;
+    // a/r times the slope of log(b/a), by differences of the kernel; its integral is 1 when divided by it.
+    let ratio = |t: f64| {
+        let Kernel { scale, std } = sde.kernel(t).unwrap();
+        (std / scale).ln()
+    };
+    let log_noise = |t: f64| {
+        let Kernel { scale, std } = sde.kernel(t).unwrap();
+        scale / scale.hypot(std) * (ratio(t * (1.0 + 1e-5)) - ratio(t * (1.0 - 1e-5))) / (2e-5 * t)
+    };
+    let fine = 100_000;
+    let middle = |k: usize| sde.t_min + (1.0 - sde.t_min) * (k as f64 + 0.5) / fine as f64;
+    let total = (0..fine).map(|k| log_noise(middle(k))).sum::<f64>() / fine as f64;
+    let square = |t: f64| sde.kernel(t).unwrap().std.powi(2) + 0.01;
+    let balanced = |t: f64| log_noise(t) / total * square(t);
     for (weight, lambda) in [
-        (NoiseWeight::Likelihood, (&|t: f64| sde.beta.rate(t)) as &dyn Fn(f64) -> f64),
+        (NoiseWeight::Balanced, &balanced as &dyn Fn(f64) -> f64),
+        (NoiseWeight::Likelihood, &|t: f64| sde.beta.rate(t)),
         (NoiseWeight::Noise, &|t: f64| sde.kernel(t).unwrap().std.powi(2)),
         (NoiseWeight::None, &|_| 1.0),
     ] {
-        let grid = (0..10_000).map(|k| sde.t_min + (1.0 - sde.t_min) * (k as f64 + 0.5) / 1e4);
-        let expected = grid.map(|t| lambda(t) * h(t)).sum::<f64>() / 1e4;
-        for times in [TimeLaw::Uniform, TimeLaw::Importance] {
+        let expected =
+            (0..fine).map(|k| lambda(middle(k)) * h(middle(k))).sum::<f64>() / fine as f64;
+        for times in [TimeLaw::Uniform, TimeLaw::Importance, TimeLaw::LogNoise] {
             let config = NoiseConfig { weight, times, ..NoiseConfig::default() };
-            let rows = noised(&noising(sde, config), &normals(2 * 4000, 1), 5);
+            let rows = noised(&noising(sde, config), &normals(2 * 40_000, 1), 5);
             let sum: f64 =
                 rows.times.iter().zip(&rows.weights).map(|(t, w)| h(*t) * f64::from(*w)).sum();
-            let found = sum / 4000.0;
+            let found = sum / 40_000.0;
             assert!((found / expected - 1.0).abs() < 0.01, "{weight:?} {times:?}: {found}");
         }
     }
+    // With the law of the weights a row's weight is std^2 + w^2.
+    let rows = noised(&noising(sde, NoiseConfig::default()), &normals(2 * 4000, 1), 5);
+    for (t, weight) in rows.times.iter().zip(&rows.weights) {
+        assert!((f64::from(*weight) / square(*t) - 1.0).abs() < 1e-5);
+    }
+    // The integral of 1/sqrt(1 + sigma^2) over log sigma, sigma = b/a, is asinh(1/sigma) below: from 5.250 at
+    // sigma = 0.0105 (t_min) to 0.007 at T. Half of it is left at sigma = 1/sinh(2.628) = 0.1452.
+    let below = rows.times.iter().filter(|t| ratio(**t) < (0.1452f64).ln()).count();
+    assert!((below as f64 / 4000.0 - 0.5).abs() < 0.01, "{below}");
     // The integral of g^2/std^2 is L = log(e^B - 1): times are such that L is uniform.
     let config = NoiseConfig {
         weight: NoiseWeight::Likelihood,
@@ -192,7 +257,7 @@ fn importance_weights_undo_the_law_of_times() {
 
 #[test]
 fn a_ladder_has_only_its_levels() {
-    let config = NoiseConfig { levels: Some(4), ..NoiseConfig::default() };
+    let config = NoiseConfig { levels: Some(4), ..PLAIN };
     let rows = noised(&noising(Ve::default(), config), &normals(2000, 1), 1);
     let mut times = rows.times.clone();
     times.dedup();
@@ -207,30 +272,103 @@ fn loss(model: &Model<f32>, points: Points<'_, f32>, objective: Objective) -> (f
     (mean, engine.gradient().to_vec())
 }
 
-/// With weight std^2, denoising less implicit score matching is d/2 in expectation, whatever the
-/// network: MATH (6). A wrong sign or scale of target, weight or contexts breaks it.
+/// Denoising without its constant is implicit score matching in expectation, whatever the network: MATH (47). A
+/// wrong sign or scale of target, weight or contexts breaks it.
 #[test]
-fn denoising_is_implicit_score_matching_plus_a_constant() {
+fn denoising_is_implicit_score_matching() {
     let n = 20_000;
     let x: Vec<f32> = normals(2 * n, 1).iter().map(|z| 0.5 * z + 0.3).collect();
     for kind in KINDS {
         let settings = small(kind, Conditioning::Film);
-        let noising = Noising::new(
-            settings.clone(),
-            clock(Ve { sigma_min: 0.3, sigma_max: 4.0 }),
-            NoiseConfig::default(),
-        )
-        .unwrap();
-        let rows = noised(&noising, &x, 2);
-        let mut differences = Vec::new();
-        for seed in [3, 4] {
-            let model = settings.build::<f32>(seed).unwrap();
-            let dsm = loss(&model, (&rows).into(), Objective::Regression).0;
-            let exact = loss(&model, (&rows).into(), Objective::Exact).0;
-            differences.push(dsm - exact);
+        let noising =
+            Noising::new(settings.clone(), clock(Ve { sigma_min: 0.3, sigma_max: 4.0 }), PLAIN)
+                .unwrap();
+        let single = noised(&noising, &x, 2);
+        let mut pairs = Noised::default();
+        noising.fill_pairs(&x, &mut ChaCha8Rng::seed_from_u64(2), &mut pairs);
+        for rows in [&single, &pairs] {
+            let mut differences = Vec::new();
+            for seed in [3, 4] {
+                let model = settings.build::<f32>(seed).unwrap();
+                let dsm = loss(&model, rows.into(), Objective::Regression).0;
+                let exact = loss(&model, rows.into(), Objective::Exact).0;
+                differences.push(dsm - exact);
+            }
+            assert!(differences.iter().all(|d| d.abs() < 0.03), "{kind:?}: {differences:?}");
         }
-        assert!(differences.iter().all(|d| (d - 1.0).abs() < 0.03), "{kind:?}: {differences:?}");
     }
+}
+
+/// Two copies of a row have one time, one weight, its mean, and opposite noise, with the score of the kernel at
+/// each as its target.
+#[test]
+fn pairs_have_opposite_noise() {
+    let (sde, x) = (Vp::default(), normals(2 * 50, 1));
+    let mut rows = Noised::default();
+    let noising = noising(sde, NoiseConfig::default());
+    noising.fill_pairs(&x, &mut ChaCha8Rng::seed_from_u64(2), &mut rows);
+    assert_eq!((rows.times.len(), rows.x.len(), rows.weights.len()), (100, 200, 100));
+    for i in 0..50 {
+        assert_eq!(rows.times[2 * i], rows.times[2 * i + 1]);
+        assert_eq!(rows.weights[2 * i], rows.weights[2 * i + 1]);
+        let Kernel { scale, std } = sde.kernel(rows.times[2 * i]).unwrap();
+        for j in 0..2 {
+            let at = |k: usize| f64::from(rows.x[4 * i + 2 * k + j]);
+            let mean = scale * f64::from(x[2 * i + j]);
+            assert!((0.5 * (at(0) + at(1)) - mean).abs() < 1e-5);
+            for k in 0..2 {
+                let target = f64::from(rows.targets[4 * i + 2 * k + j]);
+                let expected = -(at(k) - mean) / (std * std);
+                assert!(
+                    (target - expected).abs() < 2e-3 * (1.0 + 1.0 / std),
+                    "{target} {expected}"
+                );
+            }
+        }
+    }
+}
+
+/// At little noise the gradient of pairs varies a hundred times less than that of as many rows with noise of
+/// their own, and its mean is that of the exact loss.
+#[test]
+fn pairs_take_away_most_of_the_noise_of_denoising() {
+    let settings = small(ModelKind::Score, Conditioning::Film);
+    let model = settings.build::<f32>(3).unwrap();
+    let sde = Ve { sigma_min: 0.01, sigma_max: 0.02 };
+    let noising = Noising::new(settings, clock(sde), PLAIN).unwrap();
+    let x = normals(2 * 100, 1);
+    let twice: Vec<f32> = x.chunks(2).flat_map(|x| [x[0], x[1], x[0], x[1]]).collect();
+    let mut rows = Noised::default();
+    let mut gradients = |pairs: bool, objective: Objective| -> Vec<Vec<f32>> {
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        (0..40)
+            .map(|_| {
+                match pairs {
+                    true => noising.fill_pairs(&x, &mut rng, &mut rows),
+                    false => noising.fill(&twice, &mut rng, &mut rows),
+                }
+                loss(&model, (&rows).into(), objective).1
+            })
+            .collect()
+    };
+    let pairs = gradients(true, Objective::Regression);
+    let single = gradients(false, Objective::Regression);
+    let exact = gradients(false, Objective::Exact);
+    let mean = |g: &[Vec<f32>], k: usize| g.iter().map(|g| f64::from(g[k])).sum::<f64>() / 40.0;
+    let spread = |g: &[Vec<f32>]| -> f64 {
+        let variance = |k: usize| {
+            let m = mean(g, k);
+            g.iter().map(|g| (f64::from(g[k]) - m).powi(2)).sum::<f64>() / 39.0
+        };
+        (0..g[0].len()).map(variance).sum()
+    };
+    let (few, many) = (spread(&pairs), spread(&single));
+    assert!(few < 0.01 * many, "{few} against {many}");
+    let distance: f64 =
+        (0..exact[0].len()).map(|k| (mean(&pairs, k) - mean(&exact, k)).powi(2)).sum();
+    // Of the means of 40 draws each.
+    let expected = (few + spread(&exact)) / 40.0;
+    assert!(distance < 2.0 * expected, "{distance}, expected about {expected}");
 }
 
 /// The gradient with weights a and b is a times that of the first row plus b times that of the second.
@@ -239,11 +377,7 @@ fn weights_scale_losses_and_gradients_of_their_rows() {
     for kind in KINDS {
         let settings = small(kind, Conditioning::Concat);
         let model = settings.build::<f32>(1).unwrap();
-        let noising = Noising::new(
-            settings,
-            clock(Vp { t_min: 0.1, ..Vp::default() }),
-            NoiseConfig::default(),
-        );
+        let noising = Noising::new(settings, clock(Vp { t_min: 0.1, ..Vp::default() }), PLAIN);
         let rows = noised(&noising.unwrap(), &normals(4, 1), 2);
         for objective in [
             Objective::Exact,

@@ -1,16 +1,18 @@
 //! Multilayer perceptrons that are told the time of a noising process.
 //!
 //! With x_t = a x + b z (a and b the scale and std of the kernel) and columns of standard deviation 1, the
-//! best linear score is -x / (a^2 + b^2). The network N learns the rest, at a scale of 1 throughout:
+//! best linear score is -x / (a^2 + b^2). The network N learns the rest, MATH (46), at a scale of 1 throughout:
 //!
 //! ```text
-//! score field:  s(x, t) = -x / (a^2 + b^2) + a / (b r) N(x / r, t),           r = sqrt(a^2 + b^2)
-//! potential:    f(x, t) = -|x|^2 / (2 (a^2 + b^2)) + a / b N(x / r, t),       s = grad f
+//! score field:  s(x, t) = -x / r^2 + G N(x / r, t),              r = sqrt(a^2 + b^2)
+//! potential:    f(x, t) = -|x|^2 / (2 r^2) + G r N(x / r, t),    s = grad f
+//! G = a / (r sqrt(b^2 + w^2))
 //! ```
 //!
-//! For small noise this is the scaling of the output by 1/b that noise-conditional networks have (Song and
-//! Ermon 2020, technique 3); the whole is that of Karras et al. 2022, table 1, as a score. Without a
-//! kernel, `scaled = false` takes N(x, t) as it is.
+//! With w = 0 this is the scaling of Karras et al. 2022, table 1, as a score, and for small noise that of the
+//! output by 1/b (Song and Ermon 2020, technique 3): right for data in points, whose score does grow as 1/b. The
+//! score of a density whose finest structure has the width w stays of the order of 1/w, and a factor 1/b would
+//! only enlarge the network's error. Without a kernel, `scaled = false` takes N(x, t) as it is.
 //!
 //! t enters as features (context 0), either beside x in the first layer, or at every hidden layer as
 //! a factor and a shift (FiLM, Perez et al. 2018): h (1 + U c) + V c. Contexts carry no derivative.
@@ -23,6 +25,10 @@ use crate::kernel::{Activation, Real};
 use crate::model::{Model, ModelKind, initialise};
 use crate::sde::Kernel;
 use crate::{Error, Result};
+
+/// Sizes of the initial weights of the time and of x, beside the usual ones.
+const TIME_START: f64 = 0.3;
+const INPUT_START: f64 = 3.0;
 
 /// How the features of t enter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,10 +58,17 @@ pub struct TimeMlp {
     pub conditioning: Conditioning,
     /// Whether input and output are scaled by the noise level.
     pub scaled: bool,
+    /// w, in units of x: the noise below which the output's factor grows no further. 0: none, as in models of
+    /// files that do not say.
+    #[serde(default)]
+    pub floor: f64,
 }
 
 impl TimeMlp {
-    /// Softplus, two hidden layers of 128, eight frequencies, FiLM, scaled.
+    /// The usual floor, for columns of standard deviation 1.
+    pub const FLOOR: f64 = 0.1;
+
+    /// Softplus, two hidden layers of 128, eight frequencies, FiLM, scaled with floor 0.1.
     pub fn new(dim: usize, kind: ModelKind) -> Self {
         TimeMlp {
             dim,
@@ -65,6 +78,7 @@ impl TimeMlp {
             features: TimeFeatures::Fourier { frequencies: 8 },
             conditioning: Conditioning::Film,
             scaled: true,
+            floor: Self::FLOOR,
         }
     }
 
@@ -83,10 +97,14 @@ impl TimeMlp {
     /// The graph: layers `net.0`, `net.1`, ..., with `time...` for what reads the time.
     ///
     /// # Errors
-    /// A zero width.
+    /// A zero width; a floor that is not zero or a positive number.
     pub fn graph(&self) -> Result<Graph> {
         if self.dim == 0 || self.hidden.contains(&0) || self.hidden.is_empty() {
             return Err(Error::config("hidden", "every layer needs at least one unit"));
+        }
+        if !(self.floor >= 0.0 && self.floor.is_finite()) {
+            let message = format!("must be 0 or a positive number, not {}", self.floor);
+            return Err(Error::config("noise-floor", message));
         }
         let mut b = GraphBuilder::new();
         let x = b.input(self.dim);
@@ -132,13 +150,22 @@ impl TimeMlp {
         b.affine(h, self.outputs(), &format!("net.{}", self.hidden.len()))
     }
 
-    /// The network with initial weights.
+    /// The network with initial weights; those of the time are small, so that it begins nearly the same at all
+    /// times, and those of x large, so that units bend over less than the whole spread of the data.
     ///
     /// # Errors
     /// As [`TimeMlp::graph`] and [`Model::new`].
     pub fn build<T: Real>(&self, seed: u64) -> Result<Model<T>> {
         let graph = self.graph()?;
-        let parameters = initialise(&graph, seed);
+        let mut parameters = initialise(&graph, seed);
+        for (parameter, range) in graph.parameters().iter() {
+            let size = match parameter.name.as_str() {
+                "net.0.weight" => INPUT_START,
+                name if name.starts_with("time.") => TIME_START,
+                _ => 1.0,
+            };
+            parameters[range].iter_mut().for_each(|p: &mut T| *p *= T::of(size));
+        }
         Model::new(self.kind, graph, parameters)
     }
 
@@ -154,12 +181,22 @@ impl TimeMlp {
         }
     }
 
-    fn write_gains<T: Real>(&self, kernel: Kernel, out: &mut Vec<T>) {
+    /// G, the size of what the network adds to the linear score where x_t has this kernel; 1 if it is not
+    /// scaled.
+    pub fn gain(&self, kernel: Kernel) -> f64 {
+        if !self.scaled {
+            return 1.0;
+        }
         let Kernel { scale, std } = kernel;
-        let square = scale * scale + std * std;
+        scale / (scale.hypot(std) * std.hypot(self.floor))
+    }
+
+    fn write_gains<T: Real>(&self, kernel: Kernel, out: &mut Vec<T>) {
+        let square = kernel.scale * kernel.scale + kernel.std * kernel.std;
+        let gain = self.gain(kernel);
         let (linear, output) = match self.kind {
-            ModelKind::Score => (-1.0 / square, scale / (std * square.sqrt())),
-            ModelKind::Potential => (-0.5 / square, scale / std),
+            ModelKind::Score => (-1.0 / square, gain),
+            ModelKind::Potential => (-0.5 / square, gain * square.sqrt()),
         };
         let mut fill = |count: usize, value: f64| {
             out.extend(std::iter::repeat_n(T::of(value), count));

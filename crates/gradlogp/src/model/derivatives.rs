@@ -334,4 +334,78 @@ mod tests {
             }
         }
     }
+
+    fn close(found: &[f64], expected: &[f64], what: &str) {
+        assert_eq!(found.len(), expected.len(), "{what}");
+        for (k, (a, b)) in found.iter().zip(expected).enumerate() {
+            assert!((a - b).abs() < 1e-7 * (1.0 + b.abs()), "{what} {k}: {a} {b}");
+        }
+    }
+
+    /// (f(x + t v) - f(x - t v)) / (2 t) for rows of any function of rows.
+    fn along(f: impl Fn(&[f64]) -> Vec<f64>, x: &[f64], v: &[f64]) -> Vec<f64> {
+        let t = 1e-5;
+        let moved = |t: f64| f(&x.iter().zip(v).map(|(x, v)| x + t * v).collect::<Vec<f64>>());
+        moved(t).iter().zip(moved(-t)).map(|(a, b)| (a - b) / (2.0 * t)).collect()
+    }
+
+    /// Everything from values alone by differences, over several tasks of rows and two blocks of directions.
+    #[test]
+    fn everything_is_a_difference_of_values() {
+        for (kind, d, rows) in [
+            (ModelKind::Score, 3, 700),
+            (ModelKind::Potential, 3, 700),
+            (ModelKind::Score, 70, 3),
+            (ModelKind::Potential, 70, 3),
+        ] {
+            let mlp = Mlp { hidden: vec![7, 6], ..Mlp::new(d, kind) };
+            let model = mlp.build::<f64>(3).unwrap();
+            let at = Derivatives::new(&model);
+            let wave =
+                |n: usize, w: f64| (0..n).map(|k| (w * k as f64).sin()).collect::<Vec<f64>>();
+            let (x, v) = (wave(rows * d, 1.3), wave(rows * d, 0.7));
+            let dots = |a: &[f64], b: &[f64]| -> Vec<f64> {
+                a.chunks(d).zip(b.chunks(d)).map(|(a, b)| dot(a, b)).collect()
+            };
+            let score = at.score(&x);
+            if kind == ModelKind::Potential {
+                close(&dots(&score, &v), &along(|x| at.value(x), &x, &v), "score");
+                let (value, again) = at.value_and_score(&x);
+                assert_eq!((value, again), (at.value(&x), score.clone()));
+            } else {
+                assert_eq!(
+                    (at.value(&x), at.value_and_score(&x)),
+                    (score.clone(), (vec![], score.clone()))
+                );
+            }
+            let product = along(|x| at.score(x), &x, &v);
+            close(&at.jacobian_vector(&x, &v), &product, "J v");
+            close(&at.curvature(&x, &v), &dots(&product, &v), "v.J v");
+            // One direction for all rows is the same as that direction in every row.
+            let curvature = |v: &[f64]| {
+                let v = v.repeat(rows);
+                dots(&along(|x| at.score(x), &x, &v), &v)
+            };
+            let shared = wave(d * (d + 1), 0.4);
+            let (mut sum, mut each) = (vec![0.0; rows], vec![0.0; rows * (d + 1)]);
+            for (m, v) in shared.chunks(d).enumerate() {
+                for (r, c) in curvature(v).into_iter().enumerate() {
+                    sum[r] += c;
+                    each[r * (d + 1) + m] = c;
+                }
+            }
+            close(&at.curvature_sum(&x, &shared), &sum, "sum of v.J v");
+            close(&at.curvatures(&x, &shared), &each, "every v.J v");
+            let (mut trace, mut diagonal) = (vec![0.0; rows], vec![0.0; rows * d]);
+            for i in 0..d {
+                let e: Vec<f64> = (0..d).map(|j| if i == j { 1.0 } else { 0.0 }).collect();
+                for (r, c) in curvature(&e).into_iter().enumerate() {
+                    trace[r] += c;
+                    diagonal[r * d + i] = c;
+                }
+            }
+            close(&at.trace(&x), &trace, "trace");
+            close(&at.jacobian_diagonal(&x), &diagonal, "diagonal");
+        }
+    }
 }

@@ -52,3 +52,24 @@ impl Differences {
         self.eps.unwrap_or(width / (dim as f64).sqrt())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// h = (3u)^(1/3) and (48u)^(1/4), over sqrt d; u is 2^-24 in f32 and 2^-53 in f64.
+    #[test]
+    fn steps_by_hand() {
+        let eps = Differences { slices: 1, eps: None };
+        for (found, expected) in [
+            (eps.eps::<f32>(1, DifferenceOrder::First), 5.633_787_384e-3),
+            (eps.eps::<f32>(4, DifferenceOrder::Second), 0.041_127_312_90 / 2.0),
+            (eps.eps::<f64>(9, DifferenceOrder::First), 6.931_764_957e-6 / 3.0),
+            (eps.eps::<f64>(1, DifferenceOrder::Second), 2.701_860_155e-4),
+        ] {
+            assert!((found / expected - 1.0).abs() < 1e-9, "{found} {expected}");
+        }
+        let set = Differences { slices: 1, eps: Some(0.1) };
+        assert_eq!(set.eps::<f32>(9, DifferenceOrder::First), 0.1);
+    }
+}

@@ -567,8 +567,7 @@ mod tests {
         assert_mean(&run, |x| x[1], 3.0);
         assert_mean(&run, |x| (x[1] - 3.0).powi(2), 100.0);
         let rate = run.acceptance_rate().unwrap();
-        // The average of the step sizes tried accepts a little more than they did on average.
-        assert!((0.72..0.95).contains(&rate), "adapted to {rate}");
+        assert!((0.72..0.88).contains(&rate), "adapted to {rate}");
         // MALA, which knows one step size only, hardly moves in column 1.
         let other = mala(&p, &ChainConfig::default(), 5);
         let (ours, theirs) = (&run.convergence[1], &other.convergence[1]);

@@ -17,7 +17,7 @@ use super::write_atomically;
 use crate::{Error, Result};
 
 /// Version of the descriptions this build writes and the newest it reads.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A named array.
 #[derive(Debug, Clone, PartialEq)]

@@ -421,7 +421,11 @@ impl Trainer {
             Some(noising) => {
                 self.batch.gather_points(&self.rows, self.model.dim(), &self.chosen);
                 let mut rng = stream(seed, Purpose::Noise, step, 0);
-                noising.fill(&self.batch.x, &mut rng, &mut self.noised);
+                let (x, noised) = (&self.batch.x, &mut self.noised);
+                match self.config.objective {
+                    Objective::Regression => noising.fill_pairs(x, &mut rng, noised),
+                    _ => noising.fill(x, &mut rng, noised),
+                }
                 Points::from(&self.noised)
             }
         };

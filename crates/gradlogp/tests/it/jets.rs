@@ -3,6 +3,7 @@
 use gradlogp::graph::{Graph, GraphBuilder};
 use gradlogp::jet::{Coefficient, First, Inputs, Request, Tape};
 use gradlogp::kernel::Activation;
+use gradlogp::{Mlp, ModelKind};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -238,4 +239,64 @@ fn a_tape_gives_the_same_after_larger_and_smaller_batches() {
         }
         assert_eq!(gradients[0], gradients[1]);
     }
+}
+
+/// 2 -> 5 -> 4 -> 2 columns have 10, 20 and 8 weights, and a condition of three columns 15 more; 7 rows.
+#[test]
+fn operations_of_matrix_products_are_those_of_their_shapes() {
+    let mlp = Mlp { hidden: vec![5, 4], ..Mlp::new(2, ModelKind::Score) };
+    let count = |given: usize, request, parameters, input| {
+        let graph = Mlp { given, ..mlp.clone() }.graph().unwrap();
+        Tape::<f64>::new(&graph, request).product_operations(&graph, 7, parameters, input)
+    };
+    assert_eq!(count(0, Request::VALUE, false, false), 2 * 7 * 38);
+    // Two directions for each row: 21 rows on the tape. What is left of x is nothing that anyone asks for.
+    let per_row = Request::first(First::PerRow, 2);
+    assert_eq!(count(0, per_row, false, false), 2 * 21 * 38);
+    assert_eq!(count(0, per_row, true, false), 2 * 21 * (2 * 10 + 3 * 20 + 3 * 8));
+    assert_eq!(count(0, per_row, false, true), 2 * 21 * 2 * 38);
+    assert_eq!(count(0, per_row, true, true), 2 * 21 * 3 * 38);
+    // Conditions do not move: 7 rows, and no adjoint.
+    assert_eq!(count(3, per_row, true, true), 2 * 21 * 3 * 38 + 2 * 7 * 2 * 15);
+    // Shared directions are two rows before the first bend; the second order is there behind it.
+    let shared = Request::second(First::Shared, 2, 2);
+    assert_eq!(count(0, shared, false, false), 2 * (9 * 10 + 28 * 28));
+}
+
+/// 30 -> 40 -> 6 -> 1 with one direction and the Laplacian: 14 rows on the tape before the first bend and 21
+/// behind it; the products with the 40 x 40 Gram matrix, whose adjoint is formed in blocks of 32 columns,
+/// so three quarters of it.
+#[test]
+fn operations_and_memory_of_a_laplacian_are_those_of_its_parts() {
+    let mlp = Mlp { hidden: vec![40, 6], ..Mlp::new(30, ModelKind::Potential) };
+    let model = mlp.build::<f64>(1).unwrap();
+    let graph = model.graph();
+    let mut tape = Tape::<f64>::new(graph, Request::laplacian(1));
+    let count = |parameters| tape.product_operations(graph, 7, parameters, false);
+    assert_eq!(count(false), 2 * 14 * 1200 + 2 * 21 * 246 + 7 * 2 * 6 * 1600);
+    let adjoint = 2 * 14 * 1200 * 2 + 2 * 21 * 246 * 3 + 7 * 2 * 6 * (1600 + 1200);
+    assert_eq!(count(true), adjoint);
+    // Half of the six units, each with 40 numbers in two buffers.
+    assert_eq!((tape.extra_rows(), tape.bytes()), (3, 0));
+    let (x, v) = (vec![0.1; 7 * 30], vec![1.0; 7 * 30]);
+    tape.prepare(graph, &model.parameters);
+    let inputs = Inputs { rows: 7, x: &x, contexts: &[], directions: &v };
+    tape.forward(graph, &model.parameters, inputs);
+    // Coefficients of every node, with one number per bend; G, its diagonal and their adjoints; slopes;
+    // u and G u, and the sums with their adjoints.
+    let nodes = 14 * (30 + 40) + 21 * (40 + 6 + 6 + 1) + 7 * (40 + 6);
+    let spread = 2 * (1600 + 40) + 7 * 40 + 2 * (7 * 6 * 40) + 2 * 7 * 6;
+    assert_eq!(tape.bytes(), 8 * (nodes + spread));
+}
+
+#[test]
+fn requests_say_how_many_rows_they_need() {
+    assert_eq!(Request::VALUE.coefficients(), 1);
+    assert_eq!(Request::first(First::PerRow, 3).coefficients(), 4);
+    assert_eq!(Request::second(First::PerRow, 3, 2).coefficients(), 5);
+    assert_eq!(Request::laplacian(2).coefficients(), 4);
+    assert_eq!(
+        (Request::laplacian(0).first, Request::laplacian(1).first),
+        (First::Zero, First::PerRow)
+    );
 }

@@ -482,6 +482,40 @@ fn relu_is_refused_for_a_potential_only() {
     assert!(relu(ModelKind::Potential).unwrap_err().to_string().contains("zero curvature"));
 }
 
+/// 3 -> 6 -> 6 -> 3 or 1 columns and 7 rows: forward, the weights' gradient, and the adjoint of all inputs but x.
+#[test]
+fn operations_and_working_space_of_each_objective() {
+    let (score, potential) = (small(ModelKind::Score, 3), small(ModelKind::Potential, 3));
+    let of = |model: &Model<f64>, objective: Objective| {
+        let pass = LossPass::<f64>::new(model.kind(), model.graph(), &objective, false);
+        let operations = engine(model, objective, SliceLaw::default()).product_operations(model, 7);
+        (operations, pass.coefficients(), (pass.slices(), pass.slice_width()))
+    };
+    // Rows on the tape at the first map and behind, its weights and those of the others.
+    let step = |first: u64, rows: u64, out: u64| 2 * (first * 2 * 18 + rows * 3 * (36 + 6 * out));
+    // The last map of a score field passes values alone; v.(grad s) v is one product with W^T v, and so is its gradient.
+    let projected = 2 * (21 * (2 * 18 + 3 * 36) + 7 * 3 * 18) + 2 * 2 * 14 * 18;
+    assert_eq!(of(&score, Objective::Ssm { slices: 2 }), (projected, 3, (2, 3)));
+    assert_eq!(of(&potential, Objective::Ssm { slices: 2 }), (step(21, 28, 1), 4, (2, 3)));
+    assert_eq!(of(&score, Objective::Dsm { sigma: 1.0 }), (step(7, 7, 3), 1, (0, 3)));
+    // With the score by a reverse pass, and along it one direction more.
+    let reverse = 2 * 7 * 2 * (18 + 36 + 6);
+    let vr = Objective::SsmVr { slices: 2 };
+    assert_eq!(of(&potential, vr), (reverse + step(28, 35, 1), 5, (2, 3)));
+    // Pairs of points, and the row itself for second differences.
+    let fd = Objective::FdSsm { slices: 2, eps: None };
+    assert_eq!(of(&score, fd), (step(28, 28, 3), 4, (2, 3)));
+    assert_eq!(of(&potential, fd), (step(35, 35, 1), 5, (2, 3)));
+    let denoising = Objective::FdDsm { slices: 2, sigma: 1.0, eps: None };
+    assert_eq!(of(&potential, denoising), (step(28, 28, 1), 4, (2, 3)));
+    // One ordinary sweep and two for each slice, or the squared one; three products each, and three for the rest.
+    let once = 2 * 7 * (18 + 36 + 6);
+    // Noise for twelve bent units, and for the three columns of the base.
+    let propagated = Objective::Cp { slices: 3 };
+    assert_eq!(of(&potential, propagated), (once * (3 + 3 * 7), 8, (3, 15)));
+    assert_eq!(of(&potential, Objective::ApproxBackprop), (once * (3 + 3 * 2), 2, (0, 15)));
+}
+
 /// The same for score fields, whose trace is taken as a whole wherever there are at most two bends: the exact
 /// loss and its gradient are those of all coordinate slices, which follow every direction through the network.
 #[test]

@@ -88,8 +88,8 @@ fn mean(values: &[f64]) -> f64 {
 
 /// The sliced loss alone, at x_t simulated by Euler and Maruyama: no kernel enters.
 const SIMULATED: NoiseConfig = NoiseConfig {
-    weight: NoiseWeight::Noise,
-    times: TimeLaw::Uniform,
+    weight: NoiseWeight::Balanced,
+    times: TimeLaw::LogNoise,
     levels: None,
     simulate: Some(50),
 };
@@ -271,7 +271,7 @@ fn double_well_errors(objective: Objective, steps: u64) -> Vec<f64> {
         })
     };
     let (rows, held) = (normal(4000), normal(500));
-    let noise = NoiseConfig { weight: NoiseWeight::None, ..SIMULATED };
+    let noise = NoiseConfig { weight: NoiseWeight::None, times: TimeLaw::Uniform, ..SIMULATED };
     let settings = network(2, ModelKind::Score, false);
     let model = fit((&rows, &held), settings, sde(), noise, config(objective, steps));
 
