@@ -66,8 +66,9 @@ fn slices_count_where_the_objective_is_chosen_by_the_columns() {
         cells.join(",") + "\n"
     };
     folder.write("wide.csv", (1..80).map(row).collect::<String>());
-    // A score field: the exact loss of a potential this narrow would be the cheaper one.
-    folder.succeeds(&format!("fit wide.csv {QUICK} --model score --slices 3 -o m"));
+    // A score field of three layers: with fewer, or for a potential this narrow, the exact loss is the cheaper one.
+    let deep = QUICK.replace("--hidden 8", "--hidden 8,8,8");
+    folder.succeeds(&format!("fit wide.csv {deep} --model score --slices 3 -o m"));
     let info = folder.succeeds("info m").out;
     assert!(info.contains("variance reduction, 3 rademacher slices"), "{info}");
 }
