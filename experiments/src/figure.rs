@@ -133,8 +133,14 @@ fn draw_panel(
             chart.draw_series(LineSeries::new(line, &colour))?;
         }
     }
+    // Where curves that rise leave room.
+    let corner = match panel.labels.is_empty() {
+        true => SeriesLabelPosition::UpperLeft,
+        false => SeriesLabelPosition::UpperRight,
+    };
     chart
         .configure_series_labels()
+        .position(corner)
         .border_style(BLACK.mix(0.3))
         .background_style(WHITE.mix(0.8))
         .draw()?;

@@ -350,9 +350,10 @@ fn speed(runs: &[&Finished], times: &[&Finished]) -> Result<String> {
             let steps: Vec<f64> =
                 runs.iter().filter(same).filter_map(|run| run.number("/timing/steps")).collect();
             let tuning = Sizes::default().lambda_steps as f64 * lambda;
+            let minutes = (mean_and_error(&steps).0 * iteration + tuning) / 60.0;
             writeln!(
                 out,
-                "| {} | {} | {name} | {} | {:.1} | {:.0} | {:.1} | {:.0} | {:.2} | {:.0} |",
+                "| {} | {} | {name} | {} | {:.1} | {:.0} | {:.1} | {:.1} | {} | {:.0} |",
                 table.name(),
                 at("/columns"),
                 at("/threads"),
@@ -360,12 +361,21 @@ fn speed(runs: &[&Finished], times: &[&Finished]) -> Result<String> {
                 RELEASED[1] / step,
                 1e3 * iteration,
                 RELEASED[0] / iteration,
-                (mean_and_error(&steps).0 * iteration + tuning) / 60.0,
+                if minutes.is_nan() { "-".to_string() } else { format!("{minutes:.2}") },
                 at("/timed_peak_memory_mib"),
             )?;
         }
     }
     Ok(out)
+}
+
+/// Mean at position `x` with its error. None without runs, or for a loss worse than that of the score 0, which
+/// would leave no room for the others.
+fn point(runs: &[&Finished], path: &str, x: f64) -> Option<(f64, f64, f64)> {
+    let (mean, error) = mean_and_error(&values(runs, path));
+    let within = mean_and_error(&values(runs, &format!("{path}_se"))).0;
+    let shown = mean_and_error(&values(runs, "/test/exact_loss")).0 <= 0.0;
+    shown.then_some((x, mean, if error.is_nan() { within } else { error }))
 }
 
 fn panels(runs: &[&Finished]) -> Vec<Panel> {
@@ -378,9 +388,7 @@ fn panels(runs: &[&Finished]) -> Vec<Panel> {
                 name: protocol.name().to_string(),
                 points: (0..ESTIMATORS.len())
                     .filter_map(|k| {
-                        let found = values(&group(runs, table, protocol, ESTIMATORS[k].0), path);
-                        let (mean, error) = mean_and_error(&found);
-                        (!found.is_empty()).then_some((k as f64, mean, error))
+                        point(&group(runs, table, protocol, ESTIMATORS[k].0), path, k as f64)
                     })
                     .collect(),
             });
@@ -388,8 +396,8 @@ fn panels(runs: &[&Finished]) -> Vec<Panel> {
                 continue;
             }
             out.push(Panel {
-                title: format!("{}: test {title}", table.name()),
-                x: "objective".into(),
+                title: format!("{}: test {title}, +- se (of one seed: over rows)", table.name()),
+                x: "objective; left out: a loss above 0, which is worse than no model".into(),
                 y: title.into(),
                 labels: ESTIMATORS.iter().map(|(name, _)| (*name).to_string()).collect(),
                 logarithmic: false,
