@@ -343,7 +343,7 @@ impl<T: Real> Tape<T> {
         JetMut { form: self.forms[last], extent: self.extent, data }
     }
 
-    /// Carries the adjoint set in [`Tape::output_bar`] back: adds to the gradient of the parameters
+    /// Carries the adjoint set in [`Tape::output_bar`] back: adds to (or, after [`Tape::start_gradient`], first overwrites) the gradient of the parameters
     /// (flat, same layout) and, where asked, writes the adjoint of x (n x d).
     ///
     /// # Panics
