@@ -858,7 +858,8 @@ fn refuse_without_weights(outcome: &Outcome, message: &str) -> Result<()> {
     }
     let step = outcome.steps;
     let message = message.strip_prefix(&format!("diverged at step {step}: ")).unwrap_or(message);
-    Err(Error::Diverged { step, message: format!("{message}. No model was written") }.into())
+    let message = format!("{message}. No model was written");
+    Err(Error::Diverged { step, rows: Vec::new(), message }.into())
 }
 
 /// The figures on the test rows, or why there are none.

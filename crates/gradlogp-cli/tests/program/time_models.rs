@@ -109,3 +109,73 @@ fn bad_settings_are_refused_with_what_to_do() {
     fit(&folder, "custom --drift -x --diffusion 1", "own");
     folder.fails(2, "loglik own good.csv", &["custom"]);
 }
+
+/// A model of every noise level whose rows with a large value of the first column leave the finite numbers: one
+/// unit of weight 1e30 is off below 2.7 standard deviations, and the rest of the network is zero.
+fn explosive(folder: &Folder) {
+    fit(folder, "vp", "time");
+    let model = gradlogp::FittedModel::load(&folder.path("time")).unwrap();
+    let settings = &model.description.noise.as_ref().unwrap().network;
+    let mut network = settings.build::<f32>(1).unwrap();
+    let ranges: Vec<_> =
+        network.graph().parameters().iter().map(|(p, range)| (p.name.clone(), range)).collect();
+    for (name, range) in ranges {
+        let parameters = &mut network.parameters[range];
+        parameters.fill(0.0);
+        match name.as_str() {
+            "net.0.weight" => parameters[0] = 1e30,
+            "net.0.bias" => parameters[0] = -2.7e30,
+            "net.1.weight" => parameters[0] = 1e30,
+            _ => {}
+        }
+    }
+    let worse = gradlogp::FittedModel::new(network, model.description.clone()).unwrap();
+    worse.save(&folder.path("worse")).unwrap();
+}
+
+/// What can be drawn is written, and the exit code and the error say what could not.
+#[test]
+fn rows_that_diverge_do_not_take_the_others_with_them() {
+    let folder = folder();
+    explosive(&folder);
+    for (sampler, least) in [("em", 1700), ("ddim", 1980), ("ode", 1980)] {
+        let line = format!("sample worse -n 2500 --steps 20 --sampler {sampler} -o s.csv --json");
+        let ended = folder.run(&line);
+        assert_eq!(ended.code, Some(6), "{sampler}: {ended:?}");
+        let json: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+        let kept = json["draws"].as_u64().unwrap();
+        // Of the 2000 rows of the first block those beyond 2.7: 0.35% at the start, and with noise some more. The
+        // second block is not begun.
+        assert!((least..2000).contains(&kept), "{sampler}: {kept}");
+        assert_eq!(json["completed"], false);
+        assert_eq!(first_column(&folder.text("s.csv")).len() as u64, kept);
+        assert!(first_column(&folder.text("s.csv")).iter().all(|x| x.is_finite()));
+        let pieces = ["diverged at step", "row ", "rows left in all", &format!("The {kept} rows")];
+        for piece in pieces {
+            assert!(ended.err.contains(piece), "{sampler}: {piece} in {}", ended.err);
+        }
+    }
+    // The page shows what there is and says that it is not all.
+    folder.succeeds("report worse good.csv -o r.html");
+    let page = folder.text("r.html");
+    assert!(page.contains("sampling ended early") && page.contains("fig-scatter"));
+}
+
+/// Samples against the rows themselves, not the noised ones; checks of one density are refused.
+#[test]
+fn eval_compares_samples_of_time_models() {
+    let folder = folder();
+    folder.succeeds("fit good.csv --steps 400 --hidden 16,16 --threads 1 --noise vp -o m");
+    let own = folder.succeeds("eval m good.csv --samples good.csv --json").json();
+    // The same rows twice: no distance at all.
+    assert!(own["samples"]["energy_distance"].as_f64().unwrap() < 1e-9, "{own}");
+    let drawn = folder.succeeds("eval m good.csv --draw 300 --json").json();
+    assert_eq!(drawn["samples"]["sample_rows"], 300);
+    assert!(drawn["samples"]["energy_distance"].as_f64().unwrap() < 0.1, "{drawn}");
+    folder.write("far.csv", "a,b\n9,9\n8,9\n9,8\n7,9\n9,7\n8,8\n9,6\n6,9\n7,7\n5,9\n");
+    let far = folder.succeeds("eval m good.csv --samples far.csv --json").json();
+    assert!(far["samples"]["energy_p_value"].as_f64().unwrap() < 0.01, "{far}");
+    assert!(folder.succeeds("eval m good.csv --draw 50").out.contains("Samples (50 rows): energy"));
+    folder.fails(2, "eval m good.csv --likelihood", &["--likelihood", "gradlogp loglik"]);
+    folder.fails(2, "eval m good.csv --test-functions cube", &["--test-functions", "--noise"]);
+}
