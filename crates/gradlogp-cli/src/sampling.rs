@@ -76,19 +76,20 @@ impl Drawn {
     /// Rows of a report's check table: how far the chains can be relied on.
     pub(crate) fn checks(&self) -> Vec<Check> {
         let Way::Chains { chains, .. } = self.way else { return Vec::new() };
-        let row = |name: &str, value: f64, expected: Option<String>, fine: Option<bool>, why: &str| {
-            Check {
-                name: name.into(),
-                value: Estimate { value, standard_error: None },
-                expected,
-                grade: match fine {
-                    Some(true) => Grade::Pass,
-                    Some(false) => Grade::Warn,
-                    None => Grade::Info,
-                },
-                explanation: why.into(),
-            }
-        };
+        let row =
+            |name: &str, value: f64, expected: Option<String>, fine: Option<bool>, why: &str| {
+                Check {
+                    name: name.into(),
+                    value: Estimate { value, standard_error: None },
+                    expected,
+                    grade: match fine {
+                        Some(true) => Grade::Pass,
+                        Some(false) => Grade::Warn,
+                        None => Grade::Info,
+                    },
+                    explanation: why.into(),
+                }
+            };
         let mut checks = Vec::new();
         checks.extend(self.max_split_r_hat.map(|r| {
             let bound = self.r_hat_bound(chains);

@@ -225,7 +225,8 @@ impl Plan {
             check_boundary(args, objective)?;
         }
         check_threads(training.threads)?;
-        let hidden = model.hidden(noise.is_some());
+        let over_time = noise.is_some();
+        let hidden = model.hidden(over_time);
         check_network(1, &hidden)?;
         // Refused here, also where the objective has no slices.
         Objective::Ssm { slices }.validate()?;
@@ -267,7 +268,7 @@ impl Plan {
             boundary_power: args.boundary.boundary_power,
             kind,
             hidden,
-            activation: model.activation.into(),
+            activation: model.activation(over_time).into(),
             residual: model.residual,
             base_scale: (kind == ModelKind::Potential && noise.is_none())
                 .then_some(model.base_scale.unwrap_or(3.0))

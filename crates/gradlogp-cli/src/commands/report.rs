@@ -15,6 +15,7 @@ use super::info::{erased::Word, objective, settings};
 use crate::args::{ChainArgs, ReportArgs};
 use crate::checks::Checks;
 use crate::input::{Place, Source, show_warnings};
+use crate::interrupt;
 use crate::judgement::Judgement;
 use crate::output::{check_apart, check_writable};
 use crate::over_times::judge_at_its_time;
@@ -22,7 +23,6 @@ use crate::picture::ImageShape;
 use crate::report::{self, FieldGrid, Fitted, GridSpec, ReportData};
 use crate::sampling::{Drawn, Job, Outcome};
 use crate::text::short;
-use crate::interrupt;
 
 /// Frames of the way from noise to data.
 const FRAMES: usize = 7;
@@ -82,8 +82,7 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     let checks = Checks { args: &args.checks, read: &args.read, quiet: show.silent() };
     let set = loaded.drawn_from.as_ref();
     let judgement = judge_at_its_time(&model, rows.view(), set, seed, Some(checks))?;
-    let drawn =
-        write_with(&model, Some(&judgement), (rows, image), warnings, &args.output, show)?;
+    let drawn = write_with(&model, Some(&judgement), (rows, image), warnings, &args.output, show)?;
     let output = args.output.display().to_string();
     let text = format!("{}Report: {output}", judgement.table());
     show.result(&text, &Written { output, judgement, drawn })?;
@@ -130,7 +129,10 @@ fn write_with(
         Ok(Outcome { drawn, failure }) => {
             warnings.extend(drawn.warning());
             warnings.extend(failure.map(|error| {
-                format!("sampling ended early, the pictures show the {} rows drawn: {error}", drawn.draws)
+                format!(
+                    "sampling ended early, the pictures show the {} rows drawn: {error}",
+                    drawn.draws
+                )
             }));
             Some(drawn).filter(|drawn| drawn.draws > 0)
         }
@@ -144,8 +146,7 @@ fn write_with(
     if interrupt::requested() {
         warnings.push("sampling was stopped early".into());
     }
-    let mut page =
-        ReportData { frames, image, ..data(model, judgement, rows, samples, warnings) };
+    let mut page = ReportData { frames, image, ..data(model, judgement, rows, samples, warnings) };
     page.checks.extend(checks);
     let page = report::render(&page)?;
     write_atomically(path, |out| out.write_all(page.as_bytes()))?;

@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use gradlogp::diagnose::{Estimate, NormaliserConfig, estimate_normaliser, fisher_divergence, likelihood};
+use gradlogp::diagnose::{
+    Estimate, NormaliserConfig, estimate_normaliser, fisher_divergence, likelihood,
+};
 use gradlogp::diffusion::{
     Clock, NoiseConfig, NoiseWeight, Noising, TimeFeatures, TimeLaw, TimeMlp, TimeModel,
 };

@@ -4,8 +4,8 @@
 //! others, who go on to data; what is left is then not quite a sample of the model, so the loss is told.
 
 use super::{
-    Reverse, State, TimeSchedule, bad_rows, corrector, euler_maruyama, exponential, flow, heun, left,
-    tweedie,
+    Reverse, State, TimeSchedule, bad_rows, corrector, euler_maruyama, exponential, flow, heun,
+    left, tweedie,
 };
 use crate::error::{Error, Result};
 use crate::ode::OdeConfig;
@@ -131,7 +131,7 @@ impl ReverseRun {
     }
 }
 
-fn failure(lost: &[Lost], first_row: usize) -> Option<Error> {
+pub(super) fn failure(lost: &[Lost], first_row: usize) -> Option<Error> {
     let first = lost.first()?;
     let rows = lost.iter().map(|lost| first_row + lost.row).collect();
     let mut error = left(first_row + first.row, rows, first.time, first.step as u64);
@@ -188,7 +188,7 @@ pub fn run_reverse(
         if !goes_on {
             return Ok(flock.end(way.evaluations, false));
         }
-        flock.step(&mut way, rng, *to, k)?;
+        flock.step(&mut |state, _| way.step(rng, state, *to), *to, k)?;
         goes_on = tell(k, &flock);
     }
     if let Some(kernel) = reverse.sde.kernel(flock.state.time).filter(|_| config.denoise) {
@@ -203,23 +203,29 @@ pub fn run_reverse(
 }
 
 /// Rows on their way, less those that were lost.
-struct Flock {
-    state: State,
+pub(super) struct Flock {
+    pub(super) state: State,
     /// Which rows of the start these are.
-    kept: Vec<usize>,
-    lost: Vec<Lost>,
+    pub(super) kept: Vec<usize>,
+    pub(super) lost: Vec<Lost>,
 }
 
 impl Flock {
-    fn new(position: Array2<f64>, time: f64) -> Self {
+    pub(super) fn new(position: Array2<f64>, time: f64) -> Self {
         let kept = (0..position.nrows()).collect();
         Flock { state: State { position, time, step: 0 }, kept, lost: Vec::new() }
     }
 
-    /// Step k of the schedule, to time `to`, by all rows that can take it.
-    fn step(&mut self, way: &mut Way<'_>, rng: &mut dyn Rng, to: f64, k: usize) -> Result<()> {
+    /// Step k of the schedule, to time `to`, by all rows that can take it: `advance` is given where they are and
+    /// which rows of the start they are.
+    pub(super) fn step(
+        &mut self,
+        advance: &mut dyn FnMut(&State, &[usize]) -> Result<State>,
+        to: f64,
+        k: usize,
+    ) -> Result<()> {
         loop {
-            match way.step(rng, &self.state, to) {
+            match advance(&self.state, &self.kept) {
                 Ok(state) => {
                     self.state = state;
                     return Ok(());
@@ -231,9 +237,10 @@ impl Flock {
     }
 
     /// Takes rows out, which are counted among those still there, in increasing order.
-    fn lose(&mut self, rows: &[usize], step: usize, time: f64) -> Result<()> {
+    pub(super) fn lose(&mut self, rows: &[usize], step: usize, time: f64) -> Result<()> {
         self.lost.extend(rows.iter().map(|i| Lost { row: self.kept[*i], step, time }));
-        let stay: Vec<usize> = (0..self.kept.len()).filter(|i| rows.binary_search(i).is_err()).collect();
+        let stay: Vec<usize> =
+            (0..self.kept.len()).filter(|i| rows.binary_search(i).is_err()).collect();
         if let (true, Some(error)) = (stay.is_empty(), failure(&self.lost, 0)) {
             return Err(error);
         }
@@ -272,29 +279,24 @@ impl Way<'_> {
     /// One step of the schedule, to time `to`.
     fn step(&mut self, rng: &mut dyn Rng, state: &State, to: f64) -> Result<State> {
         let (state, evaluations) = match self.scheme {
-            Scheme::EulerMaruyama => {
-                (euler_maruyama::step(rng, state, self.reverse, to)?, 1)
-            }
+            Scheme::EulerMaruyama => (euler_maruyama::step(rng, state, self.reverse, to)?, 1),
             Scheme::Heun => (heun::step(rng, state, self.reverse, to)?, 2),
             Scheme::Exponential => (exponential::step(state, self.reverse, to)?, 1),
             Scheme::PredictorCorrector { corrections, ratio } => {
-                let mut state =
-                    euler_maruyama::step(rng, state, self.reverse, to)?;
+                let mut state = euler_maruyama::step(rng, state, self.reverse, to)?;
                 for _ in 0..*corrections {
                     state = corrector::step(rng, &state, self.reverse, *ratio)?.0;
                 }
                 (state, 1 + corrections)
             }
             Scheme::Flow(config) => {
-                let (state, info) =
-                    flow::solve(state, self.reverse, to, config, self.ode_step)?;
+                let (state, info) = flow::solve(state, self.reverse, to, config, self.ode_step)?;
                 self.ode_step = Some(info.next_step);
                 (state, info.evaluations)
             }
-            Scheme::Annealed(config) => (
-                annealed::level(rng, state, self.reverse, to, config)?,
-                config.steps,
-            ),
+            Scheme::Annealed(config) => {
+                (annealed::level(rng, state, self.reverse, to, config)?, config.steps)
+            }
         };
         self.evaluations += evaluations;
         Ok(state)
