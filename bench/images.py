@@ -20,12 +20,12 @@ from pathlib import Path
 
 FITS = {
     "digits": (
-        "--dequantize --dequantize-rule whole --standardize common --noise vp --t-min 1e-4 --hidden 512,512,512 --activation silu "
-        "--steps 6000 --rate 1e-3 --batch 128 --evaluate-every 500 --patience 4 --validation 0.1 --test 0.01"
+        "--dequantize --dequantize-rule whole --noise vp --t-min 0.01 --hidden 256,256,256 "
+        "--steps 2000 --rate 1e-3 --batch 128 --evaluate-every 100 --patience 8 --validation 0.1 --test 0.01"
     ),
     "mnist": (
-        "--dequantize --dequantize-rule whole --standardize common --noise vp --t-min 1e-5 --noise-floor 0.01 --activation silu "
-        "--hidden 1024,1024,1024 --steps 4000 --rate 1e-3 --batch 128 --evaluate-every 1000 --patience 0 "
+        "--dequantize --dequantize-rule whole --standardize common --noise vp --noise-floor 0.03 "
+        "--hidden 1024,1024,1024 --steps 2500 --rate 1e-3 --batch 128 --evaluate-every 500 --patience 0 "
         "--validation 0.01 --test 0.005"
     ),
 }
