@@ -6,7 +6,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from presets import OURS
-from table import SHORT, compared, disturbed
+from table import BUSY, SHORT, compared, disturbed
 
 COLOURS = {
     OURS: "#d1495b",
@@ -22,7 +22,7 @@ STYLES = {"ssm": ":", "ssm-vr": "--", "exact": "-"}
 def draw(result, folder):
     """Writes the preset's PNG files; their paths."""
     drawn = []
-    warn = "MACHINE BUSY: not to be relied on" if disturbed(result) > 0.1 else None
+    warn = "MACHINE BUSY: not to be relied on" if disturbed(result) > BUSY else None
     if result["preset"] == "scaling":
         drawn.append(save(scaling(result), folder / "scaling.png", warn))
     elif any(True for _ in compared(result)):

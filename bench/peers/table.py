@@ -22,6 +22,7 @@ gradlogp is faster** (▲), below 1 the peer is (▼); within 5% it is a draw (=
 """
 DRAW = 1.05
 QUIET = 0.05  # share of the cores that others may take before a figure counts as disturbed
+BUSY = 0.1  # share of disturbed figures from which on none is believed
 
 
 def write(result, path, pictures):
@@ -66,10 +67,10 @@ def machine(result):
     )
     share = disturbed(result)
     if share > 0:
-        yield (
-            f"- **Other processes took more than {QUIET:.0%} of the cores in {share:.0%} of the timings. "
-            "The ratios mean nothing: a neighbour slows spinning thread pools (PyTorch's) far more than "
-            "others, in every turn, which flatters gradlogp. Targets are not judged; run again when idle.**"
+        busy = f"Other processes took more than {QUIET:.0%} of the cores in {share:.1%} of the timings."
+        yield f"- {busy}" if share <= BUSY else (
+            f"- **{busy} The ratios mean nothing: a neighbour slows spinning thread pools (PyTorch's) far more "
+            "than others, in every turn, which flatters gradlogp. Targets are not judged; run again when idle.**"
         )
     if m["build"] != "release":
         yield "- **Not the release build of this tree: these figures are not to be relied on.**"
@@ -91,7 +92,7 @@ def compared(result):
 
 def glance(result):
     pairs = list(compared(result))
-    if disturbed(result) > 0.1:
+    if disturbed(result) > BUSY:
         yield "No summary: the machine was busy."
         return
     ahead = [x for x in pairs if x[1]["ratio"] > DRAW]

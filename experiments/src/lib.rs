@@ -3,7 +3,7 @@
 //!
 //! Each run writes one file of JSON lines: its configuration, what it measured on the way, its result. A
 //! run whose file ends with a result for the same configuration is not repeated, and one that was broken
-//! off goes on from its last epoch; tables and figures are made from the files alone.
+//! off goes on from its last checkpoint; tables and figures are made from the files alone.
 
 pub mod figure;
 pub mod prepare;

@@ -1,7 +1,7 @@
 //! One run of the deep kernel exponential family protocol, whatever the rows.
 
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use gradlogp::dkef::{KernelConfig, KernelFamily, KernelFit, KernelTrainer};
@@ -32,6 +32,9 @@ impl Default for Sizes {
         Sizes { epochs: 500, patience: 200, lambda_steps: 1000, inducing: 200, draws: 1_000_000 }
     }
 }
+
+/// Least time between two checkpoints: each is flushed to the disk, which can take longer than an epoch.
+const BETWEEN_CHECKPOINTS: Duration = Duration::from_secs(5);
 
 /// What training took.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -67,8 +70,8 @@ fn protocol(
     Ok((KernelTrainer::new(family, flat(train), flat(validation), config)?, per_epoch))
 }
 
-/// Trains by the protocol on training and validation rows. After each epoch a line is written and a checkpoint
-/// kept, from which a run that was broken off goes on.
+/// Trains by the protocol on training and validation rows. After each epoch a line is written, and now and then a
+/// checkpoint, from which a run that was broken off goes on.
 ///
 /// # Errors
 /// A run that diverged before there was anything to keep, or a file that cannot be read or written.
@@ -88,6 +91,7 @@ pub fn train(
         file.keep_until(trainer.steps())?;
     }
     let seconds = || before + start.elapsed().as_secs_f64();
+    let mut saved: Option<Instant> = None;
     let stop = loop {
         let (mut written, mut losses) = (Ok(()), Vec::new());
         let stop = trainer.run(&mut |step| {
@@ -110,7 +114,10 @@ pub fn train(
         if stop != Stop::Interrupted {
             break stop;
         }
-        trainer.save(&checkpoint, &seconds().to_string())?;
+        if saved.is_none_or(|at| at.elapsed() >= BETWEEN_CHECKPOINTS) {
+            trainer.save(&checkpoint, &seconds().to_string())?;
+            saved = Some(Instant::now());
+        }
     };
     let step_seconds = seconds();
     let best_step = trainer.best().with_context(|| format!("nothing was learnt: {stop:?}"))?.0;

@@ -1,4 +1,4 @@
-//! A run that is killed goes on from its last epoch and ends with the numbers of a run that was not.
+//! A run that is killed goes on from its last checkpoint and ends with the numbers of a run that was not.
 
 use std::path::Path;
 use std::process::{Child, Command};

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 /// Fit deep kernel exponential families to the UCI tables of the sliced score matching paper.
 ///
 /// Runs go to OUT/runs, one file of JSON lines each; finished ones are not repeated, and one that was broken
-/// off goes on from its last epoch. Configurations and results are gathered in OUT/dkef-uci.jsonl, from which
+/// off goes on from its last checkpoint. Configurations and results are gathered in OUT/dkef-uci.jsonl, from which
 /// the table and the figure, OUT/dkef-uci.md and OUT/dkef-uci.svg, are made.
 #[derive(Debug, Parser)]
 struct Arguments {

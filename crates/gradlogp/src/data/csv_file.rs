@@ -16,6 +16,7 @@ use ndarray::Array2;
 use rayon::prelude::*;
 
 use super::csv_field::{Field, LARGEST, is_blank, shown};
+use super::csv_plain::plain_line;
 use super::csv_sniff::{
     SAMPLE_BYTES, csv_reader, decompress, find_delimiter, looks_like_header, refuse_foreign,
     sample_records,
@@ -26,6 +27,9 @@ use crate::{Error, Result};
 
 /// Bytes parsed by a thread at a time.
 const BLOCK: usize = 4 << 20;
+
+/// Bytes that the csv reader takes over from a line on that does not hold plain numbers.
+const STRETCH: usize = 64 << 10;
 
 /// Whether the first line holds the column names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -139,6 +143,8 @@ struct Layout {
     names: Vec<String>,
     /// The columns to read, in the order of the table.
     chosen: Vec<usize>,
+    /// For every column of the file, its place in a row of the table, if it is chosen.
+    slots: Vec<Option<usize>>,
     has_header: bool,
     commas: bool,
 }
@@ -166,7 +172,8 @@ impl Layout {
             false => (0..first.len()).map(|i| format!("x{i}")).collect(),
         };
         let chosen = choose(source_name, &names, options, &mut warnings)?;
-        Ok((Layout { names, chosen, has_header, commas }, warnings))
+        let slots = (0..names.len()).map(|i| chosen.iter().position(|&c| c == i)).collect();
+        Ok((Layout { names, chosen, slots, has_header, commas }, warnings))
     }
 
     fn chosen_names(&self) -> Vec<String> {
@@ -245,15 +252,20 @@ fn make_unique(names: &mut [String]) -> Vec<(String, String)> {
 fn split_lines(lines: &[u8], count: usize) -> Vec<&[u8]> {
     let (mut parts, mut rest) = (Vec::with_capacity(count), lines);
     for left in (1..=count).rev() {
-        let least = rest.len().div_ceil(left);
-        let end = rest[least..].iter().position(|byte| *byte == b'\n');
-        let (part, after) = rest.split_at(end.map_or(rest.len(), |end| least + end + 1));
+        let (part, after) = split_after_line(rest, rest.len().div_ceil(left));
         if !part.is_empty() {
             parts.push(part);
         }
         rest = after;
     }
     parts
+}
+
+/// At the end of the line in which byte `least` lies.
+fn split_after_line(lines: &[u8], least: usize) -> (&[u8], &[u8]) {
+    let least = least.min(lines.len());
+    let end = lines[least..].iter().position(|byte| *byte == b'\n');
+    lines.split_at(end.map_or(lines.len(), |end| least + end + 1))
 }
 
 /// Missing values seen so far.
@@ -326,7 +338,7 @@ impl<'a> Rows<'a> {
             .map(|(k, part)| {
                 let mut rows = Rows::new(source_name, layout, options);
                 rows.header_due = self.header_due && k == 0;
-                rows.read_records(csv_reader(*part, delimiter)).map(|()| rows)
+                rows.read_part(part, delimiter).map(|()| rows)
             })
             .collect();
         for (k, (part, rows)) in parts.into_iter().zip(read).enumerate() {
@@ -334,10 +346,45 @@ impl<'a> Rows<'a> {
                 Ok(rows) if k == 0 || !self.header_due => self.append(rows),
                 // Once more: for a message with the number of rows before it, or because the part before
                 // was blank and this one begins with the names.
-                _ => self.read_records(csv_reader(part, delimiter))?,
+                _ => self.read_part(part, delimiter)?,
             }
         }
         Ok(())
+    }
+
+    /// Whole lines without quotation marks, on this thread: plain numbers at once, and from any other line
+    /// on a stretch by the csv reader.
+    fn read_part(&mut self, mut lines: &[u8], delimiter: u8) -> Result<()> {
+        while !lines.is_empty() {
+            lines = self.read_plain(lines, delimiter);
+            let (stretch, rest) = split_after_line(lines, STRETCH);
+            self.read_records(csv_reader(stretch, delimiter))?;
+            lines = rest;
+        }
+        Ok(())
+    }
+
+    /// Lines of plain numbers; returns those from the first other line on.
+    fn read_plain<'t>(&mut self, mut lines: &'t [u8], delimiter: u8) -> &'t [u8] {
+        let (slots, width) = (&self.layout.slots, self.layout.chosen.len());
+        while !lines.is_empty() && !self.header_due {
+            let start = self.values.len();
+            self.values.resize(start + width, 0.0);
+            let length = plain_line(lines, delimiter, slots, &mut self.values[start..]);
+            // The first decimal point of a file that may have commas is noted elsewhere.
+            let plain = |length: &usize| {
+                !self.layout.commas
+                    || self.first_point.is_some()
+                    || !lines[..*length].contains(&b'.')
+            };
+            let Some(length) = length.filter(plain) else {
+                self.values.truncate(start);
+                break;
+            };
+            self.read += 1;
+            lines = &lines[length..];
+        }
+        lines
     }
 
     /// Takes over rows that follow those read so far.

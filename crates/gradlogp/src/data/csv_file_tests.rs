@@ -310,3 +310,37 @@ fn missing_values_can_stay() {
     let error = read_with("a,b\n1,\n2,inf\n", &keep).unwrap_err().to_string();
     assert!(error.contains("row 2") && error.contains("infinite"), "{error}");
 }
+
+/// Quotation marks send a file through the csv reader alone, which must find what the pass over plain
+/// numbers finds.
+#[test]
+fn plain_lines_read_like_quoted_ones() {
+    let number = |i: usize, j: usize| match (i + j) % 6 {
+        0 => format!("{}", i * j),
+        1 => format!(" {:.3}", (i as f64).sin()),
+        2 => format!("{:e} ", (0.1 + j as f64).powi(i as i32 % 90 - 45)),
+        3 => format!("-.{i}"),
+        4 => format!("+{i}.E{j}"),
+        _ => format!("{:?}", 1.0 / (3.0 + i as f64)),
+    };
+    let text = |quote: &str, delimiter: &str| -> String {
+        let row = |i: usize| {
+            let fields: Vec<String> =
+                (0..5).map(|j| format!("{quote}{}{quote}", number(i, j))).collect();
+            // Now and then a line that is not plain: text in a column that is left out does not matter.
+            let last = if i % 50 == 7 { format!("{quote}{quote}") } else { "text 1".to_string() };
+            let keep = if i % 70 == 9 { "NA".to_string() } else { i.to_string() };
+            format!("{}{delimiter}{last}{delimiter}{keep}\n", fields.join(delimiter))
+        };
+        let header = ["a", "b", "c", "d", "e", "note", "k"].join(delimiter);
+        format!("{header}\n{}", (0..400).map(row).collect::<String>())
+    };
+    let columns = ["k", "c", "a", "e", "b", "d"].map(str::to_string).to_vec();
+    let options = ReadOptions { columns: Some(columns), drop_missing: true, ..Default::default() };
+    for delimiter in [",", ";", "\t"] {
+        let plain = read_with(&text("", delimiter), &options).unwrap();
+        assert_eq!(plain, read_with(&text("\"", delimiter), &options).unwrap());
+        assert_eq!(plain.0.n_rows(), 394);
+        assert_eq!(plain.0.rows[[100, 0]], 102.0);
+    }
+}

@@ -9,6 +9,7 @@ mod batches;
 mod checks;
 mod csv_field;
 mod csv_file;
+mod csv_plain;
 mod csv_sniff;
 mod dequantize;
 mod names;

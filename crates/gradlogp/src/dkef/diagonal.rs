@@ -15,6 +15,7 @@
 
 use super::layer::{CentreBars, Centres, sum};
 use super::phi::{Affine, Phi, SecondOrder, Units, add_outer, squares};
+use crate::kernel::simd::dispatch;
 use crate::kernel::vector::add_assign;
 use crate::kernel::{Mat, MatMut, Real, matmul};
 
@@ -113,18 +114,24 @@ impl<T: Real> Diagonal<T> {
         matmul(MatMut::new(&mut square, n, m), Mat::new(&linear, n, h), c1, true);
         let mut tilt = vec![T::ZERO; n * m];
         matmul(MatMut::new(&mut tilt, n, m), Mat::new(&self.y, n, h), c1, false);
-        for r in 0..n {
-            let at = |x: &[T], j: usize| x[r * h + j];
-            let (mut own, mut rest) = (T::ZERO, T::ZERO);
-            for j in 0..h {
-                own += at(&scaled, j) * at(p, j) * at(p, j);
-                rest += at(&self.t, j) + at(&self.y, j) * at(p, j);
-            }
-            for k in r * m..(r + 1) * m {
-                square[k] += own;
-                tilt[k] = (tilt[k] - rest) * scale + square[k];
-            }
-        }
+        dispatch(
+            #[inline(always)]
+            || {
+                for (r, (square, tilt)) in square.chunks_mut(m).zip(tilt.chunks_mut(m)).enumerate()
+                {
+                    let at = |x: &[T], j: usize| x[r * h + j];
+                    let (mut own, mut rest) = (T::ZERO, T::ZERO);
+                    for j in 0..h {
+                        own += at(&scaled, j) * at(p, j) * at(p, j);
+                        rest += at(&self.t, j) + at(&self.y, j) * at(p, j);
+                    }
+                    for (square, tilt) in square.iter_mut().zip(tilt) {
+                        *square += own;
+                        *tilt = (*tilt - rest) * scale + *square;
+                    }
+                }
+            },
+        );
         (self.square, self.excess) = (square, tilt);
     }
 
@@ -169,10 +176,7 @@ impl<T: Real> Diagonal<T> {
         for ((o, f), c) in own.points.iter_mut().zip(&pulled).zip(&centres.points) {
             *o += *f * *c;
         }
-        // -S d excess / dS = excess + square.
-        for (k, bar) in bar.iter().enumerate() {
-            own.stretch[k % m] += *bar * (self.excess[k] + self.square[k]);
-        }
+        own.add_stretch(bar, &self.excess, &self.square);
         (t_bar, y_bar)
     }
 

@@ -58,6 +58,25 @@ pub(super) struct CentreBars<T> {
 }
 
 impl<T: Real> CentreBars<T> {
+    /// From the adjoint `bar` of a part of Q made elsewhere, of which `square` goes with 1 / S^2 and the rest
+    /// with 1 / S (n x M each): -S dQ / dS = excess + square.
+    pub(super) fn add_stretch(&mut self, bar: &[T], excess: &[T], square: &[T]) {
+        let m = self.stretch.len();
+        dispatch(
+            #[inline(always)]
+            || {
+                for ((bar, excess), square) in
+                    bar.chunks(m).zip(excess.chunks(m)).zip(square.chunks(m))
+                {
+                    let terms = bar.iter().zip(excess.iter().zip(square));
+                    for (s, (b, (e, q))) in self.stretch.iter_mut().zip(terms) {
+                        *s += *b * (*e + *q);
+                    }
+                }
+            },
+        );
+    }
+
     pub(super) fn clear(&mut self, inducing: usize, features: usize) {
         for (sum, len) in [
             (&mut self.points, inducing * features),
@@ -228,11 +247,19 @@ impl<T: Real> Layer<T> {
 
     /// The adjoint of Q, n x M, before [`Layer::adjoint`] spends what is kept.
     pub(super) fn excess_bar(&self, bars: KernelBars<'_, T>, rows: usize) -> Vec<T> {
-        let m = bars.over[0].len();
-        let [s0, s1] = bars.second;
-        (0..rows * m)
-            .map(|k| self.kappa[k] * s0.mul_add(bars.over[0][k % m], s1 * bars.over[1][k % m]))
-            .collect()
+        let ([over0, over1], [s0, s1]) = (bars.over, bars.second);
+        let mut out = self.kappa[..rows * over0.len()].to_vec();
+        dispatch(
+            #[inline(always)]
+            || {
+                for row in out.chunks_mut(over0.len()) {
+                    for ((q, a), b) in row.iter_mut().zip(over0).zip(over1) {
+                        *q *= s0.mul_add(*a, s1 * *b);
+                    }
+                }
+            },
+        );
+        out
     }
 
     /// Carries `bars` back: writes the adjoint of the features' stack and adds to the kernel's own. Spends

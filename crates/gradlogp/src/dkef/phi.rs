@@ -3,6 +3,7 @@
 
 use super::layer::{CentreBars, Centres};
 use crate::graph::Graph;
+use crate::kernel::activation::{self, Activation, Forward, Layout, Squares};
 use crate::kernel::vector::{add_row_sums, add_to_rows};
 use crate::kernel::{Mat, MatMut, Real, matmul};
 
@@ -55,6 +56,7 @@ pub(super) struct Units<T> {
 
 impl<T: Real> Units<T> {
     /// h', h'' and h''' of unit `k`: sigma, sigma (1 - sigma), sigma (1 - sigma)(1 - 2 sigma).
+    #[inline(always)]
     pub(super) fn slopes(&self, k: usize) -> [T; 3] {
         let h1 = self.slope[k];
         let h2 = h1 * (T::ONE - h1);
@@ -126,7 +128,7 @@ impl<'a, T: Real> Phi<'a, T> {
             if let Some(bias) = &map.bias {
                 add_to_rows(&mut a, &self.net[bias.clone()]);
             }
-            out.push(softplus(a));
+            out.push(softplus(&a));
         }
         out
     }
@@ -186,17 +188,25 @@ pub(super) fn add_outer<T: Real>(out: &mut [T], y: &[T], x: &[T], map: &Affine) 
     matmul(MatMut::new(out, map.outer, map.inner), y.t(), x, true);
 }
 
-fn softplus<T: Real>(a: Vec<T>) -> Units<T> {
-    let mut units = Units { value: a, slope: Vec::new() };
-    units.slope = units.value.iter_mut().map(bend).collect();
+fn softplus<T: Real>(a: &[T]) -> Units<T> {
+    let zeros = || vec![T::ZERO; a.len()];
+    let mut units = Units { value: zeros(), slope: zeros() };
+    let layout = Layout {
+        rows: 1,
+        width: a.len(),
+        directions: 0,
+        curved: 0,
+        shared: false,
+        input_second: false,
+        squares: Squares::None,
+    };
+    let buffers = Forward {
+        input: a,
+        output: &mut units.value,
+        saved: &mut zeros(),
+        squares: &[],
+        slope: &mut units.slope,
+    };
+    activation::forward(Activation::Softplus, layout, buffers);
     units
-}
-
-/// Replaces a by softplus(a); returns its slope, the logistic function.
-fn bend<T: Real>(a: &mut T) -> T {
-    let decay = (-a.abs()).exp();
-    let large = T::ONE / (T::ONE + decay);
-    let (slope, positive) = if *a < T::ZERO { (decay * large, T::ZERO) } else { (large, *a) };
-    *a = positive + decay.ln_1p_unit();
-    slope
 }

@@ -18,6 +18,7 @@
 
 use super::layer::{CentreBars, Centres, sum};
 use super::phi::{Phi, SecondOrder, Units, add_outer};
+use crate::kernel::simd::dispatch;
 use crate::kernel::vector::{add_assign, dot};
 use crate::kernel::{Mat, MatMut, Real, matmul};
 
@@ -43,8 +44,8 @@ struct Sweep<T> {
     at_x: Vec<T>,
     /// v, w and y at the features, each n x H, stacked.
     ends: Vec<T>,
-    /// w.d / S and v.d / S, each n x M.
-    along: [Vec<T>; 2],
+    /// v.d / S and w.d / S, each n x M, stacked.
+    along: Vec<T>,
 }
 
 /// What a sweep leaves at a softplus layer, each n x H.
@@ -77,8 +78,11 @@ impl<T: Real> SecondOrder<T> for Propagation<T> {
         sweeps.resize(self.draws, Sweep::default());
         for (k, sweep) in sweeps.iter_mut().enumerate() {
             let mine = |from: usize, len: usize| -> Vec<T> {
-                let rows = noise.chunks(width).skip(k).step_by(self.draws);
-                rows.flat_map(|v| v[from..from + len].iter().copied()).collect()
+                let mut out = Vec::with_capacity(self.rows * len);
+                for v in noise.chunks(width).skip(k).step_by(self.draws) {
+                    out.extend_from_slice(&v[from..from + len]);
+                }
+                out
             };
             let layers = self.units.iter().enumerate();
             let hidden = layers.map(|(l, units)| {
@@ -108,11 +112,7 @@ impl<T: Real> SecondOrder<T> for Propagation<T> {
         bar: &[T],
         (p_bar, gradient, own): (&mut [T], &mut [T], &mut CentreBars<T>),
     ) {
-        let m = centres.half_norms.len();
-        // -S d excess / dS = excess + square.
-        for (k, bar) in bar.iter().enumerate() {
-            own.stretch[k % m] += *bar * (self.excess[k] + self.square[k]);
-        }
+        own.add_stretch(bar, &self.excess, &self.square);
         let share = T::of(1.0 / self.draws as f64);
         let bar: Vec<T> = bar.iter().map(|b| share * *b).collect();
         let mut bars: Vec<Vec<T>> =
@@ -180,23 +180,34 @@ impl<T: Real> Sweep<T> {
         let points = Mat::new(&centres.points, m, h).t();
         let ends = Mat::new(&self.ends, 3 * n, h);
         matmul(MatMut::new(&mut stack, 3 * n, m), ends, points, false);
-        for r in 0..3 * n {
-            let row = r % n * h..(r % n + 1) * h;
-            let own = dot(&self.ends[r * h..(r + 1) * h], &p[row]);
-            stack[r * m..(r + 1) * m].iter_mut().for_each(|s| *s = scale * (own - *s));
-        }
-        let (v, rest) = stack.split_at(n * m);
-        let (w, y) = rest.split_at(n * m);
-        for r in 0..n {
-            let row = r * h..(r + 1) * h;
-            let level = scale * dot(&self.v()[row.clone()], &self.w()[row]);
-            for k in r * m..(r + 1) * m {
-                let product = w[k] * v[k];
-                square[k] += share * product;
-                excess[k] += share * (product - level - y[k]);
-            }
-        }
-        self.along = [w.to_vec(), v.to_vec()];
+        let own: Vec<T> = (0..3 * n)
+            .map(|r| dot(&self.ends[r * h..(r + 1) * h], &p[r % n * h..(r % n + 1) * h]))
+            .collect();
+        let level: Vec<T> = (0..n)
+            .map(|r| scale * dot(&self.v()[r * h..(r + 1) * h], &self.w()[r * h..(r + 1) * h]))
+            .collect();
+        dispatch(
+            #[inline(always)]
+            || {
+                for (row, own) in stack.chunks_mut(m).zip(&own) {
+                    row.iter_mut().for_each(|s| *s = scale * (*own - *s));
+                }
+                let (v, rest) = stack.split_at(n * m);
+                let (w, y) = rest.split_at(n * m);
+                for (r, level) in level.iter().enumerate() {
+                    let at = r * m..(r + 1) * m;
+                    let sums = square[at.clone()].iter_mut().zip(&mut excess[at.clone()]);
+                    let ends = v[at.clone()].iter().zip(&w[at.clone()]).zip(&y[at]);
+                    for ((square, excess), ((v, w), y)) in sums.zip(ends) {
+                        let product = *w * *v;
+                        *square += share * product;
+                        *excess += share * (product - *level - *y);
+                    }
+                }
+            },
+        );
+        stack.truncate(2 * n * m);
+        self.along = stack;
     }
 
     fn v(&self) -> &[T] {
@@ -218,11 +229,21 @@ impl<T: Real> Sweep<T> {
     ) -> (Vec<T>, Vec<T>) {
         let (h, m) = (centres.features(), centres.half_norms.len());
         let (n, scale) = (p.len() / h, centres.precision);
-        let [w, v] = &self.along;
+        let (v, w) = self.along.split_at(n * m);
         // The adjoints of v.d, w.d and y.d, stacked as v, w and y are.
-        let products = bar.iter().zip(w).map(|(b, w)| scale * *b * *w);
-        let products = products.chain(bar.iter().zip(v).map(|(b, v)| scale * *b * *v));
-        let stack: Vec<T> = products.chain(bar.iter().map(|b| -(scale * *b))).collect();
+        let mut stack = vec![T::ZERO; 3 * n * m];
+        dispatch(
+            #[inline(always)]
+            || {
+                let (v_bar, rest) = stack.split_at_mut(n * m);
+                let (w_bar, y_bar) = rest.split_at_mut(n * m);
+                let bars = v_bar.iter_mut().zip(w_bar).zip(y_bar);
+                for ((((v_bar, w_bar), y_bar), b), (v, w)) in bars.zip(bar).zip(v.iter().zip(w)) {
+                    let b = scale * *b;
+                    (*v_bar, *w_bar, *y_bar) = (b * *w, b * *v, -b);
+                }
+            },
+        );
         let bars = Mat::new(&stack, 3 * n, m);
         let ends = Mat::new(&self.ends, 3 * n, h);
         let mut towards = vec![T::ZERO; 3 * n * h];
@@ -231,22 +252,28 @@ impl<T: Real> Sweep<T> {
         let mut pulled = vec![T::ZERO; m * h];
         matmul(MatMut::new(&mut pulled, m, h), bars.t(), ends, false);
         own.points.iter_mut().zip(&pulled).for_each(|(o, p)| *o -= *p);
-        for (r, bars) in stack.chunks(m).enumerate() {
-            let total = sum(bars);
-            for j in 0..h {
-                let (at, row) = (r * h + j, r % n * h + j);
-                p_bar[row] += total * self.ends[at];
-                towards[at] = total * p[row] - towards[at];
-            }
-        }
+        let mut totals = vec![T::ZERO; 3 * n];
+        dispatch(
+            #[inline(always)]
+            || {
+                for (r, (total, bars)) in totals.iter_mut().zip(stack.chunks(m)).enumerate() {
+                    *total = sum(bars);
+                    let (at, row) = (r * h..(r + 1) * h, r % n * h..(r % n + 1) * h);
+                    let rows = p_bar[row.clone()].iter_mut().zip(&p[row]);
+                    let ends = self.ends[at.clone()].iter().zip(&mut towards[at]);
+                    for ((p_bar, p), (end, towards)) in rows.zip(ends) {
+                        *p_bar += *total * *end;
+                        *towards = *total * *p - *towards;
+                    }
+                }
+            },
+        );
         let y_bar = towards.split_off(2 * n * h);
         let mut w_bar = towards.split_off(n * h);
-        for r in 0..n {
-            // From w.v; the sum of the adjoints of y.d is -scale times that of bar.
-            let total = sum(&stack[(2 * n + r) * m..][..m]);
-            let row = r * h..(r + 1) * h;
-            let (w, v) = (&mut w_bar[row.clone()], &self.v()[row]);
-            w.iter_mut().zip(v).for_each(|(w, v)| *w += total * *v);
+        // From w.v; the sum of the adjoints of y.d is -scale times that of bar.
+        let rows = w_bar.chunks_mut(h).zip(self.v().chunks(h)).zip(&totals[2 * n..]);
+        for ((w, v), total) in rows {
+            w.iter_mut().zip(v).for_each(|(w, v)| *w += *total * *v);
         }
         (w_bar, y_bar)
     }
@@ -297,23 +324,37 @@ impl<T: Real> Sweep<T> {
 impl<T: Real> Pulled<T> {
     /// w <- h' w, y <- h' y + h'' (w v).
     fn bend(&mut self, w_in: Vec<T>, y_in: Vec<T>, units: &Units<T>) {
+        let len = w_in.len();
         (self.w, self.y) = (w_in.clone(), y_in.clone());
-        for k in 0..w_in.len() {
-            let [h1, h2, _] = units.slopes(k);
-            self.w[k] = h1 * w_in[k];
-            self.y[k] = h1 * y_in[k] + h2 * w_in[k] * self.v[k];
-        }
+        let (w, y, v) = (&mut self.w[..len], &mut self.y[..len], &self.v[..len]);
+        dispatch(
+            #[inline(always)]
+            || {
+                for k in 0..len {
+                    let [h1, h2, _] = units.slopes(k);
+                    (y[k], w[k]) = (h1 * y[k] + h2 * w[k] * v[k], h1 * w[k]);
+                }
+            },
+        );
         (self.w_in, self.y_in) = (w_in, y_in);
     }
 
     /// Turns the adjoints of the output's w and y into those of the input's; adds to that of the input.
     fn unbend(&self, units: &Units<T>, w_bar: &mut [T], y_bar: &mut [T], bar: &mut [T]) {
-        for k in 0..bar.len() {
-            let [h1, h2, h3] = units.slopes(k);
-            let (w, y, v) = (w_bar[k], y_bar[k], self.v[k]);
-            bar[k] += w * h2 * self.w_in[k] + y * (h2 * self.y_in[k] + h3 * self.w_in[k] * v);
-            w_bar[k] = h1 * w + h2 * y * v;
-            y_bar[k] = h1 * y;
-        }
+        let len = bar.len();
+        let (w_bar, y_bar) = (&mut w_bar[..len], &mut y_bar[..len]);
+        let (v, w_in, y_in) = (&self.v[..len], &self.w_in[..len], &self.y_in[..len]);
+        dispatch(
+            #[inline(always)]
+            || {
+                for k in 0..len {
+                    let [h1, h2, h3] = units.slopes(k);
+                    let (w, y) = (w_bar[k], y_bar[k]);
+                    bar[k] += w * h2 * w_in[k] + y * (h2 * y_in[k] + h3 * w_in[k] * v[k]);
+                    w_bar[k] = h1 * w + h2 * y * v[k];
+                    y_bar[k] = h1 * y;
+                }
+            },
+        );
     }
 }

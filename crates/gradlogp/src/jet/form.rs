@@ -69,6 +69,11 @@ impl Request {
         Request { projected: true, ..Request::first(first, directions) }
     }
 
+    /// Whether there is something that all rows share, which [`super::Tape::prepare`] computes.
+    pub fn is_prepared(&self) -> bool {
+        self.laplacian || self.trace
+    }
+
     /// Coefficient rows per data row when nothing is zero.
     pub fn coefficients(&self) -> usize {
         1 + self.directions + usize::from(self.curved > 0 || self.laplacian)

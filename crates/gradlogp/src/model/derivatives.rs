@@ -239,29 +239,40 @@ impl<'m, T: Real> Derivatives<'m, T> {
     ) -> Vec<T> {
         let (graph, d) = (self.model.graph(), self.model.dim());
         let rows = points.x.len() / d;
-        let mut prepared = Tape::new(graph, request);
-        prepared.prepare(graph, &self.model.parameters);
-        let step = self.task_rows(request.coefficients() + prepared.extra_rows(), rows);
+        // What all rows share, if there is anything.
+        let prepared = request.is_prepared().then(|| {
+            let mut tape = Tape::new(graph, request);
+            tape.prepare(graph, &self.model.parameters);
+            tape
+        });
+        let extra = prepared.as_ref().map_or(0, Tape::extra_rows);
+        let step = self.task_rows(request.coefficients() + extra, rows);
+        let work = |tape: &mut Tape<T>, k: usize, out: &mut [T]| {
+            let rows = k * step..k * step + out.len() / width;
+            let some = points.some(graph, rows.clone());
+            let inputs = Inputs {
+                rows: rows.len(),
+                x: some.x,
+                contexts: &some.contexts,
+                directions: match along {
+                    Along::Nothing => &[],
+                    Along::PerRow(v) => &v[rows.start * d..rows.end * d],
+                    Along::Shared(v) => v,
+                },
+            };
+            tape.forward(graph, &self.model.parameters, inputs);
+            finish(Task { tape, rows }, out);
+        };
         let mut out = vec![T::ZERO; rows * width];
-        out.par_chunks_mut(step * width).enumerate().for_each_init(
-            || prepared.clone(),
-            |tape, (k, out)| {
-                let rows = k * step..k * step + out.len() / width;
-                let some = points.some(graph, rows.clone());
-                let inputs = Inputs {
-                    rows: rows.len(),
-                    x: some.x,
-                    contexts: &some.contexts,
-                    directions: match along {
-                        Along::Nothing => &[],
-                        Along::PerRow(v) => &v[rows.start * d..rows.end * d],
-                        Along::Shared(v) => v,
-                    },
-                };
-                tape.forward(graph, &self.model.parameters, inputs);
-                finish(Task { tape, rows }, out);
-            },
-        );
+        let tasks = out.par_chunks_mut(step * width).enumerate();
+        match prepared {
+            Some(prepared) => {
+                tasks.for_each_init(|| prepared.clone(), |tape, (k, out)| work(tape, k, out))
+            }
+            None => tasks.for_each(|(k, out)| {
+                self.model.spare.with(graph, request, |tape| work(tape, k, out));
+            }),
+        }
         out
     }
 }

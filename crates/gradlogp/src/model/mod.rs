@@ -9,6 +9,7 @@ mod loss_pass;
 mod mlp;
 mod points;
 mod second_sweep;
+mod spare;
 mod stencil;
 
 pub use as_score::Potential;
@@ -21,6 +22,7 @@ pub use given::{Given, GivenPotential};
 pub use loss_pass::{LossPass, Tile};
 pub use mlp::{Mlp, initialise};
 pub use points::{PointSet, Points};
+use spare::Spare;
 
 use std::sync::Arc;
 
@@ -46,6 +48,7 @@ pub enum ModelKind {
 pub struct Model<T> {
     kind: ModelKind,
     graph: Arc<Graph>,
+    spare: Spare<T>,
     /// All parameters, laid out as the graph's index says.
     pub parameters: Vec<T>,
 }
@@ -81,7 +84,7 @@ impl<T: Real> Model<T> {
                  score field",
             ));
         }
-        Ok(Model { kind, graph: Arc::new(graph), parameters })
+        Ok(Model { kind, graph: Arc::new(graph), spare: Spare::default(), parameters })
     }
 
     /// What its output means.
@@ -102,6 +105,6 @@ impl<T: Real> Model<T> {
     /// The same model in another precision.
     pub fn cast<U: Real>(&self) -> Model<U> {
         let parameters = self.parameters.iter().map(|p| U::of(p.to_f64())).collect();
-        Model { kind: self.kind, graph: self.graph.clone(), parameters }
+        Model { kind: self.kind, graph: self.graph.clone(), spare: Spare::default(), parameters }
     }
 }

@@ -20,7 +20,7 @@ use ndarray::{Array1, Array2, ArrayView1, Zip};
 use rand::{Rng, RngExt};
 
 /// Where the chains are, with the model's values there.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct State {
     /// chains x d.
     pub position: Array2<f64>,

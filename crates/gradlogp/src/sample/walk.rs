@@ -72,7 +72,8 @@ impl<'a> MalaWalk<'a> {
 
 impl Walk for MalaWalk<'_> {
     fn advance(&mut self, rng: &mut dyn Rng, step_size: f64) -> Result<Option<Array1<f64>>> {
-        let (state, info) = mala::step(rng, self.state.clone(), self.model, step_size);
+        let state = std::mem::take(&mut self.state);
+        let (state, info) = mala::step(rng, state, self.model, step_size);
         self.state = state;
         Ok(Some(info.acceptance))
     }

@@ -1,0 +1,106 @@
+//! Working memory of evaluations, kept between calls: chains ask for the scores of a few hundred rows
+//! thousands of times, and would else spend their time on fresh pages.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use crate::graph::Graph;
+use crate::jet::{Request, Tape};
+use crate::kernel::Real;
+
+/// Tapes that nobody uses at present, each for the graph of one model.
+pub(super) struct Spare<T>(Mutex<Vec<Tape<T>>>);
+
+impl<T: Real> Spare<T> {
+    /// Calls `work` with a tape for `request`, which must not need [`Tape::prepare`].
+    pub(super) fn with<R>(
+        &self,
+        graph: &Graph,
+        request: Request,
+        work: impl FnOnce(&mut Tape<T>) -> R,
+    ) -> R {
+        let mut tape = self.take(request).unwrap_or_else(|| Tape::new(graph, request));
+        let result = work(&mut tape);
+        self.keep(tape);
+        result
+    }
+
+    fn take(&self, request: Request) -> Option<Tape<T>> {
+        let mut tapes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = tapes.iter().rposition(|tape| tape.request() == request)?;
+        Some(tapes.remove(at))
+    }
+
+    /// For later, in place of the one that was used longest ago if every thread has one.
+    fn keep(&self, tape: Tape<T>) {
+        let mut tapes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if tapes.len() >= rayon::current_num_threads() {
+            tapes.remove(0);
+        }
+        tapes.push(tape);
+    }
+}
+
+impl<T> Default for Spare<T> {
+    fn default() -> Self {
+        Spare(Mutex::new(Vec::new()))
+    }
+}
+
+/// Nothing is shared with the copy.
+impl<T> Clone for Spare<T> {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl<T> fmt::Debug for Spare<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Spare")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jet::First;
+    use crate::model::{Derivatives, Mlp, ModelKind};
+
+    fn kept(spare: &Spare<f64>) -> Vec<Request> {
+        spare.0.lock().unwrap().iter().map(Tape::request).collect()
+    }
+
+    #[test]
+    fn as_many_are_kept_as_there_are_threads() {
+        let graph = Mlp { hidden: vec![3], ..Mlp::new(2, ModelKind::Score) }.graph().unwrap();
+        let (spare, value) = (Spare::default(), Request::VALUE);
+        let request = |m| Request::first(First::Shared, m);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        pool.install(|| {
+            for asked in [value, request(1), value, request(2), request(2)] {
+                spare.with(&graph, asked, |tape| assert_eq!(tape.request(), asked));
+            }
+        });
+        // The first value was used again after request(1), which request(2) took the place of.
+        assert_eq!(kept(&spare), [value, request(2)]);
+    }
+
+    /// A tape that served one call does not change what the next one gives, whatever their rows, and
+    /// follows the parameters.
+    #[test]
+    fn used_tapes_are_as_good_as_new() {
+        for kind in [ModelKind::Potential, ModelKind::Score] {
+            let mut model =
+                Mlp { hidden: vec![5, 4], ..Mlp::new(3, kind) }.build::<f64>(1).unwrap();
+            let rows: Vec<f64> = (0..3 * 70).map(|i| (0.7 * i as f64).sin()).collect();
+            for n in [70, 1, 33] {
+                model.parameters.iter_mut().for_each(|p| *p *= 1.1);
+                let (x, fresh) = (&rows[..3 * n], model.clone());
+                let (used, new) = (Derivatives::new(&model), Derivatives::new(&fresh));
+                assert_eq!(used.value_and_score(x), new.value_and_score(x));
+                assert_eq!(used.jacobian_vector(x, x), new.jacobian_vector(x, x));
+                assert_eq!(used.value_and_score(x), new.value_and_score(x));
+            }
+        }
+    }
+}
