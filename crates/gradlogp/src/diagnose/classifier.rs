@@ -333,4 +333,19 @@ mod tests {
             assert!(bad.validate().is_err(), "{bad:?}");
         }
     }
+
+    /// Half of the waves as wide as the rows are apart, half a quarter of that.
+    #[test]
+    fn waves_have_two_widths() {
+        let z = array![[0.0], [2.0], [4.0]];
+        let of = |seed| ChaCha8Rng::seed_from_u64(seed);
+        let drawn = Features::draw(z.view(), 3, &mut of(2));
+        let mut rng = of(2);
+        for (k, found) in drawn.frequencies.iter().enumerate() {
+            // Distances 2, 2, 4.
+            let scale = if k < 3 { 0.5 } else { 2.0 };
+            assert_eq!(*found, scale * rng.sample::<f64, _>(StandardNormal), "{k}");
+        }
+        assert_eq!((drawn.frequencies.len(), drawn.phases.len()), (6, 6));
+    }
 }
