@@ -334,9 +334,9 @@ mod tests {
         }
     }
 
-    /// Half of the waves as wide as the rows are apart, half a quarter of that.
+    /// The first half of the waves and not one more has the smaller frequency.
     #[test]
-    fn waves_have_two_widths() {
+    fn frequencies_are_scaled_draws() {
         let z = array![[0.0], [2.0], [4.0]];
         let of = |seed| ChaCha8Rng::seed_from_u64(seed);
         let drawn = Features::draw(z.view(), 3, &mut of(2));
@@ -344,8 +344,8 @@ mod tests {
         for (k, found) in drawn.frequencies.iter().enumerate() {
             // Distances 2, 2, 4.
             let scale = if k < 3 { 0.5 } else { 2.0 };
-            assert_eq!(*found, scale * rng.sample::<f64, _>(StandardNormal), "{k}");
+            let want = scale * rng.sample::<f64, _>(StandardNormal);
+            assert!((found - want).abs() < 1e-12, "{k}: {found} {want}");
         }
-        assert_eq!((drawn.frequencies.len(), drawn.phases.len()), (6, 6));
     }
 }

@@ -225,8 +225,8 @@ impl<T: Real> Shard<T> {
     /// Weights of some rows, as MATH (7) has them.
     fn weigh(&mut self, domain: &Domain, x: &[T]) {
         let d = domain.dim();
+        self.of_row.iter_mut().for_each(|numbers| numbers.resize(d, 0.0));
         let [row, weights, slopes] = &mut self.of_row;
-        [&mut *row, &mut *weights, &mut *slopes].map(|numbers| numbers.resize(d, 0.0));
         self.roots.clear();
         self.slopes.clear();
         for x in x.chunks(d) {

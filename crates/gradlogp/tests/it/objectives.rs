@@ -829,6 +829,8 @@ fn a_gradient_forgets_the_batch_before() {
         (Objective::SsmVr { slices: 2 }, ModelKind::Score),
         (Objective::Exact, ModelKind::Potential),
         (Objective::Cp { slices: 1 }, ModelKind::Potential),
+        (Objective::ApproxBackprop, ModelKind::Potential),
+        (Objective::FdSsm { slices: 1, eps: Some(0.1) }, ModelKind::Potential),
     ] {
         let model = Mlp { hidden: vec![6, 6], ..Mlp::new(3, kind) }.build(5).unwrap();
         let mut used = engine(&model, objective, SliceLaw::default());

@@ -68,6 +68,30 @@ fn the_approximate_diagonal_is_exact_with_one_layer_and_biased_with_more() {
     }
 }
 
+/// One layer of activations behind parts, sums and a fixed factor of affine maps, whose Jacobians are squared, too.
+#[test]
+fn the_approximate_diagonal_squares_every_linear_node() {
+    let mut b = GraphBuilder::new();
+    let x = b.input(3);
+    let first = b.affine(x, 4, "a");
+    let part = b.slice(first, 1, 2);
+    let other = b.affine(x, 2, "b");
+    let joined = b.concat(&[part, other]);
+    let scaled = b.scale(joined, -0.6);
+    let bent = b.activation(scaled, Activation::Tanh);
+    let sum = b.sum(bent);
+    let more = b.affine(bent, 1, "c");
+    b.add(sum, more);
+    let graph = b.build().unwrap();
+    let parameters = gradlogp::model::initialise(&graph, 3);
+    let model = Model::<f64>::new(ModelKind::Potential, graph, parameters).unwrap();
+    let x = normals(3 * 20, 4);
+    let got = losses(&model, Objective::ApproxBackprop, SliceLaw::default(), &x, 0);
+    for (got, want) in got.iter().zip(exact(&model, &x)) {
+        assert!((got - want).abs() < 1e-12, "{got} {want}");
+    }
+}
+
 #[test]
 fn the_approximate_diagonal_of_two_layers_is_its_recursion() {
     // By hand for f = w.h(B h(A x + a) + b): u = w h'(q), D_q = w h''(q), r = B^T u,
