@@ -104,17 +104,8 @@ def side_by_side(work: Work, only: tuple[str, ...] = tuple(PEERS), **least: floa
     return Group((Entry(OURS, work), *entries), targets)
 
 
-def issue2() -> Preset:
-    """Acceptance 6 of issue 2: three shapes."""
-    return Preset([
-        side_by_side(Work(dim=2, hidden=(128,) * 3, batch=256), torch_double_backward=3.0),
-        side_by_side(Work(dim=16, hidden=(256,) * 3, batch=512), torch_double_backward=1.8),
-        side_by_side(Work(dim=784, hidden=(1024,) * 2, batch=256), torch_double_backward=1.4),
-    ])
-
-
 def targets() -> Preset:
-    """Every row of the target table of issue 3."""
+    """Every work with a target."""
     exact = Work("potential", "exact", hidden=(128, 128), batch=100)
     middle = Work(dim=16, hidden=(256,) * 3, batch=512)
     groups = [
@@ -183,7 +174,7 @@ def around_the_middle(dims, hidden, batches, slices) -> list[Work]:
 
 
 def full() -> Preset:
-    """Every combination of issue 3's grid: hours, and gigabytes for the peers' exact losses."""
+    """Every combination of the grid's values: hours, and gigabytes for the peers' exact losses."""
     works = [
         Work(model, objective, d, hidden, batch, m, threads)
         for model in ("score", "potential")
@@ -225,7 +216,7 @@ def smoke() -> Preset:
 
 
 PRESETS = {
-    f.__name__: f for f in (issue2, targets, grid, glance, full, scaling, smoke)
+    f.__name__: f for f in (targets, grid, glance, full, scaling, smoke)
 }
 
 #: Measurements that are not of one training step; each is a module with that name.

@@ -43,7 +43,7 @@ def parse():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--preset", choices=described, default="issue2")
+    add("--preset", choices=described, default="targets")
     add("--rounds", type=int, help="turns of every peer [default: the preset's, 3 or 5]")
     add("--seconds", type=float, help="length of a turn [default: the preset's, 0.5 or 1]")
     add("--tiny", action="store_true", help="quality, crossover, throughput: only show that they work")

@@ -815,6 +815,8 @@ pub(crate) enum BenchCommand {
     Score(ScoreClockArgs),
     /// Time MALA chains on a potential.
     Mala(MalaClockArgs),
+    /// Time the kernel Stein test that `fit` and `eval` make.
+    Stein(SteinClockArgs),
     /// Time the reading of a table.
     Read(ReadClockArgs),
 }
@@ -920,6 +922,29 @@ pub(crate) struct MalaClockArgs {
     /// Step a in x += a/2 s + sqrt(a) z.
     #[arg(long, default_value_t = 0.5)]
     pub(crate) step_size: f64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SteinClockArgs {
+    /// Rows, standard normal, with their own score.
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) rows: usize,
+    /// Columns.
+    #[arg(long, default_value_t = 2)]
+    pub(crate) dim: usize,
+    /// Most rows whose pairs are all taken; more are cut into groups of so many, in time that grows as the rows. At least
+    /// --rows for all pairs [default: 2000, as in `eval`].
+    #[arg(long)]
+    pub(crate) group: Option<usize>,
+    /// Draws of the wild bootstrap.
+    #[arg(long, default_value_t = 500)]
+    pub(crate) bootstrap: usize,
+    /// Times to make the test.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) passes: usize,
+    /// Worker threads; 0 takes one per core.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) threads: usize,
 }
 
 #[derive(Debug, Args)]

@@ -44,6 +44,9 @@ pub(crate) struct Judgement {
     pub(crate) kernel_stein_p_value: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kernel_stein_groups: Option<usize>,
+    /// Whether the identities are those within bounds.
+    #[serde(skip)]
+    pub(crate) bounded: bool,
     #[serde(flatten)]
     pub(crate) findings: Findings,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,6 +106,7 @@ pub(crate) fn judge(
         kernel_stein_squared: kernel_stein.map(|k| k.squared),
         kernel_stein_p_value: kernel_stein.map(|k| k.p_value),
         kernel_stein_groups: kernel_stein.map(|k| k.groups),
+        bounded: model.description.domain.is_some(),
         findings,
         relative_fisher_divergence: fisher.map(|f| f.relative.mean),
         relative_fisher_divergence_se: fisher.map(|f| f.relative.standard_error),
@@ -158,25 +162,38 @@ impl Judgement {
                 grade: graded(
                     (self.stein_slope - 1.0).abs() <= self.stein_critical_z * self.stein_slope_se,
                 ),
-                explanation:
-                    "c in E[s x^T] = -c I. Above 1 the score is c times too large, below 1 \
-                              too small, below 0 its sign is inverted."
-                        .into(),
+                explanation: match self.bounded {
+                    true => "c in E[w s x] = -c E[w + x dw/dx], w being the weight by the distance to the \
+                             bounds. Above 1 the score is c times too large, below 1 too small, below 0 its \
+                             sign is inverted.",
+                    false => "c in E[s x^T] = -c I. Above 1 the score is c times too large, below 1 too small, \
+                              below 0 its sign is inverted.",
+                }
+                .into(),
             },
             report::Check {
                 name: "Stein mean, largest |z|".into(),
                 value: plain(self.stein_mean_max_z),
                 expected: Some(format!("below {}", short(self.stein_critical_z))),
                 grade: graded(self.stein_mean_max_z <= self.stein_critical_z),
-                explanation: "E[s] must be 0 in every column; in standard errors.".into(),
+                explanation: match self.bounded {
+                    true => "E[w s + dw/dx] must be 0 in every column, w being the weight by the distance \
+                             to the bounds; in standard errors.",
+                    false => "E[s] must be 0 in every column; in standard errors.",
+                }
+                .into(),
             },
             report::Check {
                 name: "Stein products, largest |z|".into(),
                 value: plain(self.stein_product_max_z),
                 expected: Some(format!("below {}", short(self.stein_critical_z))),
                 grade: graded(self.stein_product_max_z <= self.stein_critical_z),
-                explanation: "E[s x^T] must be -I in every pair of columns; in standard errors."
-                    .into(),
+                explanation: match self.bounded {
+                    true => "E[(w s + dw/dx) x^T] must be -E[w] I in every pair of columns; in standard \
+                             errors.",
+                    false => "E[s x^T] must be -I in every pair of columns; in standard errors.",
+                }
+                .into(),
             },
         ];
         if let Some(z) = self.stein_given_max_z {

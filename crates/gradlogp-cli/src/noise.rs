@@ -58,10 +58,10 @@ pub(crate) struct NoiseArgs {
     /// 100 for custom, which has none].
     #[arg(long, requires = "noise", value_name = "STEPS")]
     pub(crate) simulate: Option<usize>,
-    /// How the network reads the time: film, a factor and a shift at every layer; concat, beside the
-    /// columns.
-    #[arg(long, value_enum, requires = "noise", default_value = "film")]
-    pub(crate) conditioning: ConditioningArg,
+    /// How the network reads the time, or the condition of --given: film, a factor and a shift at every layer; concat,
+    /// beside the columns [default: film for the time, concat for a condition].
+    #[arg(long, value_enum)]
+    pub(crate) conditioning: Option<ConditioningArg>,
     /// What it reads of it: fourier, waves of the logarithm of the noise; log-noise, that alone.
     #[arg(long, value_enum, requires = "noise", default_value = "fourier")]
     pub(crate) time_features: FeaturesArg,
@@ -143,6 +143,15 @@ pub(crate) enum TimesArg {
 pub(crate) enum ConditioningArg {
     Film,
     Concat,
+}
+
+impl From<ConditioningArg> for Conditioning {
+    fn from(word: ConditioningArg) -> Self {
+        match word {
+            ConditioningArg::Film => Conditioning::Film,
+            ConditioningArg::Concat => Conditioning::Concat,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -234,10 +243,7 @@ impl NoisePlan {
         Ok(Some(NoisePlan {
             process,
             config: NoiseConfig { weight, times, levels, simulate },
-            conditioning: match args.conditioning {
-                ConditioningArg::Film => Conditioning::Film,
-                ConditioningArg::Concat => Conditioning::Concat,
-            },
+            conditioning: args.conditioning.map_or(Conditioning::Film, Into::into),
             floor,
             features: match args.time_features {
                 FeaturesArg::Fourier => TimeFeatures::Fourier { frequencies: FREQUENCIES },
@@ -345,7 +351,7 @@ impl NoiseArgs {
             times: None,
             noise_floor: None,
             simulate: None,
-            conditioning: ConditioningArg::Film,
+            conditioning: None,
             time_features: FeaturesArg::Fourier,
             sigma_min: None,
             sigma_max: None,

@@ -174,6 +174,8 @@ fn every_key_of_listings_and_measurements_is_documented() {
     check(here, score, &["bench score"], &["seconds", "rows_per_s"]);
     let mala = "bench mala --dim 2 --hidden 8 --chains 3 --steps 4";
     check(here, mala, &["bench mala"], &["acceptance_rate", "chain_steps_per_s"]);
+    let stein = "bench stein --rows 50 --bootstrap 9 --group 20";
+    check(here, stein, &["bench stein"], &["seconds", "groups", "p_value"]);
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.csv"), "a,b\n1,2\n3,4\n").unwrap();
     check(folder.path(), "bench read a.csv", &["bench read"], &["megabytes_per_s", "columns"]);

@@ -4,7 +4,8 @@
 use std::alloc::System;
 use std::ops::ControlFlow;
 
-use gradlogp::model::PointSet;
+use gradlogp::domain::{Bounds, Boxed, Domain};
+use gradlogp::model::{Conditioning, PointSet};
 use gradlogp::train::{Event, TrainConfig, Trainer};
 use gradlogp::{Mlp, ModelKind, Objective};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -19,11 +20,17 @@ const BATCH: usize = 64;
 const THREADS: usize = 2;
 
 /// Allocations of each of the later steps of a run.
-fn per_step(kind: ModelKind, given: usize, objective: Objective) -> Vec<usize> {
+fn per_step(
+    kind: ModelKind,
+    (given, conditioning): (usize, Conditioning),
+    objective: Objective,
+    domain: Option<Domain>,
+) -> Vec<usize> {
     let x: Vec<f32> = (0..4 * BATCH * D).map(|i| (i as f32).sin()).collect();
-    let mlp = Mlp { hidden: vec![HIDDEN, HIDDEN], given, ..Mlp::new(D, kind) };
+    let mlp = Mlp { hidden: vec![HIDDEN, HIDDEN], given, conditioning, ..Mlp::new(D, kind) };
     let config = TrainConfig {
         objective,
+        domain,
         batch: BATCH,
         steps: 40,
         evaluate_every: 1000,
@@ -47,19 +54,37 @@ fn per_step(kind: ModelKind, given: usize, objective: Objective) -> Vec<usize> {
 #[test]
 fn a_step_allocates_nothing() {
     for kind in [ModelKind::Score, ModelKind::Potential] {
-        for given in [0, 2] {
-            for objective in [
-                Objective::Ssm { slices: 2 },
-                Objective::SsmVr { slices: 1 },
-                Objective::Exact,
-                Objective::Dsm { sigma: 0.3 },
-            ] {
-                let mut found = per_step(kind, given, objective);
-                found.sort_unstable();
-                // The median: now and then the thread pool lengthens one of its queues.
-                let median = found[found.len() / 2];
-                assert_eq!(median, 0, "{kind:?} {given} {objective:?}: {found:?}");
+        let mut objectives = vec![
+            Objective::Ssm { slices: 2 },
+            Objective::SsmVr { slices: 1 },
+            Objective::Exact,
+            Objective::Dsm { sigma: 0.3 },
+            Objective::FdSsm { slices: 2, eps: None },
+            Objective::FdDsm { slices: 1, sigma: 0.3, eps: None },
+        ];
+        if kind == ModelKind::Potential {
+            objectives.extend([Objective::Cp { slices: 2 }, Objective::ApproxBackprop]);
+        }
+        for given in [(0, Conditioning::Concat), (2, Conditioning::Concat), (2, Conditioning::Film)]
+        {
+            for &objective in &objectives {
+                none(
+                    per_step(kind, given, objective, None),
+                    &format!("{kind:?} {given:?} {objective:?}"),
+                );
             }
         }
+        for &objective in &objectives[..3] {
+            let columns = vec![Bounds::new(Some(-2.0), None, 1.0); D];
+            let domain = Domain::Box(Boxed { columns, power: 1.0 });
+            let found = per_step(kind, (0, Conditioning::Concat), objective, Some(domain));
+            none(found, &format!("{kind:?} {objective:?} with bounds"));
+        }
     }
+}
+
+/// The median: now and then the thread pool lengthens one of its queues.
+fn none(mut found: Vec<usize>, what: &str) {
+    found.sort_unstable();
+    assert_eq!(found[found.len() / 2], 0, "{what}: {found:?}");
 }

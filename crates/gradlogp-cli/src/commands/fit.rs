@@ -14,7 +14,7 @@ use gradlogp::domain::{Boxed, Domain};
 use gradlogp::fitted::{
     DataRecord, Description, FitSummary, GivenColumns, KernelDescription, root_mean_square_score,
 };
-use gradlogp::model::{LossPass, PointSet};
+use gradlogp::model::{Conditioning, LossPass, PointSet};
 use gradlogp::train::{
     Checkpoint, Choice, Event, HeldOutLoss, HistoryPoint, PILOT, Stop, TrainConfig, Trainer,
     choose_objective,
@@ -52,6 +52,9 @@ pub(super) struct Plan {
     /// Columns that the model is conditioned on.
     #[serde(default)]
     given: Vec<String>,
+    /// How the network reads them.
+    #[serde(default)]
+    conditioning: Conditioning,
     /// None: not at all; empty: rounded columns; else these.
     dequantize: Option<Vec<String>>,
     gap_rule: GapRule,
@@ -255,6 +258,7 @@ impl Plan {
             report: None,
             checkpoint_every: 5.0,
             given: args.prepare.given.clone(),
+            conditioning: args.noise.conditioning.map_or(Conditioning::Concat, Into::into),
             dequantize: args.prepare.dequantize.clone(),
             gap_rule: args.prepare.dequantize_rule.into(),
             standardization: match &noise {
@@ -279,6 +283,10 @@ impl Plan {
             training: config,
             kernel: KernelPlan::new(model)?,
         };
+        if args.noise.conditioning.is_some() && plan.noise.is_none() && plan.given.is_empty() {
+            let message = "is for models with --noise or --given; leave it out";
+            return Err(Error::config("--conditioning", message).into());
+        }
         if plan.kernel.is_some() && !plan.given.is_empty() {
             let message = "kernel families have no condition; use --model potential or score";
             return Err(Error::config("--given", message).into());
@@ -367,6 +375,7 @@ impl Plan {
             residual: self.residual,
             base_scale: self.base_scale,
             given: self.given.len(),
+            conditioning: self.conditioning,
         }
     }
 

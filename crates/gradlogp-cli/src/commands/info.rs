@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use gradlogp::FittedModel;
 use gradlogp::domain::Domain;
+use gradlogp::model::Conditioning;
 use gradlogp::storage::TensorFile;
 use gradlogp::train::{Checkpoint, Choice, TrainConfig};
 use serde::Serialize;
@@ -118,7 +119,8 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
         rows.push(("Solve".into(), super::fit_kernel::summary(kernel).trim().to_string()));
     }
     if d.given.is_some() {
-        rows.insert(3, ("Given".into(), model.given_columns().join(", ")));
+        let film = if n.conditioning == Conditioning::Film { " (film)" } else { "" };
+        rows.insert(3, ("Given".into(), format!("{}{film}", model.given_columns().join(", "))));
     }
     if let Some(noise) = &d.dequantization {
         let named = noise.columns().filter_map(|k| d.columns.get(k).map(String::as_str));

@@ -42,6 +42,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
             BenchCommand::Fit(args) => bench::fit(args, show),
             BenchCommand::Score(args) => bench::score(args, show),
             BenchCommand::Mala(args) => bench::mala(args, show),
+            BenchCommand::Stein(args) => bench::stein(args, show),
             BenchCommand::Read(args) => bench::read(args, show),
         },
     }

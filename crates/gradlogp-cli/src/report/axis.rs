@@ -95,7 +95,7 @@ impl Axis {
         (v - self.offset) / 10f64.powi(self.power)
     }
 
-    fn tick_values(&self) -> Vec<f64> {
+    pub(super) fn tick_values(&self) -> Vec<f64> {
         RangedCoordf64::from(self.shown_range()).key_points(BoldPoints(self.ticks))
     }
 }

@@ -111,7 +111,8 @@ fn table(data: &Comparison) -> String {
 /// Ways along the horizontal axis, numbered as in the table.
 fn ways_axis(data: &Comparison) -> Axis {
     let n = data.ways.len();
-    Axis::new((0.0, n as f64 + 1.0), (n + 2).min(12))
+    // Half a way of room at either end, without a tick there.
+    Axis::new((0.5, n as f64 + 0.5), (n + 1).min(12))
 }
 
 fn drawing(
@@ -141,14 +142,15 @@ fn difference(data: &Comparison) -> Result<Option<Figure>> {
         })
         .filter(|bar| is_usable(bar.1))
         .collect();
-    if bars.is_empty() {
+    // One way has nothing to differ from.
+    if bars.is_empty() || data.ways.len() < 2 {
         return Ok(None);
     }
     let lo = bars.iter().map(|b| b.1 - b.2).fold(0.0, f64::min);
     let hi = bars.iter().map(|b| b.1 + b.2).fold(0.0, f64::max);
     let label = "Difference of the held-out loss of every way to that of the best";
     let svg = drawing(data, (lo, hi), "loss above the best", label, |frame, marks| {
-        let (_, zero) = frame.place(0.0, 0.0);
+        let (_, zero) = frame.place(1.0, 0.0);
         marks.line("best", &[(0.0, zero), (frame.size().0, zero)]);
         for &(x, value, half) in &bars {
             marks.line("held-out", &[frame.place(x, value - half), frame.place(x, value + half)]);
@@ -177,7 +179,7 @@ fn variance(data: &Comparison) -> Result<Option<Figure>> {
         .map(|(k, w)| ((k + 1) as f64, w.relative_gradient_variance.log10()))
         .filter(|p| is_usable(p.1))
         .collect();
-    if points.is_empty() {
+    if points.is_empty() || data.ways.len() < 2 {
         return Ok(None);
     }
     let lo = points.iter().map(|p| p.1).fold(f64::INFINITY, f64::min);
@@ -242,6 +244,24 @@ mod tests {
         }
         assert!(page.contains("&lt;a&gt;.csv") && !page.contains("<a>"));
         assert!(page.contains("0.200 ± 0.010"), "{page}");
+    }
+
+    #[test]
+    fn ticks_stand_at_ways_only() {
+        let mut data = comparison();
+        let way = data.ways[0].clone();
+        for n in 2..40 {
+            data.ways.resize(n, way.clone());
+            let ticks = ways_axis(&data).tick_values();
+            assert!(ticks.len() > 1 && ticks.len() < 13, "{n}: {ticks:?}");
+            for tick in ticks {
+                let nearest = tick.round();
+                assert!((tick - nearest).abs() < 1e-9, "{n}: {tick}");
+                assert!(nearest >= 1.0 && nearest <= n as f64, "{n}: {tick}");
+            }
+        }
+        data.ways.truncate(1);
+        assert!(!render(&data).unwrap().contains("id=\"fig-"));
     }
 
     #[test]

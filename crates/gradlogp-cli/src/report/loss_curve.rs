@@ -60,7 +60,9 @@ struct Curve {
 
 impl Curve {
     fn new(history: &[HistoryPoint]) -> Self {
-        let all: Vec<(f64, f64)> = history.iter().map(|p| (p.step as f64, p.train_loss)).collect();
+        // Before the first step there is no training loss, only a held-out one.
+        let taken = history.iter().filter(|p| p.step > 0 || is_usable(p.train_loss));
+        let all: Vec<(f64, f64)> = taken.map(|p| (p.step as f64, p.train_loss)).collect();
         let usable: Vec<(f64, f64)> = all.iter().copied().filter(|p| is_usable(p.1)).collect();
         let held_out = history.iter().filter_map(|p| {
             let e = p.validation_loss.filter(|e| is_usable(e.value))?;
@@ -252,7 +254,8 @@ mod tests {
     #[test]
     fn losses_that_are_not_numbers_are_counted() {
         let curve = Curve::new(&history(|s| if s < 5 { f64::NAN } else { -1.0 }));
-        assert_eq!(curve.lost, 5);
+        // Step 0 is before the first one and has none.
+        assert_eq!(curve.lost, 4);
         assert!(curve.train.iter().all(|p| p.1 == -1.0 || (p.1 + 1.0).abs() < 1e-12));
     }
 }

@@ -141,6 +141,12 @@ fn benchmarks() {
         ("mala --dim 2 --step-size 0", "--step-size"),
         ("mala --dim 2 --chains 0", "chains"),
         ("mala --dim 2 --activation relu", "activation: relu"),
+        ("stein --rows 2", "--rows"),
+        ("stein --rows 9 --dim 0", "--dim"),
+        ("stein --rows 9 --group 1", "group"),
+        ("stein --rows 9 --bootstrap 0", "bootstrap"),
+        ("stein --rows 9 --passes 0", "--passes"),
+        ("stein --rows 1000000000000000", "--rows: needs about"),
         ("read good.csv --passes 0", "--passes"),
     ] {
         folder.fails(2, &format!("bench {options}"), &[piece]);

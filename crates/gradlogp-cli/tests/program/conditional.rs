@@ -100,3 +100,20 @@ fn a_condition_may_be_discrete_and_x_is_dequantised_without_it() {
     assert_eq!(info["dequantization"]["half_widths"].as_array().unwrap().len(), 1);
     assert_eq!(info["given"]["columns"][0], "group");
 }
+
+#[test]
+fn a_condition_may_enter_every_layer() {
+    let folder = Folder::new();
+    folder.write("t.csv", table(300));
+    folder.succeeds(&format!("fit t.csv --given a {QUICK} -o plain"));
+    folder.succeeds(&format!("fit t.csv --given a --conditioning film {QUICK} -o film"));
+    // Beside W, b of two layers: V of the one, or factor and shift of 8 units each with their biases.
+    let more = folder.weights("film").len() - folder.weights("plain").len();
+    assert_eq!(more, 4 * (2 * (8 + 8) - 8));
+    assert!(folder.succeeds("info film").out.contains("a (film)"));
+    folder.succeeds("eval film t.csv");
+    folder.succeeds("sample film -n 20 --warm-up 20 --thinning 1 --given-values a=0.5 -o x.csv");
+    folder.fails(2, "fit t.csv --conditioning film", &["--conditioning", "--given"]);
+    folder
+        .succeeds(&format!("fit t.csv --given a --conditioning film --objective cp {QUICK} -o cp"));
+}

@@ -193,6 +193,12 @@ fn info_data_sets_and_benchmarks() {
     assert!(folder.succeeds("datasets").out.contains("exact score known"));
     let line = "bench step --dim 2 --hidden 8 --batch 16 --seconds 0.05 --threads 1 --json";
     has_keys(&folder.succeeds(line).json(), &["median_ms", "min_ms", "rows_per_s", "gemm_share"]);
+    let stein = |more: &str| {
+        let line = format!("bench stein --rows 90 --bootstrap 19 {more}");
+        let groups = folder.succeeds(&format!("{line} --json")).json()["groups"].clone();
+        (groups, folder.succeeds(&line).out.contains("all pairs"))
+    };
+    assert_eq!((stein(""), stein("--group 30")), ((1.into(), true), (3.into(), false)));
 }
 
 #[test]

@@ -125,6 +125,19 @@ fn a_fit_for_anomalies_finds_a_small_group_that_trained_it() {
     let scores: Vec<f64> = text.lines().skip(1).map(last).collect();
     let usual = scores[..400].iter().copied().fold(f64::NEG_INFINITY, f64::max);
     assert!(scores[400..].iter().all(|a| *a > usual), "{usual} {:?}", &scores[400..]);
+    // The score is the mean over noise of 1/2, 1, 2, 4 scales, at equal steps of time, of noise^2 (-log p).
+    let mut mean = vec![0.0; scores.len()];
+    for (k, sigma) in [0.5f64, 1.0, 2.0, 4.0].into_iter().enumerate() {
+        let line = format!("score m.safetensors all.csv --at {}", k as f64 / 3.0);
+        let text = folder.succeeds(&line).out;
+        for (mean, line) in mean.iter_mut().zip(text.lines().skip(1)) {
+            *mean -= sigma * sigma / 4.0 * last(line);
+        }
+    }
+    let constant = scores[0] - mean[0];
+    for (score, mean) in scores.iter().zip(&mean) {
+        assert!((score - mean - constant).abs() < 1e-6 * (1.0 + score.abs()), "{score} {mean}");
+    }
     // The same in full; and what is given beside it counts.
     folder.succeeds(
         "fit all.csv --noise ve --sigma-min 0.5 --sigma-max 4 --model potential --standardize robust \

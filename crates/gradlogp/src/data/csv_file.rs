@@ -99,7 +99,7 @@ pub fn read_csv(path: &Path, options: &ReadOptions) -> Result<(Table, Vec<DataWa
 /// # Errors
 /// Those of [`read_csv`].
 pub fn read_csv_from(
-    input: impl Read,
+    input: impl Read + Send,
     source_name: &str,
     options: &ReadOptions,
 ) -> Result<(Table, Vec<DataWarning>)> {
@@ -108,7 +108,7 @@ pub fn read_csv_from(
 
 /// With `block` bytes for every thread at a time.
 fn read_in_blocks(
-    input: impl Read,
+    input: impl Read + Send,
     source_name: &str,
     options: &ReadOptions,
     block: usize,
@@ -261,6 +261,11 @@ fn split_lines(lines: &[u8], count: usize) -> Vec<&[u8]> {
     parts
 }
 
+/// Appends at most `size` bytes of `text`; how many there were.
+fn fetch(text: &mut impl Read, size: u64, into: &mut Vec<u8>) -> io::Result<usize> {
+    text.take(size).read_to_end(into)
+}
+
 /// At the end of the line in which byte `least` lies.
 fn split_after_line(lines: &[u8], least: usize) -> (&[u8], &[u8]) {
     let least = least.min(lines.len());
@@ -309,24 +314,33 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Reads to the end. Blocks of whole lines without a quotation mark are parsed by all threads; from
-    /// the first quotation mark on a line need not be a record, and one thread reads on.
-    fn read_all(&mut self, mut text: impl Read, delimiter: u8, block: usize) -> Result<()> {
-        let size = block * rayon::current_num_threads();
-        let mut block = Vec::new();
+    /// Reads to the end. Blocks of whole lines without a quotation mark are parsed by all threads while the
+    /// next block is fetched; from the first quotation mark on a line need not be a record, and one thread
+    /// reads on.
+    fn read_all(&mut self, mut text: impl Read + Send, delimiter: u8, block: usize) -> Result<()> {
+        let size = (block * rayon::current_num_threads()) as u64;
+        let source_name = self.source_name;
+        let unreadable = |source| Error::io(source_name, "read", source);
+        // Of `block` the last `more` bytes are new; those before begin a line.
+        let (mut block, mut next) = (Vec::new(), Vec::new());
+        let mut more = fetch(&mut text, size, &mut block).map_err(unreadable)?;
         loop {
-            let before = block.len();
-            let more = text.by_ref().take(size as u64).read_to_end(&mut block);
-            more.map_err(|source| Error::io(self.source_name, "read", source))?;
-            if block[before..].contains(&b'"') {
+            if block[block.len() - more..].contains(&b'"') {
                 return self.read_records(csv_reader(Cursor::new(block).chain(text), delimiter));
             }
-            if block.len() == before {
+            if more == 0 {
                 return self.read_lines(&block, delimiter);
             }
             let lines = block.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-            self.read_lines(&block[..lines], delimiter)?;
-            block.drain(..lines);
+            next.clear();
+            next.extend_from_slice(&block[lines..]);
+            let (parsed, fetched) = rayon::join(
+                || self.read_lines(&block[..lines], delimiter),
+                || fetch(&mut text, size, &mut next),
+            );
+            parsed?;
+            more = fetched.map_err(unreadable)?;
+            std::mem::swap(&mut block, &mut next);
         }
     }
 

@@ -17,7 +17,9 @@ const SAMPLE_RECORDS: usize = 100;
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 
 /// The plain text of a stream that may be gzipped, in one or several members.
-pub(super) fn decompress<'a>(mut input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+pub(super) fn decompress<'a>(
+    mut input: impl Read + Send + 'a,
+) -> io::Result<Box<dyn Read + Send + 'a>> {
     let mut magic = Vec::new();
     input.by_ref().take(2).read_to_end(&mut magic)?;
     let gzipped = magic == [0x1f, 0x8b];

@@ -252,6 +252,20 @@ fn robust_scales_do_not_see_outliers() {
     assert_eq!(t.mean()[0], 7.0);
 }
 
+/// Ten skewed rows below zero: quantiles at 0.45, 4.5 and 8.55 rows from the least, the centre not the median.
+#[test]
+fn robust_scales_by_hand() {
+    let x = [13.0, 0.0, 55.0, 2.0, 8.0, 1.0, 34.0, 3.0, 21.0, 5.0].map(|x: f64| x - 60.0);
+    let rows = Array2::from_shape_vec((10, 1), x.to_vec()).unwrap();
+    let t = Transform::fit(Standardization::Robust, rows.view(), &names(1)).unwrap();
+    assert!((t.mean()[0] - (6.5 - 60.0)).abs() < 1e-12);
+    let (low, high) = (0.45, 34.0 + 0.55 * 21.0);
+    let inside = [low, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, high];
+    let centre = inside.iter().sum::<f64>() / 10.0;
+    let sd = (inside.iter().map(|x| (x - centre).powi(2)).sum::<f64>() / 10.0).sqrt();
+    assert!((t.standard_deviations()[0] - sd).abs() < 1e-12, "{} {sd}", t.standard_deviations()[0]);
+}
+
 #[test]
 fn json_round_trip_is_exact_and_refuses_nonsense() {
     for kind in KINDS {

@@ -175,4 +175,47 @@ mod tests {
         assert!((shifted.mean[1] - before.mean[1] - 0.4 * sd).abs() < 1e-9);
         assert!(!shifted.verdict.is_consistent());
     }
+
+    /// Three rows of two columns, every figure from its definition.
+    #[test]
+    fn figures_by_hand() {
+        let s = array![[2.0, -1.0], [-1.0, 0.5], [3.0, 2.0]];
+        let z = array![[1.0, 0.4], [2.0, -1.0], [-0.5, 3.0]];
+        let w = array![[1.0, 0.5], [0.5, 1.0], [0.25, 0.75]];
+        let d = array![[0.5, 0.0], [-0.5, 0.2], [1.0, -0.4]];
+        let found = identities(&s, &z, &w, &d);
+        let rows = |f: &dyn Fn(usize) -> f64| -> Vec<f64> { (0..3).map(f).collect() };
+        let mean = |v: &[f64]| v.iter().sum::<f64>() / 3.0;
+        let error = |v: &[f64]| {
+            let m = mean(v);
+            (v.iter().map(|v| (v - m) * (v - m)).sum::<f64>() / 2.0 / 3.0).sqrt()
+        };
+        let near = |got: f64, want: f64| assert!((got - want).abs() < 1e-12, "{got} {want}");
+        let t = |i: usize| rows(&|r| w[[r, i]] * s[[r, i]] + d[[r, i]]);
+        let above = |i: usize| rows(&|r| -w[[r, i]] * s[[r, i]] * z[[r, i]]);
+        let below = |i: usize| rows(&|r| w[[r, i]] + d[[r, i]] * z[[r, i]]);
+        let ratio = |a: &[f64], b: &[f64]| {
+            let c = mean(a) / mean(b);
+            let rest: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - c * b).collect();
+            (c, error(&rest) / mean(b).abs())
+        };
+        // t of the first column is 2.5, -1, 1.75, and its weights are on average 1.75 / 3.
+        near(found.mean[0], 3.25 / 1.75);
+        for i in 0..2 {
+            let weight = mean(&rows(&|r| w[[r, i]]));
+            near(found.mean[i], mean(&t(i)) / weight);
+            near(found.mean_error[i], error(&t(i)) / weight);
+            let (c, c_error) = ratio(&above(i), &below(i));
+            near(found.product[[i, i]], -c);
+            near(found.product_error[[i, i]], c_error);
+            let (j, m) = (1 - i, mean(&t(i)));
+            let cross = rows(&|r| (t(i)[r] - m) * z[[r, j]]);
+            near(found.product[[i, j]], mean(&cross) / weight);
+            near(found.product_error[[i, j]], error(&cross) / weight);
+        }
+        let sums = |of: &dyn Fn(usize) -> Vec<f64>| rows(&|r| of(0)[r] + of(1)[r]);
+        let (c, c_error) = ratio(&sums(&above), &sums(&below));
+        near(found.slope.mean, c);
+        near(found.slope.standard_error, c_error);
+    }
 }

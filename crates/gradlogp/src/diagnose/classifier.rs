@@ -333,4 +333,19 @@ mod tests {
             assert!(bad.validate().is_err(), "{bad:?}");
         }
     }
+
+    /// The first half of the waves and not one more has the smaller frequency.
+    #[test]
+    fn frequencies_are_scaled_draws() {
+        let z = array![[0.0], [2.0], [4.0]];
+        let of = |seed| ChaCha8Rng::seed_from_u64(seed);
+        let drawn = Features::draw(z.view(), 3, &mut of(2));
+        let mut rng = of(2);
+        for (k, found) in drawn.frequencies.iter().enumerate() {
+            // Distances 2, 2, 4.
+            let scale = if k < 3 { 0.5 } else { 2.0 };
+            let want = scale * rng.sample::<f64, _>(StandardNormal);
+            assert!((found - want).abs() < 1e-12, "{k}: {found} {want}");
+        }
+    }
 }

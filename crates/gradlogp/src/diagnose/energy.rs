@@ -227,4 +227,41 @@ mod tests {
         let found = energy_distance(x.view(), y.view(), &config, &mut rng).unwrap();
         assert_eq!((found.p_value, found.rows), (0.05, [20, 30]));
     }
+
+    /// Two rows on each side: one permutation in three leaves the sides as they are, or exchanged, and its distance, equal
+    /// to the statistic, counts as at least as large.
+    #[test]
+    fn a_draw_that_equals_the_statistic_counts() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let (x, y) = (array![[0.1], [0.4]], array![[2.3], [2.9]]);
+        let config = EnergyConfig { permutations: 1999, ..EnergyConfig::default() };
+        let found = energy_distance(x.view(), y.view(), &config, &mut rng).unwrap();
+        // Binomial(1999, 1/3): a standard deviation of 0.0105.
+        assert!((found.p_value - 1.0 / 3.0).abs() < 0.042, "{}", found.p_value);
+    }
+
+    /// The 95% point is the 38th of 40 draws in order, every draw by its definition.
+    #[test]
+    fn the_critical_value_is_the_right_order_statistic() {
+        let p = Gaussian::standard(2).unwrap();
+        let of = |seed| ChaCha8Rng::seed_from_u64(seed);
+        let (x, y) = (p.sample(7, &mut of(1)), p.sample(5, &mut of(2)));
+        let config = EnergyConfig { permutations: 40, ..EnergyConfig::default() };
+        let found = energy_distance(x.view(), y.view(), &config, &mut of(3)).unwrap();
+        let mut rng = of(3);
+        let (x, y) = (subset(x.view(), 7, &mut rng), subset(y.view(), 5, &mut rng));
+        let rows = pool(x.view(), y.view()).unwrap();
+        let weights = permuted_weights(7, 5, 40, &mut rng);
+        let distance =
+            |i: usize, j: usize| (&rows.row(i) - &rows.row(j)).mapv(|e| e * e).sum().sqrt();
+        let mut draws: Vec<f64> = (1..41)
+            .map(|b| {
+                let pairs = (0..12).flat_map(|i| (0..12).map(move |j| (i, j)));
+                -pairs.map(|(i, j)| weights[[i, b]] * weights[[j, b]] * distance(i, j)).sum::<f64>()
+            })
+            .collect();
+        draws.sort_by(f64::total_cmp);
+        assert!((found.critical - draws[37]).abs() < 1e-7 && draws[37] < draws[38] - 1e-4);
+        assert!(draws[36] < draws[37] - 1e-4);
+    }
 }

@@ -391,4 +391,27 @@ mod tests {
         let config = KsdConfig { bootstrap: 19, ..KsdConfig::default() };
         assert_eq!(p_value(&p, &wrong, 300, 2, &config), 0.05);
     }
+
+    /// Seven rows in groups of at most three: rows 0 and 1, 2 and 3, 4 to 6, and only pairs within them.
+    #[test]
+    fn groups_are_runs_of_rows() {
+        let p = Gaussian::standard(2).unwrap();
+        let of = |n: usize, group: usize| {
+            let x = p.sample(n, &mut ChaCha8Rng::seed_from_u64(3));
+            let config = KsdConfig { group, bootstrap: 1, ..KsdConfig::default() };
+            let mut rng = ChaCha8Rng::seed_from_u64(4);
+            (kernel_stein_discrepancy(&p, x.view(), &config, &mut rng).unwrap(), x)
+        };
+        let (found, x) = of(7, 3);
+        let (z, sd) = standardise(x.view()).unwrap();
+        let s = p.score(x.view()) * &sd;
+        let u =
+            SteinRows::new(z.view(), s.view()).tile(0..7, 0..7, SteinKernel::Imq, found.bandwidth);
+        let sum = u[[0, 1]] + u[[2, 3]] + u[[4, 5]] + u[[4, 6]] + u[[5, 6]];
+        assert!((found.squared - sum / 5.0).abs() < 1e-12, "{} {}", found.squared, sum / 5.0);
+        let groups = |n, group| of(n, group).0.groups;
+        // Every group has two rows at least.
+        let counts = [(7, 3), (7, 2), (4, 2), (3, 2), (5, 5), (6, 5)].map(|(n, g)| groups(n, g));
+        assert_eq!(counts, [3, 3, 2, 1, 1, 2]);
+    }
 }

@@ -13,7 +13,9 @@ mod time_model;
 
 pub use clock::{Clock, TimeFeatures};
 pub use noising::{NoiseConfig, NoiseWeight, Noised, Noising, TimeLaw};
-pub use time_mlp::{Conditioning, TimeMlp};
+pub use time_mlp::TimeMlp;
+
+pub use crate::model::Conditioning;
 pub use time_model::TimeModel;
 
 #[cfg(test)]

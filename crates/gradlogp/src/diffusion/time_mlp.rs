@@ -22,24 +22,13 @@ use serde::{Deserialize, Serialize};
 use super::{Clock, TimeFeatures};
 use crate::graph::{Graph, GraphBuilder, NodeId};
 use crate::kernel::{Activation, Real};
-use crate::model::{Model, ModelKind, initialise};
+use crate::model::{Conditioning, Model, ModelKind, film, initialise};
 use crate::sde::Kernel;
 use crate::{Error, Result};
 
 /// Sizes of the initial weights of the time and of x, beside the usual ones.
 const TIME_START: f64 = 0.3;
 const INPUT_START: f64 = 3.0;
-
-/// How the features of t enter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Conditioning {
-    /// Beside x in the first layer.
-    Concat,
-    /// A factor and a shift at every hidden layer.
-    Film,
-}
 
 /// A time-conditional multilayer perceptron as settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -140,11 +129,7 @@ impl TimeMlp {
             }
             h = b.activation(linear, self.activation);
             if self.conditioning == Conditioning::Film {
-                let factor = b.affine(time, width, &format!("time.{layer}.factor"));
-                let shift = b.affine(time, width, &format!("time.{layer}.shift"));
-                let stretched = b.multiply(h, factor);
-                let sum = b.add(h, stretched);
-                h = b.add(sum, shift);
+                h = film(b, h, time, width, &format!("time.{layer}"));
             }
         }
         b.affine(h, self.outputs(), &format!("net.{}", self.hidden.len()))

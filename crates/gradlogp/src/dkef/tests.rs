@@ -344,6 +344,29 @@ fn moments_are_those_of_the_dense_double_loop() {
     }
 }
 
+/// With more inducing points than one block of G has rows, only its lower triangle is formed by products.
+#[test]
+fn large_moments_are_whole() {
+    const MANY: usize = 70;
+    let family = KernelFamily { inducing: MANY, ..family(true) };
+    let theta = theta(&family);
+    let mut engine = Engine::new(&family, Estimator::Exact, 2).unwrap();
+    let (rows, mut found) = (batch(&engine, 3, 4), Moments::new(MANY));
+    engine.place(&theta);
+    engine.add_moments(&theta, &rows, &mut found);
+    let mut want = vec![0.0; MANY * MANY];
+    for x in rows.x.chunks(D) {
+        for v in (0..D).map(unit) {
+            let g: Vec<f64> = (0..MANY).map(|m| along(&family, &theta, x, m, &v).0).collect();
+            (0..MANY * MANY).for_each(|k| want[k] += g[k / MANY] * g[k % MANY]);
+        }
+    }
+    for (a, b) in found.gram.iter().zip(&want) {
+        assert!((a - b).abs() < 1e-7 * (1.0 + b.abs()), "{a} {b}");
+    }
+    assert!(want[MANY - 1].abs() > 1e-4, "{}", want[MANY - 1]);
+}
+
 #[test]
 fn alpha_minimises_the_loss_that_is_reported() {
     // The ridge loss is quadratic in alpha, so at the solution dL/dalpha = -lambda alpha; and a second-order

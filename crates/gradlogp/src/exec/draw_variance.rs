@@ -234,6 +234,27 @@ mod tests {
         assert!((average - square).abs() < 4.5 * error && 4.5 * error < 0.25 * want);
     }
 
+    #[test]
+    fn on_a_domain_slices_are_weighted() {
+        use crate::domain::{Bounds, Boxed};
+        // x_j >= -3 with w_j = min(1, (x_j + 3) / 5): v.q v with q = -sqrt(w) A sqrt(w), Gaussian slices.
+        let columns = vec![Bounds { low: Some(-3.0), high: None, cap: 5.0 }; D];
+        let domain = Region::Box(Boxed { columns, power: 1.0 });
+        let (x, draws, pool) = (points(1), 6000, Threads::new(1).unwrap());
+        let root = |j: usize| ((x[j] + 3.0) / 5.0).min(1.0).sqrt();
+        let h = |i: usize, j: usize| 0.5 * (A[i * D + j] + A[j * D + i]) * root(i) * root(j);
+        let want = 2.0 * (0..D * D).map(|k| h(k / D, k % D).powi(2)).sum::<f64>();
+        let (objective, law) = (Objective::SsmVr { slices: 1 }, SliceLaw::Gaussian);
+        let of = |objective: &Objective| {
+            let named = (draws, 3);
+            draw_variance_within(Some(&domain), &linear(), objective, law, &x, named, &pool)
+        };
+        let got = of(&objective).unwrap().loss_variance;
+        // Chi-squares: a kurtosis of at most 15.
+        assert!((got - want).abs() < 4.5 * want * (14.0 / draws as f64).sqrt(), "{got} {want}");
+        assert!(of(&Objective::Dsm { sigma: 0.1 }).is_err());
+    }
+
     /// f = -|x|^2 / 8 + a.x + b, whose differences are exact.
     fn quadratic() -> Model<f64> {
         let mlp =

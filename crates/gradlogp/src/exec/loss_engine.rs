@@ -50,6 +50,8 @@ struct Shard<T: Real> {
     noise: Vec<T>,
     roots: Vec<T>,
     slopes: Vec<T>,
+    /// One row, its weights and their slopes.
+    of_row: [Vec<f64>; 3],
 }
 
 impl<T: Real> LossEngine<T> {
@@ -76,6 +78,7 @@ impl<T: Real> LossEngine<T> {
             noise: Vec::new(),
             roots: Vec::new(),
             slopes: Vec::new(),
+            of_row: Default::default(),
         };
         let domain = domain.cloned().map(Arc::new);
         let shards = (0..threads.max(1)).map(|_| shard()).collect();
@@ -222,12 +225,13 @@ impl<T: Real> Shard<T> {
     /// Weights of some rows, as MATH (7) has them.
     fn weigh(&mut self, domain: &Domain, x: &[T]) {
         let d = domain.dim();
-        let (mut weights, mut slopes, mut row) = (vec![0.0; d], vec![0.0; d], vec![0.0; d]);
+        self.of_row.iter_mut().for_each(|numbers| numbers.resize(d, 0.0));
+        let [row, weights, slopes] = &mut self.of_row;
         self.roots.clear();
         self.slopes.clear();
         for x in x.chunks(d) {
             row.iter_mut().zip(x).for_each(|(row, x)| *row = x.to_f64());
-            domain.weigh(&row, &mut weights, &mut slopes);
+            domain.weigh(row, weights, slopes);
             self.roots.extend(weights.iter().map(|w| T::of(w.sqrt())));
             self.slopes.extend(slopes.iter().map(|s| T::of(*s)));
         }

@@ -3,7 +3,7 @@ use ndarray::{Array1, Array2, Axis, s};
 use super::*;
 use crate::data::{Standardization, Transform};
 use crate::domain::{Bounds, Boxed, Domain};
-use crate::model::Mlp;
+use crate::model::{Conditioning, Mlp};
 use crate::train::TrainConfig;
 
 fn fitted(kind: ModelKind, standardization: Standardization, x: &Array2<f64>) -> FittedModel {
@@ -137,9 +137,13 @@ fn exact_loss_is_that_of_columns_in_standard_deviations() {
 }
 
 /// A model of x given two more columns c.
-fn conditional(kind: ModelKind, x: &Array2<f64>, c: &Array2<f64>) -> FittedModel {
+fn conditional(
+    (kind, conditioning): (ModelKind, Conditioning),
+    x: &Array2<f64>,
+    c: &Array2<f64>,
+) -> FittedModel {
     let plain = fitted(kind, Standardization::Whiten, x);
-    let network = Mlp { given: c.ncols(), ..plain.description.network.clone() };
+    let network = Mlp { given: c.ncols(), conditioning, ..plain.description.network.clone() };
     let columns = vec!["g0".to_string(), "g1".to_string()];
     let transform = Transform::fit(Standardization::Standardize, c.view(), &columns).unwrap();
     let given = Some(GivenColumns { columns, transform });
@@ -151,7 +155,16 @@ fn conditional(kind: ModelKind, x: &Array2<f64>, c: &Array2<f64>) -> FittedModel
 fn a_conditional_model_answers_each_row_at_its_own_condition() {
     let x = table() * 0.1;
     let c = Array2::from_shape_fn((12, 2), |(i, j)| 7.0 + (i as f64 * (0.3 + j as f64)).sin());
-    let model = conditional(ModelKind::Potential, &x, &c);
+    for conditioning in [Conditioning::Concat, Conditioning::Film] {
+        answers_at_its_condition(
+            &conditional((ModelKind::Potential, conditioning), &x, &c),
+            &x,
+            &c,
+        );
+    }
+}
+
+fn answers_at_its_condition(model: &FittedModel, x: &Array2<f64>, c: &Array2<f64>) {
     assert_eq!(model.all_columns(), ["c0", "c1", "c2", "g0", "g1"]);
     let at = model.given(c.view()).unwrap();
     let all = at.scores(x.view());
@@ -179,7 +192,7 @@ fn a_conditional_model_answers_each_row_at_its_own_condition() {
         let slope = (up - down) / (2.0 * t);
         assert!((slope - all.score[[r, 0]]).abs() < 1e-5 * (1.0 + slope.abs()), "{slope}");
     }
-    let other = model.given((&c + 1.0).view()).unwrap().score(x.view());
+    let other = model.given((c + 1.0).view()).unwrap().score(x.view());
     assert!((&other - &all.score).iter().any(|gap| gap.abs() > 1e-3), "c has no effect");
     // The network's own units, in single precision.
     let z = model.description.transform.forward(x.view());
@@ -194,7 +207,7 @@ fn a_conditional_model_answers_each_row_at_its_own_condition() {
 #[test]
 fn conditions_that_do_not_fit_are_refused_and_files_keep_them() {
     let (x, c) = (table(), Array2::from_shape_fn((12, 2), |(i, j)| (i * i + j) as f64));
-    let model = conditional(ModelKind::Score, &x, &c);
+    let model = conditional((ModelKind::Score, Conditioning::Concat), &x, &c);
     assert!(model.given(c.slice(s![.., ..1])).is_err());
     assert!(model.given(c.slice(s![..0, ..])).is_err());
     let error = model.given((&c * f64::NAN).view()).unwrap_err().to_string();
@@ -207,11 +220,17 @@ fn conditions_that_do_not_fit_are_refused_and_files_keep_them() {
     let back = FittedModel::load(&path).unwrap();
     let at = |m: &FittedModel| m.given(c.view()).unwrap().score(x.view());
     assert_eq!(at(&back), at(&model));
+    let film = conditional((ModelKind::Score, Conditioning::Film), &x, &c);
+    film.save(&path).unwrap();
+    let back = FittedModel::load(&path).unwrap();
+    assert_eq!((&back.description, at(&back)), (&film.description, at(&film)));
+    assert_ne!(at(&film), at(&model));
     // A file from before there were conditions.
     let plain = fitted(ModelKind::Score, Standardization::None, &x);
     let mut json = serde_json::to_value(&plain.description).unwrap();
     assert!(json.get("given").is_none());
     json["network"].as_object_mut().unwrap().remove("given");
+    json["network"].as_object_mut().unwrap().remove("conditioning");
     assert_eq!(serde_json::from_value::<Description>(json).unwrap(), plain.description);
 }
 

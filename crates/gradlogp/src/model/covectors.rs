@@ -6,91 +6,135 @@
 //! A for the adjoint of u, A_y += K A_x, the parameters get dK/dtheta : (u_y A_x^T) and the value x gets
 //! dK/dx : (u_y A_x^T). In a *squared* sweep every entry of K is squared (Kingma & LeCun 2010).
 
-use crate::graph::{Graph, NodeId, Op};
+use crate::graph::{Graph, Node, NodeId, Op, ParameterId};
 use crate::kernel::vector::{add_assign, add_row_sums, add_to_rows, axpy, dot};
 use crate::kernel::{Mat, MatMut, Real, matmul};
 
 /// One array per node, n x its width.
 pub(super) type PerNode<T> = Vec<Vec<T>>;
 
-/// A graph at some rows: values, and the slopes of its activations.
+/// What a network holds at some rows; kept, so that the next rows need no new memory.
+pub(super) struct Held<T> {
+    values: PerNode<T>,
+    /// h', h'' and h''' at the input of each activation; empty for other nodes.
+    slopes: Vec<[Vec<T>; 3]>,
+    /// The squares of all parameters; empty where no sweep is squared.
+    squares: Vec<T>,
+}
+
+/// A graph at some rows: its values, and the slopes of its activations.
+#[derive(Clone, Copy)]
 pub(super) struct Network<'a, T> {
     graph: &'a Graph,
     parameters: &'a [T],
     rows: usize,
-    values: PerNode<T>,
-    /// h', h'' and h''' at the input of each activation; empty for other nodes.
-    slopes: Vec<[Vec<T>; 3]>,
+    held: &'a Held<T>,
 }
 
-impl<'a, T: Real> Network<'a, T> {
+impl<T> Default for Held<T> {
+    fn default() -> Self {
+        Held { values: Vec::new(), slopes: Vec::new(), squares: Vec::new() }
+    }
+}
+
+impl<T: Real> Held<T> {
     /// Evaluates every node.
-    pub(super) fn new(
+    pub(super) fn evaluate<'a>(
+        &'a mut self,
         (graph, parameters): (&'a Graph, &'a [T]),
         rows: usize,
         x: &[T],
         contexts: &[&[T]],
-    ) -> Self {
-        let slopes = graph.nodes().iter().map(|_| Default::default()).collect();
-        let mut network = Network { graph, parameters, rows, values: Vec::new(), slopes };
+    ) -> Network<'a, T> {
+        zero(&mut self.values, graph, rows);
+        self.slopes.resize_with(graph.nodes().len(), Default::default);
         for (at, node) in graph.nodes().iter().enumerate() {
-            let mut y = vec![T::ZERO; rows * node.width];
-            network.evaluate(at, &node.op, (x, contexts), &mut y);
-            network.values.push(y);
-        }
-        network
-    }
-
-    fn evaluate(&mut self, at: usize, op: &Op, (x, contexts): (&[T], &[&[T]]), y: &mut [T]) {
-        let width = self.graph.nodes()[at].width;
-        match op {
-            Op::Input => y.copy_from_slice(&x[..y.len()]),
-            Op::Context { slot } => y.copy_from_slice(&contexts[*slot][..y.len()]),
-            Op::Affine { input, weight, bias } => {
-                let (index, inner) = (self.graph.parameters(), self.width(*input));
-                let w = Mat::new(&self.parameters[index.range(*weight)], width, inner);
-                let x = Mat::new(&self.values[input.0], self.rows, inner);
-                matmul(MatMut::new(y, self.rows, width), x, w.t(), false);
-                if let Some(bias) = bias {
-                    add_to_rows(y, &self.parameters[index.range(*bias)]);
-                }
-            }
-            Op::Activation { input, function } => {
-                let at_each = self.values[input.0].iter().map(|a| function.taylor(*a));
-                let mut slopes: [Vec<T>; 3] = Default::default();
-                for (y, taylor) in y.iter_mut().zip(at_each) {
-                    *y = taylor[0];
-                    slopes.iter_mut().zip(&taylor[1..]).for_each(|(s, t)| s.push(*t));
-                }
-                self.slopes[at] = slopes;
-            }
-            Op::Multiply { inputs: [a, b] } => {
-                let factors = self.values[a.0].iter().zip(&self.values[b.0]);
-                y.iter_mut().zip(factors).for_each(|(y, (a, b))| *y = *a * *b);
-            }
-            Op::SquaredNorm { input } => {
-                let rows = self.values[input.0].chunks(self.width(*input));
-                y.iter_mut().zip(rows).for_each(|(y, x)| *y = dot(x, x));
-            }
-            // The linear ones are their own tangents.
-            Op::Add { .. }
-            | Op::Concat { .. }
-            | Op::Slice { .. }
-            | Op::Sum { .. }
-            | Op::Scale { .. } => {
-                let (out, values) = (y, &self.values);
-                self.push_linear(at, op, false, values, out);
+            let (before, rest) = self.values.split_at_mut(at);
+            let y = rest[0].as_mut_slice();
+            match &node.op {
+                Op::Input => y.copy_from_slice(&x[..y.len()]),
+                Op::Context { slot } => y.copy_from_slice(&contexts[*slot][..y.len()]),
+                op => value((graph, parameters), op, before, &mut self.slopes[at], y),
             }
         }
+        Network { graph, parameters, rows, held: self }
     }
 
+    /// Prepares squared sweeps with these parameters.
+    pub(super) fn square(&mut self, parameters: &[T]) {
+        self.squares.clear();
+        self.squares.extend(parameters.iter().map(|w| *w * *w));
+    }
+
+    /// Bytes held at present.
+    pub(super) fn bytes(&self) -> usize {
+        let slopes = self.slopes.iter().flatten().map(Vec::len).sum::<usize>();
+        bytes(&self.values) + (slopes + self.squares.len()) * size_of::<T>()
+    }
+}
+
+/// Bytes of one array per node.
+pub(super) fn bytes<T>(arrays: &PerNode<T>) -> usize {
+    arrays.iter().map(Vec::len).sum::<usize>() * size_of::<T>()
+}
+
+fn zero<T: Real>(arrays: &mut PerNode<T>, graph: &Graph, rows: usize) {
+    arrays.resize_with(graph.nodes().len(), Vec::new);
+    for (array, node) in arrays.iter_mut().zip(graph.nodes()) {
+        array.clear();
+        array.resize(rows * node.width, T::ZERO);
+    }
+}
+
+/// The value `y`, zero so far, of a node that reads others, and its slopes if it is an activation.
+fn value<T: Real>(
+    (graph, parameters): (&Graph, &[T]),
+    op: &Op,
+    values: &[Vec<T>],
+    slopes: &mut [Vec<T>; 3],
+    y: &mut [T],
+) {
+    let at = values.len();
+    let (index, width) = (graph.parameters(), graph.nodes()[at].width);
+    match op {
+        Op::Affine { input, weight, bias } => {
+            let (inner, rows) = (graph.nodes()[input.0].width, y.len() / width);
+            let w = Mat::new(&parameters[index.range(*weight)], width, inner);
+            let x = Mat::new(&values[input.0], rows, inner);
+            matmul(MatMut::new(y, rows, width), x, w.t(), false);
+            if let Some(bias) = bias {
+                add_to_rows(y, &parameters[index.range(*bias)]);
+            }
+        }
+        Op::Activation { input, function } => {
+            slopes.iter_mut().for_each(Vec::clear);
+            for (y, a) in y.iter_mut().zip(&values[input.0]) {
+                let taylor = function.taylor(*a);
+                *y = taylor[0];
+                slopes.iter_mut().zip(&taylor[1..]).for_each(|(s, t)| s.push(*t));
+            }
+        }
+        Op::Multiply { inputs: [a, b] } => {
+            let factors = values[a.0].iter().zip(&values[b.0]);
+            y.iter_mut().zip(factors).for_each(|(y, (a, b))| *y = *a * *b);
+        }
+        Op::SquaredNorm { input } => {
+            let rows = values[input.0].chunks(graph.nodes()[input.0].width);
+            y.iter_mut().zip(rows).for_each(|(y, x)| *y = dot(x, x));
+        }
+        // The linear ones are their own tangents.
+        _ => push_linear(graph, at, false, values, y),
+    }
+}
+
+impl<T: Real> Network<'_, T> {
     fn width(&self, id: NodeId) -> usize {
         self.graph.nodes()[id.0].width
     }
 
-    /// Zeros for every node.
-    pub(super) fn zeros(&self) -> PerNode<T> {
-        self.graph.nodes().iter().map(|n| vec![T::ZERO; self.rows * n.width]).collect()
+    /// Makes `arrays` zeros for every node.
+    pub(super) fn zero(&self, arrays: &mut PerNode<T>) {
+        zero(arrays, self.graph, self.rows);
     }
 
     /// Position of the input node.
@@ -115,7 +159,7 @@ impl<'a, T: Real> Network<'a, T> {
                 let inner = self.width(*input);
                 let w = self.weight(*weight, squared);
                 let target = MatMut::new(&mut u[input.0], self.rows, inner);
-                matmul(target, Mat::new(out, self.rows, width), Mat::new(&w, width, inner), true);
+                matmul(target, Mat::new(out, self.rows, width), Mat::new(w, width, inner), true);
             }
             Op::Add { inputs } => inputs.iter().for_each(|i| add_assign(&mut u[i.0], out)),
             Op::Scale { input, factor } => {
@@ -144,59 +188,62 @@ impl<'a, T: Real> Network<'a, T> {
                 }
             }
             Op::Activation { .. } | Op::SquaredNorm { .. } | Op::Multiply { .. } => {
-                for e in self.entries(at, op, squared) {
+                self.for_each_entry(at, squared, |e| {
                     u[e.input][e.column] += e.slope * out[e.row];
-                }
+                });
             }
         }
     }
 
     /// Every entry of the Jacobian of a node that is not linear.
-    fn entries<'s>(
-        &'s self,
-        at: usize,
-        op: &'s Op,
-        squared: bool,
-    ) -> Box<dyn Iterator<Item = Entry<T>> + 's> {
+    fn for_each_entry(&self, at: usize, squared: bool, mut act: impl FnMut(Entry<T>)) {
         let two = T::of(2.0);
         // K and dK, or K^2 and 2 K dK.
-        let pair = move |k: T, dk: T| if squared { (k * k, two * k * dk) } else { (k, dk) };
-        match op {
+        let pair = |k: T, dk: T| if squared { (k * k, two * k * dk) } else { (k, dk) };
+        let values = &self.held.values;
+        match &self.graph.nodes()[at].op {
             Op::Activation { input, .. } => {
-                let [first, second, _] = &self.slopes[at];
-                let both = first.iter().zip(second).enumerate();
-                Box::new(both.map(move |(j, (h1, h2))| {
+                let [first, second, _] = &self.held.slopes[at];
+                for (j, (h1, h2)) in first.iter().zip(second).enumerate() {
                     let (slope, bend) = pair(*h1, *h2);
-                    Entry { input: input.0, column: j, row: j, slope, value: input.0, bend }
-                }))
+                    let input = input.0;
+                    act(Entry { input, column: j, row: j, slope, value: input, bend });
+                }
             }
             Op::SquaredNorm { input } => {
-                let inner = self.width(*input);
-                Box::new(self.values[input.0].iter().enumerate().map(move |(j, x)| {
+                let (inner, input) = (self.width(*input), input.0);
+                for (j, x) in values[input].iter().enumerate() {
                     let (slope, bend) = pair(two * *x, two);
-                    Entry { input: input.0, column: j, row: j / inner, slope, value: input.0, bend }
-                }))
+                    act(Entry { input, column: j, row: j / inner, slope, value: input, bend });
+                }
             }
             Op::Multiply { inputs: [a, b] } => {
-                let factor = move |this: &'s NodeId, other: &'s NodeId| {
-                    self.values[other.0].iter().enumerate().map(move |(j, x)| {
+                for (this, other) in [(a.0, b.0), (b.0, a.0)] {
+                    for (j, x) in values[other].iter().enumerate() {
                         let (slope, bend) = pair(*x, T::ONE);
-                        Entry { input: this.0, column: j, row: j, slope, value: other.0, bend }
-                    })
-                };
-                Box::new(factor(a, b).chain(factor(b, a)))
+                        act(Entry { input: this, column: j, row: j, slope, value: other, bend });
+                    }
+                }
             }
-            _ => Box::new(std::iter::empty()),
+            _ => {}
         }
     }
 
-    fn weight(&self, weight: crate::graph::ParameterId, squared: bool) -> Vec<T> {
-        let w = &self.parameters[self.graph.parameters().range(weight)];
-        w.iter().map(|w| if squared { *w * *w } else { *w }).collect()
+    fn weight(&self, weight: ParameterId, squared: bool) -> &[T] {
+        let all = if squared { &self.held.squares } else { self.parameters };
+        &all[self.graph.parameters().range(weight)]
+    }
+
+    /// From derivatives with respect to the squares of the parameters, as [`Network::push`] of a squared sweep gives them,
+    /// adds those with respect to the parameters.
+    pub(super) fn add_unsquared(&self, by_squares: &[T], gradient: &mut [T]) {
+        for ((g, w), by_square) in gradient.iter_mut().zip(self.parameters).zip(by_squares) {
+            *g += T::of(2.0) * *w * *by_square;
+        }
     }
 
     /// The adjoint of [`Network::pull`]: from `a`, which holds the seeds of the adjoints of `u`, adds to the
-    /// gradient of the parameters and to `value_bar`.
+    /// gradient of the parameters, or of their squares in a squared sweep, and to `value_bar`.
     pub(super) fn push(
         &self,
         u: &PerNode<T>,
@@ -215,60 +262,21 @@ impl<'a, T: Real> Network<'a, T> {
                     let below = Mat::new(&before[input.0], self.rows, inner);
                     let w = self.weight(*weight, squared);
                     let target = MatMut::new(out, self.rows, width);
-                    matmul(target, below, Mat::new(&w, width, inner).t(), true);
+                    matmul(target, below, Mat::new(w, width, inner).t(), true);
                     let above = Mat::new(&u[at], self.rows, width).t();
                     let range = self.graph.parameters().range(*weight);
-                    if squared {
-                        let mut product = vec![T::ZERO; width * inner];
-                        matmul(MatMut::new(&mut product, width, inner), above, below, false);
-                        let plain = &self.parameters[range.clone()];
-                        for ((g, w), p) in gradient[range].iter_mut().zip(plain).zip(product) {
-                            *g += T::of(2.0) * *w * p;
-                        }
-                    } else {
-                        let target = MatMut::new(&mut gradient[range], width, inner);
-                        matmul(target, above, below, true);
-                    }
+                    let target = MatMut::new(&mut gradient[range], width, inner);
+                    matmul(target, above, below, true);
                 }
                 Op::Activation { .. } | Op::SquaredNorm { .. } | Op::Multiply { .. } => {
-                    for e in self.entries(at, &node.op, squared) {
+                    self.for_each_entry(at, squared, |e| {
                         let below = before[e.input][e.column];
                         out[e.row] += e.slope * below;
                         value_bar[e.value][e.column] += e.bend * u[at][e.row] * below;
-                    }
+                    });
                 }
-                linear => self.push_linear(at, linear, squared, before, out),
+                _ => push_linear(self.graph, at, squared, before, out),
             }
-        }
-    }
-
-    /// out += K a for the nodes that only move, add or scale numbers.
-    fn push_linear(&self, at: usize, op: &Op, squared: bool, a: &[Vec<T>], out: &mut [T]) {
-        let width = self.graph.nodes()[at].width;
-        match op {
-            Op::Add { inputs } => inputs.iter().for_each(|i| add_assign(out, &a[i.0])),
-            Op::Scale { input, factor } => axpy(out, coefficient(*factor, squared), &a[input.0]),
-            Op::Concat { inputs } => {
-                let mut start = 0;
-                for i in inputs {
-                    let w = self.width(*i);
-                    for (out, a) in out.chunks_mut(width).zip(a[i.0].chunks(w)) {
-                        add_assign(&mut out[start..start + w], a);
-                    }
-                    start += w;
-                }
-            }
-            Op::Slice { input, start } => {
-                let inner = self.width(*input);
-                for (out, a) in out.chunks_mut(width).zip(a[input.0].chunks(inner)) {
-                    add_assign(out, &a[*start..start + width]);
-                }
-            }
-            Op::Sum { input } => {
-                let rows = a[input.0].chunks(self.width(*input));
-                out.iter_mut().zip(rows).for_each(|(out, a)| a.iter().for_each(|a| *out += *a));
-            }
-            _ => {}
         }
     }
 
@@ -279,7 +287,7 @@ impl<'a, T: Real> Network<'a, T> {
             let Op::Affine { input, weight, bias } = &node.op else { continue };
             let (index, inner) = (self.graph.parameters(), self.width(*input));
             let above = Mat::new(&value_bar[at], self.rows, node.width).t();
-            let below = Mat::new(&self.values[input.0], self.rows, inner);
+            let below = Mat::new(&self.held.values[input.0], self.rows, inner);
             let target = &mut gradient[index.range(*weight)];
             matmul(MatMut::new(target, node.width, inner), above, below, true);
             if let Some(bias) = bias {
@@ -290,26 +298,20 @@ impl<'a, T: Real> Network<'a, T> {
 
     /// The second derivatives of the nodes that are not linear, each weighted with the covector `u` of
     /// the node's output: c = h'' u for an activation, 2u for every column of a squared norm.
-    pub(super) fn curvatures(&self, u: &PerNode<T>) -> Vec<Bend<T>> {
-        self.bending()
-            .map(|(node, input)| {
-                let c = match self.graph.nodes()[node].op {
-                    Op::SquaredNorm { .. } => {
-                        let width = self.width(NodeId(input));
-                        let twice = u[node].iter().map(|u| T::of(2.0) * *u);
-                        twice.flat_map(|c| std::iter::repeat_n(c, width)).collect()
-                    }
-                    _ => {
-                        u[node].iter().zip(&self.slopes[node][1]).map(|(u, h2)| *u * *h2).collect()
-                    }
-                };
-                Bend { node, input, c }
-            })
-            .collect()
-    }
-
-    pub(super) fn bending(&self) -> impl Iterator<Item = (usize, usize)> {
-        bending_nodes(self.graph)
+    pub(super) fn curvatures(&self, u: &PerNode<T>, bends: &mut [Bend<T>]) {
+        for Bend { node, units, c, .. } in bends {
+            c.clear();
+            match self.graph.nodes()[*node].op {
+                Op::SquaredNorm { .. } => {
+                    let twice = u[*node].iter().map(|u| T::of(2.0) * *u);
+                    c.extend(twice.flat_map(|c| std::iter::repeat_n(c, *units)));
+                }
+                _ => {
+                    let second = &self.held.slopes[*node][1];
+                    c.extend(u[*node].iter().zip(second).map(|(u, h2)| *u * *h2));
+                }
+            }
+        }
     }
 
     /// The adjoint of [`Network::curvatures`] for one node.
@@ -318,18 +320,17 @@ impl<'a, T: Real> Network<'a, T> {
         bend: &Bend<T>,
         c_bar: &[T],
         u: &PerNode<T>,
-        u_bar: &mut PerNode<T>,
-        value_bar: &mut PerNode<T>,
+        (u_bar, value_bar): (&mut PerNode<T>, &mut PerNode<T>),
     ) {
-        let &Bend { node, input, .. } = bend;
+        let &Bend { node, input, units, .. } = bend;
         if let Op::SquaredNorm { .. } = self.graph.nodes()[node].op {
-            let rows = c_bar.chunks(self.width(NodeId(input)));
+            let rows = c_bar.chunks(units);
             for (u_bar, c_bar) in u_bar[node].iter_mut().zip(rows) {
                 c_bar.iter().for_each(|c| *u_bar += T::of(2.0) * *c);
             }
             return;
         }
-        let [_, second, third] = &self.slopes[node];
+        let [_, second, third] = &self.held.slopes[node];
         for (j, c_bar) in c_bar.iter().enumerate() {
             u_bar[node][j] += second[j] * *c_bar;
             value_bar[input][j] += third[j] * u[node][j] * *c_bar;
@@ -351,19 +352,56 @@ struct Entry<T> {
     bend: T,
 }
 
-/// A node that is not linear, its input, and its weighted second derivatives, n x the input's width.
+/// A node with second derivatives.
 pub(super) struct Bend<T> {
-    pub(super) node: usize,
+    node: usize,
     pub(super) input: usize,
+    /// The input's width.
+    pub(super) units: usize,
+    /// Its weighted second derivatives, n x units.
     pub(super) c: Vec<T>,
 }
 
-/// The nodes with second derivatives and their inputs, in order.
-pub(super) fn bending_nodes(graph: &Graph) -> impl Iterator<Item = (usize, usize)> {
-    graph.nodes().iter().enumerate().filter_map(|(at, node)| match node.op {
-        Op::Activation { input, .. } | Op::SquaredNorm { input } => Some((at, input.0)),
+/// The nodes with second derivatives, in order.
+pub(super) fn bends<T>(graph: &Graph) -> Vec<Bend<T>> {
+    let of = |(node, of): (usize, &Node)| match of.op {
+        Op::Activation { input, .. } | Op::SquaredNorm { input } => {
+            let units = graph.nodes()[input.0].width;
+            Some(Bend { node, input: input.0, units, c: Vec::new() })
+        }
         _ => None,
-    })
+    };
+    graph.nodes().iter().enumerate().filter_map(of).collect()
+}
+
+/// out += K a for the nodes that only move, add or scale numbers.
+fn push_linear<T: Real>(graph: &Graph, at: usize, squared: bool, a: &[Vec<T>], out: &mut [T]) {
+    let width = graph.nodes()[at].width;
+    match &graph.nodes()[at].op {
+        Op::Add { inputs } => inputs.iter().for_each(|i| add_assign(out, &a[i.0])),
+        Op::Scale { input, factor } => axpy(out, coefficient(*factor, squared), &a[input.0]),
+        Op::Concat { inputs } => {
+            let mut start = 0;
+            for i in inputs {
+                let w = graph.nodes()[i.0].width;
+                for (out, a) in out.chunks_mut(width).zip(a[i.0].chunks(w)) {
+                    add_assign(&mut out[start..start + w], a);
+                }
+                start += w;
+            }
+        }
+        Op::Slice { input, start } => {
+            let inner = graph.nodes()[input.0].width;
+            for (out, a) in out.chunks_mut(width).zip(a[input.0].chunks(inner)) {
+                add_assign(out, &a[*start..start + width]);
+            }
+        }
+        Op::Sum { input } => {
+            let rows = a[input.0].chunks(graph.nodes()[input.0].width);
+            out.iter_mut().zip(rows).for_each(|(out, a)| a.iter().for_each(|a| *out += *a));
+        }
+        _ => {}
+    }
 }
 
 fn coefficient<T: Real>(factor: f64, squared: bool) -> T {

@@ -23,7 +23,7 @@
 //! backward sweep are in `second_sweep.rs`.
 
 use super::derivatives::first_width;
-use super::second_sweep;
+use super::second_sweep::{self, SecondPass};
 use super::stencil::Stencil;
 use super::{Model, ModelKind};
 use crate::Result;
@@ -33,7 +33,7 @@ use crate::jet::{
 };
 use crate::kernel::Real;
 use crate::kernel::vector::{axpy, dot};
-use crate::objective::{Directions, ExactApart, Objective, RowLoss, SecondSweep, Slices};
+use crate::objective::{Directions, ExactApart, Objective, RowLoss, Slices};
 
 /// Most unit vectors handled at once by an exact loss: bounds its memory at
 /// 2 + 64 coefficients per row, whatever d is.
@@ -90,8 +90,8 @@ pub struct LossPass<T: Real> {
     reverse: Option<Tape<T>>,
     /// For objectives by finite differences; the tape then carries values only.
     stencil: Option<Stencil<T>>,
-    /// For objectives by a second backward sweep, with the numbers of noise it takes per slice.
-    second: Option<(SecondSweep, usize)>,
+    /// For objectives by a second backward sweep; the tape is then not used.
+    second: Option<SecondPass<T>>,
     /// Whether rows come with weights.
     bounded: bool,
     dim: usize,
@@ -139,7 +139,7 @@ impl<T: Real> LossPass<T> {
             Directions::Basis => (First::Shared, block(dim)),
         };
         let reverse = kind == ModelKind::Potential && (rule.has_score_term() || bounded);
-        let second = objective.second_sweep().map(|s| (s, second_sweep::noise_width(graph)));
+        let second = objective.second_sweep().map(|sweep| SecondPass::new(graph, sweep));
         let reverse = reverse && second.is_none();
         let request = match kind {
             _ if second.is_some() => Request::VALUE,
@@ -179,9 +179,8 @@ impl<T: Real> LossPass<T> {
 
     /// Random slices to draw for every row.
     pub fn slices(&self) -> usize {
-        match (self.second, &self.stencil, self.rule.directions()) {
-            (Some((SecondSweep::Random(m), _)), ..) => m,
-            (Some((SecondSweep::Diagonal, _)), ..) => 0,
+        match (&self.second, &self.stencil, self.rule.directions()) {
+            (Some(second), ..) => second.slices(),
             (None, Some(stencil), _) => stencil.slices(),
             (None, None, Directions::Slices(m)) => m,
             (None, None, _) => 0,
@@ -190,7 +189,7 @@ impl<T: Real> LossPass<T> {
 
     /// Numbers of one slice: d, or one per unit that is not linear for curvature propagation.
     pub fn slice_width(&self) -> usize {
-        self.second.map_or(self.dim, |(_, width)| width)
+        self.second.as_ref().map_or(self.dim, SecondPass::noise_width)
     }
 
     /// Rows on the tape per data row.
@@ -210,6 +209,9 @@ impl<T: Real> LossPass<T> {
     /// taken, it is formed anew: what it holds is overwritten.
     pub fn begin(&mut self, graph: &Graph, parameters: &[T], gradient: Option<&mut [T]>) {
         self.tape.prepare(graph, parameters);
+        if let Some(second) = &mut self.second {
+            second.prepare(parameters);
+        }
         match gradient {
             // Their gradients are added up outside of the tape.
             Some(gradient) if self.second.is_some() => gradient.fill(T::ZERO),
@@ -225,8 +227,8 @@ impl<T: Real> LossPass<T> {
 
     /// Floating-point operations in the matrix products of one loss and gradient over `rows` rows.
     pub fn product_operations(&self, graph: &Graph, rows: usize) -> u64 {
-        if let Some((sweep, _)) = self.second {
-            return second_sweep::product_operations(graph, rows, sweep);
+        if let Some(second) = &self.second {
+            return second.product_operations(graph, rows);
         }
         let reverse = self.reverse.as_ref();
         let score = reverse.map_or(0, |t| t.product_operations(graph, rows, false, true));
@@ -242,7 +244,8 @@ impl<T: Real> LossPass<T> {
 
     /// Bytes held at present.
     pub fn bytes(&self) -> usize {
-        self.tape.bytes() + self.reverse.as_ref().map_or(0, Tape::bytes)
+        let tapes = self.tape.bytes() + self.reverse.as_ref().map_or(0, Tape::bytes);
+        tapes + self.second.as_ref().map_or(0, SecondPass::bytes)
     }
 
     /// Writes the (weighted) loss of every row and, where a gradient is given, adds to it
@@ -256,9 +259,8 @@ impl<T: Real> LossPass<T> {
         gradient: Option<(&mut [T], T)>,
     ) {
         losses.fill(T::ZERO);
-        if let Some((sweep, _)) = self.second {
-            let network = (graph, parameters);
-            second_sweep::run(sweep, self.rule.as_ref(), network, tile, losses, gradient);
+        if let Some(second) = &mut self.second {
+            second.run(self.rule.as_ref(), (graph, parameters), tile, losses, gradient);
         } else {
             self.run_passes(graph, parameters, tile, losses, gradient);
         }

@@ -4,6 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::conditioning::{Conditioning, film};
 use super::{Model, ModelKind};
 use crate::graph::{Graph, GraphBuilder, NodeId};
 use crate::kernel::{Activation, Real};
@@ -28,6 +29,9 @@ pub struct Mlp {
     /// W x + V c + b. 0 for none. c is not differentiated: the model is of p(x | c).
     #[serde(default)]
     pub given: usize,
+    /// How c enters. With FiLM the first layer does not read it; every hidden layer is stretched and shifted by it.
+    #[serde(default)]
+    pub conditioning: Conditioning,
 }
 
 impl Mlp {
@@ -41,6 +45,7 @@ impl Mlp {
             residual: false,
             base_scale: None,
             given: 0,
+            conditioning: Conditioning::Concat,
         }
     }
 
@@ -50,6 +55,12 @@ impl Mlp {
         }
         if self.hidden.contains(&0) {
             return Err(Error::config("hidden", "every layer needs at least one unit"));
+        }
+        if self.is_film() && self.hidden.is_empty() {
+            return Err(Error::config(
+                "conditioning",
+                "film acts on hidden layers, and there is none",
+            ));
         }
         match self.base_scale {
             Some(_) if self.kind == ModelKind::Score => {
@@ -62,7 +73,7 @@ impl Mlp {
         }
     }
 
-    /// The graph: layers `net.0`, `net.1`, ..., and `net.given` for V.
+    /// The graph: layers `net.0`, `net.1`, ..., and `net.given` for V, or `given.0.factor`, ... for FiLM.
     ///
     /// # Errors
     /// A zero width, or a base scale that is not positive or not on a potential.
@@ -70,10 +81,14 @@ impl Mlp {
         self.validate()?;
         let mut b = GraphBuilder::new();
         let x = b.input(self.dim);
+        let given = self.is_film().then(|| b.context(0, self.given));
         let (mut h, mut width) = (x, self.dim);
         for (layer, &next) in self.hidden.iter().enumerate() {
             let linear = self.layer(&mut b, h, next, layer);
-            let bent = b.activation(linear, self.activation);
+            let mut bent = b.activation(linear, self.activation);
+            if let Some(given) = given {
+                bent = film(&mut b, bent, given, next, &format!("given.{layer}"));
+            }
             let skip = self.residual && layer > 0 && next == width;
             h = if skip { b.add(h, bent) } else { bent };
             width = next;
@@ -91,10 +106,14 @@ impl Mlp {
         b.build()
     }
 
-    /// W h + b, in the first layer with V c.
+    fn is_film(&self) -> bool {
+        self.given > 0 && self.conditioning == Conditioning::Film
+    }
+
+    /// W h + b, in the first layer with V c unless FiLM is to bring c in.
     fn layer(&self, b: &mut GraphBuilder, h: NodeId, width: usize, layer: usize) -> NodeId {
         let linear = b.affine(h, width, &format!("net.{layer}"));
-        if layer > 0 || self.given == 0 {
+        if layer > 0 || self.given == 0 || self.is_film() {
             return linear;
         }
         // As one matrix over (x, c), but x's directions need not carry the zeros of c.

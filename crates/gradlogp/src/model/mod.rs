@@ -1,6 +1,7 @@
 //! Models: a graph, its parameters, and how a score comes out of it.
 
 mod as_score;
+mod conditioning;
 mod covectors;
 mod derivatives;
 mod given;
@@ -13,6 +14,8 @@ mod stencil;
 
 pub use as_score::Potential;
 pub(crate) use as_score::{narrow, rows};
+pub use conditioning::Conditioning;
+pub(crate) use conditioning::film;
 pub use derivatives::Derivatives;
 pub(crate) use given::Contexts;
 pub use given::{Given, GivenPotential};

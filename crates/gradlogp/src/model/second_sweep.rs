@@ -12,14 +12,14 @@
 //!   where there are more.
 //!
 //! Gradients go through both sweeps: the adjoint of the second, of the curvatures and of the first, then
-//! ordinary reverse mode. Buffers are not kept, and rows are not tiled for the cache: these are for comparison.
+//! ordinary reverse mode. These are for comparison.
 
-use super::covectors::{Bend, Network, PerNode, bending_nodes};
+use super::covectors::{Bend, Held, Network, PerNode, bends, bytes};
 use super::loss_pass::Tile;
 use super::{Model, ModelKind};
 use crate::graph::{Graph, Op};
 use crate::kernel::Real;
-use crate::kernel::vector::{add_assign, axpy, dot};
+use crate::kernel::vector::{add_assign, dot};
 use crate::objective::{Objective, RowLoss, SecondSweep, Slices};
 use crate::{Error, Result};
 
@@ -32,83 +32,181 @@ pub(super) fn check<T: Real>(objective: &Objective, model: &Model<T>) -> Result<
         let message = "cp and approx-backprop propagate second derivatives of a density; they need a potential";
         return Err(Error::config("objective", message));
     }
-    if model.graph().nodes().iter().any(|n| matches!(n.op, Op::Multiply { .. })) {
+    if multiplies_units(model.graph()) {
         let message = "cp and approx-backprop are not for networks with products of units";
         return Err(Error::config("objective", message));
     }
     Ok(())
 }
 
-/// Numbers of noise per slice: units that are not linear.
-pub(super) fn noise_width(graph: &Graph) -> usize {
-    bending_nodes(graph).map(|(_, input)| graph.nodes()[input].width).sum()
+/// Whether two factors of a product both depend on x: its curvature is then no diagonal. A condition may multiply.
+fn multiplies_units(graph: &Graph) -> bool {
+    let mut moves = Vec::with_capacity(graph.nodes().len());
+    for node in graph.nodes() {
+        let moving = node.op.inputs().iter().filter(|i| moves[i.0]).count();
+        if matches!(node.op, Op::Multiply { .. }) && moving == 2 {
+            return true;
+        }
+        moves.push(node.op == Op::Input || moving > 0);
+    }
+    false
 }
 
-/// Floating-point operations in the matrix products of one loss and gradient over `rows` rows.
-pub(super) fn product_operations(graph: &Graph, rows: usize, sweep: SecondSweep) -> u64 {
-    let pulls = match sweep {
-        SecondSweep::Diagonal => 2,
-        SecondSweep::Random(slices) => 1 + 2 * slices as u64,
-    };
-    let once: u64 = (graph.nodes().iter())
-        .filter_map(|node| match node.op {
-            Op::Affine { input, .. } => Some(2 * rows * node.width * graph.nodes()[input.0].width),
-            _ => None,
-        })
-        .sum::<usize>() as u64;
-    // Forward; every sweep, its adjoint and its gradient; the last reverse pass and its gradient.
-    once * (1 + 3 * pulls + 2)
-}
-
-/// Losses of the rows of a tile without their weights and, where a gradient is given, `weight` times the
-/// gradient of their weighted sum.
-pub(super) fn run<T: Real>(
+/// The sweeps of one objective on one graph, in kept buffers.
+pub(super) struct SecondPass<T> {
     sweep: SecondSweep,
-    rule: &dyn RowLoss<T>,
-    (graph, parameters): (&Graph, &[T]),
-    tile: Tile<'_, T>,
-    losses: &mut [T],
-    gradient: Option<(&mut [T], T)>,
-) {
-    let network = Network::new((graph, parameters), tile.rows, tile.x, tile.contexts);
-    let mut u = network.zeros();
-    u[graph.nodes().len() - 1].fill(T::ONE);
-    network.pull(&mut u, false);
-    let bends = network.curvatures(&u);
-    let pairs = match sweep {
-        SecondSweep::Diagonal => vec![diagonal(&network, &bends)],
-        SecondSweep::Random(slices) => {
-            (0..slices).map(|m| propagated(&network, &bends, tile, m)).collect()
+    held: Held<T>,
+    bends: Vec<Bend<T>>,
+    /// The covectors of the first sweep, and their adjoints.
+    u: PerNode<T>,
+    u_bar: PerNode<T>,
+    value_bar: PerNode<T>,
+    pulled: Vec<Pulled<T>>,
+    /// Adjoints of S and T, or of D.
+    pushed: [PerNode<T>; 2],
+    curvature_bar: Vec<T>,
+    /// The adjoint of the second derivatives of one node.
+    c_bar: Vec<T>,
+    /// The gradient with respect to the squares of the parameters.
+    by_squares: Vec<T>,
+}
+
+impl<T: Real> SecondPass<T> {
+    pub(super) fn new(graph: &Graph, sweep: SecondSweep) -> Self {
+        let bends = bends(graph);
+        let pulled = match sweep {
+            SecondSweep::Diagonal => vec![Pulled::Diagonal(Vec::new())],
+            SecondSweep::Random(slices) => (0..slices)
+                .map(|_| {
+                    let noise = bends.iter().map(|_| Default::default()).collect();
+                    Pulled::Pair { s: Vec::new(), t: Vec::new(), noise }
+                })
+                .collect(),
+        };
+        SecondPass {
+            sweep,
+            held: Held::default(),
+            bends,
+            u: Vec::new(),
+            u_bar: Vec::new(),
+            value_bar: Vec::new(),
+            pulled,
+            pushed: [Vec::new(), Vec::new()],
+            curvature_bar: Vec::new(),
+            c_bar: Vec::new(),
+            by_squares: Vec::new(),
         }
-    };
-    let (input, d) = (network.input(), graph.input_width());
-    let mut score_bar = network.zeros();
-    let mut curvature_bar = vec![T::ZERO; tile.rows];
-    for r in 0..tile.rows {
-        let row = r * d..(r + 1) * d;
-        let mut q = T::ZERO;
-        pairs.iter().for_each(|pair| q += pair.curvature(input, row.clone()));
-        let seen = Slices { projections: &[], noise: &[], curvature: q };
-        let term = rule.slice_term(seen, &mut []);
-        let score = &u[input][row.clone()];
-        let bar = &mut score_bar[input][row];
-        losses[r] = term.loss + rule.score_term(score, &[], bar);
-        bar.iter_mut().for_each(|bar| *bar *= tile.weight(r));
-        curvature_bar[r] = tile.weight(r) * term.curvature_bar;
     }
-    let Some((gradient, weight)) = gradient else { return };
-    let mut weighted = vec![T::ZERO; gradient.len()];
-    let mut value_bar = network.zeros();
-    for pair in &pairs {
-        let below =
-            pair.adjoint(&network, (input, d), &curvature_bar, &mut weighted, &mut value_bar);
-        for (bend, c_bar) in bends.iter().zip(below) {
-            network.curvature_adjoint(bend, &c_bar, &u, &mut score_bar, &mut value_bar);
+
+    /// How many times noise is propagated.
+    pub(super) fn slices(&self) -> usize {
+        match self.sweep {
+            SecondSweep::Random(slices) => slices,
+            SecondSweep::Diagonal => 0,
         }
     }
-    network.push(&u, &mut score_bar, false, &mut weighted, &mut value_bar);
-    network.backpropagate(&mut value_bar, &mut weighted);
-    axpy(gradient, weight, &weighted);
+
+    /// Numbers of noise per slice: units that are not linear.
+    pub(super) fn noise_width(&self) -> usize {
+        self.bends.iter().map(|bend| bend.units).sum()
+    }
+
+    /// Bytes held at present.
+    pub(super) fn bytes(&self) -> usize {
+        let own = self.bends.iter().map(|bend| bend.c.len()).sum::<usize>()
+            + self.curvature_bar.len()
+            + self.c_bar.len()
+            + self.by_squares.len();
+        let arrays = [&self.u, &self.u_bar, &self.value_bar, &self.pushed[0], &self.pushed[1]];
+        self.held.bytes()
+            + own * size_of::<T>()
+            + arrays.into_iter().map(bytes).sum::<usize>()
+            + self.pulled.iter().map(Pulled::bytes).sum::<usize>()
+    }
+
+    /// Floating-point operations in the matrix products of one loss and gradient over `rows` rows.
+    pub(super) fn product_operations(&self, graph: &Graph, rows: usize) -> u64 {
+        let pulls = match self.sweep {
+            SecondSweep::Diagonal => 2,
+            SecondSweep::Random(slices) => 1 + 2 * slices as u64,
+        };
+        let once: u64 = (graph.nodes().iter())
+            .filter_map(|node| match node.op {
+                Op::Affine { input, .. } => {
+                    Some(2 * rows * node.width * graph.nodes()[input.0].width)
+                }
+                _ => None,
+            })
+            .sum::<usize>() as u64;
+        // Forward; every sweep, its adjoint and its gradient; the last reverse pass and its gradient.
+        once * (1 + 3 * pulls + 2)
+    }
+
+    /// To be called before the first of a set of tiles with the same parameters.
+    pub(super) fn prepare(&mut self, parameters: &[T]) {
+        if self.sweep == SecondSweep::Diagonal {
+            self.held.square(parameters);
+        }
+    }
+
+    /// Losses of the rows of a tile without their weights and, where a gradient is given, `weight` times the
+    /// gradient of their weighted sum.
+    pub(super) fn run(
+        &mut self,
+        rule: &dyn RowLoss<T>,
+        (graph, parameters): (&Graph, &[T]),
+        tile: Tile<'_, T>,
+        losses: &mut [T],
+        gradient: Option<(&mut [T], T)>,
+    ) {
+        let weight = gradient.as_ref().map_or(T::ZERO, |(_, weight)| *weight);
+        let network = self.held.evaluate((graph, parameters), tile.rows, tile.x, tile.contexts);
+        network.zero(&mut self.u);
+        self.u[graph.nodes().len() - 1].fill(T::ONE);
+        network.pull(&mut self.u, false);
+        network.curvatures(&self.u, &mut self.bends);
+        for (m, pulled) in self.pulled.iter_mut().enumerate() {
+            pulled.pull(network, &self.bends, tile, m);
+        }
+        let (input, d) = (network.input(), graph.input_width());
+        network.zero(&mut self.u_bar);
+        self.curvature_bar.resize(tile.rows, T::ZERO);
+        for r in 0..tile.rows {
+            let row = r * d..(r + 1) * d;
+            let mut q = T::ZERO;
+            self.pulled.iter().for_each(|pulled| q += pulled.curvature(input, row.clone()));
+            let seen = Slices { projections: &[], noise: &[], curvature: q };
+            let term = rule.slice_term(seen, &mut []);
+            let score = &self.u[input][row.clone()];
+            let bar = &mut self.u_bar[input][row];
+            losses[r] = term.loss + rule.score_term(score, &[], bar);
+            let weight = weight * tile.weight(r);
+            bar.iter_mut().for_each(|bar| *bar *= weight);
+            self.curvature_bar[r] = weight * term.curvature_bar;
+        }
+        let Some((gradient, _)) = gradient else { return };
+        network.zero(&mut self.value_bar);
+        self.by_squares.clear();
+        self.by_squares.resize(gradient.len(), T::ZERO);
+        for pulled in &self.pulled {
+            let ends = (self.curvature_bar.as_slice(), input);
+            let into = match pulled {
+                Pulled::Diagonal(_) => self.by_squares.as_mut_slice(),
+                Pulled::Pair { .. } => &mut *gradient,
+            };
+            pulled.adjoint(network, ends, &mut self.pushed, into, &mut self.value_bar);
+            for (k, bend) in self.bends.iter().enumerate() {
+                pulled.curvature_bar(&self.pushed, (k, bend.input), &mut self.c_bar);
+                let bars = (&mut self.u_bar, &mut self.value_bar);
+                network.curvature_adjoint(bend, &self.c_bar, &self.u, bars);
+            }
+        }
+        if self.sweep == SecondSweep::Diagonal {
+            network.add_unsquared(&self.by_squares, gradient);
+        }
+        network.push(&self.u, &mut self.u_bar, false, gradient, &mut self.value_bar);
+        network.backpropagate(&mut self.value_bar, gradient);
+    }
 }
 
 /// What a second sweep left behind.
@@ -120,45 +218,42 @@ enum Pulled<T> {
     Pair { s: PerNode<T>, t: PerNode<T>, noise: Vec<[Vec<T>; 2]> },
 }
 
-fn diagonal<T: Real>(network: &Network<'_, T>, bends: &[Bend<T>]) -> Pulled<T> {
-    let mut d = network.zeros();
-    bends.iter().for_each(|bend| add_assign(&mut d[bend.input], &bend.c));
-    network.pull(&mut d, true);
-    Pulled::Diagonal(d)
-}
-
-fn propagated<T: Real>(
-    network: &Network<'_, T>,
-    bends: &[Bend<T>],
-    tile: Tile<'_, T>,
-    m: usize,
-) -> Pulled<T> {
-    let (mut s, mut t) = (network.zeros(), network.zeros());
-    let width: usize = bends.iter().map(|b| b.c.len() / tile.rows).sum();
-    let (mut start, mut noise) = (0, Vec::new());
-    for bend in bends {
-        let units = bend.c.len() / tile.rows;
-        let mut slopes = [Vec::with_capacity(bend.c.len()), Vec::with_capacity(bend.c.len())];
-        for (at, c) in bend.c.iter().enumerate() {
-            let (r, unit) = (at / units, at % units);
-            let v = tile.slices[(m * tile.rows + r) * width + start + unit];
-            let (root, sign) = (c.abs().sqrt(), if *c < T::ZERO { -T::ONE } else { T::ONE });
-            s[bend.input][at] += root * v;
-            t[bend.input][at] += sign * root * v;
-            // Where c is 0 the root has no derivative, and nothing comes from there.
-            let slope = if root > T::ZERO { T::of(0.5) * v / root } else { T::ZERO };
-            slopes[0].push(sign * slope);
-            slopes[1].push(slope);
-        }
-        noise.push(slopes);
-        start += units;
-    }
-    network.pull(&mut s, false);
-    network.pull(&mut t, false);
-    Pulled::Pair { s, t, noise }
-}
-
 impl<T: Real> Pulled<T> {
+    /// The sweep, with the `m`-th slices of the rows.
+    fn pull(&mut self, network: Network<'_, T>, bends: &[Bend<T>], tile: Tile<'_, T>, m: usize) {
+        match self {
+            Pulled::Diagonal(d) => {
+                network.zero(d);
+                bends.iter().for_each(|bend| add_assign(&mut d[bend.input], &bend.c));
+                network.pull(d, true);
+            }
+            Pulled::Pair { s, t, noise } => {
+                network.zero(s);
+                network.zero(t);
+                let width: usize = bends.iter().map(|bend| bend.units).sum();
+                let mut start = 0;
+                for (bend, slopes) in bends.iter().zip(noise) {
+                    slopes.iter_mut().for_each(Vec::clear);
+                    for (at, c) in bend.c.iter().enumerate() {
+                        let (r, unit) = (at / bend.units, at % bend.units);
+                        let v = tile.slices[(m * tile.rows + r) * width + start + unit];
+                        let (root, sign) =
+                            (c.abs().sqrt(), if *c < T::ZERO { -T::ONE } else { T::ONE });
+                        s[bend.input][at] += root * v;
+                        t[bend.input][at] += sign * root * v;
+                        // Where c is 0 the root has no derivative, and nothing comes from there.
+                        let slope = if root > T::ZERO { T::of(0.5) * v / root } else { T::ZERO };
+                        slopes[0].push(sign * slope);
+                        slopes[1].push(slope);
+                    }
+                    start += bend.units;
+                }
+                network.pull(s, false);
+                network.pull(t, false);
+            }
+        }
+    }
+
     /// Its trace for one row: of D, or S.T.
     fn curvature(&self, input: usize, row: std::ops::Range<usize>) -> T {
         match self {
@@ -167,37 +262,58 @@ impl<T: Real> Pulled<T> {
         }
     }
 
-    /// Carries the adjoint of the traces back through the sweep; returns that of every node's c.
+    /// Carries the adjoint of the traces back through the sweep, to every node's D, or S and T; adds to the gradient
+    /// of the parameters, or of their squares for D.
     fn adjoint(
         &self,
-        network: &Network<'_, T>,
-        (input, width): (usize, usize),
-        curvature_bar: &[T],
+        network: Network<'_, T>,
+        (curvature_bar, input): (&[T], usize),
+        [a, b]: &mut [PerNode<T>; 2],
         gradient: &mut [T],
         value_bar: &mut PerNode<T>,
-    ) -> Vec<Vec<T>> {
-        let mut pushed = |u: &PerNode<T>, other: Option<&PerNode<T>>, squared: bool| {
-            let mut a = network.zeros();
+    ) {
+        let mut push = |u: &PerNode<T>, other: Option<&PerNode<T>>, a: &mut PerNode<T>| {
+            network.zero(a);
+            let width = a[input].len() / curvature_bar.len();
             for (at, a) in a[input].iter_mut().enumerate() {
                 *a = curvature_bar[at / width] * other.map_or(T::ONE, |o| o[input][at]);
             }
-            network.push(u, &mut a, squared, gradient, value_bar);
-            a
+            network.push(u, a, other.is_none(), gradient, value_bar);
         };
         match self {
-            Pulled::Diagonal(d) => {
-                let a = pushed(d, None, true);
-                network.bending().map(|(_, input)| a[input].clone()).collect()
+            Pulled::Diagonal(d) => push(d, None, a),
+            Pulled::Pair { s, t, .. } => {
+                push(s, Some(t), a);
+                push(t, Some(s), b);
             }
+        }
+    }
+
+    /// Writes the adjoint of c at the `k`-th node that is not linear, from those of its input.
+    fn curvature_bar(
+        &self,
+        [a, b]: &[PerNode<T>; 2],
+        (k, input): (usize, usize),
+        out: &mut Vec<T>,
+    ) {
+        out.clear();
+        match self {
+            Pulled::Diagonal(_) => out.extend_from_slice(&a[input]),
+            Pulled::Pair { noise, .. } => {
+                let [from_s, from_t] = &noise[k];
+                let s = a[input].iter().zip(from_s).map(|(a, n)| *a * *n);
+                let t = b[input].iter().zip(from_t).map(|(a, n)| *a * *n);
+                out.extend(s.zip(t).map(|(s, t)| s + t));
+            }
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Pulled::Diagonal(d) => bytes(d),
             Pulled::Pair { s, t, noise } => {
-                let (a_s, a_t) = (pushed(s, Some(t), false), pushed(t, Some(s), false));
-                let nodes = network.bending().zip(noise);
-                let c_bar = |input: usize, [from_s, from_t]: &[Vec<T>; 2]| {
-                    let s = a_s[input].iter().zip(from_s).map(|(a, n)| *a * *n);
-                    let t = a_t[input].iter().zip(from_t).map(|(a, n)| *a * *n);
-                    s.zip(t).map(|(s, t)| s + t).collect()
-                };
-                nodes.map(|((_, input), noise)| c_bar(input, noise)).collect()
+                let noise = noise.iter().flatten().map(Vec::len).sum::<usize>();
+                bytes(s) + bytes(t) + noise * size_of::<T>()
             }
         }
     }

@@ -14,7 +14,7 @@
 
 use super::ModelKind;
 use super::loss_pass::Tile;
-use crate::graph::Graph;
+use crate::graph::{Graph, MAX_CONTEXTS};
 use crate::jet::{Coefficient, Inputs, JetMut, Tape};
 use crate::kernel::Real;
 use crate::kernel::vector::{axpy, dot};
@@ -86,7 +86,8 @@ impl<T: Real> Stencil<T> {
         weight: T,
     ) {
         self.place(graph, tile, x);
-        let contexts: Vec<&[T]> = self.contexts.iter().map(Vec::as_slice).collect();
+        let context = |slot| self.contexts.get(slot).map_or(&[][..], Vec::as_slice);
+        let contexts: [&[T]; MAX_CONTEXTS] = std::array::from_fn(context);
         let rows = tile.rows * self.points();
         let inputs = Inputs { rows, x: &self.points, contexts: &contexts, directions: &[] };
         tape.forward(graph, parameters, inputs);

@@ -33,7 +33,12 @@ fn every_op(activation: Activation) -> Graph {
     let scaled = b.scale(norm, -0.3);
     let inner = b.squared_norm(h);
     let direct = b.slice(x, 1, 2);
-    let all = b.concat(&[part, total, scaled, inner, direct]);
+    // Products of what does not move with what is linear in x, and of two that are.
+    let left = b.linear(x, 5, "left");
+    let gated = b.multiply(gate, left);
+    let right = b.linear(joined, 5, "right");
+    let both = b.multiply(gated, right);
+    let all = b.concat(&[part, total, scaled, inner, direct, gated, both]);
     b.affine(all, 2, "last");
     b.build().unwrap()
 }

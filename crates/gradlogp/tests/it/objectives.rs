@@ -2,7 +2,7 @@
 
 use gradlogp::exec::{Domain, Draw, LossEngine};
 use gradlogp::kernel::Activation;
-use gradlogp::model::{Derivatives, LossPass, Mlp, Model, ModelKind, Points};
+use gradlogp::model::{Conditioning, Derivatives, LossPass, Mlp, Model, ModelKind, Points};
 use gradlogp::{Objective, SliceLaw};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -228,6 +228,127 @@ fn gradients_match_finite_differences() {
             }
         }
     }
+}
+
+/// FiLM: at a fixed c every layer is its own stretched and shifted one, for every derivative and every loss; and
+/// gradients, those of factors and shifts among them, are those of finite differences.
+#[test]
+fn a_condition_may_stretch_and_shift_every_layer() {
+    let (dim, given, rows) = (3, 2, 5);
+    let (x, c) = (normals(rows * dim, 3), normals(rows * given, 5));
+    let c_only = [c.as_slice()];
+    let points = Points::with_contexts(&x, &c_only);
+    for kind in KINDS {
+        let base_scale = (kind == ModelKind::Potential).then_some(1.5);
+        let mlp = Mlp {
+            hidden: vec![5, 4],
+            base_scale,
+            given,
+            conditioning: Conditioning::Film,
+            ..Mlp::new(dim, kind)
+        };
+        let model = mlp.build::<f64>(5).unwrap();
+        // By hand: h = softplus(W h + b), then h (1 + U c + a) + V c + d.
+        let of = |name: &str| {
+            let index = model.graph().parameters();
+            let range = index.iter().find(|(p, _)| p.name == name).unwrap().1;
+            model.parameters[range].to_vec()
+        };
+        let affine = |name: &str, x: &[f64]| -> Vec<f64> {
+            let (w, b) = (of(&format!("{name}.weight")), of(&format!("{name}.bias")));
+            let dot = |w: &[f64]| w.iter().zip(x).map(|(w, x)| w * x).sum::<f64>();
+            w.chunks(x.len()).zip(b).map(|(w, b)| dot(w) + b).collect()
+        };
+        let by_hand = |x: &[f64], c: &[f64]| -> Vec<f64> {
+            let mut h = x.to_vec();
+            for layer in 0..2 {
+                let bent = affine(&format!("net.{layer}"), &h).into_iter().map(|a| a.exp().ln_1p());
+                let factor = affine(&format!("given.{layer}.factor"), c);
+                let shift = affine(&format!("given.{layer}.shift"), c);
+                h = bent.zip(factor).zip(shift).map(|((h, f), s)| h * (1.0 + f) + s).collect();
+            }
+            let mut out = affine("net.2", &h);
+            if kind == ModelKind::Potential {
+                out[0] -= x.iter().map(|x| x * x).sum::<f64>() / 4.5;
+            }
+            out
+        };
+        let at = Derivatives::new(&model);
+        let value = match kind {
+            ModelKind::Potential => at.value(points),
+            _ => at.score(points),
+        };
+        let want = x.chunks(dim).zip(c.chunks(given)).flat_map(|(x, c)| by_hand(x, c));
+        assert!(value.iter().zip(want).all(|(got, want)| (got - want).abs() < 1e-12), "{kind:?}");
+        // Along any v, at fixed c: the score is the gradient of the value, its Jacobian the gradient of the score.
+        let v = normals(rows * dim, 4);
+        let t = 1e-5;
+        let moved = |t: f64| -> Vec<f64> { x.iter().zip(&v).map(|(x, v)| x + t * v).collect() };
+        let (up, down) = (moved(t), moved(-t));
+        let pair = [&up, &down].map(|x| Points::with_contexts(x.as_slice(), &c_only));
+        let (s, jv) = (at.score(points), at.jacobian_vector(points, &v));
+        let (high, low) = (at.score(pair[0]), at.score(pair[1]));
+        for k in 0..rows * dim {
+            assert!((jv[k] - (high[k] - low[k]) / (2.0 * t)).abs() < 1e-8, "{kind:?} {k}");
+        }
+        if kind == ModelKind::Potential {
+            let (high, low) = (at.value(pair[0]), at.value(pair[1]));
+            for (r, (s, v)) in s.chunks(dim).zip(v.chunks(dim)).enumerate() {
+                let along: f64 = s.iter().zip(v).map(|(s, v)| s * v).sum();
+                assert!((along - (high[r] - low[r]) / (2.0 * t)).abs() < 1e-8, "{r}");
+            }
+        }
+        let trace = at.trace(points);
+        let mut by_hand = vec![0.0; rows];
+        for j in 0..dim {
+            let unit: Vec<f64> =
+                (0..rows * dim).map(|k| f64::from(u8::from(k % dim == j))).collect();
+            let column = at.jacobian_vector(points, &unit);
+            (0..rows).for_each(|r| by_hand[r] += column[r * dim + j]);
+        }
+        assert!(trace.iter().zip(&by_hand).all(|(a, b)| (a - b).abs() < 1e-11), "{kind:?}");
+        let exact = losses(&model, Objective::Exact, SliceLaw::default(), points, 0);
+        for (r, (got, s)) in exact.iter().zip(s.chunks(dim)).enumerate() {
+            let want = by_hand[r] + 0.5 * s.iter().map(|s| s * s).sum::<f64>();
+            assert!((got - want).abs() < 1e-10 * (1.0 + want.abs()), "{kind:?}");
+        }
+        let mut objectives = vec![
+            (Objective::Exact, 1e-3),
+            (Objective::Ssm { slices: 2 }, 1e-3),
+            (Objective::SsmVr { slices: 2 }, 1e-3),
+            (Objective::Dsm { sigma: 0.5 }, 1e-3),
+            (Objective::FdSsm { slices: 1, eps: Some(0.1) }, 1e-3),
+            (Objective::FdDsm { slices: 2, sigma: 0.5, eps: Some(0.1) }, 1e-3),
+        ];
+        if kind == ModelKind::Potential {
+            // A smaller step: the root of a curvature near 0 bends sharply.
+            objectives
+                .extend([(Objective::Cp { slices: 2 }, 1e-6), (Objective::ApproxBackprop, 1e-5)]);
+        }
+        for (objective, t) in objectives {
+            let mut engine = engine(&model, objective, SliceLaw::Gaussian);
+            engine.loss_and_gradient(&model, points, draw(3));
+            let gradient = engine.gradient().to_vec();
+            let size = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+            for i in 0..gradient.len() {
+                let mut at = |t: f64| {
+                    let mut moved = model.clone();
+                    moved.parameters[i] += t;
+                    estimate(&engine.losses(&moved, points, draw(3))).0
+                };
+                let slope = (8.0 * (at(t) - at(-t)) - (at(2.0 * t) - at(-2.0 * t))) / (12.0 * t);
+                let miss = (gradient[i] - slope).abs();
+                assert!(
+                    miss < 1e-6 * (slope.abs() + 0.1 * size),
+                    "{kind:?} {objective:?} {i}: {} {slope}",
+                    gradient[i]
+                );
+            }
+        }
+    }
+    let none =
+        Mlp { hidden: vec![], given, conditioning: Conditioning::Film, ..Mlp::new(3, KINDS[0]) };
+    assert!(none.graph().unwrap_err().to_string().contains("film"));
 }
 
 /// Row by row, on every way to derivatives: jets, differences, second sweeps.
@@ -587,6 +708,73 @@ fn exact_loss_where_x_stands_between_contexts_and_the_output_is_scaled() {
     }
 }
 
+/// The Laplacian of graphs that the library does not build itself, whole where it can be.
+#[test]
+fn exact_loss_of_potentials_where_x_stands_between_contexts() {
+    use gradlogp::graph::{Graph, GraphBuilder, NodeId};
+    let dim = 30;
+    let bent = |b: &mut GraphBuilder, joined: NodeId| {
+        let a = b.affine(joined, 8, "a");
+        let a = b.activation(a, Activation::Softplus);
+        let c = b.affine(a, 4, "b");
+        let c = b.activation(c, Activation::Tanh);
+        b.affine(c, 1, "c")
+    };
+    let between = |nested: bool| -> Graph {
+        let mut b = GraphBuilder::new();
+        let (before, x, after) = (b.context(0, 2), b.input(dim), b.context(1, 1));
+        let x = if nested { b.concat(&[after, x]) } else { x };
+        let joined = b.concat(&[before, x, after]);
+        bent(&mut b, joined);
+        b.build().unwrap()
+    };
+    let shifted = {
+        let mut b = GraphBuilder::new();
+        let (before, x, after) = (b.context(0, 2), b.input(dim), b.context(1, 1));
+        let shift = b.affine(before, 8, "shift");
+        let a = b.affine(x, 8, "a");
+        // What does not move comes first in one sum and last in the other.
+        let a = b.add(shift, a);
+        let a = b.activation(a, Activation::Softplus);
+        let c = b.affine(a, 4, "b");
+        let more = b.affine(after, 4, "more");
+        let c = b.add(c, more);
+        let c = b.activation(c, Activation::Tanh);
+        b.affine(c, 1, "c");
+        b.build().unwrap()
+    };
+    let unbent = {
+        let mut b = GraphBuilder::new();
+        let (x, before, after) = (b.input(dim), b.context(0, 2), b.context(1, 1));
+        let a = b.affine(x, 8, "a");
+        let a = b.affine(a, 1, "b");
+        let norm = b.squared_norm(x);
+        let a = b.add(a, norm);
+        let sums = [before, after].map(|c| b.sum(c));
+        let c = b.add(sums[0], sums[1]);
+        b.add(a, c);
+        b.build().unwrap()
+    };
+    let (x, c, e) = (normals(8 * dim, 1), normals(8 * 2, 2), normals(8, 3));
+    let contexts: &[&[f64]] = &[&c, &e];
+    let points = Points::with_contexts(&x, contexts);
+    for (graph, whole) in
+        [(between(false), true), (between(true), true), (shifted, true), (unbent, false)]
+    {
+        assert_eq!(gradlogp::jet::has_laplacian(&graph), whole);
+        let parameters = gradlogp::model::initialise(&graph, 3);
+        let model = Model::<f64>::new(ModelKind::Potential, graph, parameters).unwrap();
+        let mut exact = engine(&model, Objective::Exact, SliceLaw::default());
+        let mut sliced = engine(&model, Objective::Ssm { slices: dim }, SliceLaw::Coordinate);
+        let got = exact.loss_and_gradient(&model, points, draw(0));
+        let want = sliced.loss_and_gradient(&model, points, draw(0));
+        assert!((got - want).abs() < 1e-11 * (1.0 + want.abs()), "{got} {want}");
+        for (got, want) in exact.gradient().iter().zip(sliced.gradient()) {
+            assert!((got - want).abs() < 1e-10 * (1.0 + want.abs()), "{got} {want}");
+        }
+    }
+}
+
 /// A network that the library does not build itself, with the last layer's output scaled and shifted: the sliced
 /// losses, which only project the last layer's first orders, against those of the same function with a linear last
 /// map behind another one, whose first orders are all formed.
@@ -641,6 +829,8 @@ fn a_gradient_forgets_the_batch_before() {
         (Objective::SsmVr { slices: 2 }, ModelKind::Score),
         (Objective::Exact, ModelKind::Potential),
         (Objective::Cp { slices: 1 }, ModelKind::Potential),
+        (Objective::ApproxBackprop, ModelKind::Potential),
+        (Objective::FdSsm { slices: 1, eps: Some(0.1) }, ModelKind::Potential),
     ] {
         let model = Mlp { hidden: vec![6, 6], ..Mlp::new(3, kind) }.build(5).unwrap();
         let mut used = engine(&model, objective, SliceLaw::default());

@@ -1,7 +1,8 @@
 //! Curvature propagation and the approximate diagonal, MATH (8): expectation, bias, gradients.
 
+use gradlogp::graph::GraphBuilder;
 use gradlogp::kernel::Activation;
-use gradlogp::model::{Derivatives, LossPass, Mlp, Model, ModelKind, Points};
+use gradlogp::model::{Conditioning, Derivatives, LossPass, Mlp, Model, ModelKind, Points};
 use gradlogp::train::{TrainConfig, Trainer};
 use gradlogp::{Objective, SliceLaw};
 
@@ -64,6 +65,30 @@ fn the_approximate_diagonal_is_exact_with_one_layer_and_biased_with_more() {
     }
     for (hidden, residual) in [(&[6, 6][..], false), (&[6, 6, 6], true)] {
         assert!(miss(&potential(hidden, residual)) > 1e-2);
+    }
+}
+
+/// One layer of activations behind parts, sums and a fixed factor of affine maps, whose Jacobians are squared, too.
+#[test]
+fn the_approximate_diagonal_squares_every_linear_node() {
+    let mut b = GraphBuilder::new();
+    let x = b.input(3);
+    let first = b.affine(x, 4, "a");
+    let part = b.slice(first, 1, 2);
+    let other = b.affine(x, 2, "b");
+    let joined = b.concat(&[part, other]);
+    let scaled = b.scale(joined, -0.6);
+    let bent = b.activation(scaled, Activation::Tanh);
+    let sum = b.sum(bent);
+    let more = b.affine(bent, 1, "c");
+    b.add(sum, more);
+    let graph = b.build().unwrap();
+    let parameters = gradlogp::model::initialise(&graph, 3);
+    let model = Model::<f64>::new(ModelKind::Potential, graph, parameters).unwrap();
+    let x = normals(3 * 20, 4);
+    let got = losses(&model, Objective::ApproxBackprop, SliceLaw::default(), &x, 0);
+    for (got, want) in got.iter().zip(exact(&model, &x)) {
+        assert!((got - want).abs() < 1e-12, "{got} {want}");
     }
 }
 
@@ -138,6 +163,58 @@ fn gradients_match_finite_differences() {
             }
         }
     }
+}
+
+/// A condition that stretches units leaves a diagonal curvature at every layer: at its c the network is one without a
+/// condition. Products of units that both move with x are refused.
+#[test]
+fn a_condition_may_multiply_but_units_may_not() {
+    let film = |hidden: &[usize]| {
+        let mlp = Mlp {
+            hidden: hidden.to_vec(),
+            base_scale: Some(1.5),
+            given: 2,
+            conditioning: Conditioning::Film,
+            ..Mlp::new(3, ModelKind::Potential)
+        };
+        mlp.build::<f64>(5).unwrap()
+    };
+    let (x, c) = (normals(3, 2), [0.7, -1.2]);
+    let want = |model: &Model<f64>| {
+        let points = Points::with_contexts(&x, &[&c]);
+        losses(model, Objective::Exact, SliceLaw::default(), points, 0)[0]
+    };
+    let (one, two) = (film(&[7]), film(&[6, 6]));
+    let (xs, cs) = (x.repeat(20_000), c.repeat(20_000));
+    let contexts = [cs.as_slice()];
+    let points = Points::with_contexts(&xs, &contexts);
+    for law in [SliceLaw::Rademacher, SliceLaw::Gaussian] {
+        let found = losses(&two, Objective::Cp { slices: 2 }, law, points, 0);
+        let (mean, error) = estimate(&found);
+        let want = want(&two);
+        assert!((mean - want).abs() <= 4.0 * error && error < 0.05, "{law:?} {mean} {want}");
+    }
+    let few = Points::with_contexts(&xs[..3], &[&c]);
+    let diagonal = |model: &Model<f64>| {
+        losses(model, Objective::ApproxBackprop, SliceLaw::default(), few, 0)[0]
+    };
+    assert!((diagonal(&one) - want(&one)).abs() < 1e-12);
+    assert!((diagonal(&two) - want(&two)).abs() > 1e-3);
+
+    let mut b = GraphBuilder::new();
+    let x = b.input(3);
+    let h = b.affine(x, 1, "a");
+    let y = b.activation(h, Activation::Tanh);
+    b.multiply(h, y);
+    let graph = b.build().unwrap();
+    let parameters = vec![0.1; graph.parameters().len()];
+    let product = Model::new(ModelKind::Potential, graph, parameters).unwrap();
+    for objective in [Objective::Cp { slices: 1 }, Objective::ApproxBackprop] {
+        assert!(LossPass::check(&objective, &two).is_ok());
+        let why = LossPass::check(&objective, &product).unwrap_err().to_string();
+        assert!(why.contains("products of units"), "{why}");
+    }
+    assert!(LossPass::check(&Objective::Exact, &product).is_ok());
 }
 
 #[test]

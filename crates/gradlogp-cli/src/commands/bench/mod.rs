@@ -4,6 +4,7 @@ mod fit;
 mod mala;
 mod read;
 mod score;
+mod stein;
 mod step;
 
 use std::time::Instant;
@@ -19,6 +20,7 @@ pub(crate) use fit::fit;
 pub(crate) use mala::mala;
 pub(crate) use read::read;
 pub(crate) use score::score;
+pub(crate) use stein::stein;
 pub(crate) use step::step;
 
 /// The network of a measurement, if this machine can hold it.
