@@ -24,7 +24,7 @@ FITS = {
         "--steps 2000 --rate 1e-3 --batch 128 --evaluate-every 100 --patience 8 --validation 0.1 --test 0.01"
     ),
     "mnist": (
-        "--dequantize --dequantize-rule whole --standardize common --noise vp --noise-floor 0.03 "
+        "--dequantize --dequantize-rule whole --standardize common --noise vp --t-min 0.01 "
         "--hidden 1024,1024,1024 --steps 2500 --rate 1e-3 --batch 128 --evaluate-every 500 --patience 0 "
         "--validation 0.01 --test 0.005"
     ),
