@@ -322,8 +322,8 @@ fn operations_and_memory_of_a_trace_are_those_of_its_parts() {
         let inputs = Inputs { rows: 7, x: &x, contexts: &[], directions: &[] };
         tape.forward(graph, &model.parameters, inputs);
     }
-    // W1 W3 and its product with W2; slopes of eleven units; P h'1, and traces with their adjoints.
-    assert_eq!(tape.bytes() - values.bytes(), 8 * (2 * 30 + 7 * 11 + 7 * 5 + 2 * 7));
+    // W1 W3, its product with W2 and that one's adjoint; slopes of eleven units; P h'1, and traces with their adjoints.
+    assert_eq!(tape.bytes() - values.bytes(), 8 * (3 * 30 + 7 * 11 + 7 * 5 + 2 * 7));
     let mut projected = Tape::<f64>::new(graph, Request::projected(First::PerRow, 2));
     assert_eq!(projected.bytes(), 0);
     projected.prepare(graph, &model.parameters);
