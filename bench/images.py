@@ -3,9 +3,10 @@
 
 usage: images.py digits|mnist DATA_FOLDER OUTPUT_FOLDER [PROGRAM]
 
-Writes the pixels as a table, fits with `gradlogp fit --noise`, draws a sheet of samples and one of test rows,
-and prints seconds of training and bits per dimension of the recorded values on test rows, which are
-dequantised by noise uniform in their cells of width 1. Needs python3 alone.
+Writes the pixels as a table, fits with `gradlogp fit --noise`, draws a sheet of samples, and takes bits per
+dimension of the recorded values on test rows, which are dequantised by noise uniform in their cells of width 1.
+OUTPUT_FOLDER/images.md gets what all runs into that folder found. Without the data it says so and does nothing.
+Needs python3 alone.
 """
 
 import gzip
@@ -19,12 +20,12 @@ from pathlib import Path
 
 FITS = {
     "digits": (
-        "--dequantize --dequantize-rule whole --standardize common --noise vp --t-min 1e-4 --hidden 512,512,512 "
-        "--steps 6000 --rate 1e-3 --batch 128 --evaluate-every 500 --patience 4 --validation 0.1 --test 0.01"
+        "--dequantize --dequantize-rule whole --noise vp --t-min 0.01 --hidden 256,256,256 "
+        "--steps 2000 --rate 1e-3 --batch 128 --evaluate-every 100 --patience 8 --validation 0.1 --test 0.01"
     ),
     "mnist": (
-        "--dequantize --dequantize-rule whole --standardize common --noise vp --t-min 1e-5 --noise-floor 0.01 "
-        "--hidden 1024,1024,1024 --steps 4000 --rate 1e-3 --batch 128 --evaluate-every 1000 --patience 0 "
+        "--dequantize --dequantize-rule whole --standardize common --noise vp --noise-floor 0.03 "
+        "--hidden 1024,1024,1024 --steps 2500 --rate 1e-3 --batch 128 --evaluate-every 500 --patience 0 "
         "--validation 0.01 --test 0.005"
     ),
 }
@@ -66,9 +67,13 @@ def main(arguments):
         raise SystemExit(__doc__)
     name, data, output = arguments[0], Path(arguments[1]), Path(arguments[2])
     program = arguments[3] if len(arguments) == 4 else "gradlogp"
+    if not (data / name).is_dir():
+        print(f"skipped: there is no folder {data / name}")
+        return
     output.mkdir(parents=True, exist_ok=True)
     train, test = {"digits": digits, "mnist": mnist}[name](data)
     rows, probes = LIKELIHOOD[name]
+    program = str(Path(program).resolve()) if "/" in program else program
     write(output / f"{name}-train.csv", train)
     write(output / f"{name}-test.csv", test[:rows])
 
@@ -80,13 +85,45 @@ def main(arguments):
         return ran.stdout, time.monotonic() - start
 
     fit = json.loads(run(f"fit {name}-train.csv {FITS[name]} -o {name}.safetensors --json")[0])
-    _, sampling = run(f"sample {name}.safetensors -n 100 --sheet {name}-samples.png --image {SIZE[name]} -o {name}-samples.csv")
+    sheet = f"--sheet {name}.png --image {SIZE[name]}"
+    _, sampling = run(f"sample {name}.safetensors -n 100 {sheet} -o {name}-samples.csv")
     found, likelihood = run(f"loglik {name}.safetensors {name}-test.csv --probes {probes} --tolerance 1e-4 --json")
-    found = json.loads(found)
-    print(
-        f"{name}: {fit['steps']} steps in {fit['seconds']:.0f} s (weights of step {fit['best_step']}), 100 samples in {sampling:.0f} s, "
-        f"{found['discrete_bits_per_dimension']:.3f} +- {found['bits_per_dimension_se']:.3f} bits per dimension on "
-        f"{found['rows']} test rows ({likelihood:.0f} s, error of a row's estimate {found['probe_se']:.1f} nats)"
+    facts = {
+        "options": FITS[name],
+        "version": subprocess.run([program, "--version"], capture_output=True, text=True).stdout.strip(),
+        "date": time.strftime("%Y-%m-%d"),
+        "train_rows": len(train),
+        "sampling_seconds": sampling,
+        "likelihood_seconds": likelihood,
+        **{key: fit[key] for key in ("steps", "best_step", "seconds")},
+        **json.loads(found),
+    }
+    (output / f"{name}.json").write_text(json.dumps(facts, indent=1) + "\n")
+    page = "\n".join(section(path) for path in sorted(output.glob("*.json")))
+    (output / "images.md").write_text(HEAD + page)
+    print(section(output / f"{name}.json"))
+
+
+HEAD = """# Pictures as tables
+
+Written by `bench/images.py`: multilayer perceptrons over pixels, which know nothing of pictures, fitted with `--noise`. Bits per
+dimension are of the recorded whole numbers: pixels get noise uniform in their cell of width 1, and the log density of the
+probability flow, at its least time, bounds the log probability of the cell from below on average.
+
+"""
+
+
+def section(path):
+    """What one run found, in words."""
+    facts = json.loads(path.read_text())
+    f = lambda key, digits: f"{facts[key]:.{digits}f}"
+    return (
+        f"## {path.stem}\n\n![samples]({path.stem}.png)\n\n"
+        f"100 samples, not chosen. {facts['train_rows']} rows, {facts['steps']} steps in {f('seconds', 0)} s on 2 shared cores (weights of "
+        f"step {facts['best_step']} kept); sampling {f('sampling_seconds', 0)} s. {f('discrete_bits_per_dimension', 3)} +- "
+        f"{f('bits_per_dimension_se', 3)} bits per dimension on {facts['rows']} test rows ({facts['probes']} probes a row, "
+        f"error of a row's log density {f('probe_se', 1)} nats; {f('likelihood_seconds', 0)} s). {facts['version']}, {facts['date']}.\n\n"
+        f"```sh\ngradlogp fit {path.stem}-train.csv {facts['options']}\n```\n"
     )
 
 

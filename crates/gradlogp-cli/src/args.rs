@@ -194,7 +194,7 @@ pub(crate) struct FitArgs {
     pub(crate) output: Option<PathBuf>,
     /// What the model is for, which sets options that are not given. anomaly, for score --anomaly: the densities
     /// of the data with noise of 1/2 to 4 scales, in seconds; short for --noise ve --sigma-min 0.5
-    /// --sigma-max 4 --model potential --standardize robust --hidden 64,64 --steps 1500.
+    /// --sigma-max 4 --model potential --standardize robust --hidden 64,64 --activation softplus --steps 1500.
     #[arg(long = "for", value_enum, value_name = "PURPOSE",
           conflicts_with_all = ["noise", "model", "objective", "given", "bounds", "domain"])]
     pub(crate) purpose: Option<PurposeArg>,
@@ -234,6 +234,9 @@ impl FitArgs {
         self.model.model = Some(ModelArg::Potential);
         if !given("hidden") {
             self.model.hidden = vec![64, 64];
+        }
+        if !given("activation") {
+            self.model.activation = Some(ActivationArg::Softplus);
         }
         if !given("standardize") {
             self.prepare.standardize = StandardizeArg::Robust;
@@ -287,6 +290,12 @@ impl ModelArgs {
             (given, _) => given.to_vec(),
         }
     }
+
+    /// The nonlinearity between them.
+    pub(crate) fn activation(&self, over_time: bool) -> ActivationArg {
+        let usual = if over_time { ActivationArg::Silu } else { ActivationArg::Softplus };
+        self.activation.unwrap_or(usual)
+    }
 }
 
 /// Where the data ends.
@@ -332,9 +341,10 @@ pub(crate) struct ModelArgs {
     /// with --noise].
     #[arg(long, value_delimiter = ',', value_name = "WIDTHS")]
     hidden: Vec<usize>,
-    /// softplus is smooth with bounded slopes, which second derivatives like; relu is for scores only.
-    #[arg(long, value_enum, default_value_t = ActivationArg::Softplus)]
-    pub(crate) activation: ActivationArg,
+    /// softplus is smooth with bounded slopes, which second derivatives like; silu learns scores at all noise
+    /// levels faster; relu is for scores only [default: softplus; silu with --noise].
+    #[arg(long, value_enum)]
+    activation: Option<ActivationArg>,
     /// Residual connections between hidden layers of equal width; helps deep networks.
     #[arg(long)]
     pub(crate) residual: bool,

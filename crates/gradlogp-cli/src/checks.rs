@@ -124,6 +124,27 @@ impl Checks<'_> {
         })
     }
 
+    /// Samples against rows, for models of every noise level; the other checks are of one density.
+    pub(crate) fn samples_over_time(
+        &self,
+        model: &FittedModel,
+        rows: ArrayView2<'_, f64>,
+    ) -> Result<Option<Comparison>> {
+        let message = "is about one density, and this model was fitted with --noise: it has one for \
+                       every time";
+        if self.args.likelihood {
+            let message = format!("{message}; use gradlogp loglik");
+            return Err(Error::config("--likelihood", message).into());
+        }
+        if !self.args.test_functions.is_empty() {
+            let message = format!("{message}; gradlogp report takes the least");
+            return Err(Error::config("--test-functions", message).into());
+        }
+        let Some((source, samples)) = self.samples(model)? else { return Ok(None) };
+        let mut rng = ChaCha8Rng::seed_from_u64(model.description.training.seed ^ (0xc4ec << 32));
+        Ok(Some(compare(model, rows, source, samples.view(), &mut rng)?))
+    }
+
     fn functions(&self, model: &FittedModel, rows: ArrayView2<'_, f64>) -> Result<Vec<Statement>> {
         if self.args.test_functions.is_empty() {
             return Ok(Vec::new());
@@ -350,6 +371,23 @@ impl Normalised {
 }
 
 impl Comparison {
+    /// One line for the terminal.
+    pub(crate) fn line(&self) -> String {
+        let worst = self.columns.iter().map(|c| c.ks_p_value).fold(f64::INFINITY, f64::min);
+        format!(
+            "Samples ({} rows): energy distance {} (95% point {}, p {}), classifier {} +- {} (p {}), least \
+             Kolmogorov-Smirnov p of a column {}\n",
+            self.sample_rows,
+            short(self.energy_distance),
+            short(self.energy_critical),
+            short(self.energy_p_value),
+            short(self.classifier_accuracy),
+            short(self.classifier_accuracy_se),
+            short(self.classifier_p_value),
+            short(worst)
+        )
+    }
+
     fn checks(&self) -> Vec<Check> {
         let mut checks = vec![
             row(

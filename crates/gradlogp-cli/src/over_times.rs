@@ -13,7 +13,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use crate::checks::Checks;
+use crate::checks::{Checks, Comparison};
 use crate::judgement::{Judgement, judge};
 use crate::noise;
 use crate::text::{aligned, short};
@@ -31,6 +31,9 @@ pub(crate) struct OverTimes {
     rows: usize,
     consistent: bool,
     times: Vec<AtOneTime>,
+    /// Samples against the rows, which are not noised for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    samples: Option<Comparison>,
 }
 
 #[derive(Debug, Serialize)]
@@ -73,6 +76,7 @@ pub(crate) fn judge_over_times(
     rows: ArrayView2<'_, f64>,
     drawn_from: Option<&Dataset>,
     seed: u64,
+    checks: &Checks<'_>,
 ) -> Result<OverTimes> {
     if rows.nrows() < 3 {
         let message = format!("there are {}, too few to check a fit; 3 are needed", rows.nrows());
@@ -120,7 +124,8 @@ pub(crate) fn judge_over_times(
         });
     }
     let consistent = times.iter().all(|t| t.consistent);
-    Ok(OverTimes { rows: rows.nrows(), consistent, times })
+    let samples = checks.samples_over_time(model, rows)?;
+    Ok(OverTimes { rows: rows.nrows(), consistent, times, samples })
 }
 
 /// The share of the nearest level of a ladder: a model of a ladder knows no time between.
@@ -175,12 +180,13 @@ impl OverTimes {
                 if t.consistent { "ok".into() } else { format!("FAULT: {}", t.verdict) },
             ]);
         }
+        let samples = self.samples.as_ref().map_or(String::new(), Comparison::line);
         let verdict = match self.consistent {
             true => "no fault found at any of these times",
             false => "faults at some times",
         };
         format!(
-            "Check on {} rows, noised to each time:\n{}Verdict: {verdict}\n",
+            "Check on {} rows, noised to each time:\n{}{samples}Verdict: {verdict}\n",
             self.rows,
             aligned(&cells)
         )

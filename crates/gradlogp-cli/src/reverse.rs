@@ -176,10 +176,13 @@ impl ReversePlan {
                 Ok(run) if run.completed => {
                     self.done.extend(run.rows.iter());
                     self.evaluations += run.evaluations;
-                    self.block += 1;
+                    failure = run.failure(self.block * BLOCK);
+                    if failure.is_none() {
+                        self.block += 1;
+                    }
                 }
                 Ok(_) => stopped = true,
-                Err(error) => failure = Some(error),
+                Err(error) => failure = Some(counted_from(error, self.block * BLOCK)),
             }
         }
         bar.finish();
@@ -205,5 +208,16 @@ impl ReversePlan {
             min_effective_sample_size: None,
             completed,
         })
+    }
+}
+
+/// An error that counts rows from the start of a block, which is row `first` of all.
+fn counted_from(error: Error, first: usize) -> Error {
+    match error {
+        Error::Diverged { step, rows, message } if first > 0 => {
+            let message = format!("counted from row {} of all, {message}", first + 1);
+            Error::Diverged { step, rows, message }
+        }
+        other => other,
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::{ChainArgs, SamplerArg};
 use crate::limits::check_memory;
+use crate::report::{Check, Estimate, Grade};
 use crate::reverse::ReversePlan;
 use crate::{interrupt, text};
 
@@ -72,6 +73,68 @@ impl Drawn {
         parts.join(", ")
     }
 
+    /// Rows of a report's check table: how far the chains can be relied on.
+    pub(crate) fn checks(&self) -> Vec<Check> {
+        let Way::Chains { chains, .. } = self.way else { return Vec::new() };
+        let row =
+            |name: &str, value: f64, expected: Option<String>, fine: Option<bool>, why: &str| {
+                Check {
+                    name: name.into(),
+                    value: Estimate { value, standard_error: None },
+                    expected,
+                    grade: match fine {
+                        Some(true) => Grade::Pass,
+                        Some(false) => Grade::Warn,
+                        None => Grade::Info,
+                    },
+                    explanation: why.into(),
+                }
+            };
+        let mut checks = Vec::new();
+        checks.extend(self.max_split_r_hat.map(|r| {
+            let bound = self.r_hat_bound(chains);
+            row(
+                "Samples: largest split R-hat",
+                r,
+                Some(format!("below {bound:.2}")),
+                Some(r <= bound),
+                "Rank-normalised split R-hat of the chains that drew the samples, worst column: 1 where \
+                 chains agree with each other and with themselves over time.",
+            )
+        }));
+        checks.extend(self.min_effective_sample_size.map(|size| {
+            row(
+                "Samples: least effective size",
+                size,
+                None,
+                None,
+                &format!(
+                    "How many independent draws the {} samples are worth, for the mean of the worst \
+                     column.",
+                    self.draws
+                ),
+            )
+        }));
+        checks.extend(self.acceptance_rate.map(|rate| {
+            row(
+                "Samples: acceptance",
+                rate,
+                None,
+                (rate < ACCEPTED).then_some(false),
+                "Share of the sampler's proposals that were accepted after warm-up.",
+            )
+        }));
+        checks
+    }
+
+    /// What split R-hat should not exceed. In halves of n draws, neighbouring draws that resemble each other
+    /// raise it too: to about sqrt(1 + 2/n) at an autocorrelation time of three draws. Only more than that
+    /// means that chains differ.
+    fn r_hat_bound(&self, chains: usize) -> f64 {
+        let half = self.draws.div_ceil(chains.max(1)) as f64 / 2.0;
+        (1.0 + 2.0 / half.max(1.0)).sqrt().max(1.05)
+    }
+
     pub(crate) fn warning(&self) -> Option<String> {
         if let Some(rate) = self.acceptance_rate.filter(|rate| *rate < ACCEPTED) {
             return Some(format!(
@@ -80,11 +143,8 @@ impl Drawn {
                 100.0 * rate
             ));
         }
-        // In halves of n draws, neighbouring draws that resemble each other raise R-hat too: to about
-        // sqrt(1 + 2/n) at an autocorrelation time of three draws. Only more than that means that chains differ.
         let Way::Chains { chains, .. } = self.way else { return None };
-        let half = self.draws.div_ceil(chains.max(1)) as f64 / 2.0;
-        let bound = (1.0 + 2.0 / half.max(1.0)).sqrt().max(1.05);
+        let bound = self.r_hat_bound(chains);
         let r = self.max_split_r_hat.filter(|r| *r > bound)?;
         Some(format!(
             "chains disagree (split R-hat {r:.2}, should be below {bound:.2}): they do not cross between \

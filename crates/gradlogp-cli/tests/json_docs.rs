@@ -74,7 +74,8 @@ fn every_key_is_documented() {
                 --test-functions cube,tanh";
     let keys = ["kernel_stein_p_value", "effective_size", "energy_critical", "ks_p_value", "holds"];
     check(at, more, &["eval"], &keys);
-    check(at, "report a.safetensors -o b.html", &["report", "eval"], &["output", "rows"]);
+    let keys = ["output", "rows", "max_split_r_hat", "min_effective_sample_size", "thinning"];
+    check(at, "report a.safetensors -o b.html", &["report", "eval"], &keys);
     let score = "score a.safetensors --dataset banana --rows 5 -o s.csv";
     check(at, score, &["score"], &["rows", "columns", "output"]);
     // Ten rows are enough for one false alarm in ten.

@@ -67,6 +67,8 @@ pub enum Error {
     Diverged {
         /// Step at which it was seen.
         step: u64,
+        /// Rows or chains that left, counted from 0, where they are known.
+        rows: Vec<usize>,
         /// What was seen and what to try.
         message: String,
     },

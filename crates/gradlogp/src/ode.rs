@@ -176,8 +176,9 @@ pub fn integrate_from(
     }
     let mut slope = f(t0, y.view());
     info.evaluations = 1;
-    if let Some(row) = first_bad_row(&y).or_else(|| first_bad_row(&slope)) {
-        return Err(diverged(0, row, t0));
+    let bad = bad_rows(&y, &slope);
+    if !bad.is_empty() {
+        return Err(diverged(0, bad, t0));
     }
     let mut h = match first_step {
         Some(h) if h > 0.0 && h.is_finite() => h,
@@ -212,8 +213,7 @@ pub fn integrate_from(
         after_rejection = true;
         h = tried * if error.is_finite() { growth(error, true) } else { 0.2 };
         if h < 1e-14 * t.abs().max(length) {
-            let row = first_bad_row(&new.y).or_else(|| first_bad_row(&new.slope)).unwrap_or(0);
-            return Err(diverged(info.steps + 1, row, t));
+            return Err(diverged(info.steps + 1, culprits(&y, &new, config), t));
         }
     }
     info.next_step = h;
@@ -251,7 +251,7 @@ fn norm(
 }
 
 fn largest_error(y: &Array2<f64>, new: &Step, config: &OdeConfig) -> f64 {
-    if first_bad_row(&new.y).or_else(|| first_bad_row(&new.slope)).is_some() {
+    if !bad_rows(&new.y, &new.slope).is_empty() {
         return f64::INFINITY;
     }
     norm(new.error.view(), y.view(), new.y.view(), config)
@@ -279,17 +279,29 @@ fn first_step_size(
     if bend.is_finite() { other.min(100.0 * euler) } else { 1e-3 * euler }
 }
 
-fn first_bad_row(rows: &Array2<f64>) -> Option<usize> {
-    rows.outer_iter().position(|row| row.iter().any(|v| !v.is_finite()))
+/// The rows in which either has a value that is not finite.
+fn bad_rows(y: &Array2<f64>, slope: &Array2<f64>) -> Vec<usize> {
+    let bad = |row: ArrayView1<'_, f64>| row.iter().any(|v| !v.is_finite());
+    (0..y.nrows()).filter(|i| bad(y.row(*i)) || bad(slope.row(*i))).collect()
 }
 
-fn diverged(step: usize, row: usize, t: f64) -> Error {
+/// The rows for which a step was refused: those that are not finite, else those with too large an error.
+fn culprits(y: &Array2<f64>, new: &Step, config: &OdeConfig) -> Vec<usize> {
+    let bad = bad_rows(&new.y, &new.slope);
+    if !bad.is_empty() {
+        return bad;
+    }
+    let error = |i: usize| row_norm(new.error.row(i), y.row(i), new.y.row(i), config);
+    (0..y.nrows()).filter(|i| !(error(*i) <= 1.0)).collect()
+}
+
+fn diverged(step: usize, rows: Vec<usize>, t: f64) -> Error {
     let message = format!(
         "row {}: the solution or its slope is not finite from t = {t:.6} on, or changes faster than \
          any step can follow",
-        row + 1
+        rows.first().map_or(0, |row| row + 1)
     );
-    Error::Diverged { step: step as u64, message }
+    Error::Diverged { step: step as u64, rows, message }
 }
 
 fn too_many(config: &OdeConfig, t: f64, t1: f64) -> Error {
@@ -297,7 +309,7 @@ fn too_many(config: &OdeConfig, t: f64, t1: f64) -> Error {
         "{} steps reached t = {t:.6} on the way to {t1:.6}; allow more steps or a larger error",
         config.max_steps
     );
-    Error::Diverged { step: config.max_steps as u64, message }
+    Error::Diverged { step: config.max_steps as u64, rows: Vec::new(), message }
 }
 
 #[cfg(test)]
@@ -424,7 +436,8 @@ mod tests {
         let mut f = |_: f64, y: ArrayView2<'_, f64>| &y * &y;
         let start = array![[0.1], [2.0], [1.0]];
         let error = integrate(&mut f, 0.0, 2.0, start.view(), &OdeConfig::default()).unwrap_err();
-        assert!(matches!(error, Error::Diverged { .. }), "{error}");
+        let Error::Diverged { rows, message, .. } = error else { panic!("{error}") };
+        assert!(rows == [1] && message.contains("row 2"), "{rows:?} {message}");
         let mut nan = |t: f64, y: ArrayView2<'_, f64>| {
             let mut out = y.to_owned();
             out.slice_mut(s![1.., ..]).fill(if t > 0.5 { f64::NAN } else { 0.0 });
@@ -433,6 +446,7 @@ mod tests {
         let error = integrate(&mut nan, 0.0, 1.0, start.view(), &OdeConfig::default()).unwrap_err();
         assert!(error.to_string().contains("row 2"), "{error}");
         assert!(error.to_string().contains("t = 0.5"), "{error}");
+        assert!(matches!(error, Error::Diverged { rows, .. } if rows == [1, 2]));
     }
 
     #[test]

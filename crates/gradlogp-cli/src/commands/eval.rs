@@ -23,14 +23,15 @@ pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(args.seed))?;
         show.note("rounded columns were dequantised as when the model was fitted");
     }
+    let checks = Checks { args: &args.checks, read: &args.read, quiet: show.silent() };
     if model.over_time().is_some() {
         let set = loaded.drawn_from.as_ref();
-        let judgement = judge_over_times(&model, loaded.table.rows.view(), set, args.seed)?;
+        let rows = loaded.table.rows.view();
+        let judgement = judge_over_times(&model, rows, set, args.seed, &checks)?;
         show.result(&judgement.table(), &judgement)?;
         return Ok(ExitCode::SUCCESS);
     }
     let model = loaded.model_given(model)?;
-    let checks = Checks { args: &args.checks, read: &args.read, quiet: show.silent() };
     let rows = loaded.table.rows.view();
     let judgement = judge(&model, rows, loaded.drawn_from.as_ref(), Some(checks))?;
     show.result(&judgement.table(), &judgement)?;

@@ -228,7 +228,8 @@ impl Plan {
             check_boundary(args, objective)?;
         }
         check_threads(training.threads)?;
-        let hidden = model.hidden(noise.is_some());
+        let over_time = noise.is_some();
+        let hidden = model.hidden(over_time);
         check_network(1, &hidden)?;
         // Refused here, also where the objective has no slices.
         Objective::Ssm { slices }.validate()?;
@@ -271,7 +272,7 @@ impl Plan {
             boundary_power: args.boundary.boundary_power,
             kind,
             hidden,
-            activation: model.activation.into(),
+            activation: model.activation(over_time).into(),
             residual: model.residual,
             base_scale: (kind == ModelKind::Potential && noise.is_none())
                 .then_some(model.base_scale.unwrap_or(3.0))
@@ -867,7 +868,8 @@ fn refuse_without_weights(outcome: &Outcome, message: &str) -> Result<()> {
     }
     let step = outcome.steps;
     let message = message.strip_prefix(&format!("diverged at step {step}: ")).unwrap_or(message);
-    Err(Error::Diverged { step, message: format!("{message}. No model was written") }.into())
+    let message = format!("{message}. No model was written");
+    Err(Error::Diverged { step, rows: Vec::new(), message }.into())
 }
 
 /// The figures on the test rows, or why there are none.

@@ -49,6 +49,8 @@ struct Draws {
     step_size: Option<f64>,
     acceptance: Option<f64>,
     r_hat: Option<f64>,
+    /// Why some values are still missing.
+    failure: Option<Error>,
 }
 
 pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
@@ -74,7 +76,7 @@ pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
     check_memory("--draws", 8.0 * 8.0 * cells)?;
     interrupt::watch();
     let part = table.select(Axis(0), &incomplete);
-    let Some(draws) = draw(args, &model, part.view(), show)? else {
+    let Some(mut draws) = draw(args, &model, part.view(), show)? else {
         show.note("stopped before the draws were done; nothing was written");
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
@@ -103,7 +105,21 @@ pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
     } else {
         show.note(&summary.text());
     }
-    Ok(ExitCode::SUCCESS)
+    let Some(error) = draws.failure.take() else { return Ok(ExitCode::SUCCESS) };
+    text::error(&format!("{}. Their values are written as NaN", in_table(&error, &incomplete)));
+    Ok(ExitCode::from(exit::code(error.class())))
+}
+
+/// An error that counts the draws of incomplete rows, in the numbers of the table's rows.
+fn in_table(error: &Error, incomplete: &[usize]) -> String {
+    let Error::Diverged { rows, .. } = error else { return error.to_string() };
+    let mut numbers: Vec<usize> =
+        rows.iter().map(|i| incomplete[i % incomplete.len()] + 1).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let few: Vec<String> = numbers.iter().take(10).map(ToString::to_string).collect();
+    let more = if numbers.len() > few.len() { ", ..." } else { "" };
+    format!("{error}: draws of rows {}{more} of the table were lost", few.join(", "))
 }
 
 fn load(args: &ImputeArgs, model: &FittedModel, show: Show) -> Result<Array2<f64>> {
@@ -140,7 +156,8 @@ fn draw(
     };
     if rows.nrows() == 0 {
         let rows = rows.to_owned();
-        return Ok(Some(Draws { rows, sampler, step_size: None, acceptance: None, r_hat: None }));
+        let (step_size, acceptance, r_hat, failure) = (None, None, None, None);
+        return Ok(Some(Draws { rows, sampler, step_size, acceptance, r_hat, failure }));
     }
     if let Some(time_model) = model.over_time() {
         return draw_in_reverse(args, model, time_model, rows, show);
@@ -170,6 +187,7 @@ fn draw(
         step_size: Some(run.step_size),
         acceptance: run.acceptance,
         r_hat: run.r_hat,
+        failure: None,
     }))
 }
 
@@ -200,12 +218,13 @@ fn draw_in_reverse(
     let drawn = impute_reverse(&reverse, many.view(), &config, &mut rng, &mut observe);
     bar.finish();
     Ok(drawn?.map(|drawn| {
-        let mut out = transform.inverse(drawn.view());
+        let mut out = transform.inverse(drawn.rows.view());
         let observed = rows.indexed_iter().filter(|(_, x)| !x.is_nan());
         for ((i, j), x) in observed {
             (0..args.draws).for_each(|draw| out[[draw * rows.nrows() + i, j]] = *x);
         }
-        Draws { rows: out, sampler: "em", step_size: None, acceptance: None, r_hat: None }
+        let failure = drawn.failure();
+        Draws { rows: out, sampler: "em", step_size: None, acceptance: None, r_hat: None, failure }
     }))
 }
 

@@ -15,20 +15,21 @@ use super::info::{erased::Word, objective, settings};
 use crate::args::{ChainArgs, ReportArgs};
 use crate::checks::Checks;
 use crate::input::{Place, Source, show_warnings};
+use crate::interrupt;
 use crate::judgement::Judgement;
 use crate::output::{check_apart, check_writable};
 use crate::over_times::judge_at_its_time;
 use crate::picture::ImageShape;
 use crate::report::{self, FieldGrid, Fitted, GridSpec, ReportData};
-use crate::sampling::{Drawn, Job};
+use crate::sampling::{Drawn, Job, Outcome};
 use crate::text::short;
-use crate::{interrupt, sampling};
 
 /// Frames of the way from noise to data.
 const FRAMES: usize = 7;
 
-/// Rows drawn for the pictures.
+/// Rows drawn for the pictures, and the chains that draw them: long enough to be compared.
 const SAMPLES: usize = 1500;
+const CHAINS: usize = 100;
 /// Conditions at which rows are drawn, one each.
 const CONDITIONS: usize = 500;
 /// Rows of data shown.
@@ -41,6 +42,9 @@ struct Written {
     output: String,
     #[serde(flatten)]
     judgement: Judgement,
+    /// What is known of the rows drawn for the pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drawn: Option<Drawn>,
 }
 
 pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
@@ -78,10 +82,10 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     let checks = Checks { args: &args.checks, read: &args.read, quiet: show.silent() };
     let set = loaded.drawn_from.as_ref();
     let judgement = judge_at_its_time(&model, rows.view(), set, seed, Some(checks))?;
-    write_with(&model, Some(&judgement), (rows, image), warnings, &args.output, show)?;
+    let drawn = write_with(&model, Some(&judgement), (rows, image), warnings, &args.output, show)?;
     let output = args.output.display().to_string();
     let text = format!("{}Report: {output}", judgement.table());
-    show.result(&text, &Written { output, judgement })?;
+    show.result(&text, &Written { output, judgement, drawn })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -94,10 +98,11 @@ pub(crate) fn write(
     path: &std::path::Path,
     show: Show,
 ) -> Result<()> {
-    write_with(model, judgement, (rows, None), warnings, path, show)
+    write_with(model, judgement, (rows, None), warnings, path, show)?;
+    Ok(())
 }
 
-/// As [`write`]; with rows as pictures where their columns are pixels.
+/// As [`write`]; with rows as pictures where their columns are pixels. What was drawn, if rows could be.
 fn write_with(
     model: &FittedModel,
     judgement: Option<&Judgement>,
@@ -105,8 +110,7 @@ fn write_with(
     warnings: Vec<String>,
     path: &std::path::Path,
     show: Show,
-) -> Result<()> {
-    let chain = ChainArgs::automatic();
+) -> Result<Option<Drawn>> {
     let mut warnings = warnings;
     if model.description.columns.len() == 2 && model.condition().is_some() {
         warnings.push("the pictures of the field are at the mean of the given columns".into());
@@ -116,27 +120,37 @@ fn write_with(
         Some(c) => (model.at_first_conditions(CONDITIONS), c.nrows().min(CONDITIONS)),
         None => (model.clone(), SAMPLES),
     };
+    let chain = ChainArgs {
+        chains: model.condition().is_none().then_some(CHAINS),
+        ..ChainArgs::automatic()
+    };
     let mut frames = Vec::new();
-    let samples = match draw(&drawing, count, &chain, &mut frames, show) {
-        Ok(drawn) => {
+    let drawn = match draw(&drawing, count, &chain, &mut frames, show) {
+        Ok(Outcome { drawn, failure }) => {
             warnings.extend(drawn.warning());
-            Some(drawn.rows).filter(|rows| rows.nrows() > 0)
+            warnings.extend(failure.map(|error| {
+                format!(
+                    "sampling ended early, the pictures show the {} rows drawn: {error}",
+                    drawn.draws
+                )
+            }));
+            Some(drawn).filter(|drawn| drawn.draws > 0)
         }
         Err(error) => {
             warnings.push(format!("no samples: {error}"));
             None
         }
     };
+    let samples = drawn.as_ref().map(|drawn| drawn.rows.clone());
+    let checks = drawn.as_ref().map(Drawn::checks).unwrap_or_default();
     if interrupt::requested() {
         warnings.push("sampling was stopped early".into());
     }
-    let page = report::render(&ReportData {
-        frames,
-        image,
-        ..data(model, judgement, rows, samples, warnings)
-    })?;
+    let mut page = ReportData { frames, image, ..data(model, judgement, rows, samples, warnings) };
+    page.checks.extend(checks);
+    let page = report::render(&page)?;
     write_atomically(path, |out| out.write_all(page.as_bytes()))?;
-    Ok(())
+    Ok(drawn)
 }
 
 /// Samples; of models of every noise level with two columns also the way there.
@@ -146,13 +160,13 @@ fn draw(
     chain: &ChainArgs,
     frames: &mut Vec<(String, Array2<f64>)>,
     show: Show,
-) -> Result<Drawn> {
+) -> Result<Outcome> {
     let job = Job::new(model, count, chain)?;
     let (first, last) = job.traced();
     let Some(times) = model.over_time().filter(|_| model.description.columns.len() == 2) else {
-        return sampling::draw(model, count, chain, show.silent());
+        return job.run(model, show.silent(), &mut |_| Ok(()));
     };
-    let outcome = job.run(model, show.silent(), &mut |look| {
+    job.run(model, show.silent(), &mut |look| {
         let spaces = (FRAMES - 1).min(last - first).max(1);
         let due = (0..=spaces).any(|k| look.step == first + (last - first) * k / spaces);
         // What comes after belongs to further rows.
@@ -162,11 +176,7 @@ fn draw(
             frames.push((format!("t = {}", short(time)), rows));
         }
         Ok(())
-    })?;
-    match outcome.failure {
-        Some(error) => Err(error.into()),
-        None => Ok(outcome.drawn),
-    }
+    })
 }
 
 fn data(

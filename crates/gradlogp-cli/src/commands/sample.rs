@@ -143,7 +143,7 @@ fn finish(
         show.note(&drawn.summary());
     }
     match failure {
-        Some(error) => text::error(&format!("{error}. The rows drawn before are written")),
+        Some(error) => text::error(&format!("{error}. The {} rows drawn are written", drawn.draws)),
         None if drawn.completed => saver.remove(),
         None => saver.say_how_to_go_on(show),
     }

@@ -57,13 +57,13 @@ impl TimeMlp {
     /// The usual floor, for columns of standard deviation 1.
     pub const FLOOR: f64 = 0.1;
 
-    /// Softplus, two hidden layers of 128, eight frequencies, FiLM, scaled with floor 0.1.
+    /// SiLU, two hidden layers of 128, eight frequencies, FiLM, scaled with floor 0.1.
     pub fn new(dim: usize, kind: ModelKind) -> Self {
         TimeMlp {
             dim,
             kind,
             hidden: vec![128, 128],
-            activation: Activation::Softplus,
+            activation: Activation::Silu,
             features: TimeFeatures::Fourier { frequencies: 8 },
             conditioning: Conditioning::Film,
             scaled: true,

@@ -345,7 +345,11 @@ impl<T: Real> KernelTrainer<T> {
         self.step += 1;
         if !(norm.is_finite() && found.loss.is_finite()) {
             let message = "the loss is no longer finite; use a lower rate or a larger lambda";
-            return Err(Error::Diverged { step: self.step, message: message.into() });
+            return Err(Error::Diverged {
+                step: self.step,
+                rows: Vec::new(),
+                message: message.into(),
+            });
         }
         self.losses = (self.losses.0 + found.loss, self.losses.1 + 1);
         Ok((found.loss, norm))

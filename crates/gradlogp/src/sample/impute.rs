@@ -6,7 +6,7 @@
 //! long run), ULA for score fields (with the bias of its step). Each draw is the end of a chain of its
 //! own, started around the columns' means: draws of one row are independent.
 
-use super::{DualAveraging, first_bad_row, hmc, normals, ula};
+use super::{DualAveraging, bad_rows, hmc, normals, ula};
 use crate::error::{Error, Result};
 use crate::score::{LogDensity, Score};
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, concatenate};
@@ -157,9 +157,9 @@ impl<'m> Walk<'m> {
         scale: Array2<f64>,
         config: &ImputeConfig,
     ) -> Result<Self> {
-        if let Some(row) = first_bad_row(&start) {
+        if let Some(&row) = bad_rows(&start).first() {
             let message = format!("row {} is not finite", row + 1);
-            return Err(Error::Diverged { step: 0, message });
+            return Err(Error::Diverged { step: 0, rows: vec![row], message });
         }
         let chains = match target {
             Target::Density(model) => Chains::Density(model, hmc::init(start, model)?),

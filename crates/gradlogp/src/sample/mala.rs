@@ -52,6 +52,7 @@ pub fn init(position: Array2<f64>, model: &dyn LogDensity) -> Result<State> {
         None => Ok(state),
         Some(chain) => Err(Error::Diverged {
             step: 0,
+            rows: vec![chain],
             message: format!(
                 "chain {} starts where the density or the score is not finite; start nearer to \
                  the data",

@@ -43,7 +43,8 @@ fn check_columns(operation: &'static str, position: &Array2<f64>, dim: usize) ->
     Err(Error::Shape { operation, expected, found: position.shape().to_vec() })
 }
 
-/// The first row with a value that is not finite.
-fn first_bad_row(rows: &Array2<f64>) -> Option<usize> {
-    rows.outer_iter().position(|row| row.iter().any(|v| !v.is_finite()))
+/// The rows with a value that is not finite.
+fn bad_rows(rows: &Array2<f64>) -> Vec<usize> {
+    let bad = |i: &usize| rows.row(*i).iter().any(|v| !v.is_finite());
+    (0..rows.nrows()).filter(bad).collect()
 }

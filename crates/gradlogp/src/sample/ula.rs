@@ -12,7 +12,7 @@
 //! 1/(1 - a/4), and for a >= 4 the chain explodes. Reference: Roberts and Tweedie (1996),
 //! "Exponential convergence of Langevin distributions and their discrete approximations".
 
-use super::{check_columns, first_bad_row, normals};
+use super::{bad_rows, check_columns, normals};
 use crate::error::{Error, Result};
 use crate::score::Score;
 use ndarray::{Array1, Array2, ArrayView2, Zip};
@@ -98,20 +98,21 @@ fn arrive(
     step_size: f64,
 ) -> Result<(State, Info)> {
     // A score that is not finite makes the new place so too.
-    if let Some(chain) = first_bad_row(&position) {
-        return Err(diverged(step, chain, step_size));
+    let left = bad_rows(&position);
+    if !left.is_empty() {
+        return Err(diverged(step, left, step_size));
     }
     let score_norm = score.outer_iter().map(|s| s.dot(&s).sqrt()).collect();
     Ok((State { position, step }, Info { score_norm }))
 }
 
-fn diverged(step: u64, chain: usize, step_size: f64) -> Error {
+fn diverged(step: u64, rows: Vec<usize>, step_size: f64) -> Error {
     let message = format!(
         "chain {} left the finite numbers; try a step size well below {step_size}, or start nearer \
          to the data",
-        chain + 1
+        rows[0] + 1
     );
-    Error::Diverged { step, message }
+    Error::Diverged { step, rows, message }
 }
 
 #[cfg(test)]
@@ -149,7 +150,7 @@ mod tests {
                 Err(error) => break error,
             }
         };
-        let Error::Diverged { step, message } = error else { panic!("{error}") };
+        let Error::Diverged { step, message, .. } = error else { panic!("{error}") };
         assert!((40..60).contains(&step), "{step}");
         assert!(message.starts_with("chain 1"), "{message}");
     }

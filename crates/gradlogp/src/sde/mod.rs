@@ -28,7 +28,7 @@ pub use expression::{ExpressionProcess, ExpressionSde};
 pub use marginal::Marginal;
 pub use ornstein_uhlenbeck::OrnsteinUhlenbeck;
 pub use process::{AnyProcess, Process};
-pub use simulate::simulate;
+pub use simulate::{euler_maruyama, simulate};
 pub use ve::Ve;
 pub use vp::{SubVp, Vp};
 

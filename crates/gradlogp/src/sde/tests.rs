@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array2, Axis, array};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
 
 use super::*;
 use crate::oracle::GaussianMixture;
@@ -203,4 +204,74 @@ fn refuses_what_is_no_process() {
     assert!(CustomSde::new(|_, _, _| {}, |_| 1.0, f64::NAN, 0.1).is_err());
     let blind = CustomSde::new(|_, _, f| f.fill(0.0), |_| 1.0, 1.0, 0.1).unwrap();
     assert!(Marginal::new(mixture(), blind).is_err());
+}
+
+/// Geometric Brownian motion, dx = mu x dt + sigma x dW, by [`euler_maruyama`] in steps of 1/8 to 1/64 on the
+/// same Brownian paths, beside its exact solution x_0 exp((mu - sigma^2/2) t + sigma W): the noise depends on
+/// x, so the strong order is 1/2; the weak order is 1.
+#[test]
+fn euler_maruyama_has_strong_order_one_half_and_weak_order_one_in_noise_that_depends_on_x() {
+    let (mu, sigma, fine, n) = (0.5, 0.8, 64, 40_000);
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    let mut noise = vec![vec![0.0; n]; fine];
+    for z in noise.iter_mut().flatten() {
+        *z = StandardNormal.sample(&mut rng);
+    }
+    let exact: Vec<f64> = (0..n)
+        .map(|i| {
+            let w: f64 = noise.iter().map(|z| z[i]).sum::<f64>() / (fine as f64).sqrt();
+            (mu - 0.5 * sigma * sigma + sigma * w).exp()
+        })
+        .collect();
+    let run = |steps: usize| {
+        let (h, each) = (1.0 / steps as f64, fine / steps);
+        let mut x = vec![1.0; n];
+        for part in noise.chunks(each) {
+            let drift: Vec<f64> = x.iter().map(|x| mu * x).collect();
+            let mut i = 0;
+            let normal = || {
+                i += 1;
+                part.iter().map(|z| z[i - 1]).sum::<f64>() / (each as f64).sqrt()
+            };
+            euler_maruyama(&mut x, h, &drift, |x| sigma * x, normal);
+        }
+        x
+    };
+    let (mut strong, mut weak) = (Vec::new(), Vec::new());
+    for steps in [8, 16, 32, 64] {
+        let (x, h) = (run(steps), 1.0 / steps as f64);
+        let mean = |f: &dyn Fn(f64) -> f64| x.iter().map(|x| f(*x)).sum::<f64>() / n as f64;
+        // The moments of the scheme itself are known: each step multiplies by 1 + mu h + sigma sqrt(h) z.
+        let (first, second) = (1.0 + mu * h, (1.0 + mu * h).powi(2) + sigma * sigma * h);
+        let (first, second) = (first.powi(steps as i32), second.powi(steps as i32));
+        let spread = ((second - first * first) / n as f64).sqrt();
+        assert!((mean(&|x| x) - first).abs() < 4.0 * spread, "{steps} steps: mean");
+        // E x^4 of the exact solution bounds the variance of x^2.
+        let fourth = (4.0 * mu + 6.0 * sigma * sigma).exp();
+        let spread = (fourth / n as f64).sqrt();
+        assert!((mean(&|x| x * x) - second).abs() < 4.0 * spread, "{steps} steps: mean square");
+        let pairs = || x.iter().zip(&exact);
+        strong.push(pairs().map(|(x, y)| (x - y).abs()).sum::<f64>() / n as f64);
+        // The difference on one path varies little, so that its mean shows the weak error of E x.
+        weak.push(pairs().map(|(x, y)| x - y).sum::<f64>().abs() / n as f64);
+        let known = (mu.exp() - first).abs();
+        let error = pairs().map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt() / n as f64;
+        let found = weak[weak.len() - 1];
+        assert!((found - known).abs() < 4.0 * error, "{steps} steps: weak {found}, not {known}");
+    }
+    let order = |errors: &[f64]| (errors[0] / errors[3]).log2() / 3.0;
+    assert!((order(&strong) - 0.5).abs() < 0.1, "strong order {}: {strong:?}", order(&strong));
+    assert!((order(&weak) - 1.0).abs() < 0.3, "weak order {}: {weak:?}", order(&weak));
+    // Both moments of the scheme have order 1 exactly.
+    let weak = |steps: f64| {
+        let h = 1.0 / steps;
+        let first = (1.0 + mu * h).powf(steps);
+        let second = ((1.0 + mu * h).powi(2) + sigma * sigma * h).powf(steps);
+        [first - mu.exp(), second - (2.0 * mu + sigma * sigma).exp()]
+    };
+    let (coarse, fine) = (weak(256.0), weak(1024.0));
+    for k in 0..2 {
+        let order = (coarse[k] / fine[k]).log2() / 2.0;
+        assert!((order - 1.0).abs() < 0.02, "moment {}: {order}", k + 1);
+    }
 }

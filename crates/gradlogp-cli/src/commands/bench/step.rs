@@ -124,7 +124,7 @@ fn noise(mut trainer: Trainer, args: &StepArgs) -> Result<(Trainer, Option<Gradi
         _ => ControlFlow::Continue(()),
     });
     if let Stop::Diverged { message } = stop {
-        return Err(Error::Diverged { step: trainer.step(), message }.into());
+        return Err(Error::Diverged { step: trainer.step(), rows: Vec::new(), message }.into());
     }
     let mut model = trainer.best_model();
     model.parameters.copy_from_slice(trainer.parameters());

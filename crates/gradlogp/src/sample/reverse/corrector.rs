@@ -8,7 +8,7 @@
 //! Euler-Maruyama step before, this is the predictor-corrector sampler of Song et al. (2021), algorithms 2
 //! to 5, whose step eps is a/2.
 
-use super::{Reverse, State, checked, normals};
+use super::{Reverse, State, check_finite, checked, normals};
 use crate::error::Result;
 use ndarray::Array2;
 use rand::Rng;
@@ -31,6 +31,8 @@ pub fn step(
     ratio: f64,
 ) -> Result<(State, Info)> {
     let score = reverse.score.score_at(state.position.view(), state.time);
+    // The step is common to all rows: one score that is no number would spoil it for all.
+    check_finite(&score, state.time, state.step + 1)?;
     let noise = normals(state.position.dim(), rng);
     let step_size = step_size(&score, ratio);
     let mut x = state.position.clone();

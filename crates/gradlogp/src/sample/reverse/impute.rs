@@ -12,10 +12,14 @@
 //! observed columns say of the others at the times before, and the Langevin steps repair that: the more of
 //! them, the closer to the conditional law (which is exact as steps and corrections grow).
 
-use super::{Reverse, State, TimeSchedule, checked, euler_maruyama, normals, tweedie};
+use super::run::{Flock, failure};
+use super::{
+    Lost, Reverse, State, TimeSchedule, bad_rows, check_finite, checked, euler_maruyama, normals,
+    tweedie,
+};
 use crate::error::{Error, Result};
 use crate::score::AtTime;
-use ndarray::{Array2, ArrayView2, Zip};
+use ndarray::{Array2, ArrayView2, Axis, Zip};
 use rand::Rng;
 use std::ops::ControlFlow;
 
@@ -40,19 +44,35 @@ impl Default for ReverseImpute {
     }
 }
 
+/// What a run gave.
+#[derive(Debug, Clone)]
+pub struct ReverseImputed {
+    /// n x d, with the values of lost rows still missing.
+    pub rows: Array2<f64>,
+    /// Rows that left the finite numbers, in the order in which they did.
+    pub lost: Vec<Lost>,
+}
+
+impl ReverseImputed {
+    /// What became of the rows that were lost, naming step and row of the first; None where none was.
+    pub fn failure(&self) -> Option<Error> {
+        failure(&self.lost, 0)
+    }
+}
+
 /// Draws of the values that are NaN in `rows` (n x d), given the others of their row; these return bit
 /// for bit. The observer sees (steps done, steps); `None` where it stopped the run.
 ///
 /// # Errors
 /// [`Error::Config`] for a process without kernel or known end, and for the settings; [`Error::Shape`];
-/// [`Error::Diverged`], naming step and row.
+/// [`Error::Diverged`], naming step and row, where no row is left.
 pub fn impute_reverse(
     reverse: &Reverse<'_>,
     rows: ArrayView2<'_, f64>,
     config: &ReverseImpute,
     rng: &mut dyn Rng,
     observer: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
-) -> Result<Option<Array2<f64>>> {
+) -> Result<Option<ReverseImputed>> {
     if !(config.ratio > 0.0 && config.ratio.is_finite()) {
         return Err(Error::config("ratio", "must be positive and finite"));
     }
@@ -61,27 +81,37 @@ pub fn impute_reverse(
         return Err(Error::Shape { operation: "rows to impute", expected, found });
     }
     let times = config.schedule.times(reverse.sde, config.steps)?;
-    let mut state = reverse.start(rows.nrows(), rng)?;
-    put_back(&mut state, reverse, rows, rng)?;
+    let mut start = reverse.start(rows.nrows(), rng)?;
+    put_back(&mut start, reverse, rows, rng)?;
+    let mut flock = Flock::new(start.position, start.time);
     for (k, to) in times.iter().enumerate().skip(1) {
-        state = euler_maruyama::step(rng, &state, reverse, *to)?;
-        put_back(&mut state, reverse, rows, rng)?;
-        for _ in 0..config.corrections {
-            state = correct(&state, reverse, rows, rng, config.ratio)?;
-        }
+        let mut advance = |state: &State, kept: &[usize]| {
+            let observed = rows.select(Axis(0), kept);
+            let mut state = euler_maruyama::step(rng, state, reverse, *to)?;
+            put_back(&mut state, reverse, observed.view(), rng)?;
+            for _ in 0..config.corrections {
+                state = correct(&state, reverse, observed.view(), rng, config.ratio)?;
+            }
+            Ok(state)
+        };
+        flock.step(&mut advance, *to, k)?;
         if observer(k, config.steps).is_break() && k < config.steps {
             return Ok(None);
         }
     }
-    let kernel = reverse.kernel(state.time, "imputation")?;
-    let at = AtTime { family: reverse.score, time: state.time };
-    let mut out = tweedie(&at, state.position.view(), kernel.scale, kernel.std);
-    Zip::from(&mut out).and(rows).for_each(|out, x| {
-        if !x.is_nan() {
-            *out = *x;
-        }
-    });
-    Ok(Some(out))
+    let kernel = reverse.kernel(flock.state.time, "imputation")?;
+    let at = AtTime { family: reverse.score, time: flock.state.time };
+    flock.state.position = tweedie(&at, flock.state.position.view(), kernel.scale, kernel.std);
+    flock.lose(&bad_rows(&flock.state.position), config.steps, flock.state.time)?;
+    let mut out = rows.to_owned();
+    for (i, drawn) in flock.kept.iter().zip(flock.state.position.outer_iter()) {
+        out.row_mut(*i).zip_mut_with(&drawn, |out, drawn| {
+            if out.is_nan() {
+                *out = *drawn;
+            }
+        });
+    }
+    Ok(Some(ReverseImputed { rows: out, lost: flock.lost }))
 }
 
 /// Observed values become scale x + std z.
@@ -119,6 +149,8 @@ fn correct(
             (*s, *z) = (0.0, 0.0);
         }
     });
+    // The step is common to all rows: one score that is no number would spoil it for all.
+    check_finite(&score, state.time, state.step + 1)?;
     let mean_square = score.iter().map(|s| s * s).sum::<f64>() / missing.max(1) as f64;
     let a = if mean_square > 0.0 { 4.0 * ratio * ratio / mean_square } else { 0.0 };
     let mut x = state.position.clone();

@@ -33,11 +33,11 @@ mod times;
 #[cfg(test)]
 mod tests;
 
-pub use impute::{ReverseImpute, impute_reverse};
-pub use run::{ReverseConfig, ReverseProgress, ReverseRun, Scheme, run_reverse};
+pub use impute::{ReverseImpute, ReverseImputed, impute_reverse};
+pub use run::{Lost, ReverseConfig, ReverseProgress, ReverseRun, Scheme, run_reverse};
 pub use times::{TimeSchedule, geometric, karras, polynomial, times_of_levels};
 
-use super::{first_bad_row, normals};
+use super::{bad_rows, normals};
 use crate::error::{Error, Result};
 use crate::score::{Score, TimeScore};
 use crate::sde::{Kernel, Sde};
@@ -100,19 +100,27 @@ impl Reverse<'_> {
     }
 }
 
-/// The step's end, or which row left the finite numbers.
+/// The step's end, or which rows left the finite numbers.
 fn checked(position: Array2<f64>, time: f64, step: u64) -> Result<State> {
-    match first_bad_row(&position) {
-        None => Ok(State { position, time, step }),
-        Some(row) => {
-            let message = format!(
-                "row {} left the finite numbers at t = {time:.6}; take more steps, or a schedule with \
-                 smaller ones there",
-                row + 1
-            );
-            Err(Error::Diverged { step, message })
-        }
+    check_finite(&position, time, step)?;
+    Ok(State { position, time, step })
+}
+
+fn check_finite(values: &Array2<f64>, time: f64, step: u64) -> Result<()> {
+    match bad_rows(values) {
+        rows if rows.is_empty() => Ok(()),
+        rows => Err(left(rows[0], rows, time, step)),
     }
+}
+
+/// The error that names `row`, counted from 0, as the first of `rows`.
+fn left(row: usize, rows: Vec<usize>, time: f64, step: u64) -> Error {
+    let message = format!(
+        "row {} left the finite numbers at t = {time:.6}; take more steps, or a schedule with smaller \
+         ones there",
+        row + 1
+    );
+    Error::Diverged { step, rows, message }
 }
 
 /// E[x_0 | x_t] by Tweedie's formula, MATH (43): (x + std^2 s(x, t))/scale, with the kernel's scale and

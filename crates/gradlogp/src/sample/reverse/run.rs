@@ -1,13 +1,17 @@
 //! Whole ways from noise to data, by any of the schemes.
+//!
+//! Rows are independent. One that leaves the finite numbers is taken out and the step taken again by the
+//! others, who go on to data; what is left is then not quite a sample of the model, so the loss is told.
 
 use super::{
-    Reverse, State, TimeSchedule, corrector, euler_maruyama, exponential, flow, heun, tweedie,
+    Reverse, State, TimeSchedule, bad_rows, corrector, euler_maruyama, exponential, flow, heun,
+    left, tweedie,
 };
 use crate::error::{Error, Result};
 use crate::ode::OdeConfig;
 use crate::sample::annealed::{self, AnnealedConfig};
 use crate::score::AtTime;
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2};
 use rand::Rng;
 use std::ops::ControlFlow;
 
@@ -89,21 +93,52 @@ pub struct ReverseProgress<'a> {
     pub total_steps: usize,
     /// t.
     pub time: f64,
-    /// Where the rows are: n x d.
+    /// Where the rows are: n x d, NaN for rows that were lost.
     pub position: ArrayView2<'a, f64>,
+}
+
+/// A row that left the finite numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Lost {
+    /// Which row of the start, counted from 0.
+    pub row: usize,
+    /// The step of the schedule at which it left, counted from 1.
+    pub step: usize,
+    /// The time at the end of that step.
+    pub time: f64,
 }
 
 /// What a run gave.
 #[derive(Debug, Clone)]
 pub struct ReverseRun {
-    /// n x d: data where completed, else rows on the way.
+    /// Data where completed, else rows on the way, in the order of the start: (n - rows lost) x d.
     pub rows: Array2<f64>,
+    /// Rows that left the finite numbers, in the order in which they did.
+    pub lost: Vec<Lost>,
     /// The time they stand at.
     pub time: f64,
     /// Evaluations of the score for the whole batch.
     pub evaluations: usize,
     /// False where the observer stopped the run.
     pub completed: bool,
+}
+
+impl ReverseRun {
+    /// What became of the rows that were lost, naming step and row of the first; `first_row` is the number of
+    /// the run's first row where the rows are part of more. None where no row was lost.
+    pub fn failure(&self, first_row: usize) -> Option<Error> {
+        failure(&self.lost, first_row)
+    }
+}
+
+pub(super) fn failure(lost: &[Lost], first_row: usize) -> Option<Error> {
+    let first = lost.first()?;
+    let rows = lost.iter().map(|lost| first_row + lost.row).collect();
+    let mut error = left(first_row + first.row, rows, first.time, first.step as u64);
+    if let (Error::Diverged { message, .. }, 1..) = (&mut error, lost.len() - 1) {
+        *message += &format!(" ({} rows left in all)", lost.len());
+    }
+    Some(error)
 }
 
 /// Carries the rows of `start`, n x d from the law at T, to data. Equal generators give equal rows.
@@ -130,7 +165,7 @@ pub struct ReverseRun {
 ///
 /// # Errors
 /// [`Error::Config`] and [`Error::Shape`] for settings and start; [`Error::Diverged`], naming step and row,
-/// where a row leaves the finite numbers.
+/// where no row is left, or the adaptive solver does not arrive in its number of steps.
 pub fn run_reverse(
     reverse: &Reverse<'_>,
     start: Array2<f64>,
@@ -142,29 +177,95 @@ pub fn run_reverse(
     crate::sample::check_columns("start of the reverse process", &start, reverse.score.dim())?;
     let times = config.schedule.times(reverse.sde, config.steps)?;
     let mut way = Way { reverse, scheme: &config.scheme, ode_step: None, evaluations: 0 };
-    let mut state = State { position: start, time: times[0], step: 0 };
-    let mut tell = |step: usize, state: &State| {
-        let (position, total_steps) = (state.position.view(), config.steps);
-        observer(ReverseProgress { step, total_steps, time: state.time, position }).is_continue()
+    let mut flock = Flock::new(start, times[0]);
+    let mut tell = |step: usize, flock: &Flock| {
+        let (position, total_steps, time) = (flock.everywhere(), config.steps, flock.state.time);
+        observer(ReverseProgress { step, total_steps, time, position: position.view() })
+            .is_continue()
     };
-    let mut goes_on = tell(0, &state);
+    let mut goes_on = tell(0, &flock);
     for (k, to) in times.iter().enumerate().skip(1) {
         if !goes_on {
-            let State { position: rows, time, .. } = state;
-            return Ok(ReverseRun { rows, time, evaluations: way.evaluations, completed: false });
+            return Ok(flock.end(way.evaluations, false));
         }
-        state = way.step(rng, &state, *to, k)?;
-        goes_on = tell(k, &state);
+        flock.step(&mut |state, _| way.step(rng, state, *to), *to, k)?;
+        goes_on = tell(k, &flock);
     }
-    let rows = match reverse.sde.kernel(state.time).filter(|_| config.denoise) {
-        Some(kernel) => {
-            way.evaluations += 1;
-            let at = AtTime { family: reverse.score, time: state.time };
-            tweedie(&at, state.position.view(), kernel.scale, kernel.std)
+    if let Some(kernel) = reverse.sde.kernel(flock.state.time).filter(|_| config.denoise) {
+        way.evaluations += 1;
+        let at = AtTime { family: reverse.score, time: flock.state.time };
+        let data = tweedie(&at, flock.state.position.view(), kernel.scale, kernel.std);
+        let bad = bad_rows(&data);
+        flock.state.position = data;
+        flock.lose(&bad, config.steps, flock.state.time)?;
+    }
+    Ok(flock.end(way.evaluations, true))
+}
+
+/// Rows on their way, less those that were lost.
+pub(super) struct Flock {
+    pub(super) state: State,
+    /// Which rows of the start these are.
+    pub(super) kept: Vec<usize>,
+    pub(super) lost: Vec<Lost>,
+}
+
+impl Flock {
+    pub(super) fn new(position: Array2<f64>, time: f64) -> Self {
+        let kept = (0..position.nrows()).collect();
+        Flock { state: State { position, time, step: 0 }, kept, lost: Vec::new() }
+    }
+
+    /// Step k of the schedule, to time `to`, by all rows that can take it: `advance` is given where they are and
+    /// which rows of the start they are.
+    pub(super) fn step(
+        &mut self,
+        advance: &mut dyn FnMut(&State, &[usize]) -> Result<State>,
+        to: f64,
+        k: usize,
+    ) -> Result<()> {
+        loop {
+            match advance(&self.state, &self.kept) {
+                Ok(state) => {
+                    self.state = state;
+                    return Ok(());
+                }
+                Err(Error::Diverged { rows, .. }) if !rows.is_empty() => self.lose(&rows, k, to)?,
+                Err(error) => return Err(with_step(error, k)),
+            }
         }
-        None => state.position,
-    };
-    Ok(ReverseRun { rows, time: state.time, evaluations: way.evaluations, completed: true })
+    }
+
+    /// Takes rows out, which are counted among those still there, in increasing order.
+    pub(super) fn lose(&mut self, rows: &[usize], step: usize, time: f64) -> Result<()> {
+        self.lost.extend(rows.iter().map(|i| Lost { row: self.kept[*i], step, time }));
+        let stay: Vec<usize> =
+            (0..self.kept.len()).filter(|i| rows.binary_search(i).is_err()).collect();
+        if let (true, Some(error)) = (stay.is_empty(), failure(&self.lost, 0)) {
+            return Err(error);
+        }
+        self.kept = stay.iter().map(|i| self.kept[*i]).collect();
+        self.state.position = self.state.position.select(Axis(0), &stay);
+        Ok(())
+    }
+
+    /// One row for each of the start.
+    fn everywhere(&self) -> CowArray<'_, f64, Ix2> {
+        if self.lost.is_empty() {
+            return self.state.position.view().into();
+        }
+        let shape = (self.kept.len() + self.lost.len(), self.state.position.ncols());
+        let mut all = Array2::from_elem(shape, f64::NAN);
+        for (i, row) in self.kept.iter().zip(self.state.position.outer_iter()) {
+            all.row_mut(*i).assign(&row);
+        }
+        all.into()
+    }
+
+    fn end(self, evaluations: usize, completed: bool) -> ReverseRun {
+        let State { position: rows, time, .. } = self.state;
+        ReverseRun { rows, lost: self.lost, time, evaluations, completed }
+    }
 }
 
 struct Way<'a> {
@@ -175,33 +276,27 @@ struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// Step k of the schedule, to time `to`.
-    fn step(&mut self, rng: &mut dyn Rng, state: &State, to: f64, k: usize) -> Result<State> {
-        let named = |error| with_step(error, k);
+    /// One step of the schedule, to time `to`.
+    fn step(&mut self, rng: &mut dyn Rng, state: &State, to: f64) -> Result<State> {
         let (state, evaluations) = match self.scheme {
-            Scheme::EulerMaruyama => {
-                (euler_maruyama::step(rng, state, self.reverse, to).map_err(named)?, 1)
-            }
-            Scheme::Heun => (heun::step(rng, state, self.reverse, to).map_err(named)?, 2),
-            Scheme::Exponential => (exponential::step(state, self.reverse, to).map_err(named)?, 1),
+            Scheme::EulerMaruyama => (euler_maruyama::step(rng, state, self.reverse, to)?, 1),
+            Scheme::Heun => (heun::step(rng, state, self.reverse, to)?, 2),
+            Scheme::Exponential => (exponential::step(state, self.reverse, to)?, 1),
             Scheme::PredictorCorrector { corrections, ratio } => {
-                let mut state =
-                    euler_maruyama::step(rng, state, self.reverse, to).map_err(named)?;
+                let mut state = euler_maruyama::step(rng, state, self.reverse, to)?;
                 for _ in 0..*corrections {
-                    state = corrector::step(rng, &state, self.reverse, *ratio).map_err(named)?.0;
+                    state = corrector::step(rng, &state, self.reverse, *ratio)?.0;
                 }
                 (state, 1 + corrections)
             }
             Scheme::Flow(config) => {
-                let (state, info) =
-                    flow::solve(state, self.reverse, to, config, self.ode_step).map_err(named)?;
+                let (state, info) = flow::solve(state, self.reverse, to, config, self.ode_step)?;
                 self.ode_step = Some(info.next_step);
                 (state, info.evaluations)
             }
-            Scheme::Annealed(config) => (
-                annealed::level(rng, state, self.reverse, to, config).map_err(named)?,
-                config.steps,
-            ),
+            Scheme::Annealed(config) => {
+                (annealed::level(rng, state, self.reverse, to, config)?, config.steps)
+            }
         };
         self.evaluations += evaluations;
         Ok(state)
@@ -211,7 +306,7 @@ impl Way<'_> {
 /// The error with the step of the schedule, which is what a caller can count.
 fn with_step(error: Error, k: usize) -> Error {
     match error {
-        Error::Diverged { message, .. } => Error::Diverged { step: k as u64, message },
+        Error::Diverged { rows, message, .. } => Error::Diverged { step: k as u64, rows, message },
         other => other,
     }
 }
