@@ -62,7 +62,7 @@ def parse():
 
 def build():
     """The release build of the experiments; its folder."""
-    command = ["cargo", "build", "--release", "-p", "gradlogp-experiments", "--bins"]
+    command = ["cargo", "build", "--release", "--workspace", "--bins"]
     subprocess.run(command, cwd=ROOT, check=True)
     metadata = ["cargo", "metadata", "--format-version", "1", "--no-deps"]
     told = subprocess.run(metadata, cwd=ROOT, check=True, capture_output=True).stdout

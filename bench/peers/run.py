@@ -77,7 +77,7 @@ def inside_environment(script=__file__):
 
 def build():
     """The release build of the program; honours CARGO_TARGET_DIR."""
-    subprocess.run(["cargo", "build", "--release", "-p", "gradlogp-cli"], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "--release", "--workspace", "--bin", "gradlogp"], cwd=ROOT, check=True)
     metadata = ["cargo", "metadata", "--format-version", "1", "--no-deps"]
     told = subprocess.run(metadata, cwd=ROOT, check=True, capture_output=True).stdout
     return Path(json.loads(told)["target_directory"]) / "release" / "gradlogp"
