@@ -264,6 +264,12 @@ fn robust_scales_by_hand() {
     let centre = inside.iter().sum::<f64>() / 10.0;
     let sd = (inside.iter().map(|x| (x - centre).powi(2)).sum::<f64>() / 10.0).sqrt();
     assert!((t.standard_deviations()[0] - sd).abs() < 1e-12, "{} {sd}", t.standard_deviations()[0]);
+    // All but one within a narrow range: again a quarter of the ordinary standard deviation.
+    let narrow = Array2::from_shape_fn((41, 1), |(i, _)| if i < 40 { i as f64 / 1e3 } else { 1e3 });
+    let t = Transform::fit(Standardization::Robust, narrow.view(), &names(1)).unwrap();
+    assert!(
+        (t.standard_deviations()[0] / (narrow.std_axis(Axis(0), 0.0)[0] / 4.0) - 1.0).abs() < 1e-12
+    );
 }
 
 #[test]

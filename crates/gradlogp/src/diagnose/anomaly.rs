@@ -230,4 +230,17 @@ mod tests {
         assert!(false_alarm_threshold(enough.view(), 1.0).is_err());
         assert!(false_alarm_threshold(array![f64::NAN, 1.0].view(), 0.5).is_err());
     }
+
+    #[test]
+    fn over_scales_by_hand() {
+        let levels = [0.5, 1.0, 3.0].map(|sigma| (sigma, array![sigma - 4.0, 2.0 * sigma]));
+        let found = mean_over_scales(&levels).unwrap();
+        // (1/4 3.5 + 3 + 9 1) / 3 and -(1/4 1 + 2 + 9 6) / 3.
+        let want = [12.875 / 3.0, -56.25 / 3.0];
+        assert!(found.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-14), "{found}");
+        for rate in [0.0, 1.0, -0.1, f64::NAN] {
+            let error = false_alarm_threshold(found.view(), rate).unwrap_err();
+            assert!(matches!(error, Error::Config { .. }), "{error}");
+        }
+    }
 }

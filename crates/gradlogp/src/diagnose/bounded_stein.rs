@@ -218,4 +218,18 @@ mod tests {
         near(found.slope.mean, c);
         near(found.slope.standard_error, c_error);
     }
+
+    #[test]
+    fn refuses_levels_and_rows_without_weight() {
+        let p = Exponential::new(vec![1.0, 1.0]).unwrap();
+        let x = array![[0.3, 0.0], [1.2, 1.0], [0.7, 0.0], [2.0, 1.0]];
+        let both = Bounds::new(Some(0.0), Some(1.0), 0.5);
+        let columns = vec![Bounds::new(Some(0.0), None, 1.0), both];
+        let domain = Domain::Box(Boxed { columns, power: 1.0 });
+        let why = |level| stein_check_within(&p, &domain, x.view(), level).unwrap_err().to_string();
+        for level in [0.0, 1.0, -0.5, 1.5, f64::NAN] {
+            assert!(why(level).contains("level"), "{}", why(level));
+        }
+        assert!(why(0.05).contains("boundary in column 2"), "{}", why(0.05));
+    }
 }

@@ -287,4 +287,30 @@ mod tests {
         let distances: Vec<f64> = found.iter().map(|f| f.distance).collect();
         assert!((distances[0] - 1.0 / 6.0).abs() < 1e-15 && distances[1] == 1.0, "{distances:?}");
     }
+
+    /// 2100 and 2000 values are too many to count orders.
+    #[test]
+    fn large_samples_take_the_approximation() {
+        let a: Vec<f64> = (0..2100).map(|i| f64::from(i) / 2100.0).collect();
+        let b: Vec<f64> = (0..2000).map(|i| f64::from(i) / 2000.0 + 0.03).collect();
+        let found = kolmogorov_smirnov(&a, &b);
+        assert!((found.distance - 0.03).abs() < 1e-3, "{found:?}");
+        // n m / (n + m) = 4,200,000 / 4100.
+        let root = (42_000.0f64 / 41.0).sqrt();
+        let want = kolmogorov_tail((root + 0.12 + 0.11 / root) * found.distance);
+        assert!((found.p_value - want).abs() < 1e-14 && want > 0.1 && want < 0.5, "{found:?}");
+        // Just below the limit orders are counted, which gives about the same.
+        let exact = kolmogorov_smirnov(&a[..2000], &b);
+        assert!((exact.p_value - kolmogorov_tail(exact.distance * 1000f64.sqrt())).abs() < 0.01);
+    }
+
+    #[test]
+    fn small_numbers_of_values_by_hand() {
+        let found = ks_uniform(&[0.1, 0.2, 0.3, 0.4]);
+        assert!((found.distance - 0.6).abs() < 1e-15);
+        assert!((found.p_value - kolmogorov_tail((2.0 + 0.12 + 0.055) * 0.6)).abs() < 1e-15);
+        for (n, m, distance) in [(0, 3, 0.5), (3, 0, 0.5), (2, 2, f64::NAN)] {
+            assert!(exact_tail(n, m, distance).is_nan());
+        }
+    }
 }

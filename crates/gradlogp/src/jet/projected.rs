@@ -175,3 +175,24 @@ fn covector<T>(covectors: &[T], along: First, k: usize, rows: usize, inner: usiz
     let at = if along == First::Shared { k / rows } else { k };
     &covectors[at * inner..(at + 1) * inner]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::GraphBuilder;
+    use crate::kernel::Activation;
+
+    #[test]
+    fn bytes_are_those_of_all_buffers() {
+        let mut b = GraphBuilder::new();
+        let x = b.input(3);
+        let h = b.affine(x, 6, "a");
+        let h = b.activation(h, Activation::Tanh);
+        b.affine(h, 3, "c");
+        let mut p = plan::<f64>(&b.build().unwrap()).unwrap();
+        assert_eq!((p.bytes(), p.operations(4, false)), (0, 2 * 4 * 18));
+        (p.covectors, p.weighted) = (vec![0.0; 2], vec![0.0; 3]);
+        (p.traces, p.traces_bar) = (vec![0.0; 5], vec![0.0; 7]);
+        assert_eq!(p.bytes(), 8 * 17);
+    }
+}

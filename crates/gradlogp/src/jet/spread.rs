@@ -108,3 +108,14 @@ fn joined<T>(inputs: &[NodeId], graph: &Graph, before: &[Spread<T>]) -> Spread<T
     }
     found.map_or(Spread::Gone, |start| Spread::Units { start })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_those_of_slopes_and_their_adjoints() {
+        let (slope, slope_bar) = (vec![0.0; 3], vec![0.0; 2]);
+        assert_eq!(Spread::<f64>::Slope { slope, slope_bar }.bytes(), 8 * 5);
+    }
+}

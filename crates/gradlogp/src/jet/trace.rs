@@ -312,3 +312,43 @@ fn slope<T>(spread: &mut Spread<T>) -> Slope<'_, T> {
         _ => unreachable!("the plan put slopes at the bends"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::GraphBuilder;
+    use crate::kernel::Activation;
+
+    /// 3 -> 6 -> 5 -> 3, or with one hidden layer 3 -> 6 -> 3.
+    fn trace(two: bool) -> Trace<f64> {
+        let mut b = GraphBuilder::new();
+        let x = b.input(3);
+        let h = b.affine(x, 6, "a");
+        let mut h = b.activation(h, Activation::Tanh);
+        if two {
+            h = b.affine(h, 5, "b");
+            h = b.activation(h, Activation::Tanh);
+        }
+        b.affine(h, 3, "c");
+        plan::<f64>(&b.build().unwrap()).unwrap().1
+    }
+
+    #[test]
+    fn operations_are_those_of_the_products() {
+        // Per row 5 x 6 multiply-adds, and once those of W1 W3 with 3 columns between; thrice with adjoints.
+        assert_eq!(trace(true).operations(false), (2 * 30, 2 * 30 * 3));
+        assert_eq!(trace(true).operations(true), (3 * 2 * 30, 3 * 2 * 30 * 3));
+        assert_eq!(trace(false).operations(false), (0, 2 * 36 * 3));
+    }
+
+    #[test]
+    fn bytes_are_those_of_all_buffers() {
+        let mut t = trace(true);
+        assert_eq!(t.bytes(), 0);
+        (t.cross, t.cross_bar) = (vec![0.0; 2], vec![0.0; 3]);
+        (t.through, t.through_bar) = (vec![0.0; 5], vec![0.0; 7]);
+        (t.mixed, t.weighted) = (vec![0.0; 11], vec![0.0; 13]);
+        (t.traces, t.traces_bar) = (vec![0.0; 17], vec![0.0; 19]);
+        assert_eq!(t.bytes(), 8 * 77);
+    }
+}

@@ -240,3 +240,32 @@ fn full_study() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/calibration.md");
     std::fs::write(path, page).unwrap();
 }
+
+/// The same for the kernel Stein test alone, on 8,000 data sets of other seeds: with so many, a p-value of the study that is
+/// small by chance does not stay so.
+#[test]
+#[ignore = "half a minute"]
+fn kernel_stein_over_other_seeds() {
+    for group in [2000, 50] {
+        let sets: Vec<(usize, u64)> =
+            (0..oracles().len()).flat_map(|k| (0..2000).map(move |seed| (k, seed))).collect();
+        let p_values: Vec<f64> = sets
+            .into_par_iter()
+            .map_init(oracles, |oracles, (k, seed)| {
+                let p = oracles[k].1.as_ref();
+                let mut rng = ChaCha8Rng::seed_from_u64(1_000_000 * (1 + k as u64) + seed);
+                let x = p.sample(ROWS, &mut rng);
+                let config = KsdConfig { kernel: SteinKernel::Imq, group, bootstrap: 199 };
+                kernel_stein_discrepancy(p, x.view(), &config, &mut rng).unwrap().p_value
+            })
+            .collect();
+        let name = "kernel Stein test";
+        let line = Line { name, outcomes: p_values.iter().map(|p| Outcome::P(*p)).collect() };
+        let uniform = ks_uniform(&line.spread_p_values());
+        // One p-value in 200 lies at each of 1/200, 2/200, ...: nine of them below 0.05.
+        let below = p_values.iter().filter(|p| **p < 0.0499).count();
+        assert!(uniform.p_value > 0.01, "groups of {group}: {uniform:?}, {below} of 8000");
+        // Binomial(8000, 0.045): a standard deviation of 18.5.
+        assert!((297..=423).contains(&below), "groups of {group}: {below} of 8000, {uniform:?}");
+    }
+}

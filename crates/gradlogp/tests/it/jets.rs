@@ -292,6 +292,45 @@ fn operations_and_memory_of_a_laplacian_are_those_of_its_parts() {
     let nodes = 14 * (30 + 40) + 21 * (40 + 6 + 6 + 1) + 7 * (40 + 6);
     let spread = 2 * (1600 + 40) + 7 * 40 + 2 * (7 * 6 * 40) + 2 * 7 * 6;
     assert_eq!(tape.bytes(), 8 * (nodes + spread));
+    // G itself, of 40 x 40 scalar products of 30 numbers, and its adjoint.
+    assert_eq!(tape.shared_operations(graph, false), 2 * 1600 * 30);
+    assert_eq!(tape.shared_operations(graph, true), 2 * 2 * 1600 * 30);
+    // Of 80 x 80 two thirds, in three blocks.
+    let graph = Mlp { hidden: vec![80, 6], ..mlp }.graph().unwrap();
+    let wide = Tape::<f64>::new(&graph, Request::laplacian(1));
+    let rest = 2 * 14 * 2400 * 2 + 2 * 21 * 486 * 3;
+    let products = 7 * 2 * 6 * (6400 + 6400 * 4 / 6);
+    assert_eq!(wide.product_operations(&graph, 7, true, false), rest + products);
+}
+
+/// 3 -> 6 -> 5 -> 3 and 7 rows: values alone, beside one product of 5 x 6 per row and one of 5 x 3 x 6 for all.
+#[test]
+fn operations_and_memory_of_a_trace_are_those_of_its_parts() {
+    let mlp = Mlp { hidden: vec![6, 5], ..Mlp::new(3, ModelKind::Score) };
+    let model = mlp.build::<f64>(1).unwrap();
+    let graph = model.graph();
+    let mut tape = Tape::<f64>::new(graph, Request::trace());
+    let count = |parameters| tape.product_operations(graph, 7, parameters, false);
+    assert_eq!(count(false), 2 * 7 * (63 + 30));
+    assert_eq!(count(true), 2 * 7 * (2 * 18 + 3 * 45 + 3 * 30));
+    assert_eq!(tape.shared_operations(graph, false), 2 * 30 * 3);
+    assert_eq!(tape.shared_operations(graph, true), 3 * 2 * 30 * 3);
+    let mut values = Tape::<f64>::new(graph, Request::VALUE);
+    let x = [0.1; 7 * 3];
+    for tape in [&mut tape, &mut values] {
+        tape.prepare(graph, &model.parameters);
+        let inputs = Inputs { rows: 7, x: &x, contexts: &[], directions: &[] };
+        tape.forward(graph, &model.parameters, inputs);
+    }
+    // W1 W3, its product with W2 and that one's adjoint; slopes of eleven units; P h'1, and traces with their adjoints.
+    assert_eq!(tape.bytes() - values.bytes(), 8 * (3 * 30 + 7 * 11 + 7 * 5 + 2 * 7));
+    let mut projected = Tape::<f64>::new(graph, Request::projected(First::PerRow, 2));
+    assert_eq!(projected.bytes(), 0);
+    projected.prepare(graph, &model.parameters);
+    let v = [1.0; 2 * 7 * 3];
+    let inputs = Inputs { rows: 7, x: &x, contexts: &[], directions: &v };
+    projected.forward(graph, &model.parameters, inputs);
+    assert!(projected.bytes() > values.bytes());
 }
 
 #[test]

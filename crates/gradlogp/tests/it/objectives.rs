@@ -358,7 +358,9 @@ fn rows_count_by_their_weights() {
     let x = normals(5 * dim, 13);
     let weights = [0.5, 2.0, 0.0, 3.0, 1.5];
     for kind in KINDS {
-        let model = small(kind, dim);
+        let shallow = small(kind, dim);
+        // Three layers: the exact loss follows the unit vectors, which all rows share.
+        let deep = Mlp { hidden: vec![5, 5, 5], ..Mlp::new(dim, kind) }.build(5).unwrap();
         let mut objectives = vec![
             Objective::Exact,
             Objective::Ssm { slices: 2 },
@@ -370,20 +372,21 @@ fn rows_count_by_their_weights() {
         if kind == ModelKind::Potential {
             objectives.extend([Objective::Cp { slices: 2 }, Objective::ApproxBackprop]);
         }
-        for objective in objectives {
-            let mut engine = engine(&model, objective, SliceLaw::Gaussian);
-            let plain = engine.losses(&model, &x, draw(5));
+        let all = objectives.into_iter().map(|o| (&shallow, o)).chain([(&deep, Objective::Exact)]);
+        for (model, objective) in all {
+            let mut engine = engine(model, objective, SliceLaw::Gaussian);
+            let plain = engine.losses(model, &x, draw(5));
             // Weights draw nothing, so the gradient is that of each row by itself, times its weight.
             let mut want = vec![0.0; model.parameters.len()];
             for (r, weight) in weights.iter().enumerate() {
                 let mut only = [0.0; 5];
                 only[r] = 1.0;
                 let points = Points { weights: &only, ..Points::from(&x) };
-                engine.loss_and_gradient(&model, points, draw(5));
+                engine.loss_and_gradient(model, points, draw(5));
                 want.iter_mut().zip(engine.gradient()).for_each(|(w, g)| *w += weight * g);
             }
             let points = Points { weights: &weights, ..Points::from(&x) };
-            let mean = engine.loss_and_gradient(&model, points, draw(5));
+            let mean = engine.loss_and_gradient(model, points, draw(5));
             let sum: f64 = plain.iter().zip(weights).map(|(l, w)| w * l).sum();
             assert!(
                 (mean - sum / 5.0).abs() < 1e-12 * (1.0 + mean.abs()),
@@ -394,10 +397,10 @@ fn rows_count_by_their_weights() {
                 assert!((got - want).abs() < 1e-11 * size, "{kind:?} {objective:?}: {got} {want}");
             }
             // All weights 1 is no weights.
-            engine.loss_and_gradient(&model, &x, draw(5));
+            engine.loss_and_gradient(model, &x, draw(5));
             let without = engine.gradient().to_vec();
             let points = Points { weights: &[1.0; 5], ..Points::from(&x) };
-            engine.loss_and_gradient(&model, points, draw(5));
+            engine.loss_and_gradient(model, points, draw(5));
             for (a, b) in engine.gradient().iter().zip(&without) {
                 assert!((a - b).abs() < 1e-12 * size, "{kind:?} {objective:?}");
             }
@@ -772,6 +775,26 @@ fn exact_loss_of_potentials_where_x_stands_between_contexts() {
         for (got, want) in exact.gradient().iter().zip(sliced.gradient()) {
             assert!((got - want).abs() < 1e-10 * (1.0 + want.abs()), "{got} {want}");
         }
+    }
+}
+
+/// Where two parts of the output move with x, none of their first orders may be left out.
+#[test]
+fn sliced_losses_see_both_parts_of_a_sum() {
+    let mut b = gradlogp::graph::GraphBuilder::new();
+    let x = b.input(3);
+    let h = b.affine(x, 5, "a");
+    let h = b.activation(h, Activation::Tanh);
+    let (left, right) = (b.affine(h, 3, "b"), b.affine(x, 3, "c"));
+    b.add(left, right);
+    let graph = b.build().unwrap();
+    assert!(!gradlogp::jet::has_projected(&graph));
+    let parameters = gradlogp::model::initialise(&graph, 3);
+    let model = Model::<f64>::new(ModelKind::Score, graph, parameters).unwrap();
+    let x = normals(8 * 3, 1);
+    let got = losses(&model, Objective::Ssm { slices: 3 }, SliceLaw::Coordinate, &x, 0);
+    for (got, want) in got.iter().zip(exact_by_hand(&model, &x)) {
+        assert!((got - want).abs() < 1e-12 * (1.0 + want.abs()), "{got} {want}");
     }
 }
 
