@@ -141,7 +141,7 @@ fn a_fit_for_anomalies_finds_a_small_group_that_trained_it() {
     // The same in full; and what is given beside it counts.
     folder.succeeds(
         "fit all.csv --noise ve --sigma-min 0.5 --sigma-max 4 --model potential --standardize robust \
-         --hidden 64,64 --steps 400 -o long.safetensors",
+         --hidden 64,64 --activation softplus --steps 400 -o long.safetensors",
     );
     assert_eq!(folder.weights("m.safetensors"), folder.weights("long.safetensors"));
     folder.succeeds("fit all.csv --for anomaly --steps 40 --hidden 8 --standardize none -o s");
