@@ -338,8 +338,8 @@ fn plain_lines_read_like_quoted_ones() {
     let columns = ["k", "c", "a", "e", "b", "d"].map(str::to_string).to_vec();
     let options = ReadOptions { columns: Some(columns), drop_missing: true, ..Default::default() };
     for delimiter in [",", ";", "\t"] {
-        let plain = read_with(&text("", delimiter), &options).unwrap();
-        assert_eq!(plain, read_with(&text("\"", delimiter), &options).unwrap());
+        let plain = read_with(text("", delimiter), &options).unwrap();
+        assert_eq!(plain, read_with(text("\"", delimiter), &options).unwrap());
         assert_eq!(plain.0.n_rows(), 394);
         assert_eq!(plain.0.rows[[100, 0]], 102.0);
     }
