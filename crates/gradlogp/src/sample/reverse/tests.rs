@@ -283,26 +283,21 @@ fn imputation_draws_the_conditional_law() {
     assert!(impute_reverse(&reverse, rows.view(), &config, &mut rng, &mut stop).unwrap().is_none());
 }
 
-/// The score of N(0, 1) data under VP, but beyond 50 it is -pull x, which leaves rows there where they are, and
-/// at times below `until` no number.
-struct Steep {
-    until: f64,
-    pull: f64,
+/// The score of N(0, I) data under VP, but for what `score` makes of some of its values.
+struct Altered<F> {
+    dim: usize,
+    score: F,
 }
 
-impl TimeScore for Steep {
+impl<F: Fn(ndarray::ArrayView2<'_, f64>, f64) -> Array2<f64> + Sync> TimeScore for Altered<F> {
     fn dim(&self) -> usize {
-        1
+        self.dim
     }
     fn score_at(&self, x: ndarray::ArrayView2<'_, f64>, t: f64) -> Array2<f64> {
-        x.mapv(|x| match (x > 50.0, t < self.until) {
-            (false, _) => -x,
-            (true, false) => -self.pull * x,
-            (true, true) => f64::NAN,
-        })
+        (self.score)(x, t)
     }
     fn trace_at(&self, x: ndarray::ArrayView2<'_, f64>, _: f64) -> Array1<f64> {
-        Array1::from_elem(x.nrows(), -1.0)
+        Array1::from_elem(x.nrows(), -(self.dim as f64))
     }
     fn jacobian_vector_at(
         &self,
@@ -312,6 +307,19 @@ impl TimeScore for Steep {
     ) -> Array2<f64> {
         -v.to_owned()
     }
+}
+
+/// One column: beyond 50 the score is -pull x, which leaves rows there where they are, and at times below `until`
+/// no number.
+fn steep(until: f64, pull: f64) -> impl TimeScore {
+    let score = move |x: ndarray::ArrayView2<'_, f64>, t: f64| {
+        x.mapv(|x| match (x > 50.0, t < until) {
+            (false, _) => -x,
+            (true, false) => -pull * x,
+            (true, true) => f64::NAN,
+        })
+    };
+    Altered { dim: 1, score }
 }
 
 /// Rows 1 and 3 of four are lost when the score is no number where they are; the others arrive, and where no
@@ -332,7 +340,7 @@ fn rows_that_leave_the_finite_numbers_are_named_and_the_others_arrive() {
     ] {
         // f - g^2 s and f - g^2 s/2 are 0 for s = -x/2 and s = -x.
         let flows = matches!(scheme, Scheme::Exponential | Scheme::Flow(_));
-        let steep = Steep { until: 0.65, pull: if flows { 1.0 } else { 0.5 } };
+        let steep = steep(0.65, if flows { 1.0 } else { 0.5 });
         let reverse = Reverse { sde: &sde, score: &steep };
         let name = format!("{scheme:?}");
         let config = ReverseConfig { scheme, ..config.clone() };
@@ -369,32 +377,16 @@ fn rows_that_leave_the_finite_numbers_are_named_and_the_others_arrive() {
 /// Of a row that is lost what was missing stays missing; the others are filled in.
 #[test]
 fn rows_that_cannot_be_imputed_stay_as_they_are() {
-    struct Edge;
-    impl TimeScore for Edge {
-        fn dim(&self) -> usize {
-            2
+    let score = |x: ndarray::ArrayView2<'_, f64>, t: f64| {
+        let mut out = -x.to_owned();
+        for (x, mut s) in x.outer_iter().zip(out.outer_iter_mut()) {
+            s[1] = if t < 0.5 && x[0] > 50.0 { f64::NAN } else { s[1] };
         }
-        fn score_at(&self, x: ndarray::ArrayView2<'_, f64>, t: f64) -> Array2<f64> {
-            let mut out = -x.to_owned();
-            for (x, mut s) in x.outer_iter().zip(out.outer_iter_mut()) {
-                s[1] = if t < 0.5 && x[0] > 50.0 { f64::NAN } else { s[1] };
-            }
-            out
-        }
-        fn trace_at(&self, x: ndarray::ArrayView2<'_, f64>, _: f64) -> Array1<f64> {
-            Array1::from_elem(x.nrows(), -2.0)
-        }
-        fn jacobian_vector_at(
-            &self,
-            _: ndarray::ArrayView2<'_, f64>,
-            _: f64,
-            v: ndarray::ArrayView2<'_, f64>,
-        ) -> Array2<f64> {
-            -v.to_owned()
-        }
-    }
+        out
+    };
+    let edge = Altered { dim: 2, score };
     let sde = Vp::default();
-    let reverse = Reverse { sde: &sde, score: &Edge };
+    let reverse = Reverse { sde: &sde, score: &edge };
     let nan = f64::NAN;
     let rows = array![[0.5, nan], [1e4, nan], [nan, -0.3], [1.0, 2.0]];
     let mut rng = ChaCha8Rng::seed_from_u64(1);
@@ -413,7 +405,8 @@ fn rows_that_cannot_be_imputed_stay_as_they_are() {
 #[test]
 fn runs_can_stop() {
     let sde = Vp::default();
-    let reverse = Reverse { sde: &sde, score: &Steep { until: 0.0, pull: 1.0 } };
+    let steep = steep(0.0, 1.0);
+    let reverse = Reverse { sde: &sde, score: &steep };
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let config = ReverseConfig { schedule: TimeSchedule::UNIFORM, steps: 10, ..Default::default() };
     let mut seen = Vec::new();
