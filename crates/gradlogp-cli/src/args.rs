@@ -421,9 +421,9 @@ pub(crate) struct TrainingArgs {
     #[arg(long, default_value_t = 100)]
     pub(crate) evaluate_every: u64,
     /// Stop after so many evaluations without a better one; 0 never stops early. The best weights
-    /// are kept in any case.
-    #[arg(long, default_value_t = 20)]
-    pub(crate) patience: u64,
+    /// are kept in any case [default: 20; 0 with --noise, where late steps still sharpen the score].
+    #[arg(long)]
+    pub(crate) patience: Option<u64>,
     /// Worker threads; 0 takes one per core. Results depend on it in the last bits.
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: usize,
@@ -520,7 +520,7 @@ impl CompareArgs {
                 ema: 0.999,
                 evaluate_every: self.evaluate_every,
                 // Every way takes all its steps.
-                patience: 0,
+                patience: Some(0),
                 threads: self.threads,
             },
         }

@@ -247,7 +247,7 @@ impl Plan {
             decay: training.weight_decay,
             ema: training.ema,
             evaluate_every: training.evaluate_every,
-            patience: training.patience,
+            patience: training.patience.unwrap_or(if over_time { 0 } else { 20 }),
             seed: args.prepare.seed,
             threads: training.threads,
         };

@@ -4,7 +4,9 @@
 //! model: it can be compared between objectives, slice laws and model kinds. With many columns the
 //! exact trace costs too much at every evaluation; then it is estimated along a fixed number of
 //! Rademacher slices, the same at every evaluation, so that the *difference* between two evaluations
-//! is nearly free of slice noise. Rows with weights, those of time models, give the weighted mean.
+//! is nearly free of slice noise. Rows with weights, those of time models, give the weighted mean. There the
+//! times at which rows are seen add noise of their own, by which early weights can look better than twice as
+//! good ones; so every held-out row is noised to as many times as the work allows ([`HeldOut::noisings`]).
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +21,9 @@ use crate::slice::SliceLaw;
 const EXACT_COLUMNS: usize = 64;
 /// Slices per row beyond that.
 const SLICES: usize = 16;
+/// Rows to take where they can be made at will, times one more than the directions each is differentiated in.
+const NOISED_WORK: usize = 1 << 16;
+
 /// Mean and standard error over rows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct HeldOutLoss {
@@ -33,16 +38,46 @@ pub struct HeldOut<T: Real> {
     engine: LossEngine<T>,
     rows: PointSet<T>,
     weights: Vec<T>,
+    /// Rows of data; those of time models come several times.
+    distinct: usize,
     seed: u64,
 }
 
 impl<T: Real> HeldOut<T> {
-    /// Most rows evaluated.
+    /// Most rows of data evaluated.
     pub const ROWS: usize = 4096;
+
+    /// Times to which each of `rows` rows of `dim` columns is noised, at least 1.
+    pub fn noisings(rows: usize, dim: usize) -> usize {
+        let directions = if dim <= EXACT_COLUMNS { dim } else { SLICES };
+        (NOISED_WORK / ((1 + directions) * rows.max(1))).max(1)
+    }
 
     /// On `rows`, of which the first few thousand are used; weighted as MATH (7) has it on a domain
     /// with a boundary.
     pub fn new(
+        model: &Model<T>,
+        rows: Points<'_, T>,
+        domain: Option<&Domain>,
+        seed: u64,
+        threads: usize,
+    ) -> Self {
+        let few = (rows.x.len() / model.dim()).min(Self::ROWS);
+        HeldOut::of(model, rows.some(model.graph(), 0..few), domain, seed, threads)
+    }
+
+    /// On all of `noised`: every row of data once, then every one again at other times, and so on.
+    pub fn over_time(
+        model: &Model<T>,
+        noised: Points<'_, T>,
+        rows: usize,
+        seed: u64,
+        threads: usize,
+    ) -> Self {
+        HeldOut { distinct: rows, ..HeldOut::of(model, noised, None, seed, threads) }
+    }
+
+    fn of(
         model: &Model<T>,
         rows: Points<'_, T>,
         domain: Option<&Domain>,
@@ -54,10 +89,9 @@ impl<T: Real> HeldOut<T> {
         } else {
             Objective::SsmVr { slices: SLICES }
         };
-        let few = (rows.x.len() / model.dim()).min(Self::ROWS);
-        let rows = rows.some(model.graph(), 0..few);
         HeldOut {
             engine: LossEngine::within(domain, model, &objective, SliceLaw::Rademacher, threads),
+            distinct: rows.x.len() / model.dim(),
             rows: PointSet::copy_of(rows, model.graph()),
             weights: rows.weights.to_vec(),
             seed,
@@ -68,7 +102,10 @@ impl<T: Real> HeldOut<T> {
     pub fn evaluate(&mut self, model: &Model<T>) -> HeldOutLoss {
         let draw = Draw { seed: self.seed, domain: Purpose::Held, step: 0 };
         let points = Points { weights: &self.weights, ..Points::from(&self.rows) };
-        let losses = self.engine.losses(model, points, draw);
+        let all = self.engine.losses(model, points, draw);
+        let copies = all.len() / self.distinct;
+        let of_row = |row| all.iter().skip(row).step_by(self.distinct).sum::<f64>() / copies as f64;
+        let losses: Vec<f64> = (0..self.distinct).map(of_row).collect();
         let n = losses.len() as f64;
         let mean = losses.iter().sum::<f64>() / n;
         let squares = losses.iter().map(|l| (l - mean).powi(2)).sum::<f64>();

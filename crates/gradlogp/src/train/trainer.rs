@@ -202,14 +202,18 @@ impl Trainer {
         if config.objective == Objective::Regression {
             return Err(Error::config("objective", "regression on targets is for time models"));
         }
-        let training = training.into();
+        let (training, held_out) = (training.into(), held_out.into());
         let rows = Points::from(&training).rows(model.graph())?;
-        Self::build(model, (training, rows), held_out.into(), config, None)
+        let judges = held_out.rows(model.graph())?;
+        let judge = |model: &_, config: &TrainConfig, threads| {
+            HeldOut::new(model, held_out, config.domain.as_ref(), config.seed, threads)
+        };
+        Self::build(model, (training, rows), judges, judge, config, None)
     }
 
     /// A run of a time network on training rows (n x d, data at t = 0), which are noised anew at every
-    /// step, judged on held-out rows noised once. The held-out loss is the exact one with the weights of
-    /// `noising`, so that it compares objectives.
+    /// step, judged on held-out rows each noised to some times (the same at every evaluation). The held-out
+    /// loss is the exact one with the weights of `noising`, so that it compares objectives.
     ///
     /// # Errors
     /// Settings that cannot be used; no rows; an objective that adds noise of its own, or regression
@@ -238,22 +242,27 @@ impl Trainer {
             }
         }
         let (mut noised, d) = (Noised::default(), model.dim());
-        let held_out = &held_out[..held_out.len().min(HeldOut::<f32>::ROWS * d)];
+        let distinct = (held_out.len() / d).min(HeldOut::<f32>::ROWS);
+        let held_out = held_out[..distinct * d].repeat(HeldOut::<f32>::noisings(distinct, d));
         let mut rng = stream(config.seed, Purpose::HeldNoise, 0, 0);
-        noising.fill(held_out, &mut rng, &mut noised);
+        noising.fill(&held_out, &mut rng, &mut noised);
+        let judge = |model: &_, config: &TrainConfig, threads| {
+            HeldOut::over_time(model, (&noised).into(), distinct, config.seed, threads)
+        };
         let rows = training.len() / d;
-        Self::build(model, (training.into(), rows), Points::from(&noised), config, Some(noising))
+        Self::build(model, (training.into(), rows), distinct, judge, config, Some(noising))
     }
 
     fn build(
         model: Model<f32>,
         (training, rows): (PointSet<f32>, usize),
-        held_out: Points<'_, f32>,
+        held_out: usize,
+        judge: impl FnOnce(&Model<f32>, &TrainConfig, usize) -> HeldOut<f32>,
         config: TrainConfig,
         noising: Option<Noising>,
     ) -> Result<Self> {
         config.validate()?;
-        if rows == 0 || held_out.rows(model.graph())? == 0 {
+        if rows == 0 || held_out == 0 {
             return Err(Error::data(
                 "training and held-out rows",
                 "there must be at least one each",
@@ -270,7 +279,7 @@ impl Trainer {
         Ok(Trainer {
             optimiser: AdamW::new(&model.parameters),
             engine: LossEngine::within(domain, &model, &config.objective, config.law, count),
-            held_out: HeldOut::new(&model, held_out, domain, config.seed, count),
+            held_out: judge(&model, &config, count),
             batches: BatchPlan::new(rows, config.batch, config.seed)?,
             state: State::default(),
             rows: training,
