@@ -26,6 +26,8 @@ pub(crate) struct Checks<'a> {
     pub(crate) args: &'a CheckArgs,
     /// How a table of samples is read.
     pub(crate) read: &'a ReadArgs,
+    /// Rows that samples are compared with, where it is others that are judged: noised ones.
+    pub(crate) rows_for_samples: Option<ArrayView2<'a, f64>>,
     pub(crate) quiet: bool,
 }
 
@@ -117,6 +119,7 @@ impl Checks<'_> {
             },
             samples: match self.samples(model)? {
                 Some((source, samples)) => {
+                    let rows = self.rows_for_samples.unwrap_or(rows);
                     Some(compare(model, rows, source, samples.view(), &mut rng())?)
                 }
                 None => None,

@@ -55,7 +55,7 @@ struct AtOneTime {
 }
 
 /// Judges a model on rows of the data; a time model on the same rows, noised to the time at which it
-/// answers, of which no truth is known.
+/// answers, of which no truth is known. Samples are compared with the rows as they are.
 pub(crate) fn judge_at_its_time(
     model: &FittedModel,
     rows: ArrayView2<'_, f64>,
@@ -64,7 +64,10 @@ pub(crate) fn judge_at_its_time(
     checks: Option<Checks<'_>>,
 ) -> Result<Judgement> {
     match noise::noised(model, rows, seed)? {
-        Some(noised) => judge(model, noised.view(), None, checks),
+        Some(noised) => {
+            let checks = checks.map(|checks| Checks { rows_for_samples: Some(rows), ..checks });
+            judge(model, noised.view(), None, checks)
+        }
         None => judge(model, rows, drawn_from, checks),
     }
 }
@@ -88,8 +91,9 @@ pub(crate) fn judge_over_times(
     let truth = truth(model, record, drawn_from)?;
     let (low, high) = (family.clock().t_min(), family.clock().horizon());
     let mut times = Vec::new();
-    for share in SHARES {
-        let share = nearest_level(share, record.config.levels);
+    let mut shares = SHARES.map(|share| nearest_level(share, record.config.levels)).to_vec();
+    shares.dedup();
+    for share in shares {
         let time = if share == 1.0 { high } else { low + share * (high - low) };
         let at = model.clone().at_time(time)?;
         let Some(noised) = noise::noised(&at, rows, seed)? else { continue };

@@ -23,7 +23,8 @@ pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(args.seed))?;
         show.note("rounded columns were dequantised as when the model was fitted");
     }
-    let checks = Checks { args: &args.checks, read: &args.read, quiet: show.silent() };
+    let (read, quiet) = (&args.read, show.silent());
+    let checks = Checks { args: &args.checks, read, rows_for_samples: None, quiet };
     if model.over_time().is_some() {
         let set = loaded.drawn_from.as_ref();
         let rows = loaded.table.rows.view();

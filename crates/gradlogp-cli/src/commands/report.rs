@@ -79,7 +79,8 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     }
     let model = loaded.model_given(model)?;
     let rows = loaded.table.rows;
-    let checks = Checks { args: &args.checks, read: &args.read, quiet: show.silent() };
+    let (read, quiet) = (&args.read, show.silent());
+    let checks = Checks { args: &args.checks, read, rows_for_samples: None, quiet };
     let set = loaded.drawn_from.as_ref();
     let judgement = judge_at_its_time(&model, rows.view(), set, seed, Some(checks))?;
     let drawn = write_with(&model, Some(&judgement), (rows, image), warnings, &args.output, show)?;

@@ -58,7 +58,7 @@ impl Frame {
         (x, y): (Axis, Axis),
         names: Names<'_>,
     ) -> (Self, i32) {
-        let margin = Margins::new(font, &y, names);
+        let margin = Margins::new(font, (&x, &y), names);
         let inner = width - margin.left - margin.right;
         let tall = (f64::from(inner) * aspect).round() as i32;
         let frame = Self::at((margin.left, margin.top), (inner, tall), x, y);
@@ -83,13 +83,16 @@ impl Frame {
 }
 
 impl Margins {
-    fn new(font: i32, y: &Axis, names: Names<'_>) -> Self {
-        let labels = (0.56 * f64::from(font) * y.widest_label() as f64) as i32;
+    fn new(font: i32, (x, y): (&Axis, &Axis), names: Names<'_>) -> Self {
+        let wide = |axis: &Axis| (0.56 * f64::from(font) * axis.widest_label() as f64) as i32;
+        let labels = wide(y);
+        // The last label may stand under the very corner.
+        let right = if names.x_ticks { font.max(wide(x) / 2 + font / 4) } else { font };
         let ticks = if names.y_ticks { labels + font * 3 / 4 } else { font / 2 };
         let name = |n: &str| if n.is_empty() { 0 } else { font * 13 / 10 };
         Self {
             left: ticks + name(names.y),
-            right: font,
+            right,
             top: font * 2 / 3,
             bottom: font * 17 / 10 + name(names.x),
         }

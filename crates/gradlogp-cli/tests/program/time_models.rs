@@ -191,6 +191,9 @@ fn eval_compares_samples_of_time_models() {
     folder.write("far.csv", "a,b\n9,9\n8,9\n9,8\n7,9\n9,7\n8,8\n9,6\n6,9\n7,7\n5,9\n");
     let far = folder.succeeds("eval m good.csv --samples far.csv --json").json();
     assert!(far["samples"]["energy_p_value"].as_f64().unwrap() < 0.01, "{far}");
+    // The report judges rows noised to the least time, but compares samples with the rows themselves.
+    let page = folder.succeeds("report m good.csv --samples good.csv -o r.html --json").json();
+    assert!(page["samples"]["energy_distance"].as_f64().unwrap() < 1e-9, "{page}");
     assert!(folder.succeeds("eval m good.csv --draw 50").out.contains("Samples (50 rows): energy"));
     folder.fails(2, "eval m good.csv --likelihood", &["--likelihood", "gradlogp loglik"]);
     folder.fails(2, "eval m good.csv --test-functions cube", &["--test-functions", "--noise"]);

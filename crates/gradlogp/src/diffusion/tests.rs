@@ -13,7 +13,7 @@ use crate::model::{Model, ModelKind, Points};
 use crate::objective::Objective;
 use crate::oracle::Gaussian;
 use crate::score::TimeScore;
-use crate::sde::{CustomSde, Kernel, Marginal, OrnsteinUhlenbeck, Sde, Ve, Vp};
+use crate::sde::{CustomSde, Kernel, Marginal, OrnsteinUhlenbeck, Process, Sde, Ve, Vp};
 use crate::slice::SliceLaw;
 
 const KINDS: [ModelKind; 2] = [ModelKind::Score, ModelKind::Potential];
@@ -53,8 +53,11 @@ fn a_network_of_zeros_is_the_score_of_normal_data() {
 /// it, times G, beside -x/r^2.
 #[test]
 fn scaled_networks_are_the_linear_score_and_g_times_the_network() {
-    let (x, sde) = (array![[0.3, -0.2], [1.1, 0.4]], Vp::default());
-    for kind in KINDS {
+    let x = array![[0.3, -0.2], [1.1, 0.4]];
+    // Under vp r is 1 at every time.
+    for (kind, sde) in KINDS.into_iter().flat_map(|kind| {
+        [(kind, Process::Vp(Vp::default())), (kind, Process::Ve(Ve::default()))]
+    }) {
         for floor in [0.0, 0.1, 0.7] {
             let scaled = TimeMlp { floor, ..small(kind, Conditioning::Film) };
             let plain = TimeMlp { scaled: false, ..scaled.clone() };
@@ -65,7 +68,7 @@ fn scaled_networks_are_the_linear_score_and_g_times_the_network() {
                 TimeModel::new(bare, plain, clock(sde)),
                 TimeModel::new(whole, scaled, clock(sde)),
             );
-            for t in [1e-3, 0.1, 1.0] {
+            for t in [1e-3, 0.3, 1.0] {
                 let Kernel { scale, std } = sde.kernel(t).unwrap();
                 let r = (scale * scale + std * std).sqrt();
                 let gain = scale / r / (std * std + floor * floor).sqrt();

@@ -91,6 +91,21 @@ fn simulation_agrees_with_the_kernels() {
     }
 }
 
+/// dx = sqrt(2t) dW adds the variance t^2: the midpoint rule has it in any number of steps, g at their start
+/// only 1 - 1/steps of it.
+#[test]
+fn simulation_takes_the_diffusion_of_the_middle_of_a_step() {
+    let sde = CustomSde::new(|_, _, f| f.fill(0.0), |t| (2.0 * t).sqrt(), 1.0, 0.1).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let (n, t) = (20_000, 0.8);
+    for steps in [1, 3] {
+        let mut x = vec![0.0; n];
+        simulate(&sde, &mut rng, &mut x, &vec![t; n], steps);
+        // The relative standard error of a standard deviation is 1/sqrt(2n) = 0.005.
+        close(Array1::from(x).std(1.0), t, 0.02, "standard deviation");
+    }
+}
+
 fn mixture() -> GaussianMixture {
     GaussianMixture::new(
         array![3.0, 1.0],

@@ -113,3 +113,34 @@ impl<T: Real> HeldOut<T> {
         HeldOutLoss { mean, standard_error }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::Threads;
+    use crate::model::{Mlp, ModelKind};
+
+    #[test]
+    fn rows_are_noised_as_often_as_the_work_allows() {
+        let noisings = HeldOut::<f32>::noisings;
+        assert_eq!([noisings(4000, 2), noisings(10, 2), noisings(1, 1)], [5, 2184, 32_768]);
+        // 17 passes for 100 columns, 65 for 64.
+        assert_eq!([noisings(60, 100), noisings(60, 64), noisings(4096, 64)], [64, 16, 1]);
+    }
+
+    /// Two rows seen three times each: mean and error are those of the rows' means.
+    #[test]
+    fn a_row_seen_several_times_counts_once() {
+        let model = Mlp::new(1, ModelKind::Score).build::<f64>(1).unwrap();
+        let threads = Threads::new(1).unwrap();
+        let of = |mut judge: HeldOut<f64>| threads.install(|| judge.evaluate(&model));
+        let loss = |x: f64| of(HeldOut::new(&model, Points::from(&[x][..]), None, 0, 1)).mean;
+        let x = [0.3, -1.0, 0.5, 2.0, -0.7, 0.1];
+        let [first, second] =
+            [[0.3, 0.5, -0.7], [-1.0, 2.0, 0.1]].map(|x| x.map(loss).iter().sum::<f64>() / 3.0);
+        let found = of(HeldOut::over_time(&model, Points::from(&x[..]), 2, 0, 1));
+        assert!((found.mean - 0.5 * (first + second)).abs() < 1e-12, "{}", found.mean);
+        let error = 0.5 * (first - second).abs();
+        assert!((found.standard_error - error).abs() < 1e-12, "{}", found.standard_error);
+    }
+}

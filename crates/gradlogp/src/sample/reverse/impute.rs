@@ -115,7 +115,7 @@ pub fn impute_reverse(
 }
 
 /// Observed values become scale x + std z.
-fn put_back(
+pub(super) fn put_back(
     state: &mut State,
     reverse: &Reverse<'_>,
     rows: ArrayView2<'_, f64>,
@@ -132,7 +132,7 @@ fn put_back(
 }
 
 /// A Langevin step of the missing values.
-fn correct(
+pub(super) fn correct(
     state: &State,
     reverse: &Reverse<'_>,
     rows: ArrayView2<'_, f64>,

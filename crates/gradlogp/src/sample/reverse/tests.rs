@@ -402,6 +402,56 @@ fn rows_that_cannot_be_imputed_stay_as_they_are() {
     assert!(found.rows[[0, 1]].abs() < 6.0 && found.rows[[2, 0]].abs() < 6.0);
 }
 
+/// Rows that are lost are named as they stood at the start, also after others were lost before them.
+#[test]
+fn rows_keep_their_numbers_when_others_are_lost() {
+    let mut flock = run::Flock::new(array![[0.0], [1.0], [2.0], [3.0], [4.0]], 1.0);
+    flock.lose(&[1], 2, 0.8).unwrap();
+    flock.lose(&[1, 3], 3, 0.7).unwrap();
+    let lost: Vec<(usize, usize)> = flock.lost.iter().map(|lost| (lost.row, lost.step)).collect();
+    assert_eq!(lost, [(1, 2), (2, 3), (4, 3)]);
+    assert_eq!((flock.kept, flock.state.position), (vec![0, 3], array![[0.0], [3.0]]));
+}
+
+/// Observed values get the law that they have at the time of the state, scale x + std z, and the missing ones stay.
+#[test]
+fn observed_values_are_put_back_with_scale_and_noise() {
+    let (sde, t, n) = (Vp::default(), 0.3, 20_000);
+    let kernel = sde.kernel(t).unwrap();
+    let score = Marginal::gaussian(Gaussian::standard(2).unwrap(), sde).unwrap();
+    let reverse = Reverse { sde: &sde, score: &score };
+    let rows = Array2::from_shape_fn((n, 2), |(_, j)| if j == 0 { 3.0 } else { f64::NAN });
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let mut state = State { position: Array2::from_elem((n, 2), 9.0), time: t, step: 0 };
+    impute::put_back(&mut state, &reverse, rows.view(), &mut rng).unwrap();
+    let (found, left) = (state.position.column(0), state.position.column(1));
+    let (mean, std) = (found.mean().unwrap(), found.std(1.0));
+    let error = kernel.std / (n as f64).sqrt();
+    assert!((mean - 3.0 * kernel.scale).abs() < 4.0 * error, "{mean}");
+    assert!((std / kernel.std - 1.0).abs() < 4.0 / (2.0 * n as f64).sqrt(), "{std}");
+    assert!(left.iter().all(|x| *x == 9.0));
+}
+
+/// Corrections leave observed values where they are, and on a Gaussian move the missing ones by
+/// -(a/2) x + sqrt(a) z, a = (2r)^2 over the mean square of the missing values' scores alone.
+#[test]
+fn corrections_move_missing_values_alone() {
+    let (sde, n, ratio) = (Vp::default(), 40_000, 0.4);
+    let score = Marginal::gaussian(Gaussian::standard(2).unwrap(), sde).unwrap();
+    let reverse = Reverse { sde: &sde, score: &score };
+    let rows = Array2::from_shape_fn((n, 2), |(_, j)| if j == 0 { 3.0 } else { f64::NAN });
+    let start = Array2::from_shape_fn((n, 2), |(_, j)| [50.0, 2.0][j]);
+    let state = State { position: start.clone(), time: 0.3, step: 0 };
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let after = impute::correct(&state, &reverse, rows.view(), &mut rng, ratio).unwrap().position;
+    assert_eq!(after.column(0), start.column(0));
+    // The score is -x at every time.
+    let a = (2.0 * ratio / 2.0f64).powi(2);
+    let (mean, std) = (after.column(1).mean().unwrap(), after.column(1).std(1.0));
+    assert!((mean - 2.0 * (1.0 - 0.5 * a)).abs() < 4.0 * (a / n as f64).sqrt(), "{mean}");
+    assert!((std / a.sqrt() - 1.0).abs() < 4.0 / (2.0 * n as f64).sqrt(), "{std}");
+}
+
 #[test]
 fn runs_can_stop() {
     let sde = Vp::default();
