@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | noise | std(t)^2 | every noise level counts alike (Song and Ermon 2019) |
 //! | likelihood | g(t)^2 | the sum bounds the likelihood of the probability flow (Song et al. 2021b) |
-//! | balanced | pi(t) (T - t_min) (std(t)^2 + w^2) | the error of the network itself, MATH (46), over log-noise times |
+//! | balanced | u(t) (T - t_min) (std(t)^2 + w^2), u uniform over log(b/a) | the error of the network itself times sqrt(a/r), MATH (46) |
 //! | none | 1 | |
 //!
 //! | times | q(t) | |
@@ -39,7 +39,8 @@ pub enum NoiseWeight {
     Noise,
     /// g(t)^2.
     Likelihood,
-    /// pi(t) (T - t_min) (std(t)^2 + w^2), with w the network's floor.
+    /// u(t) (T - t_min) (std(t)^2 + w^2), u the density of a uniform logarithm of noise over signal, w the
+    /// network's floor.
     Balanced,
     /// 1.
     None,
@@ -139,6 +140,11 @@ impl Law {
         })
     }
 
+    /// u of the table above.
+    fn even(clock: &Clock) -> Self {
+        Law::new(clock, |_, _| 1.0)
+    }
+
     /// Density in one cell, relative to the uniform one.
     fn density(&self, cell: usize) -> f64 {
         let mass = self.cumulative[cell + 1] - self.cumulative[cell];
@@ -171,8 +177,8 @@ pub struct Noising {
     config: NoiseConfig,
     /// q; None: uniform.
     law: Option<Law>,
-    /// pi, for balanced weights.
-    log_noise: Option<Law>,
+    /// u, for balanced weights.
+    even: Option<Law>,
 }
 
 impl Noising {
@@ -192,8 +198,8 @@ impl Noising {
                            network cannot be scaled by it";
             return Err(Error::config("simulate", message));
         }
-        let log_noise = (config.weight == NoiseWeight::Balanced).then(|| Law::log_noise(&clock));
-        let mut noising = Noising { network, clock, config, law: None, log_noise };
+        let even = (config.weight == NoiseWeight::Balanced).then(|| Law::even(&clock));
+        let mut noising = Noising { network, clock, config, law: None, even };
         noising.law = match config.times {
             TimeLaw::Uniform => None,
             TimeLaw::LogNoise => Some(Law::log_noise(&noising.clock)),
@@ -224,7 +230,7 @@ impl Noising {
             NoiseWeight::Noise => self.clock.noise(t).std.powi(2),
             NoiseWeight::Likelihood => self.clock.sde().diffusion(t).powi(2),
             NoiseWeight::Balanced => {
-                let density = self.log_noise.as_ref().map_or(1.0, |law| law.density_at(t));
+                let density = self.even.as_ref().map_or(1.0, |law| law.density_at(t));
                 density * (self.clock.noise(t).std.powi(2) + self.network.floor.powi(2))
             }
             NoiseWeight::None => 1.0,
