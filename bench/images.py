@@ -20,12 +20,12 @@ from pathlib import Path
 
 FITS = {
     "digits": (
-        "--dequantize --dequantize-rule whole --noise vp --t-min 0.01 --hidden 256,256,256 "
-        "--steps 2000 --rate 1e-3 --batch 128 --evaluate-every 100 --patience 8 --validation 0.1 --test 0.01"
+        "--dequantize --dequantize-rule whole --noise vp --t-min 0.01 --noise-weight noise --times uniform "
+        "--hidden 256,256,256 --steps 3000 --rate 2e-3 --weight-decay 1 --batch 128 --validation 0.1 --test 0.01"
     ),
     "mnist": (
-        "--dequantize --dequantize-rule whole --standardize common --noise vp --t-min 0.01 "
-        "--hidden 1024,1024,1024 --steps 2500 --rate 1e-3 --batch 128 --evaluate-every 500 --patience 0 "
+        "--dequantize --dequantize-rule whole --standardize common --noise vp --t-min 0.01 --noise-weight noise "
+        "--times uniform --hidden 1024,1024,1024 --steps 3000 --rate 1e-3 --weight-decay 1 --batch 128 --evaluate-every 500 "
         "--validation 0.01 --test 0.005"
     ),
 }

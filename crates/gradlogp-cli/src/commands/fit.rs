@@ -814,7 +814,8 @@ fn finish(
     show: Show,
 ) -> Result<ExitCode> {
     let mut warnings = prepared.warnings.clone();
-    for warning in outcome.kernel.iter().flat_map(fit_kernel::warnings) {
+    let kernel = outcome.kernel.iter().flat_map(fit_kernel::warnings);
+    for warning in kernel.chain(learnt_by_heart(plan, &outcome)) {
         show.warning(&warning);
         warnings.push(warning);
     }
@@ -858,6 +859,19 @@ fn finish(
     present(plan, &outcome, &model, judgement, warnings, show)?;
     let code = if diverged.is_some() { exit::code(gradlogp::ErrorClass::Numerical) } else { 0 };
     Ok(ExitCode::from(code))
+}
+
+/// What to try when a time model was best early, as those of small tables are.
+fn learnt_by_heart(plan: &Plan, outcome: &Outcome) -> Option<String> {
+    let (best, _) = outcome.best?;
+    let early = best < outcome.steps / 4;
+    (early && plan.noise.is_some() && outcome.config.decay == 0.0).then(|| {
+        format!(
+            "the held-out loss was lowest at step {best} of {} and has not come back to it: the network learns these rows \
+             by heart. On small tables --weight-decay 1 helps, and --noise-weight noise with --times uniform",
+            outcome.steps
+        )
+    })
 }
 
 /// A run that diverged before there was any finite held-out loss leaves nothing to keep, and an older

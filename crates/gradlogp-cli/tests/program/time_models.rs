@@ -198,3 +198,21 @@ fn eval_compares_samples_of_time_models() {
     folder.fails(2, "eval m good.csv --likelihood", &["--likelihood", "gradlogp loglik"]);
     folder.fails(2, "eval m good.csv --test-functions cube", &["--test-functions", "--noise"]);
 }
+
+/// Thirty rows are learnt by heart within a few hundred steps, and fit says so; but not where what helps was asked for.
+#[test]
+fn fit_says_when_a_small_table_is_learnt_by_heart() {
+    let folder = folder();
+    let rows =
+        (0..30).map(|i| f64::from(i) * 0.7).map(|t| format!("{},{}\n", t.sin(), (1.9 * t).cos()));
+    folder.write("few.csv", format!("a,b\n{}", rows.collect::<String>()));
+    let line = "fit few.csv --noise vp --steps 2000 --hidden 64,64 --threads 1 -o m";
+    let ended = folder.succeeds(line);
+    assert!(
+        ended.err.contains("by heart") && ended.err.contains("--weight-decay 1"),
+        "{}",
+        ended.err
+    );
+    let ended = folder.succeeds(&format!("{line} --weight-decay 1"));
+    assert!(!ended.err.contains("by heart"), "{}", ended.err);
+}

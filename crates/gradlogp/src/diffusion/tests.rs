@@ -55,9 +55,10 @@ fn a_network_of_zeros_is_the_score_of_normal_data() {
 fn scaled_networks_are_the_linear_score_and_g_times_the_network() {
     let x = array![[0.3, -0.2], [1.1, 0.4]];
     // Under vp r is 1 at every time.
-    for (kind, sde) in KINDS.into_iter().flat_map(|kind| {
-        [(kind, Process::Vp(Vp::default())), (kind, Process::Ve(Ve::default()))]
-    }) {
+    for (kind, sde) in KINDS
+        .into_iter()
+        .flat_map(|kind| [(kind, Process::Vp(Vp::default())), (kind, Process::Ve(Ve::default()))])
+    {
         for floor in [0.0, 0.1, 0.7] {
             let scaled = TimeMlp { floor, ..small(kind, Conditioning::Film) };
             let plain = TimeMlp { scaled: false, ..scaled.clone() };
