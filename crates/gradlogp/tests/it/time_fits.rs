@@ -335,6 +335,29 @@ fn resumed_time_models_equal_uninterrupted_ones() {
     assert_eq!(whole.parameters(), second.parameters());
 }
 
+/// Twenty held-out rows are seen at a thousand times each, which leaves 0.2 of the loss of an untrained model to chance
+/// (weights of rows are uneven); seen once each it would be 6.
+#[test]
+fn held_out_rows_are_seen_at_many_times() {
+    let x = narrow(&Gaussian::standard(2).unwrap().sample(20, &mut ChaCha8Rng::seed_from_u64(1)));
+    let settings = network(2, ModelKind::Score, true);
+    let clock = Clock::new(Arc::new(Vp::default())).unwrap();
+    let losses: Vec<f64> = (0..6)
+        .map(|seed| {
+            let noising =
+                Noising::new(settings.clone(), clock.clone(), NoiseConfig::default()).unwrap();
+            let config = TrainConfig { seed, batch: 20, ..config(Objective::Regression, 40) };
+            let model = settings.build(1).unwrap();
+            let mut trainer = Trainer::over_time(noising, model, x.clone(), &x, config).unwrap();
+            trainer.run(&mut |_, _| ControlFlow::Continue(()));
+            trainer.history()[0].held_out.mean
+        })
+        .collect();
+    let spread =
+        losses.iter().map(|l| (l - mean(&losses)).powi(2)).sum::<f64>().sqrt() / 5f64.sqrt();
+    assert!(spread < 0.5 * mean(&losses).abs(), "{losses:?}");
+}
+
 /// With weights that hardly move, all rows in every batch and no slices, only times and noise differ
 /// between steps: all losses do.
 #[test]
