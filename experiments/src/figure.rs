@@ -1,5 +1,6 @@
 //! Figures as SVG.
 
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
@@ -61,7 +62,7 @@ impl Panel {
         if self.logarithmic { v.log10() } else { v }
     }
 
-    fn range(&self, values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
+    fn range(&self, values: impl Iterator<Item = f64>) -> Range<f64> {
         let (low, high) = values
             .filter(|v| v.is_finite())
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
@@ -70,6 +71,48 @@ impl Panel {
         }
         let margin = 0.08 * (high - low).max(0.1);
         low - margin..high + margin
+    }
+}
+
+/// How much of either axis a legend takes.
+const LEGEND: f64 = 0.4;
+
+impl Panel {
+    /// The corner in which a legend hides the fewest points.
+    fn empty_corner(&self, x: &Range<f64>, y: &Range<f64>) -> SeriesLabelPosition {
+        let share = |range: &Range<f64>, v: f64| (v - range.start) / (range.end - range.start);
+        let hidden = |right: bool, upper: bool| {
+            let near = |u: f64, high: bool| if high { u > 1.0 - LEGEND } else { u < LEGEND };
+            let points = self.series.iter().flat_map(|s| &s.points);
+            let inside = |p: &&(f64, f64, f64)| {
+                near(share(x, self.at(p.0)), right) && near(share(y, self.at(p.1)), upper)
+            };
+            points.filter(inside).count()
+        };
+        let corners = [
+            (false, true, SeriesLabelPosition::UpperLeft),
+            (true, true, SeriesLabelPosition::UpperRight),
+            (true, false, SeriesLabelPosition::LowerRight),
+            (false, false, SeriesLabelPosition::LowerLeft),
+        ];
+        let least = corners.into_iter().min_by_key(|(right, upper, _)| hidden(*right, *upper));
+        least.map_or(SeriesLabelPosition::UpperLeft, |(.., corner)| corner)
+    }
+}
+
+/// 10^v in two digits, as a power of ten where it is far from 1.
+fn power(v: f64) -> String {
+    let value = 10f64.powf(v);
+    match v {
+        -3.0..4.0 => {
+            let digits = (1 - v.floor() as i32).max(0) as usize;
+            let fixed = format!("{value:.digits$}");
+            match fixed.contains('.') {
+                true => fixed.trim_end_matches('0').trim_end_matches('.').to_string(),
+                false => fixed,
+            }
+        }
+        _ => format!("{value:.0e}"),
     }
 }
 
@@ -92,9 +135,9 @@ fn draw_panel(
         .margin(10)
         .x_label_area_size(42)
         .y_label_area_size(66)
-        .build_cartesian_2d(x, y)?;
+        .build_cartesian_2d(x.clone(), y.clone())?;
     let number = |v: &f64| match panel.logarithmic {
-        true => format!("{:.3}", 10f64.powf(*v)),
+        true => power(*v),
         false => format!("{v:.2}"),
     };
     let label = |v: &f64| match panel.labels.is_empty() {
@@ -133,14 +176,9 @@ fn draw_panel(
             chart.draw_series(LineSeries::new(line, &colour))?;
         }
     }
-    // Where curves that rise leave room.
-    let corner = match panel.labels.is_empty() {
-        true => SeriesLabelPosition::UpperLeft,
-        false => SeriesLabelPosition::UpperRight,
-    };
     chart
         .configure_series_labels()
-        .position(corner)
+        .position(panel.empty_corner(&x, &y))
         .border_style(BLACK.mix(0.3))
         .background_style(WHITE.mix(0.8))
         .draw()?;
@@ -150,6 +188,12 @@ fn draw_panel(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn powers_of_ten_are_short() {
+        let found = [-4.0, -2.0, -0.5, 0.0, 1.0, 1.5, 2.5, 7.0].map(power);
+        assert_eq!(found, ["1e-4", "0.01", "0.32", "1", "10", "32", "316", "1e7"]);
+    }
 
     #[test]
     fn every_series_and_label_is_drawn() {
