@@ -190,6 +190,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn legends_stand_where_there_are_no_points() {
+        let corner = |points: &[(f64, f64)]| {
+            let points = points.iter().map(|(x, y)| (*x, *y, 0.0)).collect();
+            let series = vec![Series { name: "a".into(), points }];
+            let panel = Panel {
+                title: String::new(),
+                x: String::new(),
+                y: String::new(),
+                labels: vec![],
+                logarithmic: false,
+                series,
+            };
+            panel.empty_corner(&(0.0..1.0), &(0.0..1.0))
+        };
+        let (left, right, low) = ((0.1, 0.9), (0.9, 0.9), (0.9, 0.1));
+        assert!(matches!(corner(&[right, low]), SeriesLabelPosition::UpperLeft));
+        assert!(matches!(corner(&[left, low]), SeriesLabelPosition::UpperRight));
+        assert!(matches!(corner(&[left, right]), SeriesLabelPosition::LowerRight));
+        assert!(matches!(corner(&[left, right, low]), SeriesLabelPosition::LowerLeft));
+    }
+
+    #[test]
     fn powers_of_ten_are_short() {
         let found = [-4.0, -2.0, -0.5, 0.0, 1.0, 1.5, 2.5, 7.0].map(power);
         assert_eq!(found, ["1e-4", "0.01", "0.32", "1", "10", "32", "316", "1e7"]);

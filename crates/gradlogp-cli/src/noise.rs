@@ -42,7 +42,8 @@ pub(crate) struct NoiseArgs {
     #[arg(long, value_enum, requires = "noise", value_name = "OBJECTIVE")]
     pub(crate) noise_objective: Option<NoiseObjectiveArg>,
     /// Weight of a time's loss: balanced, such that the network's own error counts alike over the logarithm of the
-    /// noise, and less where that exceeds the signal; noise, the variance of the noise; likelihood, g^2; none [default: balanced; none for custom].
+    /// noise, and less where that exceeds the signal; noise, the variance of the noise; likelihood, g^2; none
+    /// [default: balanced; none for custom].
     #[arg(long, value_enum, requires = "noise", value_name = "WEIGHT")]
     pub(crate) noise_weight: Option<WeightArg>,
     /// Where times are drawn, in strata and with weights that undo the law: log-noise, all noise levels below

@@ -93,11 +93,12 @@ pub(crate) fn judge_over_times(
     let mut times = Vec::new();
     let mut shares = SHARES.map(|share| nearest_level(share, record.config.levels)).to_vec();
     shares.dedup();
+    let level = LEVEL / shares.len() as f64;
     for share in shares {
         let time = if share == 1.0 { high } else { low + share * (high - low) };
         let at = model.clone().at_time(time)?;
         let Some(noised) = noise::noised(&at, rows, seed)? else { continue };
-        let stein = stein_check(&at, noised.view(), LEVEL / SHARES.len() as f64)?;
+        let stein = stein_check(&at, noised.view(), level)?;
         let loss = Estimate::of(at.exact_loss_rows(noised.view()).view());
         let fisher = match &truth {
             None => None,

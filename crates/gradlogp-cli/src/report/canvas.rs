@@ -320,6 +320,16 @@ mod tests {
         assert!((h - 0.5 * w).abs() <= 1.0);
     }
 
+    /// Half of it stands beyond the frame; letters are about 0.56 of the font wide.
+    #[test]
+    fn the_last_label_has_room_under_the_corner() {
+        let names = Names { x: "step", y: "loss", x_ticks: true, y_ticks: true };
+        let axes = (Axis::new((0.0, 60_000.0), 6), Axis::new((0.0, 1.0), 6));
+        let half = 0.56 * 40.0 * axes.0.widest_label() as f64 / 2.0;
+        let (frame, _) = Frame::with_aspect(1000, 0.5, 40, axes, names);
+        assert!(f64::from(frame.left + frame.width) + half <= 1000.0);
+    }
+
     #[test]
     fn the_frame_that_plotters_draws_is_the_one_that_marks_use() {
         let f = frame();

@@ -36,7 +36,12 @@ fn every_process_and_objective_fits_and_scores() {
         assert_ne!(first_column(&early), first_column(&late), "{noise}: time does not matter");
         let info = folder.succeeds("info m").out;
         assert!(info.contains("Process") && info.contains("silu"), "{noise}: {info}");
-        folder.succeeds("eval m good.csv");
+        let judged = folder.succeeds("eval m good.csv --json").json();
+        let times = judged["times"].as_array().unwrap().iter();
+        let times: Vec<f64> = times.map(|t| t["time"].as_f64().unwrap()).collect();
+        assert!(times.len() >= 4, "{noise}: {times:?}");
+        // A ladder has no two of them at one level.
+        assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{noise}: {times:?}");
     }
 }
 
