@@ -103,7 +103,6 @@ pub mod exec;
 pub mod fitted;
 pub mod graph;
 pub mod jet;
-pub mod kernel;
 pub mod likelihood;
 pub mod model;
 pub mod objective;
@@ -115,6 +114,8 @@ pub mod sde;
 pub mod slice;
 pub mod storage;
 pub mod train;
+
+pub use gradlogp_numeric as kernel;
 
 pub use error::{Error, ErrorClass, Result};
 pub use fitted::FittedModel;

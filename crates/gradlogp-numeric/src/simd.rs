@@ -5,6 +5,6 @@
 /// `f` and everything it calls must be `#[inline(always)]`: only what is inlined into the chosen
 /// version is compiled with its instructions.
 #[inline(always)]
-pub(crate) fn dispatch<R>(f: impl FnOnce() -> R) -> R {
+pub fn dispatch<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
 }

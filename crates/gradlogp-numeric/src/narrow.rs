@@ -3,16 +3,16 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::Real;
-use super::matmul::Mat;
+use crate::Real;
+use crate::matmul::Mat;
 
 /// C = A B or C += A B, rows of C `c_rows` apart.
-pub(super) struct Dots<'a, T> {
-    pub(super) c: &'a mut [T],
-    pub(super) c_rows: usize,
-    pub(super) a: Mat<'a, T>,
-    pub(super) b: Mat<'a, T>,
-    pub(super) accumulate: bool,
+pub(crate) struct Dots<'a, T> {
+    pub(crate) c: &'a mut [T],
+    pub(crate) c_rows: usize,
+    pub(crate) a: Mat<'a, T>,
+    pub(crate) b: Mat<'a, T>,
+    pub(crate) accumulate: bool,
 }
 
 impl<T: Real> WithSimd for Dots<'_, T> {

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use super::Real;
-use super::matmul::Mat;
+use crate::Real;
+use crate::matmul::Mat;
 
 /// Rows `rows` of A, columns `inner`, as panels of HEIGHT rows, each panel column by column.
 ///
 /// For an A whose columns are contiguous (`row_stride` 1).
 #[inline(always)]
-pub(super) fn columns_of_a<T: Real, const HEIGHT: usize>(
+pub(crate) fn columns_of_a<T: Real, const HEIGHT: usize>(
     out: &mut [T],
     a: Mat<'_, T>,
     rows: Range<usize>,
@@ -34,7 +34,7 @@ pub(super) fn columns_of_a<T: Real, const HEIGHT: usize>(
 
 /// The same rows and columns of an A whose rows are contiguous, as rows `stride` apart.
 #[inline(always)]
-pub(super) fn rows_of_a<T: Real>(
+pub(crate) fn rows_of_a<T: Real>(
     out: &mut [T],
     a: Mat<'_, T>,
     rows: Range<usize>,
@@ -50,7 +50,7 @@ pub(super) fn rows_of_a<T: Real>(
 /// Columns `columns` of B, rows `inner`, as panels of `width` columns, each panel row by row; the last
 /// panel is filled up with zeros.
 #[inline(always)]
-pub(super) fn panels_of_b<T: Real>(
+pub(crate) fn panels_of_b<T: Real>(
     out: &mut [T],
     b: Mat<'_, T>,
     inner: Range<usize>,

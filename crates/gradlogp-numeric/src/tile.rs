@@ -2,20 +2,20 @@
 
 use pulp::Simd;
 
-use super::lanes::Lanes;
+use crate::lanes::Lanes;
 
 /// Where a tile's operands lie. The strides count elements.
 #[derive(Clone, Copy)]
-pub(super) struct Operands<T> {
+pub(crate) struct Operands<T> {
     /// Common length of the rows of A and the columns of B.
-    pub(super) inner: usize,
+    pub(crate) inner: usize,
     /// A, whose element (i, p) is at `i * a_rows + p * a_cols`.
-    pub(super) a: *const T,
-    pub(super) a_rows: usize,
-    pub(super) a_cols: usize,
+    pub(crate) a: *const T,
+    pub(crate) a_rows: usize,
+    pub(crate) a_cols: usize,
     /// B, whose element (p, j) is at `p * b_rows + j`.
-    pub(super) b: *const T,
-    pub(super) b_rows: usize,
+    pub(crate) b: *const T,
+    pub(crate) b_rows: usize,
 }
 
 /// Writes (or, with `accumulate`, adds) A B to the ROWS x (VECTORS * lanes) tile at `c`.
@@ -28,7 +28,7 @@ pub(super) struct Operands<T> {
 /// rows of `c`, `c_rows` apart, writable and not read through `o`.
 #[allow(unsafe_code)]
 #[inline(always)]
-pub(super) unsafe fn tile<T: Lanes, S: Simd, const ROWS: usize, const VECTORS: usize>(
+pub(crate) unsafe fn tile<T: Lanes, S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
     zero: T,
     o: Operands<T>,

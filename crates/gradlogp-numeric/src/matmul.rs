@@ -8,18 +8,18 @@ use std::ops::Range;
 
 use pulp::Arch;
 
-use super::Real;
-use super::blocked::Product;
-use super::narrow::Dots;
+use crate::Real;
+use crate::blocked::Product;
+use crate::narrow::Dots;
 
 /// A read-only matrix: element (i, j) is at `i * row_stride + j * col_stride`.
 #[derive(Clone, Copy)]
 pub struct Mat<'a, T> {
-    pub(super) data: &'a [T],
-    pub(super) rows: usize,
-    pub(super) cols: usize,
-    pub(super) row_stride: usize,
-    pub(super) col_stride: usize,
+    pub(crate) data: &'a [T],
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    pub(crate) row_stride: usize,
+    pub(crate) col_stride: usize,
 }
 
 /// A writable row-major matrix.
@@ -80,6 +80,10 @@ const NARROW: usize = 8;
 /// # Panics
 /// When the shapes do not fit, which is a bug of the caller.
 pub fn matmul<T: Real>(c: MatMut<'_, T>, a: Mat<'_, T>, b: Mat<'_, T>, accumulate: bool) {
+    T::matmul(c, a, b, accumulate);
+}
+
+pub(crate) fn generic<T: Real>(c: MatMut<'_, T>, a: Mat<'_, T>, b: Mat<'_, T>, accumulate: bool) {
     assert!(
         a.cols == b.rows && c.rows == a.rows && c.cols == b.cols,
         "matmul: ({}, {}) * ({}, {}) into ({}, {})",

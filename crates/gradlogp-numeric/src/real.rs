@@ -3,10 +3,11 @@
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
-use super::elementary;
-use super::lanes::Lanes;
+use crate::elementary;
+use crate::lanes::Lanes;
+use crate::loops::Loops;
 
-/// A real scalar with the elementary functions the engine needs.
+/// A real scalar with the elementary functions the engine needs: `f32` or `f64`, no others.
 ///
 /// The elementary functions are branch-free so that loops over them vectorise. Their error bounds
 /// are stated in [`elementary`] and measured in its tests.
@@ -27,6 +28,7 @@ pub trait Real:
     + SubAssign
     + MulAssign
     + Lanes
+    + Loops
 {
     /// 0.
     const ZERO: Self;
@@ -34,8 +36,6 @@ pub trait Real:
     const ONE: Self;
     /// Unit roundoff: half the distance from 1 to the next number.
     const ROUNDOFF: f64;
-    /// Safetensors name of the type.
-    const DTYPE: safetensors::Dtype;
 
     /// Nearest value.
     fn of(x: f64) -> Self;
@@ -62,12 +62,11 @@ pub trait Real:
 }
 
 macro_rules! real {
-    ($t:ident, $dtype:expr) => {
+    ($t:ident) => {
         impl Real for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const ROUNDOFF: f64 = $t::EPSILON as f64 / 2.0;
-            const DTYPE: safetensors::Dtype = $dtype;
 
             #[inline(always)]
             fn of(x: f64) -> Self {
@@ -117,5 +116,5 @@ macro_rules! real {
     };
 }
 
-real!(f32, safetensors::Dtype::F32);
-real!(f64, safetensors::Dtype::F64);
+real!(f32);
+real!(f64);

@@ -9,10 +9,10 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::Real;
-use super::matmul::Mat;
-use super::pack;
-use super::tile::{Operands, tile};
+use crate::Real;
+use crate::matmul::Mat;
+use crate::pack;
+use crate::tile::{Operands, tile};
 
 /// Longest inner dimension of one pass.
 const DEPTH: usize = 400;
@@ -26,14 +26,14 @@ const LONG_STRIDE: usize = 1024;
 const PADDING: usize = 16;
 
 /// C = A B or C += A B, element (i, j) of C at `i * c_rows + j * c_cols`.
-pub(super) struct Product<'a, T> {
-    pub(super) c: &'a mut [T],
-    pub(super) c_rows: usize,
-    pub(super) c_cols: usize,
-    pub(super) a: Mat<'a, T>,
-    pub(super) b: Mat<'a, T>,
-    pub(super) accumulate: bool,
-    pub(super) scratch: &'a mut Vec<T>,
+pub(crate) struct Product<'a, T> {
+    pub(crate) c: &'a mut [T],
+    pub(crate) c_rows: usize,
+    pub(crate) c_cols: usize,
+    pub(crate) a: Mat<'a, T>,
+    pub(crate) b: Mat<'a, T>,
+    pub(crate) accumulate: bool,
+    pub(crate) scratch: &'a mut Vec<T>,
 }
 
 impl<T: Real> WithSimd for Product<'_, T> {

@@ -9,8 +9,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Real;
-use super::simd::dispatch;
+use crate::Real;
+use crate::simd::dispatch;
 
 /// The elementwise functions that a graph may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -47,6 +47,10 @@ impl Activation {
 
     /// h, h', h'' and h''' at `a`, one at a time: for what is not worth a fused loop.
     pub fn taylor<T: Real>(self, a: T) -> [T; 4] {
+        T::taylor(self, a)
+    }
+
+    pub(crate) fn generic_taylor<T: Real>(self, a: T) -> [T; 4] {
         fn of<T: Real, C: Curve<T>>(a: T) -> [T; 4] {
             let (y, saved) = C::value(a);
             let (first, second, third) = C::slopes(a, y, saved);
@@ -205,25 +209,27 @@ const CHUNK: usize = 64;
 /// per direction | second order\], each block `rows * width` long. A shared first order is one row
 /// of `width` per direction, the same for every data row.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Layout {
-    pub(crate) rows: usize,
-    pub(crate) width: usize,
+pub struct Layout {
+    /// Data rows.
+    pub rows: usize,
+    /// Elements per row.
+    pub width: usize,
     /// First-order directions; 0 where the input has no first order.
-    pub(crate) directions: usize,
+    pub directions: usize,
     /// The first `curved` of them enter the second order.
-    pub(crate) curved: usize,
+    pub curved: usize,
     /// The input's first order is shared by all rows.
-    pub(crate) shared: bool,
+    pub shared: bool,
     /// The input has a second order.
-    pub(crate) input_second: bool,
+    pub input_second: bool,
     /// Beside the directions, squares summed elsewhere enter the second order.
-    pub(crate) squares: Squares,
+    pub squares: Squares,
 }
 
 /// Where the sums over directions of squared first orders lie that do not come from the directions
 /// themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Squares {
+pub enum Squares {
     /// There are none.
     None,
     /// One row, the same for all data rows.
@@ -288,18 +294,25 @@ impl Layout {
 }
 
 /// Buffers of one forward call.
-pub(crate) struct Forward<'a, T> {
-    pub(crate) input: &'a [T],
-    pub(crate) output: &'a mut [T],
-    pub(crate) saved: &'a mut [T],
+pub struct Forward<'a, T> {
+    /// The input's coefficients.
+    pub input: &'a [T],
+    /// Receives the output's coefficients.
+    pub output: &'a mut [T],
+    /// Receives the number that makes derivatives cheap, one per element of the value block.
+    pub saved: &'a mut [T],
     /// As [`Layout::squares`] says; else empty.
-    pub(crate) squares: &'a [T],
+    pub squares: &'a [T],
     /// Receives h'(a0), unless empty.
-    pub(crate) slope: &'a mut [T],
+    pub slope: &'a mut [T],
 }
 
 /// Carries all coefficients through the activation.
-pub(crate) fn forward<T: Real>(kind: Activation, layout: Layout, buffers: Forward<'_, T>) {
+pub fn forward<T: Real>(kind: Activation, layout: Layout, buffers: Forward<'_, T>) {
+    T::forward(kind, layout, buffers);
+}
+
+pub(crate) fn generic_forward<T: Real>(kind: Activation, layout: Layout, buffers: Forward<'_, T>) {
     match kind {
         Activation::Softplus => forward_as::<T, Softplus>(layout, buffers),
         Activation::Tanh => forward_as::<T, Tanh>(layout, buffers),
@@ -381,25 +394,32 @@ fn forward_span<T: Real, C: Curve<T>>(l: Layout, span: Span, b: &mut Forward<'_,
 }
 
 /// Buffers of one adjoint call.
-pub(crate) struct Adjoint<'a, T> {
-    pub(crate) input: &'a [T],
-    pub(crate) output: &'a [T],
-    pub(crate) saved: &'a [T],
+pub struct Adjoint<'a, T> {
+    /// The input's coefficients.
+    pub input: &'a [T],
+    /// The output's coefficients.
+    pub output: &'a [T],
+    /// What [`forward`] saved.
+    pub saved: &'a [T],
     /// In: adjoint of the output. Out: adjoint of the input, in the same places, except for a
     /// shared first order, which goes to `shared_bar`.
-    pub(crate) bar: &'a mut [T],
+    pub bar: &'a mut [T],
     /// Where the adjoint of a shared first order is added: `directions * width`.
-    pub(crate) shared_bar: &'a mut [T],
+    pub shared_bar: &'a mut [T],
     /// As [`Layout::squares`] says; else empty.
-    pub(crate) squares: &'a [T],
+    pub squares: &'a [T],
     /// Where their adjoint is written (one per row), or added (shared); empty if there are none.
-    pub(crate) squares_bar: &'a mut [T],
+    pub squares_bar: &'a mut [T],
     /// The adjoint of h'(a0), one per element of the value block, unless empty.
-    pub(crate) slope_bar: &'a [T],
+    pub slope_bar: &'a [T],
 }
 
 /// Carries the adjoint of all coefficients back through the activation, in place.
-pub(crate) fn adjoint<T: Real>(kind: Activation, layout: Layout, buffers: Adjoint<'_, T>) {
+pub fn adjoint<T: Real>(kind: Activation, layout: Layout, buffers: Adjoint<'_, T>) {
+    T::adjoint(kind, layout, buffers);
+}
+
+pub(crate) fn generic_adjoint<T: Real>(kind: Activation, layout: Layout, buffers: Adjoint<'_, T>) {
     match kind {
         Activation::Softplus => adjoint_as::<T, Softplus>(layout, buffers),
         Activation::Tanh => adjoint_as::<T, Tanh>(layout, buffers),
