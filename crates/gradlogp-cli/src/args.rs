@@ -7,7 +7,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use gradlogp::data::{GapRule, Standardization};
 use gradlogp::diagnose::Shape;
-use gradlogp::kernel::Activation;
+use gradlogp::numeric::Activation;
 use gradlogp::slice::SliceLaw;
 use gradlogp::train::Schedule;
 use gradlogp::{ModelKind, Objective};

@@ -66,7 +66,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`error`], [`score`] | one error type; the traits [`Score`], [`LogDensity`] and [`TimeScore`] that everything exchanges |
-//! | [`kernel`] | arithmetic: matrix products, fused activation loops, run-time SIMD, `f32` and `f64` |
+//! | [`numeric`] | arithmetic (crate `gradlogp-numeric`): matrix products, fused activation loops, run-time SIMD, `f32` and `f64` |
 //! | [`graph`] | networks as data, over one flat vector of named parameters |
 //! | [`jet`] | Taylor coefficients through a graph, and their adjoints |
 //! | [`slice`](mod@slice) | laws of random directions |
@@ -115,7 +115,7 @@ pub mod slice;
 pub mod storage;
 pub mod train;
 
-pub use gradlogp_numeric as kernel;
+pub use gradlogp_numeric as numeric;
 
 pub use error::{Error, ErrorClass, Result};
 pub use fitted::FittedModel;

@@ -68,7 +68,7 @@ pub(super) struct Plan {
     boundary_power: f64,
     pub(super) kind: ModelKind,
     pub(super) hidden: Vec<usize>,
-    activation: gradlogp::kernel::Activation,
+    activation: gradlogp::numeric::Activation,
     residual: bool,
     base_scale: Option<f64>,
     /// The objective is still to be chosen: exact, or the sliced one that `training` holds.

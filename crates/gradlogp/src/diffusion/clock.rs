@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::Real;
 use crate::sde::{Kernel, Sde};
 use crate::{Error, Result};
+use gradlogp_numeric::Real;
 
 /// Functions of the position u in \[-1, 1\] that the network reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

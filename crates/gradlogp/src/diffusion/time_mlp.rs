@@ -21,10 +21,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Clock, TimeFeatures};
 use crate::graph::{Graph, GraphBuilder, NodeId};
-use crate::kernel::{Activation, Real};
 use crate::model::{Conditioning, Model, ModelKind, film, initialise};
 use crate::sde::Kernel;
 use crate::{Error, Result};
+use gradlogp_numeric::{Activation, Real};
 
 /// Sizes of the initial weights of the time and of x, beside the usual ones.
 const TIME_START: f64 = 0.3;

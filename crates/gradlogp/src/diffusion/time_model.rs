@@ -3,9 +3,9 @@
 use ndarray::{Array1, Array2, ArrayView2};
 
 use super::{Clock, TimeMlp};
-use crate::kernel::Real;
 use crate::model::{Derivatives, Model, Points, narrow, rows};
 use crate::score::TimeScore;
+use gradlogp_numeric::Real;
 
 /// A network with the process that it was trained on.
 #[derive(Debug, Clone)]

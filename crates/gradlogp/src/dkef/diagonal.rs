@@ -15,9 +15,9 @@
 
 use super::layer::{CentreBars, Centres, sum};
 use super::phi::{Affine, Phi, SecondOrder, Units, add_outer, squares};
-use crate::kernel::simd::dispatch;
-use crate::kernel::vector::add_assign;
-use crate::kernel::{Mat, MatMut, Real, matmul};
+use gradlogp_numeric::simd::dispatch;
+use gradlogp_numeric::vector::add_assign;
+use gradlogp_numeric::{Mat, MatMut, Real, matmul};
 
 /// One phi and its kernel.
 #[derive(Debug, Clone)]

@@ -15,8 +15,8 @@ use crate::Result;
 use crate::exec::shard_rows;
 use crate::graph::Graph;
 use crate::jet::{Inputs, Request, Tape};
-use crate::kernel::Real;
-use crate::kernel::vector::add_assign;
+use gradlogp_numeric::Real;
+use gradlogp_numeric::vector::add_assign;
 
 /// Passes of one family and estimator, with their buffers. Call inside
 /// [`Threads::install`](crate::exec::Threads::install).

@@ -20,9 +20,9 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::Real;
 use crate::slice::SliceLaw;
 use crate::{Error, Result};
+use gradlogp_numeric::Real;
 
 /// The estimate of the loss that is minimised.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -8,9 +8,9 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use crate::graph::{Graph, GraphBuilder, NodeId};
-use crate::kernel::{Activation, Real};
 use crate::model::{Model, ModelKind};
 use crate::{Error, Result};
+use gradlogp_numeric::{Activation, Real};
 
 /// A (deep) kernel exponential family as settings.
 ///

@@ -15,8 +15,8 @@
 //! U^T P the third, and d/dS = -(1/S) sum (U0 u0 + U1 u1 + U2 u2).
 
 use crate::jet::Jet;
-use crate::kernel::simd::dispatch;
-use crate::kernel::{Mat, MatMut, Real, matmul};
+use gradlogp_numeric::simd::dispatch;
+use gradlogp_numeric::{Mat, MatMut, Real, matmul};
 
 /// One kernel's centres: phi(z), and what depends on them and the width alone.
 #[derive(Debug, Clone)]

@@ -3,9 +3,9 @@
 
 use super::layer::{CentreBars, Centres};
 use crate::graph::Graph;
-use crate::kernel::activation::{self, Activation, Forward, Layout, Squares};
-use crate::kernel::vector::{add_row_sums, add_to_rows};
-use crate::kernel::{Mat, MatMut, Real, matmul};
+use gradlogp_numeric::activation::{self, Activation, Forward, Layout, Squares};
+use gradlogp_numeric::vector::{add_row_sums, add_to_rows};
+use gradlogp_numeric::{Mat, MatMut, Real, matmul};
 
 /// An estimate of the Laplacian of each kernel k(x, z_m), written k excess with excess n x M, that is not made
 /// of jets. It is linear in k, so that b keeps its closed form.

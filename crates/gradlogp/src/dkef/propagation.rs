@@ -18,9 +18,9 @@
 
 use super::layer::{CentreBars, Centres, sum};
 use super::phi::{Phi, SecondOrder, Units, add_outer};
-use crate::kernel::simd::dispatch;
-use crate::kernel::vector::{add_assign, dot};
-use crate::kernel::{Mat, MatMut, Real, matmul};
+use gradlogp_numeric::simd::dispatch;
+use gradlogp_numeric::vector::{add_assign, dot};
+use gradlogp_numeric::{Mat, MatMut, Real, matmul};
 
 /// One phi and its kernel.
 #[derive(Debug, Clone)]

@@ -13,11 +13,11 @@ use super::estimator::{Estimator, KernelBatch};
 use super::family::{KernelFamily, choose};
 use super::solve::Moments;
 use crate::exec::Threads;
-use crate::kernel::Real;
 use crate::model::Model;
 use crate::slice::SliceLaw;
 use crate::train::{AdamW, HeldOutLoss, HistoryPoint, Stop, Update};
 use crate::{Error, Result};
+use gradlogp_numeric::Real;
 
 /// Rows of one streaming pass over all training rows: memory is O(M^2) whatever their number.
 const STREAM_ROWS: usize = 1024;

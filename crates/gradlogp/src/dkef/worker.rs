@@ -22,8 +22,8 @@ use super::phi::{Phi, SecondOrder};
 use super::propagation::Propagation;
 use crate::graph::Graph;
 use crate::jet::{First, Inputs, Request, Tape};
-use crate::kernel::vector::{add_assign, add_row_sums, axpy, dot};
-use crate::kernel::{Mat, MatMut, Real, matmul};
+use gradlogp_numeric::vector::{add_assign, add_row_sums, axpy, dot};
+use gradlogp_numeric::{Mat, MatMut, Real, matmul};
 
 /// Stacked rows that one pass aims at.
 const STACK_ROWS: usize = 640;

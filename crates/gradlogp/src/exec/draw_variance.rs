@@ -14,11 +14,11 @@
 
 use super::{Domain, Draw, LossEngine, Threads};
 use crate::domain::Domain as Region;
-use crate::kernel::Real;
 use crate::model::{Model, Points};
 use crate::objective::Objective;
 use crate::slice::SliceLaw;
 use crate::{Error, Result};
+use gradlogp_numeric::Real;
 
 /// Variances over fresh draws of one batch.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -8,11 +8,11 @@ use rayon::prelude::*;
 use super::shard_rows;
 use super::stream::{Domain as Purpose, stream};
 use crate::domain::Domain;
-use crate::kernel::Real;
-use crate::kernel::vector::{add_assign, dot};
 use crate::model::{LossPass, Model, Points, Tile};
 use crate::objective::Objective;
 use crate::slice::SliceLaw;
+use gradlogp_numeric::Real;
+use gradlogp_numeric::vector::{add_assign, dot};
 
 /// Rows of the stacked matrices that one pass aims at: enough to keep matrix products efficient, few
 /// enough to keep a layer's coefficients in the second-level cache.

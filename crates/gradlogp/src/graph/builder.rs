@@ -2,13 +2,13 @@
 
 use super::{Graph, Node, NodeId, Op, Parameter, ParameterIndex};
 use crate::Result;
-use crate::kernel::Activation;
+use gradlogp_numeric::Activation;
 
 /// Collects nodes; [`GraphBuilder::build`] checks them. The last node added is the output.
 ///
 /// ```
 /// use gradlogp::graph::GraphBuilder;
-/// use gradlogp::kernel::Activation;
+/// use gradlogp::numeric::Activation;
 ///
 /// let mut b = GraphBuilder::new();
 /// let x = b.input(2);

@@ -11,8 +11,8 @@ pub use parameters::{Parameter, ParameterId, ParameterIndex};
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::Activation;
 use crate::{Error, Result};
+use gradlogp_numeric::Activation;
 
 /// Most contexts of one graph: a condition, a noise level, a time and one more.
 pub const MAX_CONTEXTS: usize = 4;

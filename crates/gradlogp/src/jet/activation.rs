@@ -1,9 +1,9 @@
-//! y = h(x), elementwise: the fused loops of [`crate::kernel::activation`] on a node's jet.
+//! y = h(x), elementwise: the fused loops of [`gradlogp_numeric::activation`] on a node's jet.
 
 use super::form::{Extent, First, Form, Jet, JetMut};
-use crate::kernel::activation::forward as fused_forward;
-use crate::kernel::activation::{Adjoint, Forward, Layout, Squares, adjoint as fused_adjoint};
-use crate::kernel::{Activation, Real};
+use gradlogp_numeric::activation::forward as fused_forward;
+use gradlogp_numeric::activation::{Adjoint, Forward, Layout, Squares, adjoint as fused_adjoint};
+use gradlogp_numeric::{Activation, Real};
 
 /// `squares`: whether sums of squares come from elsewhere, see [`Elsewhere`].
 pub(super) fn form(input: Form, curved: usize, squares: bool) -> Form {

@@ -1,8 +1,8 @@
 //! y = a + b, coefficient by coefficient.
 
 use super::form::{Form, Jet, JetMut};
-use crate::kernel::Real;
-use crate::kernel::vector::add_assign;
+use gradlogp_numeric::Real;
+use gradlogp_numeric::vector::add_assign;
 
 pub(super) fn form(a: Form, b: Form) -> Form {
     Form { width: a.width, first: a.first.max(b.first), second: a.second || b.second }

@@ -3,8 +3,8 @@
 //! Adjoint: X += Y W, W += Y^T x over all stacked coefficients, b += sum of Y0 over rows.
 
 use super::form::{Form, Jet, JetMut};
-use crate::kernel::vector::{add_row_sums, add_to_rows};
-use crate::kernel::{Mat, MatMut, Real, matmul};
+use gradlogp_numeric::vector::{add_row_sums, add_to_rows};
+use gradlogp_numeric::{Mat, MatMut, Real, matmul};
 
 /// Where the gradient of an array goes.
 pub(super) struct Slot<'a, T> {

@@ -1,8 +1,8 @@
 //! y = all columns of all inputs, coefficient by coefficient.
 
 use super::form::{First, Form, Jet, JetMut};
-use crate::kernel::Real;
-use crate::kernel::vector::add_assign;
+use gradlogp_numeric::Real;
+use gradlogp_numeric::vector::add_assign;
 
 pub(super) fn form(inputs: impl Iterator<Item = Form>) -> Form {
     let empty = Form { width: 0, first: First::Zero, second: false };

@@ -12,8 +12,8 @@
 //! and at the end W1 += 2 G_bar W1. So two products of out x in x in for each row, the second of which is
 //! symmetric and done in half, instead of three of d x in x out.
 
-use crate::kernel::vector::{row_dots, scale_rows};
-use crate::kernel::{Mat, MatMut, Real, matmul};
+use gradlogp_numeric::vector::{row_dots, scale_rows};
+use gradlogp_numeric::{Mat, MatMut, Real, matmul};
 
 /// Columns of the symmetric product that are formed at a time.
 const BLOCK: usize = 32;
@@ -173,7 +173,7 @@ struct Sides<'a, T> {
 /// One row: U = 2 Q v goes to W2 and h', and v becomes Q u.
 fn unscale<T: Real>(s: Sides<'_, T>, u: &[T], v: &mut [T], bars: &[T]) {
     let inner = s.slope.len();
-    crate::kernel::simd::dispatch(
+    gradlogp_numeric::simd::dispatch(
         #[inline(always)]
         || {
             let weights = s.weight.chunks_exact(inner).zip(s.weight_bar.chunks_exact_mut(inner));

@@ -4,7 +4,7 @@
 //! Adjoint of a: A0 = Y0 b0 + sum_m Y1 b1 + Y2 b2, A1 = Y1 b0 + 2 Y2 b1, A2 = Y2 b0.
 
 use super::form::{Coefficient::*, First, Form, Jet, JetMut};
-use crate::kernel::Real;
+use gradlogp_numeric::Real;
 
 pub(super) fn form(a: Form, b: Form, curved: usize) -> Form {
     let moves = a.first != First::Zero || b.first != First::Zero;

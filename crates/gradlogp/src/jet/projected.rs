@@ -8,8 +8,8 @@
 
 use super::form::First;
 use crate::graph::{Graph, NodeId, Op, ParameterId};
-use crate::kernel::vector::{axpy, dot};
-use crate::kernel::{Mat, MatMut, Real, matmul};
+use gradlogp_numeric::vector::{axpy, dot};
+use gradlogp_numeric::{Mat, MatMut, Real, matmul};
 
 /// The curvatures of all rows, their adjoints, and what they need.
 #[derive(Debug, Clone)]
@@ -180,7 +180,7 @@ fn covector<T>(covectors: &[T], along: First, k: usize, rows: usize, inner: usiz
 mod tests {
     use super::*;
     use crate::graph::GraphBuilder;
-    use crate::kernel::Activation;
+    use gradlogp_numeric::Activation;
 
     #[test]
     fn bytes_are_those_of_all_buffers() {

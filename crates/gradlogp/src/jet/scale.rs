@@ -1,8 +1,8 @@
 //! y = factor * x, coefficient by coefficient.
 
 use super::form::{Jet, JetMut};
-use crate::kernel::Real;
-use crate::kernel::vector::axpy;
+use gradlogp_numeric::Real;
+use gradlogp_numeric::vector::axpy;
 
 pub(super) fn forward<T: Real>(factor: T, x: Jet<'_, T>, y: JetMut<'_, T>) {
     y.data.fill(T::ZERO);

@@ -1,8 +1,8 @@
 //! y = columns `start ..` of x, coefficient by coefficient.
 
 use super::form::{Form, Jet, JetMut};
-use crate::kernel::Real;
-use crate::kernel::vector::add_assign;
+use gradlogp_numeric::Real;
+use gradlogp_numeric::vector::add_assign;
 
 pub(super) fn form(input: Form, width: usize) -> Form {
     Form { width, ..input }

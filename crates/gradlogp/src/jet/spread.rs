@@ -3,7 +3,7 @@
 
 use super::gram::{Metric, Squared};
 use crate::graph::{Graph, NodeId, Op};
-use crate::kernel::Real;
+use gradlogp_numeric::Real;
 
 /// The first orders of one node along e_1 ... e_d.
 #[derive(Debug, Clone)]

@@ -3,8 +3,8 @@
 //! Adjoint: X0 = 2 (Y0 x0 + sum_m Y1 x1 + Y2 x2), X1 = 2 (Y1 x0 + 2 Y2 x1), X2 = 2 Y2 x0.
 
 use super::form::{Coefficient::*, First, Form, Jet, JetMut};
-use crate::kernel::Real;
-use crate::kernel::vector::{axpy, dot};
+use gradlogp_numeric::Real;
+use gradlogp_numeric::vector::{axpy, dot};
 
 /// `units`: whether the second order is the Laplacian of the input's own |x|^2, see [`add_units`].
 pub(super) fn form(input: Form, curved: usize, units: bool) -> Form {

@@ -1,7 +1,7 @@
 //! y = sum over columns of x, coefficient by coefficient.
 
 use super::form::{Form, Jet, JetMut};
-use crate::kernel::Real;
+use gradlogp_numeric::Real;
 
 pub(super) fn form(input: Form) -> Form {
     Form { width: 1, ..input }

@@ -12,9 +12,9 @@ use super::{
     sum, trace,
 };
 use crate::graph::{Graph, NodeId, Op, ParameterId};
-use crate::kernel::activation::Squares;
-use crate::kernel::vector::add_assign;
-use crate::kernel::{Mat, MatMut, Real};
+use gradlogp_numeric::activation::Squares;
+use gradlogp_numeric::vector::add_assign;
+use gradlogp_numeric::{Mat, MatMut, Real};
 
 /// What a run reads.
 #[derive(Debug, Clone, Copy)]
@@ -506,7 +506,7 @@ impl<T: Real> Tape<T> {
         &mut self,
         at: usize,
         input: NodeId,
-        function: crate::kernel::Activation,
+        function: gradlogp_numeric::Activation,
         mut bar: Vec<T>,
     ) -> Option<Vec<T>> {
         let (form, extent) = (self.forms[input.0], self.extent);

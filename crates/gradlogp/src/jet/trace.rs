@@ -15,8 +15,8 @@ use std::ops::Range;
 
 use super::spread::Spread;
 use crate::graph::{Graph, NodeId, Op, ParameterId};
-use crate::kernel::vector::{axpy, dot, row_dots, scale_each_row};
-use crate::kernel::{Mat, MatMut, Real, matmul};
+use gradlogp_numeric::vector::{axpy, dot, row_dots, scale_each_row};
+use gradlogp_numeric::{Mat, MatMut, Real, matmul};
 
 /// A graph whose trace can be had.
 #[derive(Debug, Clone)]
@@ -317,7 +317,7 @@ fn slope<T>(spread: &mut Spread<T>) -> Slope<'_, T> {
 mod tests {
     use super::*;
     use crate::graph::GraphBuilder;
-    use crate::kernel::Activation;
+    use gradlogp_numeric::Activation;
 
     /// 3 -> 6 -> 5 -> 3, or with one hidden layer 3 -> 6 -> 3.
     fn trace(two: bool) -> Trace<f64> {

@@ -3,8 +3,8 @@
 use ndarray::{Array1, Array2, ArrayView2};
 
 use super::{Derivatives, Model, ModelKind};
-use crate::kernel::Real;
 use crate::score::{LogDensity, Score};
+use gradlogp_numeric::Real;
 
 /// A potential, known to have a log density.
 #[derive(Debug, Clone, Copy)]

@@ -7,8 +7,8 @@
 //! dK/dx : (u_y A_x^T). In a *squared* sweep every entry of K is squared (Kingma & LeCun 2010).
 
 use crate::graph::{Graph, Node, NodeId, Op, ParameterId};
-use crate::kernel::vector::{add_assign, add_row_sums, add_to_rows, axpy, dot};
-use crate::kernel::{Mat, MatMut, Real, matmul};
+use gradlogp_numeric::vector::{add_assign, add_row_sums, add_to_rows, axpy, dot};
+use gradlogp_numeric::{Mat, MatMut, Real, matmul};
 
 /// One array per node, n x its width.
 pub(super) type PerNode<T> = Vec<Vec<T>>;

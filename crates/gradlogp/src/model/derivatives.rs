@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use super::{Model, ModelKind, Points};
 use crate::graph::{Graph, Op};
 use crate::jet::{Coefficient, First, Inputs, Request, Tape, has_laplacian, has_trace};
-use crate::kernel::Real;
-use crate::kernel::vector::dot;
+use gradlogp_numeric::Real;
+use gradlogp_numeric::vector::dot;
 
 /// Rows of the stacked matrices that one task aims at.
 const STACK_ROWS: usize = 1024;

@@ -4,9 +4,9 @@ use ndarray::{Array1, Array2, ArrayView2};
 
 use super::as_score::{column, narrow, rows};
 use super::{Derivatives, Model, ModelKind, Points};
-use crate::kernel::Real;
 use crate::score::{LogDensity, Score};
 use crate::{Error, Result};
+use gradlogp_numeric::Real;
 
 /// s(x | c) at given c, in the rows' order. Made by [`Model::given`].
 #[derive(Debug, Clone)]

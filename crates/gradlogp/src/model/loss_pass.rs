@@ -31,9 +31,9 @@ use crate::graph::Graph;
 use crate::jet::{
     Coefficient, First, Inputs, Request, Tape, has_laplacian, has_projected, has_trace,
 };
-use crate::kernel::Real;
-use crate::kernel::vector::{axpy, dot};
 use crate::objective::{Directions, ExactApart, Objective, RowLoss, Slices};
+use gradlogp_numeric::Real;
+use gradlogp_numeric::vector::{axpy, dot};
 
 /// Most unit vectors handled at once by an exact loss: bounds its memory at
 /// 2 + 64 coefficients per row, whatever d is.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::conditioning::{Conditioning, film};
 use super::{Model, ModelKind};
 use crate::graph::{Graph, GraphBuilder, NodeId};
-use crate::kernel::{Activation, Real};
 use crate::{Error, Result};
+use gradlogp_numeric::{Activation, Real};
 
 /// A multilayer perceptron as settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

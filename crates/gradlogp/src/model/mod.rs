@@ -29,8 +29,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::graph::Graph;
-use crate::kernel::Real;
 use crate::{Error, Result};
+use gradlogp_numeric::Real;
 
 /// What the output of the graph means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,8 +1,8 @@
 //! Rows of a model: the points x with whatever is given beside them.
 
 use crate::graph::{Graph, MAX_CONTEXTS};
-use crate::kernel::Real;
 use crate::{Error, Result};
+use gradlogp_numeric::Real;
 
 /// Rows, borrowed: n points and their contexts.
 ///

@@ -18,10 +18,10 @@ use super::covectors::{Bend, Held, Network, PerNode, bends, bytes};
 use super::loss_pass::Tile;
 use super::{Model, ModelKind};
 use crate::graph::{Graph, Op};
-use crate::kernel::Real;
-use crate::kernel::vector::{add_assign, dot};
 use crate::objective::{Objective, RowLoss, SecondSweep, Slices};
 use crate::{Error, Result};
+use gradlogp_numeric::Real;
+use gradlogp_numeric::vector::{add_assign, dot};
 
 /// Refuses models that have no second backward sweep, where the objective needs one.
 pub(super) fn check<T: Real>(objective: &Objective, model: &Model<T>) -> Result<()> {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::graph::Graph;
 use crate::jet::{Request, Tape};
-use crate::kernel::Real;
+use gradlogp_numeric::Real;
 
 /// Tapes that nobody uses at present, each for the graph of one model.
 pub(super) struct Spare<T>(Mutex<Vec<Tape<T>>>);

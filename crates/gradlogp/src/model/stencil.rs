@@ -16,9 +16,9 @@ use super::ModelKind;
 use super::loss_pass::Tile;
 use crate::graph::{Graph, MAX_CONTEXTS};
 use crate::jet::{Coefficient, Inputs, JetMut, Tape};
-use crate::kernel::Real;
-use crate::kernel::vector::{axpy, dot};
 use crate::objective::{DifferenceOrder, Differences, RowLoss, Slices};
+use gradlogp_numeric::Real;
+use gradlogp_numeric::vector::{axpy, dot};
 
 /// The points of the differences and what is seen there, in kept buffers.
 pub(super) struct Stencil<T> {

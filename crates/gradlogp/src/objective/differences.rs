@@ -14,7 +14,7 @@
 //! about 2e-5 and 3e-4; the fixed h = 0.1 of the literature has more of the first kind, a much
 //! smaller one drowns second differences in rounding. Slices are |v| = sqrt(d) long, so eps = h / sqrt(d).
 
-use crate::kernel::Real;
+use gradlogp_numeric::Real;
 
 /// Central differences along random slices.
 #[derive(Debug, Clone, Copy, PartialEq)]

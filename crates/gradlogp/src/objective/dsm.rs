@@ -7,7 +7,7 @@
 //! Sign: the noise points away from the data, the score back to it, hence the plus.
 
 use super::{Directions, RowLoss};
-use crate::kernel::Real;
+use gradlogp_numeric::Real;
 
 /// MATH (6).
 #[derive(Debug, Clone, Copy)]

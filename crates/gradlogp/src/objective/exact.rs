@@ -4,8 +4,8 @@
 //! the unit vectors, additive, so that they may come in blocks.
 
 use super::{Directions, RowLoss, SliceTerm, Slices};
-use crate::kernel::Real;
-use crate::kernel::vector::dot;
+use gradlogp_numeric::Real;
+use gradlogp_numeric::vector::dot;
 
 /// MATH (4).
 #[derive(Debug, Clone, Copy)]

@@ -29,8 +29,8 @@ pub use ssm_vr::SsmVr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::Real;
 use crate::{Error, Result};
+use gradlogp_numeric::Real;
 
 /// Along which directions an objective looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

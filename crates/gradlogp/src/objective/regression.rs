@@ -6,7 +6,7 @@
 //! MATH (1) of the noised rows, as that of the other objectives.
 
 use super::{Directions, RowLoss};
-use crate::kernel::Real;
+use gradlogp_numeric::Real;
 
 /// 1/2 |s|^2 - s.y.
 #[derive(Debug, Clone, Copy)]

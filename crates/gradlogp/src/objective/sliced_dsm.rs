@@ -6,7 +6,7 @@
 //! 2020, section 4).
 
 use super::{Directions, RowLoss, SliceTerm, Slices};
-use crate::kernel::Real;
+use gradlogp_numeric::Real;
 
 /// MATH (5), given the projections.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@
 //! loss = 1/M sum_m \[ v_m.(grad s) v_m + 1/2 (v_m.s)^2 \], unbiased for MATH (1) over v.
 
 use super::{Directions, RowLoss, SliceTerm, Slices};
-use crate::kernel::Real;
+use gradlogp_numeric::Real;
 
 /// MATH (2).
 #[derive(Debug, Clone, Copy)]

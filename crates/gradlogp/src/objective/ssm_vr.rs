@@ -4,8 +4,8 @@
 //! v, which is known.
 
 use super::{Directions, RowLoss, SliceTerm, Slices};
-use crate::kernel::Real;
-use crate::kernel::vector::dot;
+use gradlogp_numeric::Real;
+use gradlogp_numeric::vector::dot;
 
 /// MATH (3).
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@
 
 use rand::{Rng, seq::index};
 
-use crate::kernel::Real;
+use gradlogp_numeric::Real;
 
 /// `out` is \[M, d\] with M <= d.
 pub(super) fn draw<T: Real>(rng: &mut impl Rng, d: usize, out: &mut [T]) {

@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::kernel::Real;
+use gradlogp_numeric::Real;
 
 pub(super) fn draw<T: Real>(rng: &mut impl Rng, out: &mut [T]) {
     for v in out {

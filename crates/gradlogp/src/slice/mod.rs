@@ -14,7 +14,7 @@ mod sphere;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::Real;
+use gradlogp_numeric::Real;
 
 /// A distribution of slices. For M > 1 the slices of one row are drawn jointly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]

@@ -5,8 +5,8 @@
 
 use rand::Rng;
 
-use crate::kernel::Real;
-use crate::kernel::vector::{axpy, dot};
+use gradlogp_numeric::Real;
+use gradlogp_numeric::vector::{axpy, dot};
 
 /// `out` is \[M, d\] with M <= d.
 pub(super) fn draw<T: Real>(rng: &mut impl Rng, d: usize, out: &mut [T]) {

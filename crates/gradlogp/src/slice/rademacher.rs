@@ -2,7 +2,7 @@
 
 use rand::Rng;
 
-use crate::kernel::Real;
+use gradlogp_numeric::Real;
 
 pub(super) fn draw<T: Real>(rng: &mut impl Rng, out: &mut [T]) {
     for chunk in out.chunks_mut(64) {

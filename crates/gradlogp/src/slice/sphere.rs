@@ -2,8 +2,8 @@
 
 use rand::Rng;
 
-use crate::kernel::Real;
-use crate::kernel::vector::dot;
+use gradlogp_numeric::Real;
+use gradlogp_numeric::vector::dot;
 
 pub(super) fn draw<T: Real>(rng: &mut impl Rng, out: &mut [T]) {
     super::gaussian::draw(rng, out);

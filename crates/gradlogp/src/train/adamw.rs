@@ -9,9 +9,9 @@
 
 use rayon::prelude::*;
 
-use crate::kernel::Real;
-use crate::kernel::simd::dispatch;
-use crate::kernel::vector::dot;
+use gradlogp_numeric::Real;
+use gradlogp_numeric::simd::dispatch;
+use gradlogp_numeric::vector::dot;
 
 /// Parameters per task; fewer are not worth a hand-off between threads.
 const CHUNK: usize = 1 << 16;

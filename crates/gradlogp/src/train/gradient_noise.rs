@@ -26,9 +26,9 @@ use serde::{Deserialize, Serialize};
 use super::trainer::TrainConfig;
 use crate::data::BatchPlan;
 use crate::exec::{Domain, Draw, LossEngine};
-use crate::kernel::Real;
 use crate::model::{Model, PointSet, Points};
 use crate::{Error, Result};
+use gradlogp_numeric::Real;
 
 /// Most groups.
 const GROUPS: usize = 64;

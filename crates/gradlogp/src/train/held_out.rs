@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::Domain;
 use crate::exec::{Domain as Purpose, Draw, LossEngine};
-use crate::kernel::Real;
 use crate::model::{Model, PointSet, Points};
 use crate::objective::Objective;
 use crate::slice::SliceLaw;
+use gradlogp_numeric::Real;
 
 /// Most columns for which every evaluation takes the exact trace.
 const EXACT_COLUMNS: usize = 64;

@@ -1,4 +1,4 @@
-//! What ARCHITECTURE.md promises of the sources: imports point one way, `unsafe` stays in kernel/,
+//! What ARCHITECTURE.md promises of the sources: imports point one way, `unsafe` stays in the crate of arithmetic,
 //! nothing prints but a few files of the program, and every formula that is cited exists.
 
 use std::collections::BTreeSet;
@@ -9,39 +9,24 @@ use std::path::{Path, PathBuf};
 const ORDER: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("score", &[]),
-    ("kernel", &[]),
-    ("graph", &["error", "kernel"]),
-    ("jet", &["graph", "kernel"]),
-    ("slice", &["kernel"]),
+    ("graph", &["error"]),
+    ("jet", &["graph"]),
+    ("slice", &[]),
     ("domain", &["error", "score"]),
-    ("objective", &["error", "kernel"]),
-    ("model", &["error", "score", "kernel", "graph", "jet", "objective"]),
-    ("exec", &["error", "kernel", "slice", "domain", "objective", "model"]),
+    ("objective", &["error"]),
+    ("model", &["error", "score", "graph", "jet", "objective"]),
+    ("exec", &["error", "slice", "domain", "objective", "model"]),
     ("oracle", &["error", "score"]),
     ("ode", &["error"]),
     ("sde", &["error", "score", "oracle"]),
-    ("diffusion", &["error", "score", "kernel", "graph", "model", "sde"]),
+    ("diffusion", &["error", "score", "graph", "model", "sde"]),
     ("data", &["error"]),
     ("storage", &["error"]),
     (
         "train",
-        &[
-            "error",
-            "kernel",
-            "slice",
-            "domain",
-            "objective",
-            "model",
-            "exec",
-            "diffusion",
-            "data",
-            "storage",
-        ],
+        &["error", "slice", "domain", "objective", "model", "exec", "diffusion", "data", "storage"],
     ),
-    (
-        "dkef",
-        &["error", "score", "kernel", "graph", "jet", "slice", "model", "exec", "storage", "train"],
-    ),
+    ("dkef", &["error", "score", "graph", "jet", "slice", "model", "exec", "storage", "train"]),
     ("likelihood", &["error", "score", "sde", "ode"]),
     ("sample", &["error", "score", "ode", "sde"]),
     ("diagnose", &["error", "score", "domain", "oracle", "sample"]),
@@ -84,6 +69,10 @@ const WRITES: [&str; 3] = ["output.rs", "progress.rs", "text.rs"];
 
 fn library() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn arithmetic() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../gradlogp-numeric/src")
 }
 
 fn program() -> PathBuf {
@@ -374,8 +363,8 @@ fn an_upward_import_is_seen() {
         ("sample/ula.rs", "use crate::Mlp;"),
         ("score.rs", "use super::model;"),
         ("data/table.rs", "use crate::oracle::Ring;"),
-        ("kernel/real.rs", "use crate::*;"),
-        ("kernel/real.rs", "#[cfg(test)]\nmod tests {\n    use x;\n}\nuse crate::graph::Graph;"),
+        ("graph/mod.rs", "use crate::*;"),
+        ("score.rs", "#[cfg(test)]\nmod tests {\n    use x;\n}\nuse crate::graph::Graph;"),
     ];
     for (path, text) in upward {
         assert_eq!(refused(path, text), 1, "{path}: {text}");
@@ -383,13 +372,13 @@ fn an_upward_import_is_seen() {
     let fine = [
         ("model/mod.rs", "use crate::graph::Graph; use crate::{Error, Result}; use super::score;"),
         ("data/synthetic.rs", "use crate::oracle::Ring;"),
-        ("jet/affine.rs", "use super::form::Form; use crate::kernel::{Mat, matmul};"),
+        ("jet/affine.rs", "use super::form::Form; use crate::graph::Graph;"),
         (
-            "kernel/real.rs",
+            "score.rs",
             "//! See [`crate::model`].\n/* crate::model */ const S: &str = \"crate::model\";",
         ),
         (
-            "kernel/real.rs",
+            "score.rs",
             "const C: [char; 2] = ['\"', '\\'']; // '\nconst R: &str = r#\"crate::jet\"#;",
         ),
         (
@@ -403,9 +392,8 @@ fn an_upward_import_is_seen() {
 }
 
 #[test]
-fn unsafe_code_stays_in_the_kernels() {
-    let outside = |source: &Source| !source.path.starts_with("kernel/");
-    let files = shipped(&library()).into_iter().filter(outside).chain(shipped(&program()));
+fn unsafe_code_stays_in_the_arithmetic() {
+    let files = shipped(&library()).into_iter().chain(shipped(&program()));
     for source in files {
         let uses = words(&source.text, "unsafe").chain(words(&source.text, "unsafe_code"));
         assert_eq!(uses.count(), 0, "{} has unsafe code", source.path);
@@ -442,7 +430,13 @@ fn every_cited_formula_is_in_the_document() {
     let document = std::fs::read_to_string(repository().join("docs/MATH.md")).unwrap();
     let has = |line_start: &str| document.lines().any(|line| line.starts_with(line_start));
     let mut checked = 0;
-    let crates = [library(), library().join("../tests"), program(), program().join("../tests")];
+    let crates = [
+        library(),
+        library().join("../tests"),
+        arithmetic(),
+        program(),
+        program().join("../tests"),
+    ];
     for source in crates.iter().filter(|folder| folder.exists()).flat_map(|f| sources(f)) {
         for (line, text) in source.text.lines().enumerate() {
             let cites = words(text, "MATH")

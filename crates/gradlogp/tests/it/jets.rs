@@ -2,7 +2,7 @@
 
 use gradlogp::graph::{Graph, GraphBuilder};
 use gradlogp::jet::{Coefficient, First, Inputs, Request, Tape};
-use gradlogp::kernel::Activation;
+use gradlogp::numeric::Activation;
 use gradlogp::{Mlp, ModelKind};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -1,8 +1,8 @@
 //! Every objective, slice law and model kind: unbiasedness, gradients, and the identities behind them.
 
 use gradlogp::exec::{Domain, Draw, LossEngine};
-use gradlogp::kernel::Activation;
 use gradlogp::model::{Conditioning, Derivatives, LossPass, Mlp, Model, ModelKind, Points};
+use gradlogp::numeric::Activation;
 use gradlogp::{Objective, SliceLaw};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

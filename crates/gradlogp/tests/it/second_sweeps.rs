@@ -1,8 +1,8 @@
 //! Curvature propagation and the approximate diagonal, MATH (8): expectation, bias, gradients.
 
 use gradlogp::graph::GraphBuilder;
-use gradlogp::kernel::Activation;
 use gradlogp::model::{Conditioning, Derivatives, LossPass, Mlp, Model, ModelKind, Points};
+use gradlogp::numeric::Activation;
 use gradlogp::train::{TrainConfig, Trainer};
 use gradlogp::{Objective, SliceLaw};
 

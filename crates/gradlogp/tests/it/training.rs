@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use gradlogp::kernel::Activation;
 use gradlogp::model::{Conditioning, Derivatives, PointSet, Points};
+use gradlogp::numeric::Activation;
 use gradlogp::train::{Checkpoint, Event, Schedule, Stop, TrainConfig, Trainer};
 use gradlogp::{Mlp, Model, ModelKind, Objective, SliceLaw};
 use rand::{RngExt, SeedableRng};

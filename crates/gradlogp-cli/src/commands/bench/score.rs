@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use gradlogp::exec::Threads;
-use gradlogp::kernel::Real;
+use gradlogp::numeric::Real;
 use gradlogp::{Derivatives, Error, Mlp};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

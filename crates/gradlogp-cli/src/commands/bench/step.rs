@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use gradlogp::kernel::{Mat, MatMut, matmul};
+use gradlogp::numeric::{Mat, MatMut, matmul};
 use gradlogp::train::{Event, GradientNoise, PILOT, Stop, TrainConfig, Trainer, gradient_noise};
 use gradlogp::{Error, Mlp};
 use rand::SeedableRng;
