@@ -54,7 +54,7 @@ impl<T: Real> Engine<T> {
         estimator.validate()?;
         let layout = family.layout()?;
         let graph = Arc::new(family.feature_graph()?);
-        let tape = || Tape::new(&graph, Request::VALUE);
+        let tape = || Tape::new(&graph, Request::Value);
         let mut engine = Engine {
             rule: estimator.rule(family.dim, layout.kernels, noise_width(&graph)),
             dim: family.dim,
@@ -218,8 +218,9 @@ impl<T: Real> Engine<T> {
         for (r, tape) in self.centre_tapes.iter_mut().enumerate() {
             let net = self.layout.net(r);
             let slot = &mut gradient[net.clone()];
-            tape.output_bar().data.copy_from_slice(&self.centre_bars[r]);
-            tape.adjoint(&self.graph, &theta[net], Some(slot), Some(&mut one));
+            let mut backward = tape.backward();
+            backward.bar().data.copy_from_slice(&self.centre_bars[r]);
+            backward.run(&self.graph, &theta[net], Some(slot), Some(&mut one));
             add_assign(&mut gradient[places.clone()], &one);
         }
     }

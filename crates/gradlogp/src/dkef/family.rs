@@ -181,7 +181,7 @@ impl KernelFamily {
     fn centres(&self, net: &[f64], points: &[f64]) -> Result<Vec<f64>> {
         use crate::jet::{Inputs, Request, Tape};
         let graph = self.feature_graph()?;
-        let mut tape = Tape::new(&graph, Request::VALUE);
+        let mut tape = Tape::new(&graph, Request::Value);
         let inputs = Inputs { rows: self.inducing, x: points, contexts: &[], directions: &[] };
         tape.forward(&graph, net, inputs);
         Ok((0..self.inducing).flat_map(|m| tape.output().value(m).to_vec()).collect())

@@ -96,7 +96,7 @@ impl<T: Real> Worker<T> {
         Worker {
             full: tapes(full),
             short: if rule.collapses() { tapes(short) } else { Vec::new() },
-            value: if rule.collapses() { tapes(Request::VALUE) } else { Vec::new() },
+            value: if rule.collapses() { tapes(Request::Value) } else { Vec::new() },
             sweeps: rule
                 .sweep
                 .map_or(Vec::new(), |sweep| (0..kernels).map(|_| second_order(sweep)).collect()),
@@ -282,7 +282,7 @@ impl<T: Real> Worker<T> {
         let request = self.full[0].request();
         self.directions.clear();
         push_slices(&mut self.directions, c, tile);
-        let copies = if request.first == First::Shared { 1 } else { tile.rows };
+        let copies = if request.along() == First::Shared { 1 } else { tile.rows };
         for i in 0..c.rule.basis {
             for _ in 0..copies {
                 let at = self.directions.len();
@@ -335,8 +335,9 @@ impl<T: Real> Worker<T> {
             self.feature_bar.resize(tape.output().data.len(), T::ZERO);
             let bar = &mut self.feature_bar;
             layer.pull_back(tape.output(), tile.rows, &c.centres[r], weights, bar);
-            tape.output_bar().data.copy_from_slice(bar);
-            tape.adjoint(c.graph, net, None, Some(&mut one));
+            let mut backward = tape.backward();
+            backward.bar().data.copy_from_slice(bar);
+            backward.run(c.graph, net, None, Some(&mut one));
             add_assign(&mut out, &one);
         }
         out
@@ -428,8 +429,11 @@ impl<T: Real> Worker<T> {
         let bars = KernelBars { over, first: [&first[0], &first[1]], second, curves };
         for (r, tape) in tapes.iter_mut().enumerate() {
             let request = tape.request();
-            let extent =
-                Extent { rows: tile.rows, directions: request.directions, curved: request.curved };
+            let extent = Extent {
+                rows: tile.rows,
+                directions: request.directions(),
+                curved: request.curved(),
+            };
             let net = c.layout.net(r);
             self.feature_bar.resize(tape.output().data.len(), T::ZERO);
             let bar = &mut self.feature_bar;
@@ -445,9 +449,10 @@ impl<T: Real> Worker<T> {
                 let into = (&mut bar[..value], &mut self.gradient[net.clone()], own);
                 sweep.adjoint(&phi, &p.data[..value], &c.centres[r], &excess_bar, into);
             }
-            tape.output_bar().data.copy_from_slice(bar);
+            let mut backward = tape.backward();
+            backward.bar().data.copy_from_slice(bar);
             let gradient = &mut self.gradient[net.clone()];
-            tape.adjoint(c.graph, &c.theta[net], Some(gradient), None);
+            backward.run(c.graph, &c.theta[net], Some(gradient), None);
         }
     }
 }
@@ -472,8 +477,9 @@ fn run_kernels<T: Real>(
     [k1, k2]: [&mut Vec<T>; 2],
 ) {
     let request = tapes[0].request();
-    let extent = Extent { rows: tile.rows, directions: request.directions, curved: request.curved };
-    for (sum, len) in [(&mut *k1, request.directions * tile.rows), (&mut *k2, tile.rows)] {
+    let extent =
+        Extent { rows: tile.rows, directions: request.directions(), curved: request.curved() };
+    for (sum, len) in [(&mut *k1, request.directions() * tile.rows), (&mut *k2, tile.rows)] {
         sum.clear();
         sum.resize(len * c.inducing, T::ZERO);
     }

@@ -14,69 +14,103 @@ pub enum First {
 
 /// The jet that is asked of a graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request {
-    /// How the directions are given: none, the same for all rows, or per row.
-    pub first: First,
-    /// Number of directions M.
-    pub directions: usize,
-    /// The first so many directions are summed into the collapsed second order; 0: none is computed.
-    pub curved: usize,
-    /// The second order is summed over all unit vectors instead, none of which is followed
-    /// (`curved` is 0). Only for graphs that [`super::has_laplacian`].
-    pub laplacian: bool,
-    /// Beside the values, the trace of the Jacobian, see [`super::Tape::traces`]. Only for graphs that
+pub enum Request {
+    /// Values only.
+    Value,
+    /// First order along `count` directions.
+    First {
+        /// Whether the directions are the same for all rows.
+        along: First,
+        /// M.
+        count: usize,
+    },
+    /// First order along `count` directions, of which the first `curved` are summed into the collapsed
+    /// second order.
+    Second {
+        /// Whether the directions are the same for all rows.
+        along: First,
+        /// M.
+        count: usize,
+        /// At least one, at most `count`.
+        curved: usize,
+    },
+    /// First order along `count` directions per row; the second order is the Laplacian, the sum over all unit
+    /// vectors, none of which is followed. Only for graphs that [`super::has_laplacian`].
+    Laplacian {
+        /// M, or 0.
+        count: usize,
+    },
+    /// Values, and the trace of the Jacobian, see [`super::Tape::traces`]. Only for graphs that
     /// [`super::has_trace`].
-    pub trace: bool,
-    /// Of the output no first orders, but the sum of their projections on their own directions, see
-    /// [`super::Tape::traces`]. Only for graphs that [`super::has_projected`].
-    pub projected: bool,
+    Trace,
+    /// Values, and of the first orders y1 of the output only the sum of their projections v.y1 on their own
+    /// directions v, see [`super::Tape::traces`]. Only for graphs that [`super::has_projected`].
+    Projected {
+        /// Whether the directions are the same for all rows.
+        along: First,
+        /// M.
+        count: usize,
+    },
 }
 
 impl Request {
-    /// Values only.
-    pub const VALUE: Request = Request {
-        first: First::Zero,
-        directions: 0,
-        curved: 0,
-        laplacian: false,
-        trace: false,
-        projected: false,
-    };
-
-    /// First order along `directions` directions.
-    pub fn first(first: First, directions: usize) -> Self {
-        Request { first, directions, curved: 0, laplacian: false, trace: false, projected: false }
+    /// First order along `count` directions; values only where there are none.
+    pub fn first(along: First, count: usize) -> Self {
+        match along {
+            First::Shared | First::PerRow if count > 0 => Request::First { along, count },
+            _ => Request::Value,
+        }
     }
 
-    /// First order along `directions`, collapsed second order over the first `curved` of them.
-    pub fn second(first: First, directions: usize, curved: usize) -> Self {
-        Request { first, directions, curved, laplacian: false, trace: false, projected: false }
+    /// First order along `count`, collapsed second order over the first `curved` of them.
+    pub fn second(along: First, count: usize, curved: usize) -> Self {
+        match Request::first(along, count) {
+            Request::First { along, count } if curved > 0 => {
+                Request::Second { along, count, curved }
+            }
+            fewer => fewer,
+        }
     }
 
-    /// First order along `directions` directions per row, and the Laplacian as the second order.
-    pub fn laplacian(directions: usize) -> Self {
-        let first = if directions == 0 { First::Zero } else { First::PerRow };
-        Request { first, directions, curved: 0, laplacian: true, trace: false, projected: false }
+    /// How the directions are given.
+    pub fn along(&self) -> First {
+        match *self {
+            Request::Value | Request::Trace | Request::Laplacian { count: 0 } => First::Zero,
+            Request::Laplacian { .. } => First::PerRow,
+            Request::First { along, .. }
+            | Request::Second { along, .. }
+            | Request::Projected { along, .. } => along,
+        }
     }
 
-    /// Values, and the trace of the Jacobian.
-    pub fn trace() -> Self {
-        Request { trace: true, ..Request::VALUE }
+    /// Number of directions M.
+    pub fn directions(&self) -> usize {
+        match *self {
+            Request::Value | Request::Trace => 0,
+            Request::First { count, .. }
+            | Request::Second { count, .. }
+            | Request::Laplacian { count }
+            | Request::Projected { count, .. } => count,
+        }
     }
 
-    /// Values, and along each direction v only v . (grad s) v.
-    pub fn projected(first: First, directions: usize) -> Self {
-        Request { projected: true, ..Request::first(first, directions) }
+    /// How many of the directions enter the collapsed second order.
+    pub fn curved(&self) -> usize {
+        match *self {
+            Request::Second { curved, .. } => curved,
+            _ => 0,
+        }
     }
 
     /// Whether there is something that all rows share, which [`super::Tape::prepare`] computes.
     pub fn is_prepared(&self) -> bool {
-        self.laplacian || self.trace
+        matches!(self, Request::Laplacian { .. } | Request::Trace)
     }
 
     /// Coefficient rows per data row when nothing is zero.
     pub fn coefficients(&self) -> usize {
-        1 + self.directions + usize::from(self.curved > 0 || self.laplacian)
+        let second = matches!(self, Request::Second { .. } | Request::Laplacian { .. });
+        1 + self.directions() + usize::from(second)
     }
 }
 
@@ -97,6 +131,12 @@ pub(crate) struct Extent {
     pub(crate) rows: usize,
     pub(crate) directions: usize,
     pub(crate) curved: usize,
+}
+
+impl Extent {
+    pub(crate) fn of(request: Request, rows: usize) -> Self {
+        Extent { rows, directions: request.directions(), curved: request.curved() }
+    }
 }
 
 /// Names one coefficient.

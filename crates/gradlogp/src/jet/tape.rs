@@ -58,20 +58,24 @@ impl<T: Real> Tape<T> {
     /// When a Laplacian, a trace or projections are asked of a graph that has none, see
     /// [`super::has_laplacian`], [`super::has_trace`] and [`super::has_projected`].
     pub fn new(graph: &Graph, request: Request) -> Self {
-        let (spreads, trace) = if request.laplacian {
-            (spread::plan(graph).expect("has_laplacian comes first"), None)
-        } else if request.trace {
-            let (spreads, trace) = trace::plan(graph).expect("has_trace comes first");
-            (spreads, Some(trace))
-        } else {
-            (Vec::new(), None)
-        };
-        let projected: Option<Projected<T>> =
-            request.projected.then(|| projected::plan(graph).expect("has_projected comes first"));
+        let (mut spreads, mut trace, mut projected) = (Vec::new(), None, None);
+        match request {
+            Request::Laplacian { .. } => {
+                spreads = spread::plan(graph).expect("has_laplacian comes first");
+            }
+            Request::Trace => {
+                let (planned, traced) = trace::plan(graph).expect("has_trace comes first");
+                (spreads, trace) = (planned, Some(traced));
+            }
+            Request::Projected { .. } => {
+                projected = Some(projected::plan(graph).expect("has_projected comes first"));
+            }
+            Request::Value | Request::First { .. } | Request::Second { .. } => {}
+        }
         let mut forms: Vec<Form> = Vec::with_capacity(graph.nodes().len());
         for (at, node) in graph.nodes().iter().enumerate() {
             let mut form = node_form(&node.op, node.width, request, &forms, &spreads);
-            if projected.as_ref().is_some_and(|p| p.last == at) {
+            if projected.as_ref().is_some_and(|p: &Projected<T>| p.last == at) {
                 form.first = First::Zero;
             }
             forms.push(form);
@@ -80,7 +84,7 @@ impl<T: Real> Tape<T> {
         Tape {
             request,
             forms,
-            extent: Extent { rows: 0, directions: request.directions, curved: request.curved },
+            extent: Extent::of(request, 0),
             values: vec![Vec::new(); nodes],
             saved: vec![Vec::new(); nodes],
             bars: vec![None; nodes],
@@ -93,7 +97,7 @@ impl<T: Real> Tape<T> {
     }
 
     /// From now on until [`Tape::finish`] the gradient is formed anew: what it holds is overwritten by the first
-    /// [`Tape::adjoint`] and need not be zero.
+    /// [`Backward::run`] and need not be zero.
     pub fn start_gradient(&mut self, graph: &Graph) {
         self.fresh.clear();
         self.fresh.resize(graph.parameters().iter().count(), true);
@@ -112,7 +116,7 @@ impl<T: Real> Tape<T> {
     }
 
     /// For a Laplacian or a trace: adds the part of the gradient that all rows share. To be called after the
-    /// last [`Tape::adjoint`], once for each [`Tape::prepare`]. Ends what [`Tape::start_gradient`] began.
+    /// last [`Backward::run`], once for each [`Tape::prepare`]. Ends what [`Tape::start_gradient`] began.
     pub fn finish(&mut self, graph: &Graph, parameters: &[T], gradient: &mut [T]) {
         for ((_, range), fresh) in graph.parameters().iter().zip(self.fresh.drain(..)) {
             if fresh {
@@ -184,8 +188,8 @@ impl<T: Real> Tape<T> {
             sum += rows * trace.operations(parameters).0;
         }
         if let Some(projected) = &self.projected {
-            let copies = if self.request.first == First::Shared { 1 } else { rows };
-            sum += projected.operations(self.request.directions * copies, parameters);
+            let copies = if self.request.along() == First::Shared { 1 } else { rows };
+            sum += projected.operations(self.request.directions() * copies, parameters);
         }
         sum as u64
     }
@@ -315,46 +319,25 @@ impl<T: Real> Tape<T> {
         }
     }
 
-    /// The adjoint of [`Tape::traces`], to be filled before [`Tape::adjoint`].
-    pub fn traces_bar(&mut self) -> &mut [T] {
-        match (&mut self.trace, &mut self.projected) {
-            (Some(trace), _) => &mut trace.traces_bar,
-            (_, Some(projected)) => &mut projected.traces_bar,
-            _ => &mut [],
-        }
-    }
-
-    /// The adjoint of the output, zeroed, to be filled before [`Tape::adjoint`].
-    pub fn output_bar(&mut self) -> JetMut<'_, T> {
+    /// The way back of the last [`Tape::forward`], from an adjoint of the output that is zero so far.
+    pub fn backward(&mut self) -> Backward<'_, T> {
         let last = self.forms.len() - 1;
-        let (bar, _) = self.take_bar(last);
-        let data = self.bars[last].insert(bar);
+        let (mut data, _) = self.take_bar(last);
         data.fill(T::ZERO);
-        JetMut { form: self.forms[last], extent: self.extent, data }
+        Backward { bar: data, tape: self }
     }
 
-    /// The adjoint of the output as [`Tape::output_bar`] left it, to be filled further.
-    ///
-    /// # Panics
-    /// When [`Tape::output_bar`] was not called since the last [`Tape::adjoint`].
-    pub fn current_bar(&mut self) -> JetMut<'_, T> {
-        let last = self.forms.len() - 1;
-        let data = self.bars[last].as_mut().expect("output_bar comes first");
-        JetMut { form: self.forms[last], extent: self.extent, data }
-    }
-
-    /// Carries the adjoint set in [`Tape::output_bar`] back: adds to (or, after [`Tape::start_gradient`], first overwrites) the gradient of the parameters
-    /// (flat, same layout) and, where asked, writes the adjoint of x (n x d).
-    ///
-    /// # Panics
-    /// When [`Tape::output_bar`] was not called after the last [`Tape::forward`].
-    pub fn adjoint(
+    /// Carries the adjoint of the output back, see [`Backward::run`].
+    fn carry_back(
         &mut self,
+        bar: Vec<T>,
         graph: &Graph,
         parameters: &[T],
         mut gradient: Option<&mut [T]>,
         mut x_bar: Option<&mut [T]>,
     ) {
+        let last = self.forms.len() - 1;
+        self.bars[last] = Some(bar);
         if let Some(trace) = &mut self.trace {
             trace.adjoint(&mut self.spreads);
         }
@@ -540,6 +523,54 @@ impl<T: Real> Tape<T> {
     }
 }
 
+/// The way back of one run: first the adjoint of the output is filled, then it is carried to the parameters
+/// and to x.
+#[derive(Debug)]
+#[must_use = "nothing happens before `run`"]
+pub struct Backward<'a, T> {
+    tape: &'a mut Tape<T>,
+    bar: Vec<T>,
+}
+
+impl<T: Real> Backward<'_, T> {
+    /// As [`Tape::output`].
+    pub fn output(&self) -> Jet<'_, T> {
+        self.tape.output()
+    }
+
+    /// As [`Tape::traces`].
+    pub fn traces(&self) -> &[T] {
+        self.tape.traces()
+    }
+
+    /// The adjoint of the output, to be filled.
+    pub fn bar(&mut self) -> JetMut<'_, T> {
+        let last = self.tape.forms.len() - 1;
+        JetMut { form: self.tape.forms[last], extent: self.tape.extent, data: &mut self.bar }
+    }
+
+    /// The adjoint of [`Tape::traces`], every number of which has to be written.
+    pub fn traces_bar(&mut self) -> &mut [T] {
+        match (&mut self.tape.trace, &mut self.tape.projected) {
+            (Some(trace), _) => &mut trace.traces_bar,
+            (_, Some(projected)) => &mut projected.traces_bar,
+            _ => &mut [],
+        }
+    }
+
+    /// Adds to (or, after [`Tape::start_gradient`], first overwrites) the gradient of the parameters (flat, same
+    /// layout) and, where asked, writes the adjoint of x (n x d).
+    pub fn run(
+        self,
+        graph: &Graph,
+        parameters: &[T],
+        gradient: Option<&mut [T]>,
+        x_bar: Option<&mut [T]>,
+    ) {
+        self.tape.carry_back(self.bar, graph, parameters, gradient, x_bar);
+    }
+}
+
 fn node_form<T>(
     op: &Op,
     width: usize,
@@ -549,9 +580,9 @@ fn node_form<T>(
 ) -> Form {
     let of = |id: &NodeId| forms[id.0];
     let spread = |id: &NodeId| spreads.get(source(spreads, id.0));
-    let curved = request.curved;
+    let curved = request.curved();
     match op {
-        Op::Input => Form { width, first: request.first, second: false },
+        Op::Input => Form { width, first: request.along(), second: false },
         Op::Context { .. } => Form { width, first: First::Zero, second: false },
         Op::Affine { input, .. } => affine::form(of(input), width),
         Op::Activation { input, .. } => {
@@ -583,7 +614,7 @@ fn orders<'a, T>(
     let input = nodes.iter().position(|node| node.op == Op::Input).unwrap_or(0);
     let before = nodes[last].op.inputs()[0].0;
     Orders {
-        along: request.first,
+        along: request.along(),
         directions: &values[input][rows * nodes[input].width..],
         first: &values[before][rows * nodes[before].width..],
     }

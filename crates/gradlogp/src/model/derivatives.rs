@@ -60,7 +60,7 @@ impl<'m, T: Real> Derivatives<'m, T> {
     /// The output of the graph: n x d for a score field, n for a potential (log p up to a constant).
     pub fn value<'a>(&self, points: impl Into<Points<'a, T>>) -> Vec<T> {
         let width = self.model.graph().output_width();
-        self.run(points.into(), Along::Nothing, Request::VALUE, width, |task, out| {
+        self.run(points.into(), Along::Nothing, Request::Value, width, |task, out| {
             out.copy_from_slice(task.tape.output().data);
         })
     }
@@ -80,7 +80,7 @@ impl<'m, T: Real> Derivatives<'m, T> {
             return (Vec::new(), self.value(points));
         }
         let d = self.model.dim();
-        let both = self.run(points.into(), Along::Nothing, Request::VALUE, 1 + d, |task, out| {
+        let both = self.run(points.into(), Along::Nothing, Request::Value, 1 + d, |task, out| {
             let n = task.rows.len();
             let (values, scores) = out.split_at_mut(n);
             values.copy_from_slice(task.tape.output().data);
@@ -89,7 +89,7 @@ impl<'m, T: Real> Derivatives<'m, T> {
         // Each task wrote its values before its scores.
         let rows = both.len() / (1 + d);
         let (mut values, mut scores) = (Vec::with_capacity(rows), Vec::with_capacity(rows * d));
-        for block in both.chunks(self.task_rows(Request::VALUE.coefficients(), rows) * (1 + d)) {
+        for block in both.chunks(self.task_rows(Request::Value.coefficients(), rows) * (1 + d)) {
             let n = block.len() / (1 + d);
             values.extend_from_slice(&block[..n]);
             scores.extend_from_slice(&block[n..]);
@@ -133,14 +133,14 @@ impl<'m, T: Real> Derivatives<'m, T> {
         let (graph, points) = (self.model.graph(), points.into());
         match self.model.kind {
             ModelKind::Score if has_trace(graph) => {
-                self.run(points, Along::Nothing, Request::trace(), 1, |task, out| {
+                self.run(points, Along::Nothing, Request::Trace, 1, |task, out| {
                     out.copy_from_slice(task.tape.traces());
                 })
             }
             ModelKind::Potential
                 if first_width(graph) < graph.input_width() && has_laplacian(graph) =>
             {
-                self.run(points, Along::Nothing, Request::laplacian(0), 1, |task, out| {
+                self.run(points, Along::Nothing, Request::Laplacian { count: 0 }, 1, |task, out| {
                     for (r, out) in out.iter_mut().enumerate() {
                         *out = self.curvature_at(task.tape, r, std::iter::empty());
                     }
@@ -213,13 +213,14 @@ impl<'m, T: Real> Derivatives<'m, T> {
 
     /// The gradient with respect to x of one coefficient of a one-column output.
     fn reverse(&self, tape: &mut Tape<T>, c: Coefficient, rows: usize, x_bar: &mut [T]) {
-        let mut bar = tape.output_bar();
+        let mut backward = tape.backward();
+        let mut bar = backward.bar();
         for r in 0..rows {
             if let Some(bar) = bar.row_mut(c, r) {
                 bar.fill(T::ONE);
             }
         }
-        tape.adjoint(self.model.graph(), &self.model.parameters, None, Some(x_bar));
+        backward.run(self.model.graph(), &self.model.parameters, None, Some(x_bar));
     }
 
     /// Rows of a task: few enough for the cache, and for every thread to have some.

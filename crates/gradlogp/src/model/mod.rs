@@ -2,15 +2,14 @@
 
 mod as_score;
 mod conditioning;
-mod covectors;
 mod derivatives;
 mod given;
 mod loss_pass;
 mod mlp;
 mod points;
-mod second_sweep;
+mod route;
 mod spare;
-mod stencil;
+mod tile;
 
 pub use as_score::Potential;
 pub(crate) use as_score::{narrow, rows};
@@ -19,10 +18,11 @@ pub(crate) use conditioning::film;
 pub use derivatives::Derivatives;
 pub(crate) use given::Contexts;
 pub use given::{Given, GivenPotential};
-pub use loss_pass::{LossPass, Tile};
+pub use loss_pass::LossPass;
 pub use mlp::{Mlp, initialise};
 pub use points::{PointSet, Points};
 use spare::Spare;
+pub use tile::Tile;
 
 use std::sync::Arc;
 

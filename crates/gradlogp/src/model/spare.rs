@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn as_many_are_kept_as_there_are_threads() {
         let graph = Mlp { hidden: vec![3], ..Mlp::new(2, ModelKind::Score) }.graph().unwrap();
-        let (spare, value) = (Spare::default(), Request::VALUE);
+        let (spare, value) = (Spare::default(), Request::Value);
         let request = |m| Request::first(First::Shared, m);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
         pool.install(|| {

@@ -59,8 +59,8 @@ impl Case {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let mut draw =
             |n: usize| -> Vec<f64> { (0..n).map(|_| rng.random_range(-1.0..1.0)).collect() };
-        let copies = if request.first == First::PerRow { rows } else { 1 };
-        let directions = draw(request.directions * copies * D);
+        let copies = if request.along() == First::PerRow { rows } else { 1 };
+        let directions = draw(request.directions() * copies * D);
         Case {
             parameters: draw(graph.parameters().len()),
             x: draw(rows * D),
@@ -73,7 +73,7 @@ impl Case {
     }
 
     fn direction(&self, m: usize, row: usize) -> &[f64] {
-        let at = match self.request.first {
+        let at = match self.request.along() {
             First::PerRow => m * self.rows + row,
             _ => m,
         };
@@ -93,7 +93,7 @@ impl Case {
         for (x, v) in x[row * D..(row + 1) * D].iter_mut().zip(self.direction(m, row)) {
             *x += t * v;
         }
-        let mut tape = Tape::new(&self.graph, Request::VALUE);
+        let mut tape = Tape::new(&self.graph, Request::Value);
         self.run(&mut tape, &self.parameters, &x);
         tape.output().value(row).to_vec()
     }
@@ -110,8 +110,8 @@ impl Case {
 
     fn for_each_coefficient(&self, mut f: impl FnMut(Coefficient, usize, [f64; 2])) {
         let mut coefficients = vec![Coefficient::Value];
-        coefficients.extend((0..self.request.directions).map(Coefficient::First));
-        if self.request.curved > 0 {
+        coefficients.extend((0..self.request.directions()).map(Coefficient::First));
+        if self.request.curved() > 0 {
             coefficients.push(Coefficient::Second);
         }
         let mut k = 0.0;
@@ -126,7 +126,7 @@ impl Case {
 
 fn requests() -> Vec<Request> {
     vec![
-        Request::VALUE,
+        Request::Value,
         Request::first(First::PerRow, 2),
         Request::first(First::Shared, 3),
         Request::second(First::PerRow, 3, 3),
@@ -151,14 +151,14 @@ fn coefficients_match_finite_differences() {
         let t = 1e-3;
         for row in 0..case.rows {
             let mut second = [0.0; 2];
-            for m in 0..request.directions {
+            for m in 0..request.directions() {
                 let f = |t: f64| case.moved(m, row, t);
                 let (up, down, up2, down2) = (f(t), f(-t), f(2.0 * t), f(-2.0 * t));
                 for k in 0..2 {
                     let slope = (8.0 * (up[k] - down[k]) - (up2[k] - down2[k])) / (12.0 * t);
                     let got = output.row(Coefficient::First(m), row).unwrap()[k];
                     close(got, slope, 1e-9, &format!("{activation:?} {request:?} first"));
-                    if m < request.curved {
+                    if m < request.curved() {
                         let center = output.value(row)[k];
                         second[k] +=
                             (16.0 * (up[k] + down[k]) - (up2[k] + down2[k]) - 30.0 * center)
@@ -166,7 +166,7 @@ fn coefficients_match_finite_differences() {
                     }
                 }
             }
-            if request.curved > 0 {
+            if request.curved() > 0 {
                 for k in 0..2 {
                     let got = output.row(Coefficient::Second, row).unwrap()[k];
                     close(got, second[k], 1e-7, &format!("{activation:?} {request:?} second"));
@@ -188,11 +188,12 @@ fn adjoints_match_finite_differences() {
             let mut gradient = vec![0.0; case.parameters.len()];
             let mut x_bar = vec![0.0; case.x.len()];
             case.run(&mut tape, &case.parameters, &case.x);
-            let mut bar = tape.output_bar();
+            let mut backward = tape.backward();
+            let mut bar = backward.bar();
             case.for_each_coefficient(|c, row, weights| {
                 bar.row_mut(c, row).unwrap().copy_from_slice(&weights);
             });
-            tape.adjoint(&case.graph, &case.parameters, Some(&mut gradient), Some(&mut x_bar));
+            backward.run(&case.graph, &case.parameters, Some(&mut gradient), Some(&mut x_bar));
 
             let at = |parameters: &[f64], x: &[f64]| {
                 let mut tape = Tape::new(&case.graph, request);
@@ -236,11 +237,12 @@ fn a_tape_gives_the_same_after_larger_and_smaller_batches() {
         let mut gradients = [vec![0.0; case.parameters.len()], vec![0.0; case.parameters.len()]];
         for (tape, gradient) in [&mut reused, &mut fresh].into_iter().zip(&mut gradients) {
             case.run(tape, &case.parameters, &case.x);
-            let mut bar = tape.output_bar();
+            let mut backward = tape.backward();
+            let mut bar = backward.bar();
             case.for_each_coefficient(|c, row, weights| {
                 bar.row_mut(c, row).unwrap().copy_from_slice(&weights);
             });
-            tape.adjoint(&case.graph, &case.parameters, Some(gradient), None);
+            backward.run(&case.graph, &case.parameters, Some(gradient), None);
         }
         assert_eq!(gradients[0], gradients[1]);
     }
@@ -254,7 +256,7 @@ fn operations_of_matrix_products_are_those_of_their_shapes() {
         let graph = Mlp { given, ..mlp.clone() }.graph().unwrap();
         Tape::<f64>::new(&graph, request).product_operations(&graph, 7, parameters, input)
     };
-    assert_eq!(count(0, Request::VALUE, false, false), 2 * 7 * 38);
+    assert_eq!(count(0, Request::Value, false, false), 2 * 7 * 38);
     // Two directions for each row: 21 rows on the tape. What is left of x is nothing that anyone asks for.
     let per_row = Request::first(First::PerRow, 2);
     assert_eq!(count(0, per_row, false, false), 2 * 21 * 38);
@@ -276,7 +278,7 @@ fn operations_and_memory_of_a_laplacian_are_those_of_its_parts() {
     let mlp = Mlp { hidden: vec![40, 6], ..Mlp::new(30, ModelKind::Potential) };
     let model = mlp.build::<f64>(1).unwrap();
     let graph = model.graph();
-    let mut tape = Tape::<f64>::new(graph, Request::laplacian(1));
+    let mut tape = Tape::<f64>::new(graph, Request::Laplacian { count: 1 });
     let count = |parameters| tape.product_operations(graph, 7, parameters, false);
     assert_eq!(count(false), 2 * 14 * 1200 + 2 * 21 * 246 + 7 * 2 * 6 * 1600);
     let adjoint = 2 * 14 * 1200 * 2 + 2 * 21 * 246 * 3 + 7 * 2 * 6 * (1600 + 1200);
@@ -297,7 +299,7 @@ fn operations_and_memory_of_a_laplacian_are_those_of_its_parts() {
     assert_eq!(tape.shared_operations(graph, true), 2 * 2 * 1600 * 30);
     // Of 80 x 80 two thirds, in three blocks.
     let graph = Mlp { hidden: vec![80, 6], ..mlp }.graph().unwrap();
-    let wide = Tape::<f64>::new(&graph, Request::laplacian(1));
+    let wide = Tape::<f64>::new(&graph, Request::Laplacian { count: 1 });
     let rest = 2 * 14 * 2400 * 2 + 2 * 21 * 486 * 3;
     let products = 7 * 2 * 6 * (6400 + 6400 * 4 / 6);
     assert_eq!(wide.product_operations(&graph, 7, true, false), rest + products);
@@ -309,13 +311,13 @@ fn operations_and_memory_of_a_trace_are_those_of_its_parts() {
     let mlp = Mlp { hidden: vec![6, 5], ..Mlp::new(3, ModelKind::Score) };
     let model = mlp.build::<f64>(1).unwrap();
     let graph = model.graph();
-    let mut tape = Tape::<f64>::new(graph, Request::trace());
+    let mut tape = Tape::<f64>::new(graph, Request::Trace);
     let count = |parameters| tape.product_operations(graph, 7, parameters, false);
     assert_eq!(count(false), 2 * 7 * (63 + 30));
     assert_eq!(count(true), 2 * 7 * (2 * 18 + 3 * 45 + 3 * 30));
     assert_eq!(tape.shared_operations(graph, false), 2 * 30 * 3);
     assert_eq!(tape.shared_operations(graph, true), 3 * 2 * 30 * 3);
-    let mut values = Tape::<f64>::new(graph, Request::VALUE);
+    let mut values = Tape::<f64>::new(graph, Request::Value);
     let x = [0.1; 7 * 3];
     for tape in [&mut tape, &mut values] {
         tape.prepare(graph, &model.parameters);
@@ -324,7 +326,8 @@ fn operations_and_memory_of_a_trace_are_those_of_its_parts() {
     }
     // W1 W3, its product with W2 and that one's adjoint; slopes of eleven units; P h'1, and traces with their adjoints.
     assert_eq!(tape.bytes() - values.bytes(), 8 * (3 * 30 + 7 * 11 + 7 * 5 + 2 * 7));
-    let mut projected = Tape::<f64>::new(graph, Request::projected(First::PerRow, 2));
+    let mut projected =
+        Tape::<f64>::new(graph, Request::Projected { along: First::PerRow, count: 2 });
     assert_eq!(projected.bytes(), 0);
     projected.prepare(graph, &model.parameters);
     let v = [1.0; 2 * 7 * 3];
@@ -335,12 +338,12 @@ fn operations_and_memory_of_a_trace_are_those_of_its_parts() {
 
 #[test]
 fn requests_say_how_many_rows_they_need() {
-    assert_eq!(Request::VALUE.coefficients(), 1);
+    assert_eq!(Request::Value.coefficients(), 1);
     assert_eq!(Request::first(First::PerRow, 3).coefficients(), 4);
     assert_eq!(Request::second(First::PerRow, 3, 2).coefficients(), 5);
-    assert_eq!(Request::laplacian(2).coefficients(), 4);
+    assert_eq!(Request::Laplacian { count: 2 }.coefficients(), 4);
     assert_eq!(
-        (Request::laplacian(0).first, Request::laplacian(1).first),
+        (Request::Laplacian { count: 0 }.along(), Request::Laplacian { count: 1 }.along()),
         (First::Zero, First::PerRow)
     );
 }

@@ -15,16 +15,17 @@
 //! ordinary reverse mode. These are for comparison.
 
 use super::covectors::{Bend, Held, Network, PerNode, bends, bytes};
-use super::loss_pass::Tile;
-use super::{Model, ModelKind};
+use super::{GradientOf, Route};
 use crate::graph::{Graph, Op};
+use crate::model::tile::Tile;
+use crate::model::{Model, ModelKind};
 use crate::objective::{Objective, RowLoss, SecondSweep, Slices};
 use crate::{Error, Result};
 use gradlogp_numeric::Real;
 use gradlogp_numeric::vector::{add_assign, dot};
 
 /// Refuses models that have no second backward sweep, where the objective needs one.
-pub(super) fn check<T: Real>(objective: &Objective, model: &Model<T>) -> Result<()> {
+pub(in crate::model) fn check<T: Real>(objective: &Objective, model: &Model<T>) -> Result<()> {
     if objective.second_sweep().is_none() {
         return Ok(());
     }
@@ -52,8 +53,71 @@ fn multiplies_units(graph: &Graph) -> bool {
     false
 }
 
-/// The sweeps of one objective on one graph, in kept buffers.
-pub(super) struct SecondPass<T> {
+/// One objective on one graph by a second backward sweep, in kept buffers.
+pub(super) struct SecondSweepRoute<T: Real> {
+    rule: Box<dyn RowLoss<T>>,
+    pass: SecondPass<T>,
+}
+
+impl<T: Real> SecondSweepRoute<T> {
+    pub(super) fn new(graph: &Graph, rule: Box<dyn RowLoss<T>>, sweep: SecondSweep) -> Self {
+        SecondSweepRoute { rule, pass: SecondPass::new(graph, sweep) }
+    }
+}
+
+impl<T: Real> Route<T> for SecondSweepRoute<T> {
+    fn rule(&self) -> &dyn RowLoss<T> {
+        self.rule.as_ref()
+    }
+
+    fn slices(&self) -> usize {
+        self.pass.slices()
+    }
+
+    fn slice_width(&self) -> usize {
+        self.pass.noise_width()
+    }
+
+    fn coefficients(&self) -> usize {
+        2 + 2 * self.slices()
+    }
+
+    fn begin(&mut self, network: super::Network<'_, T>, gradient: Option<&mut [T]>) {
+        self.pass.prepare(network.parameters);
+        if let Some(gradient) = gradient {
+            gradient.fill(T::ZERO);
+        }
+    }
+
+    fn end(&mut self, _: super::Network<'_, T>, _: &mut [T]) {}
+
+    fn product_operations(&self, graph: &Graph, rows: usize) -> u64 {
+        self.pass.product_operations(graph, rows)
+    }
+
+    fn shared_operations(&self, _: &Graph) -> u64 {
+        0
+    }
+
+    fn bytes(&self) -> usize {
+        self.pass.bytes()
+    }
+
+    fn run(
+        &mut self,
+        network: super::Network<'_, T>,
+        tile: Tile<'_, T>,
+        losses: &mut [T],
+        gradient: Option<GradientOf<'_, T>>,
+    ) {
+        let network = (network.graph, network.parameters);
+        let gradient = gradient.map(|gradient| (gradient.sum, gradient.weight));
+        self.pass.run(self.rule.as_ref(), network, tile, losses, gradient);
+    }
+}
+
+/// The sweeps and what they leave.
+struct SecondPass<T> {
     sweep: SecondSweep,
     held: Held<T>,
     bends: Vec<Bend<T>>,
@@ -72,7 +136,7 @@ pub(super) struct SecondPass<T> {
 }
 
 impl<T: Real> SecondPass<T> {
-    pub(super) fn new(graph: &Graph, sweep: SecondSweep) -> Self {
+    fn new(graph: &Graph, sweep: SecondSweep) -> Self {
         let bends = bends(graph);
         let pulled = match sweep {
             SecondSweep::Diagonal => vec![Pulled::Diagonal(Vec::new())],
@@ -99,7 +163,7 @@ impl<T: Real> SecondPass<T> {
     }
 
     /// How many times noise is propagated.
-    pub(super) fn slices(&self) -> usize {
+    fn slices(&self) -> usize {
         match self.sweep {
             SecondSweep::Random(slices) => slices,
             SecondSweep::Diagonal => 0,
@@ -107,12 +171,12 @@ impl<T: Real> SecondPass<T> {
     }
 
     /// Numbers of noise per slice: units that are not linear.
-    pub(super) fn noise_width(&self) -> usize {
+    fn noise_width(&self) -> usize {
         self.bends.iter().map(|bend| bend.units).sum()
     }
 
     /// Bytes held at present.
-    pub(super) fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         let own = self.bends.iter().map(|bend| bend.c.len()).sum::<usize>()
             + self.curvature_bar.len()
             + self.c_bar.len()
@@ -125,7 +189,7 @@ impl<T: Real> SecondPass<T> {
     }
 
     /// Floating-point operations in the matrix products of one loss and gradient over `rows` rows.
-    pub(super) fn product_operations(&self, graph: &Graph, rows: usize) -> u64 {
+    fn product_operations(&self, graph: &Graph, rows: usize) -> u64 {
         let pulls = match self.sweep {
             SecondSweep::Diagonal => 2,
             SecondSweep::Random(slices) => 1 + 2 * slices as u64,
@@ -143,7 +207,7 @@ impl<T: Real> SecondPass<T> {
     }
 
     /// To be called before the first of a set of tiles with the same parameters.
-    pub(super) fn prepare(&mut self, parameters: &[T]) {
+    fn prepare(&mut self, parameters: &[T]) {
         if self.sweep == SecondSweep::Diagonal {
             self.held.square(parameters);
         }
@@ -151,7 +215,7 @@ impl<T: Real> SecondPass<T> {
 
     /// Losses of the rows of a tile without their weights and, where a gradient is given, `weight` times the
     /// gradient of their weighted sum.
-    pub(super) fn run(
+    fn run(
         &mut self,
         rule: &dyn RowLoss<T>,
         (graph, parameters): (&Graph, &[T]),

@@ -12,16 +12,104 @@
 //! Each is exact up to O(eps^2) and rounding. No jet is needed: any network that can be evaluated
 //! can be trained so.
 
-use super::ModelKind;
-use super::loss_pass::Tile;
+use super::{GradientOf, Network, Route};
 use crate::graph::{Graph, MAX_CONTEXTS};
-use crate::jet::{Coefficient, Inputs, JetMut, Tape};
+use crate::jet::{Backward, Coefficient, Inputs, JetMut, Request, Tape};
+use crate::model::ModelKind;
+use crate::model::tile::Tile;
 use crate::objective::{DifferenceOrder, Differences, RowLoss, Slices};
 use gradlogp_numeric::Real;
 use gradlogp_numeric::vector::{axpy, dot};
 
+/// One objective on one graph by differences of values, in kept buffers.
+pub(super) struct DifferenceRoute<T: Real> {
+    tape: Tape<T>,
+    rule: Box<dyn RowLoss<T>>,
+    /// The rows, noised where the objective adds noise.
+    x: Vec<T>,
+    stencil: Stencil<T>,
+}
+
+impl<T: Real> DifferenceRoute<T> {
+    pub(super) fn new(
+        kind: ModelKind,
+        graph: &Graph,
+        rule: Box<dyn RowLoss<T>>,
+        differences: Differences,
+    ) -> Self {
+        DifferenceRoute {
+            tape: Tape::new(graph, Request::Value),
+            stencil: Stencil::new(kind, graph.input_width(), differences, rule.as_ref()),
+            rule,
+            x: Vec::new(),
+        }
+    }
+}
+
+impl<T: Real> Route<T> for DifferenceRoute<T> {
+    fn rule(&self) -> &dyn RowLoss<T> {
+        self.rule.as_ref()
+    }
+
+    fn slices(&self) -> usize {
+        self.stencil.slices
+    }
+
+    fn slice_width(&self) -> usize {
+        self.stencil.dim
+    }
+
+    fn coefficients(&self) -> usize {
+        self.stencil.points()
+    }
+
+    fn begin(&mut self, network: Network<'_, T>, gradient: Option<&mut [T]>) {
+        if gradient.is_some() {
+            self.tape.start_gradient(network.graph);
+        }
+    }
+
+    fn end(&mut self, network: Network<'_, T>, gradient: &mut [T]) {
+        self.tape.finish(network.graph, network.parameters, gradient);
+    }
+
+    fn product_operations(&self, graph: &Graph, rows: usize) -> u64 {
+        self.tape.product_operations(graph, rows * self.stencil.points(), true, false)
+    }
+
+    fn shared_operations(&self, _: &Graph) -> u64 {
+        0
+    }
+
+    fn bytes(&self) -> usize {
+        self.tape.bytes()
+    }
+
+    fn run(
+        &mut self,
+        Network { graph, parameters }: Network<'_, T>,
+        tile: Tile<'_, T>,
+        losses: &mut [T],
+        gradient: Option<GradientOf<'_, T>>,
+    ) {
+        let n = tile.rows * self.stencil.dim;
+        self.x.clear();
+        self.x.extend_from_slice(&tile.x[..n]);
+        if let Some(sigma) = self.rule.noise() {
+            axpy(&mut self.x, T::of(sigma), &tile.noise[..n]);
+        }
+        let weight = gradient.as_ref().map_or(T::ZERO, |gradient| gradient.weight);
+        self.stencil.forward(&mut self.tape, (graph, parameters), tile, &self.x);
+        let mut backward = self.tape.backward();
+        self.stencil.rows(&mut backward, self.rule.as_ref(), tile, losses, weight);
+        if let Some(gradient) = gradient {
+            backward.run(graph, parameters, Some(gradient.sum), None);
+        }
+    }
+}
+
 /// The points of the differences and what is seen there, in kept buffers.
-pub(super) struct Stencil<T> {
+struct Stencil<T> {
     kind: ModelKind,
     dim: usize,
     slices: usize,
@@ -39,12 +127,7 @@ pub(super) struct Stencil<T> {
 }
 
 impl<T: Real> Stencil<T> {
-    pub(super) fn new(
-        kind: ModelKind,
-        dim: usize,
-        differences: Differences,
-        rule: &dyn RowLoss<T>,
-    ) -> Self {
+    fn new(kind: ModelKind, dim: usize, differences: Differences, rule: &dyn RowLoss<T>) -> Self {
         let Differences { slices, .. } = differences;
         let centre = kind == ModelKind::Potential && rule.has_curvature();
         let order = if centre { DifferenceOrder::Second } else { DifferenceOrder::First };
@@ -66,24 +149,17 @@ impl<T: Real> Stencil<T> {
     }
 
     /// Points per row.
-    pub(super) fn points(&self) -> usize {
+    fn points(&self) -> usize {
         2 * self.slices + usize::from(self.centre)
     }
 
-    pub(super) fn slices(&self) -> usize {
-        self.slices
-    }
-
-    /// Evaluates the points around `x` (n x d), writes the losses of the rows without their weights, and
-    /// leaves `weight` times the adjoint of their weighted sum on the tape.
-    pub(super) fn run(
+    /// Evaluates the points around `x` (n x d).
+    fn forward(
         &mut self,
         tape: &mut Tape<T>,
-        rule: &dyn RowLoss<T>,
         (graph, parameters): (&Graph, &[T]),
-        (tile, x): (Tile<'_, T>, &[T]),
-        losses: &mut [T],
-        weight: T,
+        tile: Tile<'_, T>,
+        x: &[T],
     ) {
         self.place(graph, tile, x);
         let context = |slot| self.contexts.get(slot).map_or(&[][..], Vec::as_slice);
@@ -91,7 +167,17 @@ impl<T: Real> Stencil<T> {
         let rows = tile.rows * self.points();
         let inputs = Inputs { rows, x: &self.points, contexts: &contexts, directions: &[] };
         tape.forward(graph, parameters, inputs);
-        tape.output_bar();
+    }
+
+    /// Writes the losses of the rows without their weights, and `weight` times the adjoint of their weighted sum.
+    fn rows(
+        &mut self,
+        backward: &mut Backward<'_, T>,
+        rule: &dyn RowLoss<T>,
+        tile: Tile<'_, T>,
+        losses: &mut [T],
+        weight: T,
+    ) {
         for (r, loss) in losses.iter_mut().enumerate().take(tile.rows) {
             for m in 0..self.slices {
                 let noise = row(tile.noise, r, self.dim);
@@ -100,8 +186,8 @@ impl<T: Real> Stencil<T> {
             }
             let weight = weight * tile.weight(r);
             *loss = match self.kind {
-                ModelKind::Potential => self.potential_row(tape, rule, tile.rows, r, weight),
-                ModelKind::Score => self.score_row(tape, rule, tile, r, weight),
+                ModelKind::Potential => self.potential_row(backward, rule, tile.rows, r, weight),
+                ModelKind::Score => self.score_row(backward, rule, tile, r, weight),
             };
         }
     }
@@ -137,13 +223,13 @@ impl<T: Real> Stencil<T> {
 
     fn potential_row(
         &mut self,
-        tape: &mut Tape<T>,
+        backward: &mut Backward<'_, T>,
         rule: &dyn RowLoss<T>,
         rows: usize,
         r: usize,
         weight: T,
     ) -> T {
-        let f = |at: usize| tape.output().value(at)[0];
+        let f = |at: usize| backward.output().value(at)[0];
         let (half, square) = (T::of(0.5) / self.eps, T::ONE / (self.eps * self.eps));
         let mut q = T::ZERO;
         for m in 0..self.slices {
@@ -156,7 +242,7 @@ impl<T: Real> Stencil<T> {
         }
         let seen = Slices { projections: &self.projections, noise: &self.noise, curvature: q };
         let term = rule.slice_term(seen, &mut self.projections_bar);
-        let mut bar = tape.current_bar();
+        let mut bar = backward.bar();
         let q_bar = if self.centre { term.curvature_bar * square } else { T::ZERO };
         for m in 0..self.slices {
             let (plus, minus) = self.pair(rows, r, m);
@@ -172,7 +258,7 @@ impl<T: Real> Stencil<T> {
 
     fn score_row(
         &mut self,
-        tape: &mut Tape<T>,
+        backward: &mut Backward<'_, T>,
         rule: &dyn RowLoss<T>,
         tile: Tile<'_, T>,
         r: usize,
@@ -185,7 +271,7 @@ impl<T: Real> Stencil<T> {
         self.means_bar.fill(T::ZERO);
         for m in 0..self.slices {
             let (plus, minus) = self.pair(rows, r, m);
-            let (v, output) = (row(tile.slices, m * rows + r, d), tape.output());
+            let (v, output) = (row(tile.slices, m * rows + r, d), backward.output());
             let mean = &mut self.means[m * d..(m + 1) * d];
             for ((mean, up), down) in
                 mean.iter_mut().zip(output.value(plus)).zip(output.value(minus))
@@ -202,7 +288,7 @@ impl<T: Real> Stencil<T> {
         }
         let seen = Slices { projections: &self.projections, noise: &self.noise, curvature: q };
         let term = rule.slice_term(seen, &mut self.projections_bar);
-        let mut bar = tape.current_bar();
+        let mut bar = backward.bar();
         for m in 0..self.slices {
             let (plus, minus) = self.pair(rows, r, m);
             let v = row(tile.slices, m * rows + r, d);
