@@ -91,7 +91,7 @@
 //!
 //! Rows are points: tables are n x d. Randomness is an argument: every function that draws takes a
 //! generator or a seed. The library prints nothing and reads no clock. "MATH (4)" in the
-//! documentation means formula (4) of `docs/MATH.md` in the repository.
+//! documentation means formula (4) of [`formulas`].
 
 pub mod data;
 pub mod diagnose;
@@ -101,6 +101,7 @@ pub mod domain;
 pub mod error;
 pub mod exec;
 pub mod fitted;
+pub mod formulas;
 pub mod graph;
 pub mod jet;
 pub mod likelihood;
@@ -126,5 +127,5 @@ pub use slice::SliceLaw;
 
 /// The examples of README.md, compiled and run with the other doctests.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 const ORDER: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("score", &[]),
+    ("formulas", &[]),
     ("graph", &["error"]),
     ("jet", &["graph"]),
     ("slice", &[]),
