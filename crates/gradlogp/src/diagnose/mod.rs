@@ -3,11 +3,12 @@
 //! [`exact_loss`] is the held-out objective on a scale common to all training losses,
 //! [`stein_check`] and [`kernel_stein_discrepancy`] need no truth, [`fisher_divergence`] does.
 //! Two samples, of data and of a model, are compared by [`energy_distance`], [`classifier_test`] and
-//! [`column_tests`]. [`estimate_normaliser`] makes log densities absolute, or says why not, and
+//! [`column_tests`]. [`Baselines`] are what a fit has to beat. [`estimate_normaliser`] makes log densities absolute, or says why not, and
 //! [`false_alarm_threshold`] turns them into alarms.
 
 mod annealing;
 mod anomaly;
+mod baseline;
 mod bounded_stein;
 mod classifier;
 mod energy;
@@ -25,6 +26,7 @@ mod test_functions;
 mod whitened;
 
 pub use anomaly::{false_alarm_threshold, mean_over_scales, path_difference, score_norm};
+pub use baseline::{Baseline, BaselineComparison, Baselines};
 pub use bounded_stein::stein_check_within;
 pub use classifier::{ClassifierConfig, ClassifierTest, classifier_test};
 pub use energy::{EnergyConfig, EnergyDistance, energy_distance};

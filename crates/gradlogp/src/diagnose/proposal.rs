@@ -56,15 +56,31 @@ pub fn fit_proposals(x: ArrayView2<'_, f64>, rng: &mut dyn Rng) -> Result<Propos
         count *= 2;
     }
     let weights: Vec<f64> = best.components.iter().map(|c| c.weight).collect();
-    let gaussian = |c: &Component| Gaussian::new(c.mean.clone(), c.covariance.clone());
-    let gaussians = best.components.iter().map(gaussian).collect::<Result<Vec<_>>>()?;
-    let core = Mixture::from_components(Array1::from(weights.clone()), gaussians)?;
+    let core = best.mixture()?;
     let mut shares: Vec<f64> = weights.iter().map(|w| (1.0 - DEFENSIVE) * w).collect();
     shares.push(DEFENSIVE * weights.iter().sum::<f64>());
     let wide = Component { covariance: &whole.covariance * (WIDTH * WIDTH), ..whole };
     let heavy = |c: &Component| StudentT::new(c.mean.clone(), c.covariance.clone(), DEGREES);
     let all = best.components.iter().chain([&wide]).map(heavy).collect::<Result<Vec<_>>>()?;
     Ok(Proposals { core, heavy: Mixture::from_components(Array1::from(shares), all)? })
+}
+
+/// A Gaussian mixture of `count` components by expectation-maximisation; None where there are too few rows for so
+/// many.
+///
+/// # Errors
+/// As [`fit_proposals`].
+pub(super) fn fit_mixture(
+    x: ArrayView2<'_, f64>,
+    count: usize,
+    rng: &mut dyn Rng,
+) -> Result<Option<GaussianMixture>> {
+    let few = count > 1 && 3 * count * (x.ncols() + 1) > x.nrows();
+    if few || count > COMPONENTS {
+        return Ok(None);
+    }
+    let fit = Fit::start(x, count, &Component::whole(x), rng)?.run(x)?;
+    fit.mixture().map(Some)
 }
 
 #[derive(Debug, Clone)]
@@ -175,6 +191,12 @@ impl Fit {
             // Rounding must not make it unsymmetric.
             c.covariance = (&c.covariance + &c.covariance.t()) * 0.5;
         }
+    }
+
+    fn mixture(&self) -> Result<GaussianMixture> {
+        let gaussian = |c: &Component| Gaussian::new(c.mean.clone(), c.covariance.clone());
+        let gaussians = self.components.iter().map(gaussian).collect::<Result<Vec<_>>>()?;
+        Mixture::from_components(self.components.iter().map(|c| c.weight).collect(), gaussians)
     }
 
     /// BIC: -2 log likelihood + parameters log n.

@@ -1,0 +1,218 @@
+//! What a fit has to beat: a Gaussian and a mixture of Gaussians fitted to the same training rows.
+//!
+//! With J the implicit score matching loss of MATH (4) on held-out rows, J(s) - J(s') is half the difference of the
+//! two Fisher divergences, whatever the true score, so the difference of the losses on the same rows
+//! says which score is nearer to the truth, and by how much. Relative to -J of the better one, an estimate of
+//! 1/2 E|s|^2 from below, it has no unit: 0.1 is a tenth of all that there is to know.
+//!
+//! The Gaussian is the maximum likelihood; the mixture comes from expectation-maximisation
+//! (`proposal.rs`) with 1, 2, 4, ... components, of which the number with the highest likelihood on
+//! validation rows is kept. Columns should be of comparable scale.
+
+use super::proposal::fit_mixture;
+use super::{Paired, exact_loss_rows, paired_difference};
+use crate::error::{Error, Result};
+use crate::oracle::GaussianMixture;
+use crate::score::{LogDensity, Score};
+use ndarray::{Array1, ArrayView1, ArrayView2, Axis};
+use rand::Rng;
+
+/// One of the densities to compare with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Baseline {
+    /// One Gaussian.
+    Gaussian,
+    /// A mixture of Gaussians.
+    Mixture {
+        /// How many.
+        components: usize,
+    },
+}
+
+impl std::fmt::Display for Baseline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Baseline::Gaussian => write!(f, "Gaussian"),
+            Baseline::Mixture { components } => write!(f, "mixture of {components} Gaussians"),
+        }
+    }
+}
+
+/// A Gaussian and, where it is better on the validation rows, a mixture.
+#[derive(Debug, Clone)]
+pub struct Baselines {
+    gaussian: GaussianMixture,
+    mixture: Option<GaussianMixture>,
+}
+
+/// A fit beside one baseline.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BaselineComparison {
+    /// Which.
+    pub baseline: Baseline,
+    /// The baseline's mean loss.
+    pub loss: f64,
+    /// Loss of the fit less loss of the baseline, on the same rows: below 0 where the fit is better.
+    pub difference: Paired,
+    /// The difference over -J of the better of the two; infinite where neither is better than the score 0.
+    pub relative: f64,
+}
+
+impl BaselineComparison {
+    /// Whether the fit is better than the baseline by more than `z` standard errors.
+    pub fn is_beaten(&self, z: f64) -> bool {
+        self.difference.mean < -z * self.difference.standard_error
+    }
+
+    /// Whether the baseline is better than the fit by more than `z` standard errors.
+    pub fn is_better(&self, z: f64) -> bool {
+        self.difference.mean > z * self.difference.standard_error
+    }
+}
+
+impl Baselines {
+    /// Fits both to `training`; the number of components is that with the highest mean log density of `validation`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the columns differ or one of the tables has no rows, [`Error::Numerical`] where
+    /// the rows' covariance is singular beyond repair.
+    pub fn fit(
+        training: ArrayView2<'_, f64>,
+        validation: ArrayView2<'_, f64>,
+        rng: &mut dyn Rng,
+    ) -> Result<Self> {
+        let d = training.ncols();
+        if validation.ncols() != d || training.nrows() < 2 || validation.nrows() == 0 {
+            let found = vec![training.nrows(), d, validation.nrows(), validation.ncols()];
+            let expected = vec![2, d, 1, d];
+            return Err(Error::Shape { operation: "baselines", expected, found });
+        }
+        let mean = |p: &GaussianMixture| p.log_density(validation).mean().unwrap_or(f64::NAN);
+        let fit = |count, rng: &mut dyn Rng| fit_mixture(training, count, rng);
+        let Some(gaussian) = fit(1, rng)? else { unreachable!("one component always fits") };
+        let (mut best, mut mixture, mut count) = (mean(&gaussian), None, 2);
+        while let Some(p) = fit(count, rng)? {
+            let found = mean(&p);
+            if found > best {
+                (best, mixture) = (found, Some(p));
+            } else if count > 4 {
+                break;
+            }
+            count *= 2;
+        }
+        Ok(Baselines { gaussian, mixture })
+    }
+
+    /// The Gaussian, as a mixture of one.
+    pub fn gaussian(&self) -> &GaussianMixture {
+        &self.gaussian
+    }
+
+    /// The mixture, where more than one component is better on the validation rows.
+    pub fn mixture(&self) -> Option<&GaussianMixture> {
+        self.mixture.as_ref()
+    }
+
+    /// The losses of a fit, one for each row of `x`, beside those of each baseline.
+    ///
+    /// # Errors
+    /// As [`exact_loss_rows`] and [`paired_difference`].
+    pub fn compare(
+        &self,
+        losses: ArrayView1<'_, f64>,
+        x: ArrayView2<'_, f64>,
+    ) -> Result<Vec<BaselineComparison>> {
+        let all = [Some(&self.gaussian), self.mixture.as_ref()];
+        all.into_iter().flatten().map(|p| comparison(p, losses, x)).collect()
+    }
+}
+
+fn comparison(
+    p: &GaussianMixture,
+    losses: ArrayView1<'_, f64>,
+    x: ArrayView2<'_, f64>,
+) -> Result<BaselineComparison> {
+    let own: Array1<f64> = exact_loss_rows(p as &dyn Score, x)?;
+    let row = |v: ArrayView1<'_, f64>| v.to_owned().insert_axis(Axis(0));
+    let difference = paired_difference(row(losses).view(), row(own.view()).view())?;
+    let loss = own.mean().unwrap_or(f64::NAN);
+    let best = loss.min(loss + difference.mean);
+    let relative = if best < 0.0 { difference.mean / -best } else { f64::INFINITY };
+    let baseline = match p.components().len() {
+        1 => Baseline::Gaussian,
+        components => Baseline::Mixture { components },
+    };
+    Ok(BaselineComparison { baseline, loss, difference, relative })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oracle::{Gaussian, Oracle};
+    use ndarray::{Array2, array};
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    fn parts() -> GaussianMixture {
+        GaussianMixture::isotropic(array![0.4, 0.6], array![[-2.0, 0.0], [2.0, 0.0]].view(), 0.5)
+            .unwrap()
+    }
+
+    fn three(p: &dyn Oracle, seed: u64) -> [Array2<f64>; 3] {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        [p.sample(4000, &mut rng), p.sample(500, &mut rng), p.sample(4000, &mut rng)]
+    }
+
+    /// J(c s*) - J(s*) = 1/2 (c - 1)^2 E|s*|^2 for the true score s*: a score twice too large is worse by all of
+    /// 1/2 tr S^-1.
+    #[test]
+    fn a_score_twice_too_large_is_worse_by_all_there_is_to_know() {
+        let p = Gaussian::new(array![1.0, 0.0], array![[1.0, 0.6], [0.6, 1.0]]).unwrap();
+        let [training, validation, x] = three(&p, 3);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let baselines = Baselines::fit(training.view(), validation.view(), &mut rng).unwrap();
+        let (s, trace) = (p.score(x.view()), p.trace(x.view()));
+        let square = s.map_axis(Axis(1), |s| s.dot(&s));
+        let truth = &trace + &(&square * 0.5);
+        let found = baselines.compare(truth.view(), x.view()).unwrap()[0];
+        assert_eq!(found.baseline, Baseline::Gaussian);
+        assert!(found.relative.abs() < 0.01, "{found:?}");
+        let double = &trace * 2.0 + &(&square * 2.0);
+        let found = baselines.compare(double.view(), x.view()).unwrap()[0];
+        assert!(found.is_better(4.0) && !found.is_beaten(0.0));
+        assert!((found.relative - 1.0).abs() < 0.1, "{found:?}");
+        let expected = -p.optimal_loss();
+        assert!((found.difference.mean - expected).abs() < 5.0 * found.difference.standard_error);
+    }
+
+    /// The truth beats one Gaussian by half of E|s - s_G|^2 and is on a par with a mixture of two.
+    #[test]
+    fn two_parts_beat_a_gaussian_and_equal_a_mixture() {
+        let p = parts();
+        let [training, validation, x] = three(&p, 5);
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let baselines = Baselines::fit(training.view(), validation.view(), &mut rng).unwrap();
+        let losses = exact_loss_rows(&p, x.view()).unwrap();
+        let found = baselines.compare(losses.view(), x.view()).unwrap();
+        assert!(matches!(found[1].baseline, Baseline::Mixture { components: 2.. }), "{found:?}");
+        let apart = p.score(x.view()) - baselines.gaussian().score(x.view());
+        let divergence = 0.5 * apart.map_axis(Axis(1), |e| e.dot(&e)).mean().unwrap();
+        assert!(found[0].is_beaten(4.0));
+        let error = found[0].difference.mean + divergence;
+        assert!(error.abs() < 5.0 * found[0].difference.standard_error, "{found:?} {divergence}");
+        assert!(found[1].relative.abs() < 0.02, "{found:?}");
+    }
+
+    /// Forty rows in six columns: one Gaussian, whatever the rows look like.
+    #[test]
+    fn few_rows_get_one_gaussian() {
+        let p = Gaussian::standard(6).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(9);
+        let (training, validation) = (p.sample(40, &mut rng), p.sample(10, &mut rng));
+        let found = Baselines::fit(training.view(), validation.view(), &mut rng).unwrap();
+        assert!(found.mixture().is_none());
+        let narrow = Array2::zeros((3, 2));
+        assert!(Baselines::fit(training.view(), narrow.view(), &mut rng).is_err());
+    }
+}
