@@ -6,6 +6,7 @@
 //!
 //! A conditional model, of p(x | c), answers only where c is given: [`FittedModel::given`].
 
+mod baseline;
 mod description;
 mod file;
 

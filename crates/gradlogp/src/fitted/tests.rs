@@ -284,3 +284,32 @@ fn a_bounded_model_has_the_weighted_loss_in_every_unit_and_no_density_outside() 
         assert!(error.starts_with("new.csv, row 5, column \"c2\""), "{error}");
     }
 }
+
+/// In columns of unit standard deviation, whatever the user's units: the loss of a Gaussian is then -d/2 for
+/// columns that are independent, and the difference is that of the mean losses.
+#[test]
+fn baselines_are_compared_in_columns_of_unit_deviation() {
+    use rand::SeedableRng;
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(8);
+    let p = crate::oracle::Gaussian::standard(3).unwrap();
+    let draw = |rng: &mut rand_chacha::ChaCha8Rng| {
+        use crate::oracle::Oracle;
+        p.sample(3000, rng) * &ndarray::array![10.0, 0.3, 500.0] + 7.0
+    };
+    let (training, validation, x) = (draw(&mut rng), draw(&mut rng), draw(&mut rng));
+    for standardization in KINDS {
+        let model = fitted(ModelKind::Score, standardization, &training);
+        let found = model
+            .beside_baselines(training.view(), validation.view(), x.view(), &mut rng)
+            .unwrap()
+            .unwrap()[0];
+        // 1/2 tr S^-1, of which the scale and the rows each leave a standard error of 0.022.
+        assert!((found.loss + 1.5).abs() < 0.15, "{found:?}");
+        let mean = model.exact_loss_rows(x.view()).mean().unwrap();
+        let error = found.loss + found.difference.mean - mean;
+        assert!(error.abs() < 1e-9 * mean.abs().max(1.0), "{found:?} {mean}");
+        let few = x.slice(s![..1, ..]);
+        let none = model.beside_baselines(training.view(), validation.view(), few, &mut rng);
+        assert!(none.unwrap().is_none());
+    }
+}

@@ -1,6 +1,7 @@
 //! The training loop.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -171,7 +172,7 @@ pub enum Stop {
 /// A training run in progress. Weights are f32.
 pub struct Trainer {
     config: TrainConfig,
-    threads: Threads,
+    threads: Arc<Threads>,
     model: Model<f32>,
     optimiser: AdamW<f32>,
     engine: LossEngine<f32>,
@@ -274,7 +275,7 @@ impl Trainer {
             let (expected, found) = (vec![model.dim()], vec![found]);
             return Err(Error::Shape { operation: "columns of the domain", expected, found });
         }
-        let threads = Threads::new(config.threads)?;
+        let threads = Arc::new(Threads::new(config.threads)?);
         let count = threads.count();
         Ok(Trainer {
             optimiser: AdamW::new(&model.parameters),
@@ -383,17 +384,20 @@ impl Trainer {
         model
     }
 
+    /// Whether the held-out loss has not improved for as many evaluations as [`TrainConfig::patience`] allows: where
+    /// this holds of a run that was resumed, it had ended before.
+    pub fn is_out_of_patience(&self) -> bool {
+        self.config.patience > 0 && self.state.since_best >= self.config.patience
+    }
+
     /// Runs to the end, or until the observer breaks. Can be called again to go on.
     pub fn run(
         &mut self,
         observer: &mut (dyn FnMut(&Trainer, Event) -> ControlFlow<()> + Send),
     ) -> Stop {
-        // The pool moves out so that the loop can borrow the rest; one hand-off for the whole run.
-        let Ok(idle) = Threads::new(1) else { return Stop::Interrupted };
-        let threads = std::mem::replace(&mut self.threads, idle);
-        let stop = threads.install(|| self.run_inside(observer));
-        self.threads = threads;
-        stop
+        // One hand-off to the pool for the whole run.
+        let threads = Arc::clone(&self.threads);
+        threads.install(|| self.run_inside(observer))
     }
 
     fn run_inside(
@@ -404,6 +408,9 @@ impl Trainer {
             && let Err(stop) = self.evaluate(observer)
         {
             return stop;
+        }
+        if self.is_out_of_patience() {
+            return Stop::Patience;
         }
         while self.state.step < self.config.steps {
             match self.take_step(observer) {
@@ -506,7 +513,7 @@ impl Trainer {
             return Err(self.diverged(&format!("the training loss rose to {train_loss:.3e}")));
         }
         let broken = observer(self, Event::Evaluated { point, best }).is_break();
-        if self.config.patience > 0 && self.state.since_best >= self.config.patience {
+        if self.is_out_of_patience() {
             return Err(Stop::Patience);
         }
         if broken { Err(Stop::Interrupted) } else { Ok(()) }

@@ -37,6 +37,7 @@ const ORDER: &[(&str, &[&str])] = &[
             "error",
             "score",
             "domain",
+            "diagnose",
             "graph",
             "model",
             "sde",
