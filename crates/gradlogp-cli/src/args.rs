@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -8,12 +8,14 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
 use gradlogp::data::{GapRule, Standardization};
 use gradlogp::diagnose::Shape;
 use gradlogp::numeric::Activation;
+use gradlogp::sample::ImputeConfig;
 use gradlogp::slice::SliceLaw;
-use gradlogp::train::Schedule;
+use gradlogp::train::{Schedule, TrainConfig};
 use gradlogp::{ModelKind, Objective};
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::{ColumnBounds, Region, column_bounds, region};
+use crate::examples;
 use crate::picture::ImageShape;
 
 /// Fit the score (the gradient of log p) of your data by sliced score matching, and know how far to
@@ -22,23 +24,27 @@ use crate::picture::ImageShape;
 /// `gradlogp fit my.csv` fits a density model, checks it on rows it has not seen, and writes
 /// model.safetensors.
 #[derive(Debug, Parser)]
-#[command(name = "gradlogp", version, after_help = crate::exit::HELP, max_term_width = 100)]
+#[command(name = "gradlogp", version, max_term_width = 100)]
+#[command(after_help = examples::MAIN, after_long_help = examples::main_with_exit_codes())]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
     /// Print nothing but errors and results.
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
-    /// Print one JSON object with every figure that the text shows. Keys are described in docs/json.md.
+    /// Print one JSON object with every figure that the text shows.
+    ///
+    /// Its keys are described in docs/json.md.
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
 
 /// What may be given together with `--resume`: nothing that changes the result.
-const WITH_RESUME: [&str; 6] = ["resume", "output", "report", "checkpoint_every", "quiet", "json"];
+pub(crate) const WITH_RESUME: [&str; 6] =
+    ["resume", "output", "report", "checkpoint_every", "quiet", "json"];
 
 /// The commands that can go on from a checkpoint, and what they call one run.
-const RESUMABLE: [(&str, &str); 2] = [("fit", "fit"), ("sample", "run")];
+pub(crate) const RESUMABLE: [(&str, &str); 2] = [("fit", "fit"), ("sample", "run")];
 
 impl Cli {
     /// The command line of this process; ends it with a message if there is something wrong.
@@ -75,7 +81,7 @@ impl Cli {
 }
 
 /// Options of `fit` that kernel families do not have, and those that only they have.
-const OF_NETWORKS: [&str; 13] = [
+pub(crate) const OF_NETWORKS: [&str; 13] = [
     "hidden",
     "activation",
     "residual",
@@ -90,14 +96,27 @@ const OF_NETWORKS: [&str; 13] = [
     "patience",
     "checkpoint_every",
 ];
-const OF_KERNELS: [&str; 1] = ["inducing"];
+pub(crate) const OF_KERNELS: [&str; 1] = ["inducing"];
 
 /// Options that were given and that the kind of model does not have.
 fn ignored_by_kind(fit: &ArgMatches) -> Vec<String> {
     let kernel = fit.get_one::<ModelArg>("model").is_some_and(|m| m.is_kernel_family());
     let given = |id: &&&str| fit.value_source(id) == Some(ValueSource::CommandLine);
     let ids: &[&str] = if kernel { &OF_NETWORKS } else { &OF_KERNELS };
-    ids.iter().filter(given).map(|id| format!("--{}", id.replace('_', "-"))).collect()
+    let command = Cli::command();
+    let spelled =
+        |id: &&str| command.find_subcommand("fit").map_or(id.to_string(), |c| flag(c, id));
+    ids.iter().filter(given).map(spelled).collect()
+}
+
+/// An argument as it is written.
+fn flag(command: &clap::Command, id: &str) -> String {
+    let argument = command.get_arguments().find(|a| a.get_id() == id);
+    match argument.map(|a| (a.get_long(), a.get_short())) {
+        Some((Some(long), _)) => format!("--{long}"),
+        Some((None, Some(short))) => format!("-{short}"),
+        _ => id.to_uppercase(),
+    }
 }
 
 /// Options given beside `--resume` that have no effect then.
@@ -108,43 +127,89 @@ fn ignored_by_resume(name: &str, matches: &ArgMatches) -> Vec<String> {
         return Vec::new();
     };
     let ids = command.get_arguments().filter(|a| !WITH_RESUME.contains(&a.get_id().as_str()));
-    ids.filter(|a| given(a.get_id().as_str()))
-        .map(|a| match (a.get_long(), a.get_short()) {
-            (Some(long), _) => format!("--{long}"),
-            (None, Some(short)) => format!("-{short}"),
-            (None, None) => a.get_id().as_str().to_uppercase(),
-        })
-        .collect()
+    let ids = ids.map(|a| a.get_id().as_str()).filter(|id| given(id));
+    ids.map(|id| flag(command, id)).collect()
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Fit a model to a table and check it on held-out rows.
-    #[command(allow_negative_numbers = true)]
+    ///
+    /// The rows are split into those that train, those that decide when to stop, and those that nothing
+    /// sees but the final check. Writes a model file, which all other commands read.
+    #[command(allow_negative_numbers = true, after_help = examples::FIT)]
     Fit(Box<FitArgs>),
     /// Fit a table by several objectives under one budget, and compare them.
-    #[command(allow_negative_numbers = true)]
+    ///
+    /// Every way is fitted to the same rows. Shows held-out losses with paired differences and their standard
+    /// errors, the time of a step, and how much noise the slices add to the gradient.
+    #[command(allow_negative_numbers = true, after_help = examples::COMPARE)]
     Compare(Box<CompareArgs>),
     /// Check a fitted model on a table.
+    ///
+    /// The rows should not have trained the model, or the check is too kind. A model fitted with --noise is
+    /// checked at several times.
+    #[command(after_help = examples::EVAL)]
     Eval(EvalArgs),
     /// Log density of every row under a model fitted with --noise, by the probability flow.
-    #[command(allow_negative_numbers = true)]
+    ///
+    /// The densities are normalised, and in the units of the table.
+    #[command(allow_negative_numbers = true, after_help = examples::LOGLIK)]
     Loglik(LoglikArgs),
     /// Score, log density and Laplacian of every row of a table.
+    ///
+    /// In the units of the table. Log densities are up to a constant of the model, unless --normalize or --log-z
+    /// is given. With --anomaly, also how unusual each row is.
+    #[command(after_help = examples::SCORE)]
     Score(ScoreArgs),
     /// Draw rows from a fitted model.
-    #[command(allow_negative_numbers = true)]
+    ///
+    /// By Markov chains, or from noise to data for a model fitted with --noise.
+    #[command(allow_negative_numbers = true, after_help = examples::SAMPLE)]
     Sample(SampleArgs),
     /// Draw the missing values of a table from their law given the others of their row.
+    ///
+    /// Observed values are written as they were read.
+    #[command(after_help = examples::IMPUTE)]
     Impute(ImputeArgs),
     /// Write the HTML report of a fitted model.
+    ///
+    /// One file with all pictures in it, which any browser opens, offline.
+    #[command(after_help = examples::REPORT)]
     Report(ReportArgs),
     /// Show what a model file holds.
+    ///
+    /// Also of the checkpoint of a fit or of a run of sample, with the command that goes on from it.
+    #[command(after_help = examples::INFO)]
     Info(InfoArgs),
     /// List the built-in data sets.
+    #[command(after_help = examples::DATASETS)]
     Datasets,
     /// Measure this machine.
+    #[command(after_help = examples::BENCH)]
     Bench(BenchArgs),
+    /// Print a script that completes commands and options in your shell.
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write those of all commands to a folder.
+    #[command(after_help = examples::MAN)]
+    Man(ManArgs),
+}
+
+impl Command {
+    /// The model file that was named.
+    pub(crate) fn model(&self) -> Option<&Path> {
+        match self {
+            Command::Eval(args) => Some(&args.model),
+            Command::Loglik(args) => Some(&args.model),
+            Command::Score(args) => Some(&args.model),
+            Command::Sample(args) => args.model.as_deref(),
+            Command::Impute(args) => Some(&args.model),
+            Command::Report(args) => Some(&args.model),
+            Command::Info(args) => Some(&args.model),
+            _ => None,
+        }
+    }
 }
 
 /// Where rows come from.
@@ -172,13 +237,13 @@ pub(crate) struct ReadArgs {
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) drop: Vec<String>,
     /// The first line holds column names [default: found].
-    #[arg(long, conflicts_with = "no_header")]
+    #[arg(long, conflicts_with = "no_header", hide_short_help = true)]
     pub(crate) header: bool,
     /// The first line is data; columns are called x0, x1, ... [default: found].
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) no_header: bool,
     /// Character between fields, or the word tab [default: found among , ; and tab].
-    #[arg(long, value_name = "CHAR", value_parser = delimiter)]
+    #[arg(long, value_name = "CHAR", value_parser = delimiter, hide_short_help = true)]
     pub(crate) delimiter: Option<char>,
     /// Leave out rows with missing values instead of refusing the file.
     #[arg(long)]
@@ -192,22 +257,23 @@ pub(crate) struct FitArgs {
     /// Model file to write [default: model.safetensors].
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// What the model is for, which sets options that are not given. anomaly, for score --anomaly: the densities
-    /// of the data with noise of 1/2 to 4 scales, in seconds; short for --noise ve --sigma-min 0.5
-    /// --sigma-max 4 --model potential --standardize robust --hidden 64,64 --activation softplus --steps 1500.
+    /// What the model is for, which sets options that are not given.
     #[arg(long = "for", value_enum, value_name = "PURPOSE",
           conflicts_with_all = ["noise", "model", "objective", "given", "bounds", "domain"])]
     pub(crate) purpose: Option<PurposeArg>,
     /// Also write an HTML report.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// Go on with an interrupted fit from its checkpoint, which holds all settings; only --output,
-    /// --report and --checkpoint-every may be given anew.
+    /// Go on with an interrupted fit from its checkpoint.
+    ///
+    /// The checkpoint holds all settings; only --output, --report and --checkpoint-every may be given anew. The
+    /// model is that of a fit that was never interrupted.
     #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = ["data", "dataset"])]
     pub(crate) resume: Option<PathBuf>,
-    /// Seconds between checkpoints, which go to OUTPUT.checkpoint; 0 writes one at every evaluation
-    /// [default: 5].
-    #[arg(long, value_name = "SECONDS")]
+    /// Seconds between checkpoints [default: 5].
+    ///
+    /// They go to the name of the model file with .checkpoint behind it; 0 writes one at every evaluation.
+    #[arg(long, value_name = "SECONDS", hide_short_help = true)]
     pub(crate) checkpoint_every: Option<f64>,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
@@ -251,30 +317,29 @@ impl FitArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Preparing")]
 pub(crate) struct PrepareArgs {
-    /// Columns c to condition on: fits the score of p(x | c), x being the other columns. They may be
-    /// discrete; c is given whenever the model is used, and not modelled.
+    /// Columns c to condition on: fits the score of p(x | c), x being the other columns.
+    ///
+    /// They may be discrete; c is given whenever the model is used, and not modelled.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) given: Vec<String>,
-    /// Add uniform noise as wide as a column's own step to rounded columns, whose ties make score
-    /// matching degenerate; with names, to these columns only.
+    /// Add uniform noise as wide as a column's own step to rounded columns; with names, to these only.
+    ///
+    /// The ties of rounded columns make score matching degenerate: the loss falls without end.
     #[arg(long, value_delimiter = ',', num_args = 0.., require_equals = true, value_name = "NAMES")]
     pub(crate) dequantize: Option<Vec<String>>,
-    /// Width of that noise: gap, the step of a column's tied values; median-gap, twice the median
-    /// gap between distinct values, as in the literature; whole, 1, for all columns of whole numbers, such
-    /// as pixels, constant ones too.
-    #[arg(long, value_enum, default_value_t = GapRuleArg::Gap)]
+    /// Width of that noise.
+    #[arg(long, value_enum, default_value_t = GapRuleArg::Gap, value_name = "RULE", hide_short_help = true)]
     pub(crate) dequantize_rule: GapRuleArg,
-    /// How columns are scaled, from training rows only, undone in every answer: standardize fits
-    /// most tables; robust, by medians and winsorised standard deviations, those with outliers or heavy
-    /// tails; whiten suits strong correlations; common centres each column and divides all by one number,
-    /// for columns of one kind, such as pixels; none keeps your units.
-    #[arg(long, value_enum, default_value_t = StandardizeArg::Standardize)]
+    /// How columns are scaled for training, undone in every answer.
+    ///
+    /// The scales come from training rows only.
+    #[arg(long, value_enum, default_value_t = StandardizeArg::Standardize, value_name = "HOW")]
     pub(crate) standardize: StandardizeArg,
     /// Share of rows that decides when to stop.
-    #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
+    #[arg(long, default_value_t = 0.1, value_name = "SHARE", hide_short_help = true)]
     pub(crate) validation: f64,
     /// Share of rows that the final check uses and nothing else sees.
-    #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
+    #[arg(long, default_value_t = 0.1, value_name = "SHARE", hide_short_help = true)]
     pub(crate) test: f64,
     /// Seed of everything random.
     #[arg(long, default_value_t = 0)]
@@ -302,17 +367,22 @@ impl ModelArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Boundary")]
 pub(crate) struct BoundaryArgs {
-    /// Columns that end at bounds, such as age=0:inf,share=0:1. Score matching then weights the rows near
-    /// them by their distance, without which it is wrong there; for exact, ssm and ssm-vr.
+    /// Columns that end at bounds, such as age=0:inf,share=0:1.
+    ///
+    /// Score matching then weights the rows near them by their distance, without which it is wrong there; for
+    /// exact, ssm and ssm-vr.
     #[arg(long, value_delimiter = ',', value_name = "COLUMN=LOW:HIGH", value_parser = column_bounds)]
     pub(crate) bounds: Vec<ColumnBounds>,
-    /// A domain of all columns together: simplex, all but one part of a composition (each at least 0, their sum at
-    /// most 1); ball:RADIUS, around the origin.
+    /// A domain of all columns together: simplex, or ball:RADIUS.
+    ///
+    /// simplex is for all but one part of a composition (each at least 0, their sum at most 1); ball:RADIUS lies
+    /// around the origin.
     #[arg(long, value_name = "DOMAIN", value_parser = region, conflicts_with = "bounds")]
     pub(crate) domain: Option<Region>,
-    /// K of the weight min(1, distance / standard deviation)^K. 2 for densities that rise without bound
-    /// towards the boundary.
-    #[arg(long, default_value_t = 1.0, value_name = "K")]
+    /// K of the weight min(1, distance / standard deviation)^K near the boundary.
+    ///
+    /// 2 for densities that rise without bound towards it.
+    #[arg(long, default_value_t = 1.0, value_name = "K", hide_short_help = true)]
     pub(crate) boundary_power: f64,
 }
 
@@ -327,60 +397,64 @@ impl BoundaryArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
-    /// potential: the network is log p(x) up to a constant, which gives densities and MALA;
-    /// score: the network is the score itself, cheaper and more flexible, but no density;
-    /// dkef: deep kernel exponential family, a density with closed-form coefficients over learnt kernels,
-    /// for tables of up to some tens of columns; kef: the same with one plain Gaussian kernel, in seconds
-    /// [default: potential; score with --noise].
-    #[arg(long, value_enum)]
+    /// What is fitted [default: potential; score with --noise].
+    #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) model: Option<ModelArg>,
     /// dkef and kef: inducing points [default: 200].
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", hide_short_help = true)]
     pub(crate) inducing: Option<usize>,
-    /// Width of each hidden layer. Two of 128 fit most tables of a few columns [default: 128,128; 128,128,128
-    /// with --noise].
+    /// Width of each hidden layer [default: 128,128; 128,128,128 with --noise].
+    ///
+    /// Two of 128 fit most tables of a few columns.
     #[arg(long, value_delimiter = ',', value_name = "WIDTHS")]
     hidden: Vec<usize>,
-    /// softplus is smooth with bounded slopes, which second derivatives like; silu learns scores at all noise
-    /// levels faster; relu is for scores only [default: softplus; silu with --noise].
-    #[arg(long, value_enum)]
+    /// The nonlinearity between layers [default: softplus; silu with --noise].
+    #[arg(long, value_enum, value_name = "NAME", hide_short_help = true)]
     activation: Option<ActivationArg>,
     /// Residual connections between hidden layers of equal width; helps deep networks.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) residual: bool,
-    /// Potentials: add -|z|^2 / (2 TAU^2) in standardised units, so that the density falls off far
-    /// from the data; 0 for none [default: 3; 2 for dkef and kef, which always have it].
-    #[arg(long, value_name = "TAU")]
+    /// Potentials: add -|z|^2 / (2 TAU^2) in standardised units; 0 for none [default: 3; 2 for dkef and kef].
+    ///
+    /// With it the density falls off far from the data. dkef and kef always have it.
+    #[arg(long, value_name = "TAU", hide_short_help = true)]
     pub(crate) base_scale: Option<f64>,
 }
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Objective")]
 pub(crate) struct ObjectiveArgs {
-    /// auto: exact or ssm-vr with --slices, whichever has less gradient variance for the same work,
-    /// measured in a short training run (kernel families: exact up to 16 columns, ssm-vr beyond);
-    /// ssm: sliced score matching; ssm-vr: with variance reduction; exact: exact trace; dsm:
-    /// denoising, which fits the data smoothed by noise --sigma; fd-ssm, fd-dsm: sliced and denoising
-    /// score matching by finite differences of network values, with an error of order --fd-eps squared.
-    /// cp, approx-backprop: curvature propagation and the approximate diagonal, older baselines for
-    /// potentials, slow; the second is biased with more than one hidden layer, and not for kernel families.
-    #[arg(long, value_enum, default_value_t = ObjectiveArg::Auto)]
+    /// The loss that is minimised.
+    #[arg(long, value_enum, default_value_t = ObjectiveArgs::default().objective, value_name = "NAME")]
     pub(crate) objective: ObjectiveArg,
     /// Slices per row and step; more cost more and have less noise.
-    #[arg(long, default_value_t = 1, value_name = "M")]
+    #[arg(long, default_value_t = ObjectiveArgs::default().slices, value_name = "M")]
     pub(crate) slices: usize,
-    /// rademacher has the least variance of the laws with independent components; orthogonal and
-    /// coordinate are exact at M = columns; sphere has radius sqrt(columns).
-    #[arg(long, value_enum, default_value_t = LawArg::Rademacher)]
+    /// How slices are drawn.
+    #[arg(long, value_enum, default_value_t = ObjectiveArgs::default().slice_law, value_name = "LAW",
+          hide_short_help = true)]
     pub(crate) slice_law: LawArg,
     /// Noise level of dsm and fd-dsm, in standardised units.
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, default_value_t = ObjectiveArgs::default().sigma, hide_short_help = true)]
     pub(crate) sigma: f64,
-    /// Step of fd-ssm and fd-dsm, which look at x +- EPS v with slices v of length about
-    /// sqrt(columns), in standardised units [default: that which balances truncation and single
-    /// precision: 0.041 / sqrt(columns) for fd-ssm of potentials, else 0.0056 / sqrt(columns)].
-    #[arg(long, value_name = "EPS")]
+    /// Step of fd-ssm and fd-dsm, in standardised units [default: suits single precision].
+    ///
+    /// They look at x +- EPS v with slices v of length about sqrt(columns). The default balances truncation and
+    /// single precision: 0.041 / sqrt(columns) for fd-ssm of potentials, else 0.0056 / sqrt(columns).
+    #[arg(long, value_name = "EPS", hide_short_help = true)]
     pub(crate) fd_eps: Option<f64>,
+}
+
+impl Default for ObjectiveArgs {
+    fn default() -> Self {
+        ObjectiveArgs {
+            objective: ObjectiveArg::Auto,
+            slices: 1,
+            slice_law: LawArg::Rademacher,
+            sigma: 0.1,
+            fd_eps: None,
+        }
+    }
 }
 
 impl ObjectiveArgs {
@@ -393,40 +467,61 @@ impl ObjectiveArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Training")]
 pub(crate) struct TrainingArgs {
-    /// Optimiser steps [default: 6000, which is about a minute or less for small tables].
-    #[arg(long, default_value_t = 6000)]
+    /// Optimiser steps, at most; about a minute or less for small tables.
+    #[arg(long, default_value_t = TrainingArgs::default().steps)]
     pub(crate) steps: u64,
     /// Rows per step.
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = TrainingArgs::default().batch, hide_short_help = true)]
     pub(crate) batch: usize,
     /// Largest learning rate of AdamW.
-    #[arg(long, default_value_t = 2e-3)]
+    #[arg(long, default_value_t = TrainingArgs::default().rate, hide_short_help = true)]
     pub(crate) rate: f64,
-    /// cosine ends at a hundredth of the rate, which averages noise out; constant stays.
-    #[arg(long, value_enum, default_value_t = ScheduleArg::Cosine)]
+    /// How the learning rate moves.
+    #[arg(long, value_enum, default_value_t = TrainingArgs::default().schedule, hide_short_help = true)]
     pub(crate) schedule: ScheduleArg,
     /// Steps over which the rate rises from 0.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = TrainingArgs::default().warm_up, hide_short_help = true)]
     pub(crate) warm_up: u64,
     /// Largest gradient norm; larger ones are scaled down, so that one bad batch does no harm.
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = TrainingArgs::default().clip, hide_short_help = true)]
     pub(crate) clip: f64,
     /// Decoupled weight decay.
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = TrainingArgs::default().weight_decay, hide_short_help = true)]
     pub(crate) weight_decay: f64,
     /// Decay of the average of weights that is kept; 0 keeps the weights of the best step.
-    #[arg(long, default_value_t = 0.999)]
+    #[arg(long, default_value_t = TrainingArgs::default().ema, hide_short_help = true)]
     pub(crate) ema: f64,
     /// Steps between held-out evaluations.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = TrainingArgs::default().evaluate_every, hide_short_help = true)]
     pub(crate) evaluate_every: u64,
-    /// Stop after so many evaluations without a better one; 0 never stops early. The best weights
-    /// are kept in any case [default: 20; 0 with --noise, where late steps still sharpen the score].
-    #[arg(long)]
+    /// Stop after so many evaluations without a better one; 0 never [default: 20; 0 with --noise].
+    ///
+    /// The best weights are kept in any case. With --noise late steps still sharpen the score.
+    #[arg(long, hide_short_help = true)]
     pub(crate) patience: Option<u64>,
     /// Worker threads; 0 takes one per core. Results depend on it in the last bits.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = TrainingArgs::default().threads)]
     pub(crate) threads: usize,
+}
+
+impl Default for TrainingArgs {
+    /// The library's settings; but for the steps, which are enough for a small table.
+    fn default() -> Self {
+        let usual = TrainConfig::default();
+        TrainingArgs {
+            steps: 6000,
+            batch: usual.batch,
+            rate: usual.rate,
+            schedule: ScheduleArg::Cosine,
+            warm_up: usual.warm_up,
+            clip: usual.clip,
+            weight_decay: usual.decay,
+            ema: usual.ema,
+            evaluate_every: usual.evaluate_every,
+            patience: None,
+            threads: usual.threads,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -434,42 +529,56 @@ pub(crate) struct CompareArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     /// Objectives to compare.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "ssm,ssm-vr,exact")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "ssm,ssm-vr,exact",
+        value_name = "NAMES"
+    )]
     pub(crate) objectives: Vec<ObjectiveArg>,
     /// Slice laws, each with every objective that has slices.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "rademacher")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "rademacher",
+        value_name = "LAWS"
+    )]
     pub(crate) laws: Vec<LawArg>,
     /// Numbers of slices, each with every law.
     #[arg(long, value_delimiter = ',', default_value = "1", value_name = "NUMBERS")]
     pub(crate) slices: Vec<usize>,
     /// Noise level of dsm and fd-dsm, in standardised units.
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, default_value_t = ObjectiveArgs::default().sigma, hide_short_help = true)]
     pub(crate) sigma: f64,
     /// Step of fd-ssm and fd-dsm, in standardised units [default: as in fit].
-    #[arg(long, value_name = "EPS")]
+    #[arg(long, value_name = "EPS", hide_short_help = true)]
     pub(crate) fd_eps: Option<f64>,
-    /// Fits of each way, with different initial weights, batches and slices on the same rows; with
-    /// more than one, standard errors hold for the way to fit and not only for one fit of it.
+    /// Fits of each way, with different initial weights, batches and slices on the same rows.
+    ///
+    /// With more than one, standard errors hold for the way to fit and not only for one fit of it.
     #[arg(long, default_value_t = 1, value_name = "K")]
     pub(crate) seeds: usize,
     /// Optimiser steps of each fit.
     #[arg(long, default_value_t = 2000)]
     pub(crate) steps: u64,
-    /// Seconds of each fit instead, held-out evaluations apart: as many steps as a short trial
-    /// finds to fit in.
+    /// Seconds of each fit instead, held-out evaluations apart.
+    ///
+    /// As many steps are taken as a short trial finds to fit in.
     #[arg(long, conflicts_with = "steps")]
     pub(crate) seconds: Option<f64>,
     /// Fresh draws of slices from which variances are measured.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, hide_short_help = true)]
     pub(crate) draws: usize,
     /// Rows per step, and rows on which variances are measured.
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = TrainingArgs::default().batch, hide_short_help = true)]
     pub(crate) batch: usize,
     /// Largest learning rate of AdamW.
-    #[arg(long, default_value_t = 2e-3)]
+    #[arg(long, default_value_t = TrainingArgs::default().rate, hide_short_help = true)]
     pub(crate) rate: f64,
     /// Steps between held-out evaluations, which choose the weights that are kept.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = TrainingArgs::default().evaluate_every, hide_short_help = true)]
     pub(crate) evaluate_every: u64,
     /// Worker threads; 0 takes one per core.
     #[arg(long, default_value_t = 0)]
@@ -503,25 +612,20 @@ impl CompareArgs {
             model: self.model.clone(),
             objective: ObjectiveArgs {
                 objective: ObjectiveArg::Exact,
-                slices: 1,
-                slice_law: LawArg::Rademacher,
                 sigma: self.sigma,
                 fd_eps: self.fd_eps,
+                ..ObjectiveArgs::default()
             },
-            noise: crate::noise::NoiseArgs::none(),
+            noise: crate::noise::NoiseArgs::default(),
             training: TrainingArgs {
                 steps: self.steps,
                 batch: self.batch,
                 rate: self.rate,
-                schedule: ScheduleArg::Cosine,
-                warm_up: 100,
-                clip: 10.0,
-                weight_decay: 0.0,
-                ema: 0.999,
                 evaluate_every: self.evaluate_every,
                 // Every way takes all its steps.
                 patience: Some(0),
                 threads: self.threads,
+                ..TrainingArgs::default()
             },
         }
     }
@@ -537,7 +641,7 @@ pub(crate) struct EvalArgs {
     pub(crate) read: ReadArgs,
     #[command(flatten)]
     pub(crate) checks: CheckArgs,
-    /// Seed of drawn rows and dequantisation.
+    /// Seed of everything random: drawn rows, dequantisation, and all checks.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 }
@@ -546,15 +650,18 @@ pub(crate) struct EvalArgs {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Checks")]
 pub(crate) struct CheckArgs {
-    /// Potentials: normalise the density by importance sampling and by annealing in both directions,
-    /// and give the rows' log likelihood and bits per dimension; or say why that cannot be trusted.
+    /// Potentials: also the rows' normalised log likelihood and bits per dimension.
+    ///
+    /// The density is normalised by importance sampling and by annealing in both directions; where they do not
+    /// agree no likelihood is given, and the reason is.
     #[arg(long)]
     pub(crate) likelihood: bool,
     /// Also check the Stein identities E[s f + f'] = 0 of these functions f of every column.
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "NAMES")]
+    #[arg(long, value_enum, hide_short_help = true, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) test_functions: Vec<ShapeArg>,
-    /// Compare the rows with these samples (columns matched by name): energy distance, classifier
-    /// test, Kolmogorov-Smirnov test of each column. Their rows must be independent.
+    /// Compare the rows with these samples, whose rows must be independent.
+    ///
+    /// Columns are matched by name. Energy distance, classifier test, Kolmogorov-Smirnov test of each column.
     #[arg(long, value_name = "FILE", conflicts_with = "draw")]
     pub(crate) samples: Option<PathBuf>,
     /// The same with so many rows drawn from the model.
@@ -568,12 +675,10 @@ pub(crate) struct LoglikArgs {
     pub(crate) model: PathBuf,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
-    /// Where to write log densities in nats, row by row: .npy, else CSV [default: only the summary is
-    /// shown].
+    /// Where to write log densities in nats, row by row: .npy, else CSV [default: only a summary].
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Random probes for the divergence of the flow; 0 takes the exact trace [default: 0 up to 16
-    /// columns, 8 beyond].
+    /// Random probes for the divergence of the flow; 0: exact [default: 0 up to 16 columns, else 8].
     #[arg(long, value_name = "N")]
     pub(crate) probes: Option<usize>,
     /// Error allowed in a step of the solver, relative and absolute.
@@ -598,14 +703,17 @@ pub(crate) struct ScoreArgs {
     /// Also the diagonal of the Hessian of log p (of grad s for score fields).
     #[arg(long)]
     pub(crate) hessian_diagonal: bool,
-    /// Models fitted with --noise: the time of the score, where 0 is the data and the horizon noise
-    /// [default: the least time of the fit].
+    /// Models fitted with --noise: the time of the score [default: the least time of the fit].
+    ///
+    /// At time 0 there are the data, and noise at the horizon.
     #[arg(long, value_name = "T")]
     pub(crate) at: Option<f64>,
     #[command(flatten)]
     pub(crate) anomaly: AnomalyArgs,
-    /// Potentials: also the normalised log density, with log Z estimated as by eval --likelihood from
-    /// these rows, which should not have trained the model; an error where it cannot be trusted.
+    /// Potentials: also the normalised log density, with log Z estimated from these rows.
+    ///
+    /// As by eval --likelihood. The rows should not have trained the model; an error where the estimate cannot be
+    /// trusted.
     #[arg(long, conflicts_with = "log_z")]
     pub(crate) normalize: bool,
     /// Potentials: also the normalised log density, with the log Z that eval --likelihood gave.
@@ -613,7 +721,7 @@ pub(crate) struct ScoreArgs {
     pub(crate) log_z: Option<f64>,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
-    /// Seed of drawn rows.
+    /// Seed of drawn rows, and of the estimate of --normalize.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 }
@@ -621,26 +729,24 @@ pub(crate) struct ScoreArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Anomalies")]
 pub(crate) struct AnomalyArgs {
-    /// Also how unusual each row is (larger is more so). auto: scales for models of fit --for anomaly (and
-    /// other potentials with --noise ve or ncsn), density for other potentials, path for score fields; scales:
-    /// mean over noise levels of noise^2 times -log p of the data with that noise; density: -log p up to a
-    /// constant; path: the same from the score alone, along the line from the mean of the training rows;
-    /// norm: length of the score in standard deviations.
+    /// Also how unusual each row is: larger is more so.
     #[arg(long, value_enum, num_args = 0..=1, require_equals = true, value_name = "KIND",
           default_missing_value = "auto")]
     pub(crate) anomaly: Option<AnomalyArg>,
     /// Table of usual rows that did not train the model, for --false-alarm.
     #[arg(long, value_name = "FILE", requires = "false_alarm")]
     pub(crate) held_out: Option<PathBuf>,
-    /// Call rows anomalies (column is_anomaly, 1 or 0) beyond a threshold that a new usual row exceeds
-    /// with at most this probability; found from --held-out, whatever the model.
+    /// Call rows anomalies (column is_anomaly, 1 or 0), with this rate of false alarms.
+    ///
+    /// Beyond a threshold that a new usual row exceeds with at most this probability; found from --held-out,
+    /// whatever the model.
     #[arg(long, value_name = "RATE", requires = "held_out", requires = "anomaly")]
     pub(crate) false_alarm: Option<f64>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct SampleArgs {
-    /// Model file.
+    /// Model file, written by fit.
     #[arg(required_unless_present = "resume")]
     pub(crate) model: Option<PathBuf>,
     /// Rows to draw; with --given-rows, for each row of it.
@@ -655,24 +761,29 @@ pub(crate) struct SampleArgs {
     /// Where to write: .npy, else CSV [default: CSV to standard output].
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Go on with a stopped run from its checkpoint, which holds all settings; only --output and
-    /// --checkpoint-every may be given anew. The rows are those of a run that never stopped.
+    /// Go on with a stopped run from its checkpoint.
+    ///
+    /// The checkpoint holds all settings; only --output and --checkpoint-every may be given anew. The rows are
+    /// those of a run that never stopped.
     #[arg(long, value_name = "CHECKPOINT")]
     pub(crate) resume: Option<PathBuf>,
-    /// Seconds between checkpoints, which go to OUTPUT.checkpoint [default: 30].
-    #[arg(long, value_name = "SECONDS")]
+    /// Seconds between checkpoints [default: 30].
+    ///
+    /// They go to the name of the output with .checkpoint behind it.
+    #[arg(long, value_name = "SECONDS", hide_short_help = true)]
     pub(crate) checkpoint_every: Option<f64>,
     /// Also write where the rows were on the way: a .npy array, frames x rows x columns.
     #[arg(long, value_name = "FILE.npy")]
     pub(crate) trace: Option<PathBuf>,
     /// Frames of that array, evenly spaced over the steps, the first and the last included.
-    #[arg(long, default_value_t = 50, value_name = "N")]
+    #[arg(long, default_value_t = 50, value_name = "N", hide_short_help = true)]
     pub(crate) frames: usize,
     /// Also draw the first 100 rows as grey pictures whose pixels are the columns, line by line.
     #[arg(long, value_name = "FILE.png")]
     pub(crate) sheet: Option<PathBuf>,
     /// Size of those pictures [default: square].
-    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = ImageShape::parse, requires = "sheet")]
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = ImageShape::parse, requires = "sheet",
+          hide_short_help = true)]
     pub(crate) image: Option<ImageShape>,
     #[command(flatten)]
     pub(crate) chain: ChainArgs,
@@ -681,48 +792,44 @@ pub(crate) struct SampleArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct ChainArgs {
-    /// auto: mala for potentials, ula for score fields, heun for models fitted with --noise. mala and hmc correct their steps by the density and
-    /// are exact in the long run; hmc learns the scale of each column and makes long moves, which suits
-    /// many or correlated columns; ula corrects nothing and is slightly too wide. Models fitted with
-    /// --noise go from noise to data: em (Euler-Maruyama), heun (stochastic Heun, of weak order 2), pc
-    /// (em with Langevin corrections), ode (probability flow, adaptive), ddim (its exponential
-    /// integrator), annealed (Langevin steps at falling noise levels).
-    #[arg(long, value_enum, default_value_t = SamplerArg::Auto)]
+    /// How rows are drawn.
+    #[arg(long, value_enum, default_value_t = ChainArgs::default().sampler, value_name = "NAME")]
     pub(crate) sampler: SamplerArg,
     /// Chains side by side [default: as many as rows asked for, at most 500].
     #[arg(long)]
     pub(crate) chains: Option<usize>,
     /// Steps dropped at the start of each chain.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = ChainArgs::default().warm_up)]
     pub(crate) warm_up: usize,
     /// Keep every so many-th step.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = ChainArgs::default().thinning, hide_short_help = true)]
     pub(crate) thinning: usize,
-    /// Step a in x += a/2 s + sqrt(a) z, in standardised units (hmc: the square of its step) [default:
-    /// mala adapts it to 57% acceptance, hmc to 80%; ula 0.2 / mean square of the score].
-    #[arg(long, value_name = "A")]
+    /// Step a in x += a/2 s + sqrt(a) z, in standardised units [default: adapted; of ula, from the score].
+    ///
+    /// Of hmc, the square of its step. mala adapts it to 57% acceptance, hmc to 80%; ula takes 0.2 / mean square of
+    /// the score.
+    #[arg(long, value_name = "A", hide_short_help = true)]
     pub(crate) step_size: Option<f64>,
     /// hmc: most leapfrog steps of a move; each takes 1 to so many.
-    #[arg(long, default_value_t = 8, value_name = "L")]
+    #[arg(long, default_value_t = ChainArgs::default().leapfrog, value_name = "L", hide_short_help = true)]
     pub(crate) leapfrog: usize,
     /// From noise to data: steps, or noise levels.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = ChainArgs::default().steps)]
     pub(crate) steps: usize,
-    /// From noise to data: where the steps are. karras and geometric are laid over noise levels,
-    /// uniform and quadratic over times [default: karras; geometric for annealed].
-    #[arg(long, value_enum)]
+    /// From noise to data: where the steps are [default: karras; geometric for annealed].
+    #[arg(long, value_enum, hide_short_help = true)]
     pub(crate) schedule: Option<ScheduleWord>,
-    /// Langevin steps of pc after each step, and of annealed at each noise level [default: 1 and 5].
-    #[arg(long, value_name = "N")]
+    /// Langevin steps of pc after each step, of annealed at each noise level [default: 1 and 5].
+    #[arg(long, value_name = "N", hide_short_help = true)]
     pub(crate) corrections: Option<usize>,
-    /// Seed of the chains.
-    #[arg(long = "sample-seed", default_value_t = 0, value_name = "SEED")]
+    /// Seed of the draws.
+    #[arg(long, alias = "sample-seed", default_value_t = ChainArgs::default().seed)]
     pub(crate) seed: u64,
 }
 
-impl ChainArgs {
+impl Default for ChainArgs {
     /// As the command line has them where nothing is given.
-    pub(crate) fn automatic() -> Self {
+    fn default() -> Self {
         ChainArgs {
             sampler: SamplerArg::Auto,
             chains: None,
@@ -748,26 +855,27 @@ pub(crate) struct ImputeArgs {
     /// Where to write: .npy, else CSV [default: CSV to standard output].
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Draws of every missing value: that many complete tables, one below the other, with columns
-    /// `draw` and `row` in front if there is more than one.
-    #[arg(long, default_value_t = 1, value_name = "K")]
+    /// Draws of every missing value: that many complete tables, one below the other.
+    ///
+    /// With columns `draw` and `row` in front if there is more than one.
+    #[arg(long, default_value_t = ImputeConfig::default().draws, value_name = "K")]
     pub(crate) draws: usize,
     /// Steps that bring each chain to where it belongs (models fitted with --noise have none).
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = ImputeConfig::default().warm_up)]
     pub(crate) warm_up: usize,
-    /// Steps after them, the last one being the draw; of models fitted with --noise, steps from noise to
-    /// data.
-    #[arg(long, default_value_t = 200)]
+    /// Steps after them, the last one being the draw; with --noise, steps from noise to data.
+    #[arg(long, default_value_t = ImputeConfig::default().steps)]
     pub(crate) steps: usize,
-    /// Step a in units of the columns' standard deviations, squared [default: potentials adapt it to 80%
-    /// acceptance; score fields take 0.2 / mean square of the score].
-    #[arg(long, value_name = "A")]
+    /// Step a in units of the columns' standard deviations, squared [default: suits the model].
+    ///
+    /// Potentials adapt it to 80% acceptance; score fields take 0.2 / mean square of the score.
+    #[arg(long, value_name = "A", hide_short_help = true)]
     pub(crate) step_size: Option<f64>,
     /// Potentials: most leapfrog steps of a move of hmc.
-    #[arg(long, default_value_t = 5, value_name = "L")]
+    #[arg(long, default_value_t = ImputeConfig::default().leapfrog, value_name = "L", hide_short_help = true)]
     pub(crate) leapfrog: usize,
     /// Seed of the draws.
-    #[arg(long = "sample-seed", default_value_t = 0, value_name = "SEED")]
+    #[arg(long, alias = "sample-seed", default_value_t = 0)]
     pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
@@ -782,9 +890,12 @@ pub(crate) struct ReportArgs {
     /// Where to write.
     #[arg(long, short, default_value = "report.html", value_name = "FILE")]
     pub(crate) output: PathBuf,
-    /// The columns are the pixels of a grey picture, line by line: show rows and samples as such.
+    /// The columns are the pixels of grey pictures, line by line: show rows and samples as such.
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = ImageShape::parse)]
     pub(crate) image: Option<ImageShape>,
+    /// Seed of everything random: drawn rows, dequantisation, checks, samples [default: that of the fit].
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
     #[command(flatten)]
@@ -806,18 +917,22 @@ pub(crate) struct BenchArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
     /// Time one full training step: slices, forward, adjoint, clipping, AdamW.
-    #[command(allow_negative_numbers = true)]
+    #[command(allow_negative_numbers = true, after_help = examples::BENCH_STEP)]
     Step(StepArgs),
     /// Fit as `fit` does, with a clock that stands still during held-out evaluations.
-    #[command(allow_negative_numbers = true)]
+    #[command(allow_negative_numbers = true, after_help = examples::BENCH_FIT)]
     Fit(Box<FitClockArgs>),
     /// Time scores of many rows.
+    #[command(after_help = examples::BENCH_SCORE)]
     Score(ScoreClockArgs),
     /// Time MALA chains on a potential.
+    #[command(after_help = examples::BENCH_MALA)]
     Mala(MalaClockArgs),
     /// Time the kernel Stein test that `fit` and `eval` make.
+    #[command(after_help = examples::BENCH_STEIN)]
     Stein(SteinClockArgs),
     /// Time the reading of a table.
+    #[command(after_help = examples::BENCH_READ)]
     Read(ReadClockArgs),
 }
 
@@ -932,8 +1047,9 @@ pub(crate) struct SteinClockArgs {
     /// Columns.
     #[arg(long, default_value_t = 2)]
     pub(crate) dim: usize,
-    /// Most rows whose pairs are all taken; more are cut into groups of so many, in time that grows as the rows. At least
-    /// --rows for all pairs [default: 2000, as in `eval`].
+    /// Most rows whose pairs are all taken [default: 2000, as in `eval`].
+    ///
+    /// More are cut into groups of so many, in time that grows as the rows. At least --rows for all pairs.
     #[arg(long)]
     pub(crate) group: Option<usize>,
     /// Draws of the wild bootstrap.
@@ -956,6 +1072,20 @@ pub(crate) struct ReadClockArgs {
     /// Times to read it.
     #[arg(long, default_value_t = 3)]
     pub(crate) passes: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Folder to write one page for each command to [default: the main page, to standard output].
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 /// A column's name and a number.
@@ -982,10 +1112,12 @@ fn delimiter(text: &str) -> Result<char, String> {
 
 /// A closed list of words that stand for library values.
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident => $target:ty { $($variant:ident => $value:expr),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident => $target:ty {
+        $($(#[$of_variant:meta])* $variant:ident => $value:expr),+ $(,)?
+    }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-        pub(crate) enum $name { $($variant),+ }
+        pub(crate) enum $name { $($(#[$of_variant])* $variant),+ }
 
         impl From<$name> for $target {
             fn from(word: $name) -> Self {
@@ -996,9 +1128,14 @@ macro_rules! words {
 }
 
 words!(ModelArg => ModelKind {
+    /// The network is the score itself: cheaper and more flexible, but no density
     Score => ModelKind::Score,
+    /// The network is log p(x) up to a constant, which gives densities and MALA
     Potential => ModelKind::Potential,
+    /// Deep kernel exponential family: a density with closed-form coefficients over learnt kernels, for
+    /// tables of up to some tens of columns
     Dkef => ModelKind::Potential,
+    /// The same with one plain Gaussian kernel, in seconds
     Kef => ModelKind::Potential,
 });
 
@@ -1010,51 +1147,91 @@ impl ModelArg {
 }
 
 words!(ActivationArg => Activation {
+    /// log(1 + e^x): smooth with bounded slopes, which second derivatives like
     Softplus => Activation::Softplus,
+    /// Hyperbolic tangent
     Tanh => Activation::Tanh,
+    /// x / (1 + e^-x): learns scores at all noise levels faster
     Silu => Activation::Silu,
+    /// x times the normal distribution function at x
     Gelu => Activation::Gelu,
+    /// Sine
     Sin => Activation::Sin,
+    /// max(0, x), for --model score only
     Relu => Activation::Relu,
 });
 words!(LawArg => SliceLaw {
+    /// Independent signs: the least variance of the laws with independent components
     Rademacher => SliceLaw::Rademacher,
+    /// Standard normal
     Gaussian => SliceLaw::Gaussian,
+    /// Uniform on the sphere of radius sqrt(columns)
     Sphere => SliceLaw::Sphere,
+    /// Columns of a random orthogonal matrix; exact with as many slices as columns
     Orthogonal => SliceLaw::Orthogonal,
+    /// Unit vectors without replacement; exact with as many slices as columns
     Coordinate => SliceLaw::Coordinate,
 });
-words!(ScheduleArg => Schedule { Cosine => Schedule::Cosine, Constant => Schedule::Constant });
+words!(ScheduleArg => Schedule {
+    /// Ends at a hundredth of the rate, which averages noise out
+    Cosine => Schedule::Cosine,
+    /// Stays where it is
+    Constant => Schedule::Constant,
+});
 words!(StandardizeArg => Standardization {
+    /// By means and standard deviations; fits most tables
     Standardize => Standardization::Standardize,
+    /// By medians and winsorised standard deviations, for outliers or heavy tails
     Robust => Standardization::Robust,
+    /// By the covariance matrix; suits strong correlations
     Whiten => Standardization::Whiten,
+    /// Centres each column and divides all by one number, for columns of one kind, such as pixels
     Common => Standardization::Common,
+    /// Keeps your units
     None => Standardization::None,
 });
 words!(ShapeArg => Shape {
+    /// z^2
     Square => Shape::Square,
+    /// z^3
     Cube => Shape::Cube,
+    /// tanh z
     Tanh => Shape::Tanh,
+    /// sin z
     Sine => Shape::Sine,
+    /// cos z
     Cosine => Shape::Cosine,
 });
 words!(GapRuleArg => GapRule {
+    /// The step of a column's tied values
     Gap => GapRule::Gap,
+    /// Twice the median gap between distinct values, as in the literature
     MedianGap => GapRule::MedianGap,
+    /// 1, for all columns of whole numbers, such as pixels, constant ones too
     Whole => GapRule::Whole,
 });
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ObjectiveArg {
+    /// exact or ssm-vr, whichever has less gradient variance for the same work, measured in a short
+    /// training run (kernel families: exact up to 16 columns, ssm-vr beyond)
     Auto,
+    /// Sliced score matching
     Ssm,
+    /// Sliced score matching with variance reduction
     SsmVr,
+    /// Score matching with the exact trace
     Exact,
+    /// Denoising score matching, which fits the data smoothed by noise --sigma
     Dsm,
+    /// ssm by finite differences of network values, with an error of order --fd-eps squared
     FdSsm,
+    /// dsm by finite differences
     FdDsm,
+    /// Curvature propagation, an older baseline for potentials, slow
     Cp,
+    /// The approximate diagonal by backpropagation, an older baseline for potentials, slow; biased with more
+    /// than one hidden layer, and not for kernel families
     ApproxBackprop,
 }
 
@@ -1078,15 +1255,26 @@ impl ObjectiveArg {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum SamplerArg {
+    /// mala for potentials, ula for score fields, heun for models fitted with --noise
     Auto,
+    /// Langevin steps without correction: slightly too wide at any step
     Ula,
+    /// Langevin steps corrected by the density: exact in the long run; potentials
     Mala,
+    /// Hamiltonian Monte Carlo, exact too: learns the scale of each column and makes long moves, which suits
+    /// many or correlated columns; potentials
     Hmc,
+    /// From noise to data by Euler-Maruyama steps
     Em,
+    /// From noise to data by stochastic Heun steps, of weak order 2
     Heun,
+    /// em with Langevin corrections after each step
     Pc,
+    /// From noise to data by the probability flow, with adaptive steps
     Ode,
+    /// The probability flow by its exponential integrator
     Ddim,
+    /// Langevin steps at falling noise levels
     Annealed,
 }
 
@@ -1112,9 +1300,13 @@ impl SamplerArg {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ScheduleWord {
+    /// Laid over noise levels, closer together where there is little noise
     Karras,
+    /// Laid over noise levels in equal ratios
     Geometric,
+    /// Laid over times in equal steps
     Uniform,
+    /// Laid over times, closer together near the data
     Quadratic,
 }
 
@@ -1133,15 +1325,24 @@ impl ScheduleWord {
 /// What a fit is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PurposeArg {
+    /// score --anomaly: the densities of the data with noise of 1/2 to 4 scales, in seconds. Short for
+    /// --noise ve --sigma-min 0.5 --sigma-max 4 --model potential --standardize robust --hidden 64,64
+    /// --activation softplus --steps 1500
     Anomaly,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AnomalyArg {
+    /// scales for models of fit --for anomaly (and other potentials with --noise ve or ncsn), density for
+    /// other potentials, path for score fields
     Auto,
+    /// Mean over noise levels of noise^2 times -log p of the data with that noise
     Scales,
+    /// -log p up to a constant
     Density,
+    /// The same from the score alone, along the line from the mean of the training rows
     Path,
+    /// Length of the score in standard deviations
     Norm,
 }
 

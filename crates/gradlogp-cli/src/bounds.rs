@@ -7,6 +7,8 @@ use gradlogp::domain::{Bounds, Boxed, Domain, Ellipsoid, Polytope};
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
+use crate::text;
+
 /// Where all rows are known to lie.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Region {
@@ -36,12 +38,12 @@ pub(crate) fn column_bounds(text: &str) -> Result<ColumnBounds, String> {
         text => match text.parse::<f64>() {
             Ok(value) if value == none => Ok(None),
             Ok(value) if value.is_finite() => Ok(Some(value)),
-            _ => Err(format!("{text:?} is not a bound; {form}")),
+            _ => Err(format!("\"{text}\" is not a bound; {form}")),
         },
     };
     let (low, high) = (bound(low, f64::NEG_INFINITY)?, bound(high, f64::INFINITY)?);
     match (low, high) {
-        (None, None) => Err(format!("{column:?} is given no bound; leave it out")),
+        (None, None) => Err(format!("\"{column}\" is given no bound; leave it out")),
         (Some(low), Some(high)) if low >= high => {
             Err(format!("the lower bound {low} must lie below the upper bound {high}"))
         }
@@ -86,13 +88,21 @@ impl Region {
     }
 
     /// Refuses all parts of a composition: with a sum of 1 in every row there is no density in all columns.
-    pub(crate) fn check_parts(&self, rows: ArrayView2<'_, f64>, name: &str) -> Result<()> {
+    pub(crate) fn check_parts(
+        &self,
+        rows: ArrayView2<'_, f64>,
+        columns: &[String],
+        name: &str,
+    ) -> Result<()> {
         let whole = |row: ndarray::ArrayView1<'_, f64>| (row.sum() - 1.0).abs() < 1e-6;
         if *self != Region::Simplex || rows.is_empty() || !rows.outer_iter().all(whole) {
             return Ok(());
         }
-        let message = "the columns sum to 1 in every row, so each is known from the others and there is \
-                       no density in all of them; leave one part out with --drop";
+        let message = format!(
+            "the columns sum to 1 in every row, so each is known from the others and there is no density \
+             in all of them; leave one part out, as with --drop {}",
+            text::quoted(columns.last().map_or("", String::as_str).as_ref())
+        );
         Err(Error::data(name, message).into())
     }
 }
@@ -101,12 +111,15 @@ fn boxed(bounds: &[ColumnBounds], columns: &[String], sd: &[f64]) -> Result<Vec<
     let mut out: Vec<Bounds> = sd.iter().map(|sd| Bounds::new(None, None, *sd)).collect();
     for ColumnBounds { column, low, high } in bounds {
         let Some(at) = columns.iter().position(|name| name == column) else {
-            let message =
-                format!("there is no column {column:?}; the columns are {}", columns.join(", "));
+            let message = format!(
+                "there is no column \"{column}\".{} The columns are {}",
+                text::did_you_mean(column, columns.iter().map(String::as_str)),
+                columns.join(", ")
+            );
             return Err(Error::config("--bounds", message).into());
         };
         if out[at].low.is_some() || out[at].high.is_some() {
-            let message = format!("column {column:?} is given twice");
+            let message = format!("column \"{column}\" is given twice");
             return Err(Error::config("--bounds", message).into());
         }
         out[at] = Bounds::new(*low, *high, sd[at]);

@@ -29,6 +29,8 @@ pub(crate) struct Checks<'a> {
     /// Rows that samples are compared with, where it is others that are judged: noised ones.
     pub(crate) rows_for_samples: Option<ArrayView2<'a, f64>>,
     pub(crate) quiet: bool,
+    /// The files that were named, as one would write them again.
+    pub(crate) call: &'a str,
 }
 
 /// What was found. Keys are described in docs/json.md.
@@ -106,9 +108,13 @@ struct ColumnComparison {
 
 impl Checks<'_> {
     /// Makes them on `rows`.
-    pub(crate) fn run(&self, model: &FittedModel, rows: ArrayView2<'_, f64>) -> Result<Findings> {
+    pub(crate) fn run(
+        &self,
+        model: &FittedModel,
+        rows: ArrayView2<'_, f64>,
+        seed: u64,
+    ) -> Result<Findings> {
         // A generator of their own each: one check more or less does not change another.
-        let seed = model.description.training.seed;
         let mut rngs = (1..).map(|k| ChaCha8Rng::seed_from_u64(seed ^ (0xc4ec << 32) ^ k));
         let mut rng = || rngs.next().unwrap_or_else(|| ChaCha8Rng::seed_from_u64(seed));
         Ok(Findings {
@@ -117,7 +123,7 @@ impl Checks<'_> {
                 true => Some(normalised(model, rows, &mut rng())?),
                 false => None,
             },
-            samples: match self.samples(model)? {
+            samples: match self.samples(model, seed)? {
                 Some((source, samples)) => {
                     let rows = self.rows_for_samples.unwrap_or(rows);
                     Some(compare(model, rows, source, samples.view(), &mut rng())?)
@@ -132,19 +138,20 @@ impl Checks<'_> {
         &self,
         model: &FittedModel,
         rows: ArrayView2<'_, f64>,
+        seed: u64,
     ) -> Result<Option<Comparison>> {
         let message = "is about one density, and this model was fitted with --noise: it has one for \
                        every time";
         if self.args.likelihood {
-            let message = format!("{message}; use gradlogp loglik");
+            let message = format!("{message}; use: gradlogp loglik {}", self.call);
             return Err(Error::config("--likelihood", message).into());
         }
         if !self.args.test_functions.is_empty() {
-            let message = format!("{message}; gradlogp report takes the least");
+            let message = format!("{message}; gradlogp report {} takes the least noise", self.call);
             return Err(Error::config("--test-functions", message).into());
         }
-        let Some((source, samples)) = self.samples(model)? else { return Ok(None) };
-        let mut rng = ChaCha8Rng::seed_from_u64(model.description.training.seed ^ (0xc4ec << 32));
+        let Some((source, samples)) = self.samples(model, seed)? else { return Ok(None) };
+        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ (0xc4ec << 32));
         Ok(Some(compare(model, rows, source, samples.view(), &mut rng)?))
     }
 
@@ -176,15 +183,19 @@ impl Checks<'_> {
         Ok(found.into_iter().map(statement).collect())
     }
 
-    fn samples(&self, model: &FittedModel) -> Result<Option<(String, Array2<f64>)>> {
+    fn samples(&self, model: &FittedModel, seed: u64) -> Result<Option<(String, Array2<f64>)>> {
         if let Some(path) = &self.args.samples {
             let source = Source::at(Place::File(path.clone()), self.read);
             let loaded = source.load(0, Some(&model.description.columns))?;
             return Ok(Some((path.display().to_string(), loaded.table.rows)));
         }
         let Some(n) = self.args.draw else { return Ok(None) };
+        if n == 0 {
+            return Err(Error::config("--draw", "must be at least 1").into());
+        }
         without_condition(model, "--draw")?;
-        let drawn = sampling::draw(model, n, &ChainArgs::automatic(), self.quiet)?;
+        let drawn =
+            sampling::draw(model, n, &ChainArgs { seed, ..ChainArgs::default() }, self.quiet)?;
         Ok(Some(("drawn from the model".into(), drawn.rows)))
     }
 }

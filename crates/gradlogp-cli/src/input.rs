@@ -204,7 +204,8 @@ fn built_in(name: &str, rows: usize, seed: u64) -> Result<(Table, Option<Dataset
     }
     let Some(set) = synthetic::named(name) else {
         let names: Vec<String> = listing().into_iter().map(|entry| entry.0).collect();
-        let message = format!("there is no set \"{name}\"; there are {}", names.join(", "));
+        let guess = text::did_you_mean(name, names.iter().map(String::as_str));
+        let message = format!("there is no set \"{name}\".{guess} There are {}", names.join(", "));
         return Err(Error::config("--dataset", message).into());
     };
     if rows == 0 {

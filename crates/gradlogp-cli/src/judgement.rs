@@ -58,11 +58,12 @@ pub(crate) struct Judgement {
 }
 
 /// Judges a model, at the rows' conditions if it has any, on held-out rows, and against the truth where
-/// the rows were drawn from one; `checks` are what was asked for beyond.
+/// the rows were drawn from one; `checks` are what was asked for beyond. All draws come from `seed`.
 pub(crate) fn judge(
     model: &FittedModel,
     rows: ArrayView2<'_, f64>,
     drawn_from: Option<&Dataset>,
+    seed: u64,
     checks: Option<Checks<'_>>,
 ) -> Result<Judgement> {
     let least = 3;
@@ -82,11 +83,12 @@ pub(crate) fn judge(
         Some(domain) => stein_check_within(model, domain, rows, LEVEL)?,
         None => stein_check_given(model, rows, c.view(), LEVEL)?,
     };
-    let kernel_stein = kernel_stein(model, rows)?;
-    let findings = checks.map_or(Ok(Findings::default()), |checks| checks.run(model, rows))?;
+    let kernel_stein = kernel_stein(model, rows, seed)?;
+    let findings =
+        checks.map_or(Ok(Findings::default()), |checks| checks.run(model, rows, seed))?;
     let fisher = match (drawn_from, truth(drawn_from)) {
         (Some(set), Some(truth)) => {
-            let fresh = set.sample_seeded(FRESH_ROWS, FRESH ^ model.description.training.seed);
+            let fresh = set.sample_seeded(FRESH_ROWS, FRESH ^ seed);
             Some(fisher_divergence(model, truth, fresh.view())?)
         }
         _ => None,
@@ -119,11 +121,12 @@ pub(crate) fn judge(
 fn kernel_stein(
     model: &FittedModel,
     rows: ArrayView2<'_, f64>,
+    seed: u64,
 ) -> Result<Option<KernelSteinDiscrepancy>> {
     if model.description.domain.is_some() {
         return Ok(None);
     }
-    let mut rng = ChaCha8Rng::seed_from_u64(model.description.training.seed);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
     match kernel_stein_discrepancy(model, rows, &KsdConfig::default(), &mut rng) {
         Ok(found) => Ok(Some(found)),
         Err(Error::Data { .. }) => Ok(None),

@@ -5,12 +5,15 @@ mod args;
 mod bounds;
 mod checks;
 mod commands;
+mod examples;
 mod exit;
 mod input;
 mod interrupt;
 mod judgement;
 mod limits;
 mod noise;
+#[cfg(test)]
+mod option_names;
 mod output;
 mod over_times;
 mod picture;

@@ -21,6 +21,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
+use crate::commands::info::erased::Word;
+
 /// Steps of the forward simulation where no kernel is known, unless asked for.
 const SIMULATED: usize = 100;
 /// Rows on which a process of the user's own is tried before training.
@@ -28,121 +30,156 @@ const TRIED: usize = 256;
 /// Frequencies of the Fourier features.
 const FREQUENCIES: usize = 8;
 
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Noise")]
 pub(crate) struct NoiseArgs {
-    /// Fit the score at every noise level of a process that turns data into noise, for reverse-SDE
-    /// sampling and likelihoods: ve (noise grows from --sigma-min to --sigma-max), ncsn (the same at
-    /// --levels levels), vp and subvp (data shrink as noise comes in), ou (Ornstein-Uhlenbeck), custom
-    /// (--drift and --diffusion). Times run from --t-min to the horizon.
+    /// Fit the score at every noise level of a process that turns data into noise.
+    ///
+    /// For sampling by the reverse process and for likelihoods. Times run from --t-min to the horizon.
     #[arg(long, value_enum, value_name = "PROCESS")]
     pub(crate) noise: Option<NoiseArg>,
-    /// dsm: denoising, which needs the process's closed-form kernel; ssm, ssm-vr and exact need only
-    /// the noised rows [default: dsm; ssm-vr for custom].
-    #[arg(long, value_enum, requires = "noise", value_name = "OBJECTIVE")]
+    /// The loss at each noise level [default: dsm; ssm-vr for custom].
+    #[arg(long, hide_short_help = true, value_enum, requires = "noise", value_name = "OBJECTIVE")]
     pub(crate) noise_objective: Option<NoiseObjectiveArg>,
-    /// Weight of a time's loss: balanced, such that the network's own error counts alike over the logarithm of the
-    /// noise, and less where that exceeds the signal; noise, the variance of the noise; likelihood, g^2; none
-    /// [default: balanced; none for custom].
-    #[arg(long, value_enum, requires = "noise", value_name = "WEIGHT")]
+    /// Weight of a time's loss [default: balanced; none for custom].
+    #[arg(long, hide_short_help = true, value_enum, requires = "noise", value_name = "WEIGHT")]
     pub(crate) noise_weight: Option<WeightArg>,
-    /// Where times are drawn, in strata and with weights that undo the law: log-noise, all noise levels below
-    /// the signal alike and fewer above it; uniform, all times alike; importance, more where the weight over the
-    /// variance of the noise is large [default: log-noise; uniform for custom].
-    #[arg(long, value_enum, requires = "noise", value_name = "LAW")]
+    /// Where times are drawn [default: log-noise; uniform for custom].
+    ///
+    /// In strata, and with weights that undo the law.
+    #[arg(long, hide_short_help = true, value_enum, requires = "noise", value_name = "LAW")]
     pub(crate) times: Option<TimesArg>,
-    /// Width of the finest structure to expect, in standardised units: with less noise than that the network's
-    /// output is scaled up no further. 0 for data in points or on a surface [default: 0.1; not for custom].
-    #[arg(long, requires = "noise", value_name = "W")]
+    /// Width of the finest structure to expect, in standardised units [default: 0.1; not for custom].
+    ///
+    /// With less noise than that the network's output is scaled up no further. 0 for data in points or on a
+    /// surface.
+    #[arg(long, hide_short_help = true, requires = "noise", value_name = "W")]
     pub(crate) noise_floor: Option<f64>,
-    /// Steps of the forward simulation (Euler-Maruyama) that makes noised rows [default: the kernel, and
-    /// 100 for custom, which has none].
-    #[arg(long, requires = "noise", value_name = "STEPS")]
+    /// Steps of the forward simulation that makes noised rows [default: none; 100 for custom].
+    ///
+    /// By Euler-Maruyama steps. Without it the closed-form kernel of the process makes them, which custom has not.
+    #[arg(long, hide_short_help = true, requires = "noise", value_name = "STEPS")]
     pub(crate) simulate: Option<usize>,
-    /// How the network reads the time, or the condition of --given: film, a factor and a shift at every layer; concat,
-    /// beside the columns [default: film for the time, concat for a condition].
-    #[arg(long, value_enum)]
+    /// How the network reads the time, or the condition of --given [default: film; concat with --given].
+    #[arg(long, hide_short_help = true, value_enum, value_name = "HOW")]
     pub(crate) conditioning: Option<ConditioningArg>,
-    /// What it reads of it: fourier, waves of the logarithm of the noise; log-noise, that alone.
-    #[arg(long, value_enum, requires = "noise", default_value = "fourier")]
+    /// What the network reads of the time.
+    #[arg(long, hide_short_help = true, value_enum, requires = "noise", default_value_t = NoiseArgs::default().time_features,
+          value_name = "NAME")]
     pub(crate) time_features: FeaturesArg,
     /// ve, ncsn: least noise, in standardised units [default: 0.01].
-    #[arg(long, requires = "noise", value_name = "S")]
+    #[arg(long, hide_short_help = true, requires = "noise", value_name = "S")]
     pub(crate) sigma_min: Option<f64>,
     /// ve, ncsn: largest noise, in standardised units [default: 10].
-    #[arg(long, requires = "noise", value_name = "S")]
+    #[arg(long, hide_short_help = true, requires = "noise", value_name = "S")]
     pub(crate) sigma_max: Option<f64>,
     /// ncsn: number of levels [default: 10].
-    #[arg(long, requires = "noise", value_name = "N")]
+    #[arg(long, hide_short_help = true, requires = "noise", value_name = "N")]
     pub(crate) levels: Option<usize>,
     /// vp, subvp: how the rate of noising moves.
-    #[arg(long, value_enum, requires = "noise", default_value = "linear", value_name = "SCHEDULE")]
+    #[arg(long, hide_short_help = true, value_enum, requires = "noise", default_value_t = NoiseArgs::default().beta,
+          value_name = "SCHEDULE")]
     pub(crate) beta: BetaArg,
     /// vp, subvp: rate at the start, if linear [default: 0.1].
-    #[arg(long, requires = "noise", value_name = "B")]
+    #[arg(long, hide_short_help = true, requires = "noise", value_name = "B")]
     pub(crate) beta_min: Option<f64>,
     /// vp, subvp: rate at the end, if linear [default: 20].
-    #[arg(long, requires = "noise", value_name = "B")]
+    #[arg(long, hide_short_help = true, requires = "noise", value_name = "B")]
     pub(crate) beta_max: Option<f64>,
     /// ou: rate at which data are forgotten [default: 1].
-    #[arg(long, requires = "noise", value_name = "THETA")]
+    #[arg(long, hide_short_help = true, requires = "noise", value_name = "THETA")]
     pub(crate) ou_rate: Option<f64>,
     /// ou: sigma [default: sqrt(2), which ends in variance 1].
-    #[arg(long, requires = "noise", value_name = "SIGMA")]
+    #[arg(long, hide_short_help = true, requires = "noise", value_name = "SIGMA")]
     pub(crate) ou_diffusion: Option<f64>,
     /// ou, custom: last time [default: 5 for ou, 1 for custom].
-    #[arg(long, requires = "noise", value_name = "T")]
+    #[arg(long, hide_short_help = true, requires = "noise", value_name = "T")]
     pub(crate) horizon: Option<f64>,
-    /// vp, subvp, ou, custom: least time at which the score is fitted [default: 0.001 for vp and ou, 0.025
-    /// for subvp, a hundredth of the horizon for custom].
-    #[arg(long, requires = "noise", value_name = "T")]
+    /// vp, subvp, ou, custom: least time at which the score is fitted [default: depends on the process].
+    ///
+    /// 0.001 for vp and ou, 0.025 for subvp, a hundredth of the horizon for custom.
+    #[arg(long, hide_short_help = true, requires = "noise", value_name = "T")]
     pub(crate) t_min: Option<f64>,
-    /// custom: the drift, in the columns' own units: one expression in t and x, the column itself, for all
-    /// columns; or one for each, in order, in t and the names of columns. For example "x - x^3".
-    #[arg(long, requires = "noise", value_name = "EXPRESSION", allow_hyphen_values = true)]
+    /// custom: the drift, in the columns' own units, such as "x - x^3".
+    ///
+    /// One expression in t and x, the column itself, for all columns; or one for each, in order, in t and the names
+    /// of columns.
+    #[arg(
+        long,
+        hide_short_help = true,
+        requires = "noise",
+        value_name = "EXPRESSION",
+        allow_hyphen_values = true
+    )]
     pub(crate) drift: Vec<String>,
     /// custom: the diffusion g, an expression in t.
-    #[arg(long, requires = "noise", value_name = "EXPRESSION", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        hide_short_help = true,
+        requires = "noise",
+        value_name = "EXPRESSION",
+        allow_hyphen_values = true
+    )]
     pub(crate) diffusion: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum NoiseArg {
+    /// Noise grows from --sigma-min to --sigma-max
     Ve,
+    /// Data shrink as noise comes in, and the variance is kept
     Vp,
+    /// The same with less variance on the way
     #[value(alias = "sub-vp")]
     Subvp,
+    /// Ornstein-Uhlenbeck
     Ou,
+    /// As ve, at --levels levels
     Ncsn,
+    /// Your own: --drift and --diffusion
     Custom,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum NoiseObjectiveArg {
+    /// Denoising, which needs the process's closed-form kernel
     Dsm,
+    /// Sliced score matching at the noised rows
     Ssm,
+    /// The same with variance reduction
     SsmVr,
+    /// Score matching with the exact trace at the noised rows
     Exact,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum WeightArg {
+    /// The network's own error counts alike over the logarithm of the noise, and less where that exceeds
+    /// the signal
     Balanced,
+    /// The variance of the noise
     Noise,
+    /// g^2, which bounds the likelihood
     Likelihood,
+    /// All times alike
     None,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TimesArg {
+    /// All noise levels below the signal alike, and fewer above it
     LogNoise,
+    /// All times alike
     Uniform,
+    /// More where the weight over the variance of the noise is large
     Importance,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ConditioningArg {
+    /// A factor and a shift at every layer
     Film,
+    /// Beside the columns, by the first layer
     Concat,
 }
 
@@ -155,15 +192,21 @@ impl From<ConditioningArg> for Conditioning {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FeaturesArg {
+    /// Waves of the logarithm of the noise
+    #[default]
     Fourier,
+    /// The logarithm of the noise alone
     LogNoise,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BetaArg {
+    /// From --beta-min to --beta-max
+    #[default]
     Linear,
+    /// So that the signal falls as a squared cosine
     Cosine,
 }
 
@@ -343,32 +386,6 @@ fn try_out(sde: &dyn Sde, record: &NoiseRecord, rows: ArrayView2<'_, f64>) -> Re
 }
 
 impl NoiseArgs {
-    /// No noise.
-    pub(crate) fn none() -> Self {
-        NoiseArgs {
-            noise: None,
-            noise_objective: None,
-            noise_weight: None,
-            times: None,
-            noise_floor: None,
-            simulate: None,
-            conditioning: None,
-            time_features: FeaturesArg::Fourier,
-            sigma_min: None,
-            sigma_max: None,
-            levels: None,
-            beta: BetaArg::Linear,
-            beta_min: None,
-            beta_max: None,
-            ou_rate: None,
-            ou_diffusion: None,
-            horizon: None,
-            t_min: None,
-            drift: Vec::new(),
-            diffusion: None,
-        }
-    }
-
     fn process(&self, noise: NoiseArg) -> Result<ProcessPlan> {
         let beta = match self.beta {
             BetaArg::Cosine => BetaSchedule::Cosine,
@@ -437,7 +454,7 @@ impl NoiseArgs {
         ];
         for (option, given, of) in given {
             if given && !of.contains(&noise) {
-                let word = |arg: &NoiseArg| format!("{arg:?}").to_lowercase();
+                let word = |arg: &NoiseArg| word_of(*arg);
                 let of: Vec<String> = of.iter().map(word).collect();
                 let message = format!("is for --noise {}, not {}", of.join(" or "), word(&noise));
                 return refuse(option, message);
@@ -450,10 +467,39 @@ impl NoiseArgs {
     }
 }
 
+/// An option's value as it is written.
+fn word_of(value: impl ValueEnum) -> String {
+    value.to_possible_value().map_or(String::new(), |value| value.get_name().to_string())
+}
+
+/// A process in words.
+fn process_words(process: &Process) -> String {
+    let rate = |beta: &BetaSchedule| match beta {
+        BetaSchedule::Linear { beta_min, beta_max } => {
+            format!("rate from {beta_min} to {beta_max}")
+        }
+        BetaSchedule::Cosine => "cosine schedule".to_string(),
+        _ => "a rate of its own".to_string(),
+    };
+    match process {
+        Process::Ve(p) => format!("ve, noise from {} to {}", p.sigma_min, p.sigma_max),
+        Process::Vp(p) => format!("vp, {}, t from {} to 1", rate(&p.beta), p.t_min),
+        Process::SubVp(p) => format!("subvp, {}, t from {} to 1", rate(&p.beta), p.t_min),
+        Process::OrnsteinUhlenbeck(p) => format!(
+            "Ornstein-Uhlenbeck, rate {}, diffusion {}, t from {} to {}",
+            p.rate,
+            crate::text::short(p.diffusion),
+            p.t_min,
+            p.horizon
+        ),
+        _ => "another process".to_string(),
+    }
+}
+
 /// The process and how rows were noised, in words, for `info` and the report.
 pub(crate) fn settings(record: &NoiseRecord) -> Vec<(String, String)> {
     let process = match &record.process {
-        AnyProcess::Named(process) => format!("{process:?}"),
+        AnyProcess::Named(process) => process_words(process),
         AnyProcess::Expressions(p) => format!(
             "dx = ({}) dt + ({}) dW, t from {} to {}",
             p.drift.join("; "),
@@ -468,8 +514,8 @@ pub(crate) fn settings(record: &NoiseRecord) -> Vec<(String, String)> {
         (None, None) => "by the kernel".to_string(),
     };
     let config = &record.config;
-    let how = format!("{rows}, weight {:?}, times {:?}", config.weight, config.times);
-    vec![("Process".into(), process), ("Noised rows".into(), how.to_lowercase())]
+    let how = format!("{rows}, weight {}, times {}", config.weight.word(), config.times.word());
+    vec![("Process".into(), process), ("Noised rows".into(), how)]
 }
 
 /// Rows of the data (in the user's units) as the model's time sees them: noised to it. None for a model

@@ -77,7 +77,7 @@ fn write_csv(out: &mut dyn Write, columns: &[String], rows: &Array2<f64>) -> std
     // The system's own error, so that a closed pipe is known for what it is.
     let plain = |e: csv::Error| match e.into_kind() {
         csv::ErrorKind::Io(e) => e,
-        other => std::io::Error::other(format!("{other:?}")),
+        _ => std::io::Error::other("the rows cannot be written as CSV"),
     };
     writer.write_record(columns).map_err(plain)?;
     for row in rows.outer_iter() {

@@ -60,15 +60,15 @@ pub(crate) fn judge_at_its_time(
     model: &FittedModel,
     rows: ArrayView2<'_, f64>,
     drawn_from: Option<&Dataset>,
-    seed: u64,
+    (noise_seed, seed): (u64, u64),
     checks: Option<Checks<'_>>,
 ) -> Result<Judgement> {
-    match noise::noised(model, rows, seed)? {
+    match noise::noised(model, rows, noise_seed)? {
         Some(noised) => {
             let checks = checks.map(|checks| Checks { rows_for_samples: Some(rows), ..checks });
-            judge(model, noised.view(), None, checks)
+            judge(model, noised.view(), None, seed, checks)
         }
-        None => judge(model, rows, drawn_from, checks),
+        None => judge(model, rows, drawn_from, seed, checks),
     }
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn judge_over_times(
         return Err(Error::data("held-out rows", message).into());
     }
     let Some((family, record)) = model.over_time().zip(model.description.noise.as_ref()) else {
-        return Err(Error::config("MODEL", "was fitted without --noise").into());
+        return Err(Error::config(crate::commands::MODEL, "was fitted without --noise").into());
     };
     let truth = truth(model, record, drawn_from)?;
     let (low, high) = (family.clock().t_min(), family.clock().horizon());
@@ -129,7 +129,7 @@ pub(crate) fn judge_over_times(
         });
     }
     let consistent = times.iter().all(|t| t.consistent);
-    let samples = checks.samples_over_time(model, rows)?;
+    let samples = checks.samples_over_time(model, rows, seed)?;
     Ok(OverTimes { rows: rows.nrows(), consistent, times, samples })
 }
 

@@ -63,6 +63,9 @@ impl ReversePlan {
             SamplerArg::Annealed => 5,
             _ => 1,
         });
+        if corrections == 0 && matches!(sampler, SamplerArg::Annealed) {
+            return Err(Error::config("--corrections", "must be at least 1 for annealed").into());
+        }
         let (seed, steps) = (args.seed, args.steps);
         let plan = ReversePlan {
             n,
@@ -79,7 +82,7 @@ impl ReversePlan {
             if time_model.clock().sde().prior_std().is_none() {
                 let message = "the law in which a custom process ends is not known, so there is nothing to \
                                start from; fit with --noise ve, vp, subvp or ou";
-                return Err(Error::config("MODEL", message).into());
+                return Err(Error::config(crate::commands::MODEL, message).into());
             }
             plan.config(time_model.clock().sde())?.validate()?;
         }
@@ -140,7 +143,7 @@ impl ReversePlan {
         let Some(time_model) = model.over_time() else {
             let message =
                 "was fitted without --noise, and the run began with a model of every noise level";
-            return Err(Error::config("MODEL", message).into());
+            return Err(Error::config(crate::commands::MODEL, message).into());
         };
         let sde = time_model.clock().sde();
         let score = Parallel(time_model);

@@ -262,8 +262,14 @@ impl Sampler {
             (SamplerArg::Hmc, _) => Sampler::Hmc,
             (SamplerArg::Mala | SamplerArg::Auto, _) => Sampler::Mala,
             _ => {
-                let why = "the reverse of a noising process needs a model of all noise levels, and this \
-                           one was fitted without --noise; use mala or hmc (potentials) or ula";
+                let use_these = match kind {
+                    ModelKind::Potential => "mala, hmc or ula",
+                    _ => "ula",
+                };
+                let why = format!(
+                    "the reverse of a noising process needs a model of all noise levels, and this one was \
+                     fitted without --noise; use {use_these}"
+                );
                 return Err(Error::config("--sampler", why).into());
             }
         };

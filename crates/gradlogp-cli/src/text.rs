@@ -1,15 +1,16 @@
 //! The only place that prints.
 
 use std::io::Write;
+use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 /// A result, to standard output.
 pub(crate) fn result(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", text.trim_end_matches('\n'))?;
-    out.flush()?;
-    Ok(())
+    writeln!(out, "{}", text.trim_end_matches('\n'))
+        .and_then(|()| out.flush())
+        .context("standard output: cannot write")
 }
 
 /// A note on the way, to standard error.
@@ -26,6 +27,26 @@ pub(crate) fn warning(text: &str) {
 /// Why the program stops, to standard error.
 pub(crate) fn error(text: &str) {
     note(&format!("error: {text}"));
+}
+
+/// A path as a shell reads it back: in quotes where it has to be.
+pub(crate) fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "-_./+,:@%~".contains(c);
+    match !text.is_empty() && !text.starts_with('~') && text.chars().all(plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+/// The question that helps with a misspelt name; nothing where none of the names is near.
+pub(crate) fn did_you_mean<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let near = |other: &str| strsim::jaro(&name.to_lowercase(), &other.to_lowercase());
+    let best = names.map(|other| (near(other), other)).max_by(|a, b| a.0.total_cmp(&b.0));
+    match best {
+        Some((likeness, other)) if likeness > 0.75 => format!(" Did you mean \"{other}\"?"),
+        _ => String::new(),
+    }
 }
 
 /// A table with aligned columns: all but the last to a common width.
@@ -69,6 +90,23 @@ mod tests {
         assert_eq!(short(123456.0), "123456");
         assert_eq!(short(1.0e9), "1.000e9");
         assert_eq!(short(f64::NAN), "NaN");
+    }
+
+    #[test]
+    fn paths_are_quoted_where_a_shell_needs_it() {
+        let quoted = |path: &str| quoted(Path::new(path));
+        assert_eq!(quoted("a-1/b_2.csv"), "a-1/b_2.csv");
+        assert_eq!(quoted("my data.csv"), "'my data.csv'");
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!((quoted("~/x"), quoted("")), ("'~/x'".into(), "''".into()));
+    }
+
+    #[test]
+    fn misspelt_names_are_guessed() {
+        let guess = |name| did_you_mean(name, ["banana", "eight-gaussians"].into_iter());
+        assert_eq!(guess("bananna"), " Did you mean \"banana\"?");
+        assert_eq!(guess("Eight_Gaussians"), " Did you mean \"eight-gaussians\"?");
+        assert_eq!(guess("wine"), "");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use gradlogp::FittedModel;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::Show;
+use super::{Show, call};
 use crate::args::EvalArgs;
 use crate::checks::Checks;
 use crate::input::{Source, show_warnings};
@@ -24,7 +24,8 @@ pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
         show.note("rounded columns were dequantised as when the model was fitted");
     }
     let (read, quiet) = (&args.read, show.silent());
-    let checks = Checks { args: &args.checks, read, rows_for_samples: None, quiet };
+    let call = call(&args.model, &args.source);
+    let checks = Checks { args: &args.checks, read, rows_for_samples: None, quiet, call: &call };
     if model.over_time().is_some() {
         let set = loaded.drawn_from.as_ref();
         let rows = loaded.table.rows.view();
@@ -34,7 +35,7 @@ pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
     }
     let model = loaded.model_given(model)?;
     let rows = loaded.table.rows.view();
-    let judgement = judge(&model, rows, loaded.drawn_from.as_ref(), Some(checks))?;
+    let judgement = judge(&model, rows, loaded.drawn_from.as_ref(), args.seed, Some(checks))?;
     show.result(&judgement.table(), &judgement)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -210,7 +210,7 @@ pub(super) fn checkpoint_settings(path: &Path) -> Result<Vec<(String, String)>> 
 }
 
 fn resume_command(checkpoint: &Path) -> String {
-    format!("gradlogp fit --resume {}", checkpoint.display())
+    format!("gradlogp fit --resume {}", crate::text::quoted(checkpoint))
 }
 
 impl Plan {
@@ -643,7 +643,7 @@ fn domain(
 ) -> Result<Option<Domain>> {
     let Some(region) = &plan.region else { return Ok(None) };
     let name = plan.source.name();
-    region.check_parts(table.rows.view(), &name)?;
+    region.check_parts(table.rows.view(), &table.columns, &name)?;
     let domain = region.domain(&table.columns, units, plan.boundary_power)?;
     let noisy = if dequantized { ", with the noise of --dequantize" } else { "" };
     domain.check(table.rows.view(), &table.columns, &format!("{name}{noisy}"))?;
@@ -845,7 +845,10 @@ fn finish(
     remove_checkpoint(&plan.checkpoint());
     let judgement = check(&model, prepared)?;
     if let Err(why) = &judgement {
-        let warning = format!("the fit is not checked: {why}; use gradlogp eval with more rows");
+        let warning = format!(
+            "the fit is not checked: {why}; check it on more rows with gradlogp eval {}",
+            text::quoted(&plan.output)
+        );
         show.warning(&warning);
         warnings.push(warning);
     }
@@ -894,7 +897,8 @@ fn check(model: &FittedModel, prepared: &Prepared) -> Result<Result<Judgement, S
         _ => prepared.model_at(model, &prepared.split.test)?,
     };
     let (set, seed) = (prepared.loaded.drawn_from.as_ref(), model.description.training.seed);
-    match judge_at_its_time(&model, test.view(), set, seed, None) {
+    match judge_at_its_time(&model, test.view(), set, (seed, model.description.training.seed), None)
+    {
         Ok(judgement) => Ok(Ok(judgement)),
         Err(error) => match error.downcast_ref::<Error>().map(Error::class) {
             Some(gradlogp::ErrorClass::Data) => Ok(Err(exit::message(&error))),
@@ -922,7 +926,7 @@ fn unsaved(
         return error;
     }
     error.context(format!(
-        "the model cannot be written, but the fit is kept: go on with {} -o OTHER_FILE",
+        "the model cannot be written, but the fit is kept: go on with {} -o FILE, FILE being another place",
         resume_command(&path)
     ))
 }

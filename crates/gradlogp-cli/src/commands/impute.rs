@@ -62,8 +62,8 @@ pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
         return Err(Error::model_file(&args.model, message).into());
     }
     if model.description.domain.is_some() {
-        let why = "was fitted with bounds, and imputed values would not keep to them; fit a model without bounds";
-        return Err(Error::config("MODEL", why).into());
+        let why = "was fitted with bounds, and imputed values would not keep to them; fit a model without --bounds and --domain";
+        return Err(Error::config(super::MODEL, why).into());
     }
     if let Some(path) = &args.output {
         check_writable(path)?;
@@ -203,7 +203,7 @@ fn draw_in_reverse(
     if transform.diagonal_scale().is_none() {
         let message = "this model mixes the columns (--standardize whiten), and the reverse process of \
                        noise in mixed columns cannot hold single ones; fit with --standardize standardize";
-        return Err(Error::config("MODEL", message).into());
+        return Err(Error::config(super::MODEL, message).into());
     }
     let score = Parallel(time_model);
     let reverse = Reverse { sde: time_model.clock().sde(), score: &score };

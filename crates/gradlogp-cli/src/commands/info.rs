@@ -115,6 +115,9 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
             None => "1 over the columns".into(),
         };
         rows[4].1 = "kernel exponential family".into();
+        if hidden.is_empty() {
+            rows.retain(|(name, _)| name != "Hidden layers" && name != "Activation");
+        }
         rows.insert(5, ("Kernels".into(), format!("{kernels}, {} inducing points", f.inducing)));
         rows.push(("Solve".into(), super::fit_kernel::summary(kernel).trim().to_string()));
     }
@@ -141,7 +144,7 @@ fn bounds(domain: &Domain, columns: &[String]) -> String {
         }
         Domain::Polytope(domain) => format!("{} linear inequalities", domain.faces.len()),
         Domain::Ellipsoid(domain) => format!("ball of radius {}", domain.axes[0]),
-        other => format!("{other:?}"),
+        _ => "a shape of its own".into(),
     }
 }
 
@@ -191,7 +194,7 @@ fn named(objective: gradlogp::Objective, t: &TrainConfig) -> String {
         gradlogp::Objective::ApproxBackprop => {
             "score matching with the approximate diagonal by backpropagation".into()
         }
-        other => format!("{other:?}"),
+        _ => "another objective".into(),
     }
 }
 
@@ -210,7 +213,7 @@ pub(crate) fn objective_words(objective: &gradlogp::Objective, law: gradlogp::Sl
         }
         gradlogp::Objective::Cp { slices } => format!("cp, {slices} draws"),
         gradlogp::Objective::ApproxBackprop => "approx-backprop".into(),
-        other => format!("{other:?}"),
+        _ => "another objective".into(),
     }
 }
 
@@ -230,7 +233,8 @@ pub(crate) mod erased {
         fn word(&self) -> String {
             match serde_json::to_value(self) {
                 Ok(serde_json::Value::String(word)) => word,
-                other => format!("{other:?}"),
+                Ok(other) => other.to_string(),
+                Err(_) => "unknown".into(),
             }
         }
     }

@@ -14,7 +14,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use super::Show;
+use super::{Show, call};
 use crate::args::LoglikArgs;
 use crate::input::{Source, show_warnings};
 use crate::output::{check_apart, check_writable, write_table};
@@ -50,13 +50,26 @@ struct Summary {
 pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
     let model = FittedModel::load(&args.model)?;
     let Some(over_time) = model.over_time() else {
-        let message = "a likelihood by the probability flow needs a model of all noise levels: fit one \
-                       with --noise. A potential gives log densities up to a constant: gradlogp score";
-        return Err(Error::config("MODEL", message).into());
+        let other = match model.as_log_density() {
+            Some(_) => format!(
+                "; for log densities up to a constant: gradlogp score {}",
+                call(&args.model, &args.source)
+            ),
+            None => String::new(),
+        };
+        let message = format!(
+            "was fitted without --noise, and a likelihood by the probability flow needs a model of all \
+             noise levels: fit one with --noise vp{other}"
+        );
+        return Err(Error::config(super::MODEL, message).into());
     };
     if let Some(path) = &args.output {
         check_writable(path)?;
         check_apart(path, &[Some(&args.model), args.source.data.as_ref()])?;
+    }
+    if !(args.tolerance > 0.0 && args.tolerance.is_finite()) {
+        let message = format!("must be a positive number, not {}", args.tolerance);
+        return Err(Error::config("--tolerance", message).into());
     }
     let sde = over_time.clock().sde();
     let prior = prior(sde, model.description.columns.len())?;
@@ -111,9 +124,9 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
 /// The law at the horizon: columns of standard deviation 1, shrunk and noised by the kernel.
 fn prior(sde: &dyn Sde, dim: usize) -> Result<Gaussian> {
     let Some(kernel) = sde.kernel(sde.horizon()) else {
-        let message = "the law at the horizon of a custom process is not known, so there is no \
-                       likelihood; use --noise ve, vp, subvp or ou";
-        return Err(Error::config("MODEL", message).into());
+        let message = "its process is custom, whose law at the horizon is not known, so there is no \
+                       likelihood; fit with --noise ve, vp, subvp or ou";
+        return Err(Error::config(super::MODEL, message).into());
     };
     let variance = kernel.scale.powi(2) + kernel.std.powi(2);
     Ok(Gaussian::new(Array1::zeros(dim), Array2::eye(dim) * variance)?)

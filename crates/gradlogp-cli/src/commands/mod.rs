@@ -7,11 +7,12 @@ mod eval;
 mod fit;
 mod fit_kernel;
 mod impute;
-mod info;
+pub(crate) mod info;
 mod loglik;
 mod report;
 mod sample;
 mod score;
+mod words;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,11 +21,39 @@ use anyhow::Result;
 use gradlogp::Error;
 use serde::Serialize;
 
-use crate::args::{BenchCommand, Cli, Command};
+use crate::args::{BenchCommand, Cli, Command, SourceArgs};
 use crate::text;
+
+/// Stands for the name of the model file in an error where that is not at hand.
+pub(crate) const MODEL: &str = "MODEL";
+
+/// A model and a table as one would write them again.
+pub(crate) fn call(model: &Path, source: &SourceArgs) -> String {
+    let rows = match (&source.data, &source.dataset) {
+        (Some(path), _) => format!(" {}", text::quoted(path)),
+        (None, Some(name)) => format!(" --dataset {name}"),
+        (None, None) => String::new(),
+    };
+    format!("{}{rows}", text::quoted(model))
+}
 
 /// Runs one command.
 pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
+    dispatch(cli).map_err(|error| naming_the_model(error, cli.command.model()))
+}
+
+/// What a command says of `MODEL`, with the name of the file.
+fn naming_the_model(error: anyhow::Error, model: Option<&Path>) -> anyhow::Error {
+    match error.downcast_ref::<Error>() {
+        Some(Error::Config { option, message }) if option == MODEL => {
+            let name = model.map_or("the model".into(), |path| path.display().to_string());
+            Error::config(name, message.as_str()).into()
+        }
+        _ => error,
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<ExitCode> {
     let show = Show { quiet: cli.quiet, json: cli.json };
     match &cli.command {
         Command::Fit(args) => fit::run(args, show),
@@ -37,6 +66,8 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Report(args) => report::run(args, show),
         Command::Info(args) => info::run(args, show),
         Command::Datasets => datasets::run(show),
+        Command::Completions(args) => words::completions(args, show),
+        Command::Man(args) => words::man(args, show),
         Command::Bench(args) => match &args.what {
             BenchCommand::Step(args) => bench::step(args, show),
             BenchCommand::Fit(args) => bench::fit(args, show),

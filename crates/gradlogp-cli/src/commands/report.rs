@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use gradlogp::FittedModel;
 use gradlogp::storage::write_atomically;
+use gradlogp::{Error, FittedModel};
 use ndarray::{Array2, s};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -22,7 +22,7 @@ use crate::over_times::judge_at_its_time;
 use crate::picture::ImageShape;
 use crate::report::{self, FieldGrid, Fitted, GridSpec, ReportData};
 use crate::sampling::{Drawn, Job, Outcome};
-use crate::text::short;
+use crate::text::{self, short};
 
 /// Frames of the way from noise to data.
 const FRAMES: usize = 7;
@@ -63,7 +63,11 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     };
     interrupt::watch();
     // Not the seed of the fit: a drawn set is drawn anew, and no row trained the model.
-    let seed = model.description.training.seed.wrapping_add(1);
+    let fitted_with = model.description.training.seed;
+    let (seed, seed_of_checks) = match args.seed {
+        Some(seed) => (seed, seed),
+        None => (fitted_with.wrapping_add(1), fitted_with),
+    };
     let source = Source::at(place, &args.read);
     let mut loaded = source.load_for(seed, &model)?;
     let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
@@ -80,10 +84,20 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     let model = loaded.model_given(model)?;
     let rows = loaded.table.rows;
     let (read, quiet) = (&args.read, show.silent());
-    let checks = Checks { args: &args.checks, read, rows_for_samples: None, quiet };
+    let call = text::quoted(&args.model);
+    let checks = Checks { args: &args.checks, read, rows_for_samples: None, quiet, call: &call };
     let set = loaded.drawn_from.as_ref();
-    let judgement = judge_at_its_time(&model, rows.view(), set, seed, Some(checks))?;
-    let drawn = write_with(&model, Some(&judgement), (rows, image), warnings, &args.output, show)?;
+    let judgement =
+        judge_at_its_time(&model, rows.view(), set, (seed, seed_of_checks), Some(checks))?;
+    let drawn = write_with(
+        &model,
+        Some(&judgement),
+        (rows, image),
+        warnings,
+        &args.output,
+        args.seed,
+        show,
+    )?;
     let output = args.output.display().to_string();
     let text = format!("{}Report: {output}", judgement.table());
     show.result(&text, &Written { output, judgement, drawn })?;
@@ -99,7 +113,7 @@ pub(crate) fn write(
     path: &std::path::Path,
     show: Show,
 ) -> Result<()> {
-    write_with(model, judgement, (rows, None), warnings, path, show)?;
+    write_with(model, judgement, (rows, None), warnings, path, None, show)?;
     Ok(())
 }
 
@@ -110,6 +124,7 @@ fn write_with(
     (rows, image): (Array2<f64>, Option<ImageShape>),
     warnings: Vec<String>,
     path: &std::path::Path,
+    seed: Option<u64>,
     show: Show,
 ) -> Result<Option<Drawn>> {
     let mut warnings = warnings;
@@ -123,7 +138,8 @@ fn write_with(
     };
     let chain = ChainArgs {
         chains: model.condition().is_none().then_some(CHAINS),
-        ..ChainArgs::automatic()
+        seed: seed.unwrap_or_else(|| ChainArgs::default().seed),
+        ..ChainArgs::default()
     };
     let mut frames = Vec::new();
     let drawn = match draw(&drawing, count, &chain, &mut frames, show) {
@@ -138,7 +154,11 @@ fn write_with(
             Some(drawn).filter(|drawn| drawn.draws > 0)
         }
         Err(error) => {
-            warnings.push(format!("no samples: {error}"));
+            let why = match error.downcast_ref::<Error>() {
+                Some(Error::Config { message, .. }) => message.clone(),
+                _ => error.to_string(),
+            };
+            warnings.push(format!("no samples: {why}"));
             None
         }
     };

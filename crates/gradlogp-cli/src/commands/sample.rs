@@ -45,7 +45,7 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
             (stopped.model.clone(), Some(output), Some((path, stopped)))
         }
         (None, Some(model)) => (model.clone(), args.output.clone(), None),
-        (None, None) => return Err(Error::config("MODEL", "name a model file").into()),
+        (None, None) => return Err(Error::config("the model", "name its file").into()),
     };
     show.check_output(output.as_deref())?;
     let model = FittedModel::load(&model_path)?;
@@ -173,7 +173,7 @@ pub(super) fn checkpoint_settings(path: &Path) -> Result<Vec<(String, String)>> 
 }
 
 fn resume_command(checkpoint: &Path) -> String {
-    format!("gradlogp sample --resume {}", checkpoint.display())
+    format!("gradlogp sample --resume {}", text::quoted(checkpoint))
 }
 
 /// Writes checkpoints beside the output, if there is one.
@@ -192,8 +192,11 @@ impl Saver {
         args: &SampleArgs,
         conditions: Option<&Array2<f64>>,
     ) -> Result<Self> {
-        let every = Duration::try_from_secs_f64(args.checkpoint_every.unwrap_or(EVERY))
-            .map_err(|e| Error::config("--checkpoint-every", e.to_string()))?;
+        let every = args.checkpoint_every.unwrap_or(EVERY);
+        if !(every >= 0.0) {
+            return Err(Error::config("--checkpoint-every", "must be 0 or more seconds").into());
+        }
+        let every = Duration::from_secs_f64(every.min(1e9));
         let stopped = match output.filter(|path| !is_device(path)) {
             None => None,
             Some(output) => {
@@ -285,7 +288,8 @@ fn conditions(args: &SampleArgs, model: &FittedModel) -> Result<Option<Array2<f6
     let names = model.given_columns();
     let asked = if args.given_rows.is_some() { "--given-rows" } else { "--given-values" };
     if names.is_empty() && (args.given_rows.is_some() || !args.given_values.is_empty()) {
-        let message = "the model is not conditional: fit it with --given COLUMNS";
+        let message = "the model is not conditional, so there is nothing to give: leave it out, or fit with \
+                       --given and the names of the columns to condition on";
         return Err(Error::config(asked, message).into());
     }
     if let Some(path) = &args.given_rows {
@@ -298,8 +302,17 @@ fn conditions(args: &SampleArgs, model: &FittedModel) -> Result<Option<Array2<f6
     for (k, (name, _)) in args.given_values.iter().enumerate() {
         let again = args.given_values[..k].iter().any(|(other, _)| other == name);
         if again || !names.contains(name) {
-            let what = if again { "is given twice" } else { "is none of the model's" };
-            let message = format!("\"{name}\" {what}; it needs {} once each", names.join(", "));
+            let guess = text::did_you_mean(name, names.iter().map(String::as_str));
+            let message = match again {
+                true => format!(
+                    "\"{name}\" is given twice; the model needs {} once each",
+                    names.join(", ")
+                ),
+                false => format!(
+                    "\"{name}\" is no column that the model is given.{guess} It needs {} once each",
+                    names.join(", ")
+                ),
+            };
             return Err(Error::config(asked, message).into());
         }
     }

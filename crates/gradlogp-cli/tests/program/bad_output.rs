@@ -105,7 +105,7 @@ fn a_fit_whose_model_cannot_be_written_can_be_finished_elsewhere() {
         &format!("fit good.csv {QUICK} -o /dev/full"),
         &["the fit is kept: go on with gradlogp fit --resume", "No space left"],
     );
-    assert!(ended.err.contains("model.safetensors.checkpoint -o OTHER_FILE"), "{ended:?}");
+    assert!(ended.err.contains("model.safetensors.checkpoint -o FILE"), "{ended:?}");
     folder.succeeds("fit --resume model.safetensors.checkpoint -o saved");
     folder.succeeds(&format!("fit good.csv {QUICK} -o fresh"));
     assert_eq!(folder.weights("saved"), folder.weights("fresh"));

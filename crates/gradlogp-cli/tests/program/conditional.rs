@@ -79,7 +79,11 @@ fn what_does_not_fit_a_condition_is_refused() {
     folder.fails(3, "eval c.safetensors other.csv", &["must be named", "b given a"]);
     folder.fails(2, "sample c.safetensors -o s.csv", &["--given-values", "a=1.5"]);
     folder.fails(2, "sample c.safetensors --given-values a -o s.csv", &["age=40"]);
-    folder.fails(2, "sample c.safetensors --given-values b=1 -o s.csv", &["\"b\" is none"]);
+    folder.fails(
+        2,
+        "sample c.safetensors --given-values b=1 -o s.csv",
+        &["\"b\" is no column that the model is given. It needs a"],
+    );
     folder.fails(2, "sample c.safetensors --given-values a=1,a=2 -o s.csv", &["twice"]);
     folder.fails(2, "sample m.safetensors --given-values a=1 -o s.csv", &["not conditional"]);
     folder.fails(3, "sample c.safetensors --given-rows other.csv -o s.csv", &["\"a\""]);

@@ -196,7 +196,7 @@ fn every_way_from_noise_to_data_draws_what_was_fitted() {
 fn models_and_samplers_that_do_not_suit_each_other() {
     let folder = Folder::with_model();
     for sampler in ["em", "heun", "pc", "ode", "ddim", "annealed"] {
-        let pieces = ["without --noise", "use mala or hmc"];
+        let pieces = ["without --noise", "use mala, hmc or ula"];
         folder.fails(2, &format!("sample m.safetensors --sampler {sampler}"), &pieces);
     }
     over_time(&folder, "ve --sigma-max 5");

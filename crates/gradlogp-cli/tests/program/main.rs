@@ -23,3 +23,4 @@ mod support;
 mod time_models;
 mod training;
 mod trust;
+mod words;

@@ -53,9 +53,11 @@ impl Boxed {
             let finite = |b: Option<f64>| b.is_none_or(f64::is_finite);
             let between = bounds.low.zip(bounds.high).is_none_or(|(low, high)| low < high);
             if !(finite(bounds.low) && finite(bounds.high) && between) {
+                let side = |bound: Option<f64>| bound.map_or("none".into(), |b| b.to_string());
                 let message = format!(
-                    "the lower bound must lie below the upper one: {:?} to {:?}",
-                    bounds.low, bounds.high
+                    "the lower bound must lie below the upper one, and both must be finite: {} to {}",
+                    side(bounds.low),
+                    side(bounds.high)
                 );
                 return Err(Error::config("bounds", message));
             }

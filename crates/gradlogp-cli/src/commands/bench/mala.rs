@@ -40,10 +40,14 @@ pub(crate) fn mala(args: &MalaClockArgs, show: Show) -> Result<ExitCode> {
         chains: args.chains,
         warm_up: 0,
         steps: args.steps,
-        thinning: args.steps,
+        // The last step alone; no step at all is refused as such.
+        thinning: args.steps.max(1),
         step_size: args.step_size,
         target_acceptance: None,
     };
+    if args.steps == 0 {
+        return Err(Error::config("--steps", "must be at least 1").into());
+    }
     config.validate()?;
     let threads = Threads::new(args.network.threads)?;
     let start = Instant::now();
