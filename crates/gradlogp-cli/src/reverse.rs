@@ -64,7 +64,9 @@ impl ReversePlan {
             _ => 1,
         });
         if corrections == 0 && matches!(sampler, SamplerArg::Annealed) {
-            return Err(Error::config("--corrections", "must be at least 1 for annealed").into());
+            return Err(
+                Error::config("--corrections", "at least one is needed for annealed").into()
+            );
         }
         let (seed, steps) = (args.seed, args.steps);
         let plan = ReversePlan {
