@@ -11,7 +11,7 @@ mod description;
 mod file;
 
 pub use description::{
-    DataRecord, Description, FitSummary, GivenColumns, KernelDescription, NoiseRecord,
+    DataRecord, Description, FarOff, FitSummary, GivenColumns, KernelDescription, NoiseRecord,
 };
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};

@@ -43,6 +43,7 @@ pub(crate) fn mala(args: &MalaClockArgs, show: Show) -> Result<ExitCode> {
         thinning: args.steps,
         step_size: args.step_size,
         target_acceptance: None,
+        apart: false,
     };
     config.validate()?;
     let threads = Threads::new(args.network.threads)?;
