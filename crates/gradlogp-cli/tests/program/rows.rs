@@ -164,3 +164,19 @@ fn conditions_far_from_training_are_named() {
     let near = folder.succeeds(&format!("sample m {line} --given-values a=0.5"));
     assert!(!near.err.contains("condition"), "{near:?}");
 }
+
+/// log Z is a property of the model: one row far off leaves it as it is.
+#[test]
+fn one_far_row_does_not_spoil_the_normalised_density() {
+    let folder = Folder::new();
+    folder.write("good.csv", table(600));
+    folder.succeeds("fit good.csv --steps 300 --hidden 16 --threads 1 -o m -q");
+    folder.write("far.csv", format!("{}1e5,3\n", table(600)));
+    let run = |file: &str| folder.succeeds(&format!("score m {file} --normalize")).out;
+    let (near, far) = (run("good.csv"), run("far.csv"));
+    for (near, far) in lines(&near).into_iter().zip(lines(&far)) {
+        let (near, far) = (numbers(near), numbers(far));
+        assert_eq!(near[..4], far[..4]);
+        assert!((near[4] - far[4]).abs() < 0.05, "{near:?} {far:?}");
+    }
+}

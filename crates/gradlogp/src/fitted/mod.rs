@@ -220,6 +220,17 @@ impl FittedModel {
         domain.check(x, &self.description.columns, source)
     }
 
+    /// The rows of `x` (n x d) that are within `limit` standard deviations of the training rows' mean in every column.
+    pub fn near_training(&self, x: ArrayView2<'_, f64>, limit: f64) -> Vec<usize> {
+        let (mean, scale) = (&self.description.column_mean, &self.description.column_scale);
+        let near = |i: &usize| {
+            let row = x.row(*i);
+            let mut columns = row.iter().zip(mean).zip(scale);
+            columns.all(|((x, mean), scale)| (x - mean).abs() <= limit * scale)
+        };
+        (0..x.nrows()).filter(near).collect()
+    }
+
     /// Rows in the network's units, flat.
     fn inside(&self, x: ArrayView2<'_, f64>) -> Vec<f64> {
         self.description.transform.forward(x).iter().copied().collect()
