@@ -686,9 +686,9 @@ pub(crate) struct ChainArgs {
     /// many or correlated columns; ula corrects nothing and is slightly too wide. Models fitted with
     /// --noise go from noise to data: em (Euler-Maruyama), heun (stochastic Heun, of weak order 2), pc
     /// (em with Langevin corrections), ode (probability flow, adaptive), ddim (its exponential
-    /// integrator), annealed (Langevin steps at falling noise levels; variances come out 1 to 2% too large
-    /// with the default steps, and more with fewer --steps or --corrections, or where columns are nearly
-    /// dependent).
+    /// integrator), annealed (Langevin steps at falling noise levels, which end in the law that the model has
+    /// at the least noise; variances come out 1 to 2% too large with the default steps, and more with
+    /// fewer --steps or --corrections, or, by some 10%, where columns are nearly dependent).
     #[arg(long, value_enum, default_value_t = SamplerArg::Auto)]
     pub(crate) sampler: SamplerArg,
     /// Chains side by side [default: as many as rows asked for, at most 500].

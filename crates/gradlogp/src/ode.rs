@@ -397,7 +397,7 @@ mod tests {
         let mut out = at.y.to_owned();
         for (mut y, t) in out.outer_iter_mut().zip(at.times) {
             y[0] *= t.cos();
-            y[1] *= -2.0 * t * y[1];
+            y[1] = -2.0 * t * y[1] * y[1];
         }
         out
     }

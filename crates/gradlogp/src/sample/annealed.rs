@@ -14,7 +14,7 @@
 //!
 //! At the last level the step is halved three times, for 2T, 4T and 8T more steps, since a step of eps leaves
 //! a variance 1/(1 - eps/4) times too large (MATH 6). What remains on a Gaussian after 100 levels of 5 steps is a
-//! variance 1 to 2% too large, and up to 6% in directions a hundred times wider than others.
+//! variance 1 to 2% too large, and up to 9% in directions a hundred times wider than others.
 //!
 //! Song and Ermon (2020), "Improved techniques for training score-based generative models", say how to choose
 //! the rest ([`level_count`] is their technique 2, [`step_rule`] their technique 4, with
