@@ -7,7 +7,7 @@ use gradlogp::diagnose::{
     test_functions,
 };
 use gradlogp::{Error, FittedModel, LogDensity};
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -20,6 +20,9 @@ use crate::text::short;
 
 /// Chance of a fault reported where there is none.
 pub(crate) const LEVEL: f64 = 0.05;
+
+/// Standard deviations from the mean of training beyond which a row is no guide to where the density is.
+const FAR: f64 = 8.0;
 
 /// What was asked for.
 pub(crate) struct Checks<'a> {
@@ -231,7 +234,11 @@ pub(crate) fn normaliser(
         let message = "a score field has no density to normalise; fit with --model potential";
         return Err(Error::config("--likelihood, --normalize", message).into());
     };
-    Ok(estimate_normaliser(&log_density, rows, &NormaliserConfig::default(), rng)?)
+    // A few rows far from all others would widen the proposals until they miss the rest.
+    let near = model.near_training(rows, FAR);
+    let few = rows.nrows() - near.len() <= rows.nrows() / 20;
+    let rows = if few { rows.select(Axis(0), &near) } else { rows.to_owned() };
+    Ok(estimate_normaliser(&log_density, rows.view(), &NormaliserConfig::default(), rng)?)
 }
 
 fn normalised(

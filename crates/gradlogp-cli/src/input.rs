@@ -6,10 +6,11 @@ use anyhow::Result;
 use gradlogp::data::synthetic::{self, Dataset};
 use gradlogp::data::{DataWarning, Header, ReadOptions, Table, read_csv};
 use gradlogp::{Error, FittedModel, Score};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use crate::args::{ReadArgs, SourceArgs};
+use crate::commands::Show;
 use crate::limits::check_memory;
 use crate::text;
 
@@ -179,6 +180,27 @@ impl Loaded {
             Some(given) => model.given(given.rows.view())?,
             None => model,
         })
+    }
+}
+
+/// Warns of conditions far outside those that the model was fitted to, by column and row.
+pub(crate) fn conditions_far_off(model: &FittedModel, given: ArrayView2<'_, f64>, show: Show) {
+    let Some(known) = &model.description.given else { return };
+    for far in known.far_off(given) {
+        let rows: Vec<usize> = far.rows.iter().map(|row| row + 1).collect();
+        let what = match far.range {
+            Some([low, high]) => {
+                format!("outside the {} to {} of training", text::short(low), text::short(high))
+            }
+            None => "from those of training".to_string(),
+        };
+        show.warning(&format!(
+            "condition \"{}\": {} in {} lies far {what}, where the model has seen nothing: its answers there \
+             are guesses",
+            far.column,
+            text::short(far.worst),
+            text::rows(&rows)
+        ));
     }
 }
 

@@ -211,6 +211,8 @@ impl ReversePlan {
             acceptance_rate: None,
             max_split_r_hat: None,
             min_effective_sample_size: None,
+            conditions_not_mixed: None,
+            conditions_lost: Vec::new(),
             completed,
         })
     }

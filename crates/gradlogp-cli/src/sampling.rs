@@ -5,7 +5,7 @@ use gradlogp::domain::{FieldWithin, Within};
 use gradlogp::sample::{ChainConfig, ChainRun, Chains, Parallel, Snapshot, standard_normal_start};
 use gradlogp::{Error, FittedModel, LogDensity, ModelKind, Score};
 use ndarray::{Array1, Array2, ArrayView2};
-use rand::SeedableRng;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,12 @@ pub(crate) struct Drawn {
     /// Smallest over columns; None with fewer than 4 draws a chain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) min_effective_sample_size: Option<f64>,
+    /// Of a table of conditions: numbers of the rows whose chains did not mix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) conditions_not_mixed: Option<Vec<usize>>,
+    /// Likewise those whose chains have no finite density or score to go on from.
+    #[serde(skip)]
+    pub(crate) conditions_lost: Vec<usize>,
     pub(crate) completed: bool,
 }
 
@@ -136,6 +142,13 @@ impl Drawn {
     }
 
     pub(crate) fn warning(&self) -> Option<String> {
+        if let Some(rows) = self.conditions_not_mixed.as_ref().filter(|rows| !rows.is_empty()) {
+            return Some(format!(
+                "{} of the conditions: the chain there has not mixed, so its draws are not to be relied on; \
+                 use a longer --warm-up and --thinning, or leave out --step-size to have it adapted",
+                text::rows(rows)
+            ));
+        }
         if let Some(rate) = self.acceptance_rate.filter(|rate| *rate < ACCEPTED) {
             return Some(format!(
                 "only {:.2}% of the steps were accepted, so the chains have hardly left their \
@@ -360,8 +373,17 @@ impl Plan {
         let mut bar = crate::progress::Progress::new(quiet, "sampling", from as u64, total as u64);
         let mut failure = None;
         while !chains.is_done() {
-            let progress = match chains.advance(&mut rng) {
-                Ok(progress) => progress,
+            // As it was before a move that is broken off, so that a resumed run makes the same.
+            let before = rng.clone();
+            let progress = match chains.advance_while(&mut rng, &mut || !interrupt::requested()) {
+                Ok(Some(progress)) => progress,
+                Ok(None) => {
+                    rng = before;
+                    let job = || Job::Chains(Box::new(self.at(&chains, &rng)));
+                    let (step, position) = (chains.step(), chains.position());
+                    watch(Look { step, position, time: None, stops: true, job: &job })?;
+                    break;
+                }
                 Err(error) => {
                     failure = Some(error);
                     break;
@@ -437,6 +459,8 @@ fn config(
         thinning: args.thinning,
         step_size: args.step_size.unwrap_or(step),
         target_acceptance: args.step_size.is_none().then_some(target),
+        // Each condition has a law of its own.
+        apart: conditions > 1,
     };
     config.validate()?;
     Ok(config)
@@ -453,7 +477,22 @@ fn start(model: &FittedModel, chains: usize, rng: &mut ChaCha8Rng) -> Array2<f64
     let description = &model.description;
     let scale = Array1::from(description.column_scale.clone());
     let mean = Array1::from(description.column_mean.clone());
-    let mut x = standard_normal_start(chains, description.columns.len(), rng) * &scale + &mean;
+    let columns = description.columns.len();
+    let normals = match conditions(model) > 1 {
+        false => standard_normal_start(chains, columns, rng),
+        // Of each condition its own, whatever the others.
+        true => {
+            let first = ChaCha8Rng::seed_from_u64(rng.random());
+            let mut normals = Array2::zeros((chains, columns));
+            for (chain, mut row) in normals.outer_iter_mut().enumerate() {
+                let mut rng = first.clone();
+                rng.set_stream(chain as u64);
+                row.assign(&standard_normal_start(1, columns, &mut rng).row(0));
+            }
+            normals
+        }
+    };
+    let mut x = normals * &scale + &mean;
     if let Some(domain) = &description.domain {
         // The mean of rows in a convex domain lies in it.
         for mut x in x.outer_iter_mut() {
@@ -495,6 +534,7 @@ fn summarise(
     let r_hat = run.convergence.iter().map(|c| c.r_hat).fold(f64::NEG_INFINITY, f64::max);
     let size =
         run.convergence.iter().map(|c| c.effective_sample_size).fold(f64::INFINITY, f64::min);
+    let numbered = |chains: &[usize]| chains.iter().map(|chain| chain + 1).collect();
     Drawn {
         draws: rows.nrows(),
         rows,
@@ -509,6 +549,8 @@ fn summarise(
         acceptance_rate: run.acceptance_rate(),
         max_split_r_hat: enough(r_hat),
         min_effective_sample_size: enough(size),
+        conditions_not_mixed: several.then(|| numbered(&run.not_mixed)),
+        conditions_lost: numbered(&run.lost),
         completed: run.completed,
     }
 }

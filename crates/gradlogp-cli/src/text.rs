@@ -66,6 +66,16 @@ pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect()
 }
 
+/// Numbers of rows in words: the first ten, and how many more.
+pub(crate) fn rows(numbers: &[usize]) -> String {
+    let few: Vec<String> = numbers.iter().take(10).map(ToString::to_string).collect();
+    let more = match numbers.len() - few.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("row{} {}{more}", if numbers.len() == 1 { "" } else { "s" }, few.join(", "))
+}
+
 /// A number with four significant digits.
 pub(crate) fn short(x: f64) -> String {
     if x == 0.0 || !x.is_finite() {
@@ -107,6 +117,14 @@ mod tests {
         assert_eq!(guess("bananna"), " Did you mean \"banana\"?");
         assert_eq!(guess("Eight_Gaussians"), " Did you mean \"eight-gaussians\"?");
         assert_eq!(guess("wine"), "");
+    }
+
+    #[test]
+    fn rows_are_named_up_to_ten() {
+        assert_eq!(rows(&[7]), "row 7");
+        assert_eq!(rows(&[1, 3]), "rows 1, 3");
+        let many: Vec<usize> = (1..=13).collect();
+        assert_eq!(rows(&many), "rows 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 3 more");
     }
 
     #[test]

@@ -10,14 +10,16 @@
 //!
 //! The trace is exact, or estimated by v.(grad s) v with Rademacher probes v that stay the same along the
 //! whole path (Grathwohl et al. 2019): then the result is unbiased up to the solver's tolerance, and the
-//! spread over probes is its standard error. It is the density at t_min: that of the data with the noise
+//! spread over probes is its standard error. Each row is solved with steps of its own and has probes of its own, so
+//! its answer does not depend on the other rows. It is the density at t_min: that of the data with the noise
 //! of t_min, not of the data themselves.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
-use rand::{Rng, RngExt};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use crate::error::{Error, Result};
-use crate::ode::{OdeConfig, OdeInfo, integrate};
+use crate::ode::{At, Failure, OdeConfig, OdeInfo, Solution, integrate_rows};
 use crate::score::{LogDensity, TimeScore};
 use crate::sde::Sde;
 
@@ -39,14 +41,16 @@ pub enum Divergence {
 /// Log densities of rows.
 #[derive(Debug, Clone)]
 pub struct LogLikelihood {
-    /// log p_tmin(x) for every row, in nats, in the units of x.
+    /// log p_tmin(x) for every row, in nats, in the units of x; NaN for rows that failed.
     pub log_density: Array1<f64>,
     /// Its standard error over the probes, where the divergence is estimated.
     pub standard_error: Option<Array1<f64>>,
     /// Where the flow carries every row: x_T, n x d.
     pub latent: Array2<f64>,
-    /// What solving took, over all rows.
+    /// What solving took: the most over rows of the steps, and the calls of the right-hand side in all.
     pub info: OdeInfo,
+    /// Rows along whose path the model's score is not finite or the tolerance not met.
+    pub failed: Vec<Failure>,
 }
 
 /// -log2 p / d: bits per dimension of log densities in nats.
@@ -63,8 +67,7 @@ pub fn bits_per_dimension(log_density: f64, dim: usize) -> f64 {
 /// T.
 ///
 /// # Errors
-/// [`Error::Config`] for fewer than 2 probes, and what [`integrate`] refuses: a model whose score is not
-/// finite along a path, tolerances that are not met.
+/// [`Error::Config`] for fewer than 2 probes, and for the settings of the solver; [`Error::Shape`].
 pub fn log_likelihood(
     model: &dyn TimeScore,
     sde: &dyn Sde,
@@ -86,12 +89,19 @@ pub fn log_likelihood(
         standard_error: (divergence != Divergence::Exact).then(|| Array1::zeros(x.nrows())),
         latent: Array2::zeros(x.dim()),
         info: OdeInfo::default(),
+        failed: Vec::new(),
     };
+    let seed = rng.random();
     for start in (0..x.nrows()).step_by(ROWS) {
         let rows = start..(start + ROWS).min(x.nrows());
-        let flow = Flow { model, sde, probes: draw_probes(divergence, (rows.len(), d), rng) };
-        let (y, info) = flow.solve(x.slice(s![rows.clone(), ..]), ode)?;
-        let (latent, integrals) = y.view().split_at(Axis(1), d);
+        let flow = Flow { model, sde, probes: draw_probes(divergence, rows.clone(), d, seed) };
+        let mut solved = flow.solve(x.slice(s![rows.clone(), ..]), ode)?;
+        for failed in &mut solved.failed {
+            solved.y.row_mut(failed.row).fill(f64::NAN);
+            failed.row += start;
+        }
+        all.failed.extend(solved.failed);
+        let (latent, integrals) = solved.y.view().split_at(Axis(1), d);
         let mean = integrals.mean_axis(Axis(1)).unwrap_or_default();
         let log_density = end.log_density(latent) + mean;
         all.log_density.slice_mut(s![rows.clone()]).assign(&log_density);
@@ -100,23 +110,32 @@ pub fn log_likelihood(
             let error = integrals.std_axis(Axis(1), 1.0) / (integrals.ncols() as f64).sqrt();
             errors.slice_mut(s![rows]).assign(&error);
         }
-        all.info.steps += info.steps;
-        all.info.rejected += info.rejected;
-        all.info.evaluations += info.evaluations;
-        all.info.next_step = info.next_step;
+        all.info.steps = all.info.steps.max(solved.info.steps);
+        all.info.rejected = all.info.rejected.max(solved.info.rejected);
+        all.info.evaluations += solved.info.evaluations;
     }
     Ok(all)
 }
 
-/// One n x d block of signs per probe; none for the exact trace.
+/// One block of signs per probe, a row for each of `rows`, whose stream is named by its number; none for the exact
+/// trace.
 fn draw_probes(
     divergence: Divergence,
-    shape: (usize, usize),
-    rng: &mut dyn Rng,
+    rows: std::ops::Range<usize>,
+    d: usize,
+    seed: u64,
 ) -> Vec<Array2<f64>> {
     let Divergence::Hutchinson { probes } = divergence else { return Vec::new() };
-    let mut signs = || if rng.random::<bool>() { 1.0 } else { -1.0 };
-    (0..probes).map(|_| Array2::from_shape_simple_fn(shape, &mut signs)).collect()
+    let first = ChaCha8Rng::seed_from_u64(seed);
+    let mut out = vec![Array2::zeros((rows.len(), d)); probes];
+    for (k, row) in rows.enumerate() {
+        let mut rng = first.clone();
+        rng.set_stream(row as u64);
+        for probe in &mut out {
+            probe.row_mut(k).mapv_inplace(|_| if rng.random::<bool>() { 1.0 } else { -1.0 });
+        }
+    }
+    out
 }
 
 /// The probability flow of some rows, with the integrals of its divergence beside them.
@@ -127,30 +146,40 @@ struct Flow<'a> {
 }
 
 impl Flow<'_> {
-    fn solve(&self, x: ArrayView2<'_, f64>, ode: &OdeConfig) -> Result<(Array2<f64>, OdeInfo)> {
+    fn solve(&self, x: ArrayView2<'_, f64>, ode: &OdeConfig) -> Result<Solution> {
         let zeros = Array2::zeros((x.nrows(), self.probes.len().max(1)));
         let start = concatenate![Axis(1), x, zeros];
-        let d = x.ncols();
-        let mut slope = |t: f64, y: ArrayView2<'_, f64>| self.slope(t, y.slice(s![.., ..d]));
-        let (from, to) = (self.sde.t_min(), self.sde.horizon());
-        integrate(&mut slope, from, to, start.view(), ode)
+        let mut slope = |at: At<'_>| self.slope(at, x.ncols());
+        let span = (self.sde.t_min(), self.sde.horizon());
+        let solved = integrate_rows(&mut slope, span, start.view(), (ode, None), &mut || true)?;
+        // It was not told to stop.
+        solved.ok_or_else(|| Error::config("solver", "was stopped"))
     }
 
-    /// F and, for every probe (or exactly), div F.
-    fn slope(&self, t: f64, x: ArrayView2<'_, f64>) -> Array2<f64> {
-        let half = 0.5 * self.sde.diffusion(t).powi(2);
-        let flow = self.sde.drift_rows(x, t) - self.model.score_at(x, t) * half;
-        let of_drift: Array1<f64> =
-            x.outer_iter().map(|x| self.sde.drift_divergence(&x.to_vec(), t)).collect();
+    /// F and, for every probe (or exactly), div F; `at.y` has d columns of x in front.
+    fn slope(&self, at: At<'_>, d: usize) -> Array2<f64> {
+        let (x, times) = (at.y.slice(s![.., ..d]), at.times);
+        let half: Array1<f64> =
+            times.iter().map(|t| 0.5 * self.sde.diffusion(*t).powi(2)).collect();
+        let half = half.insert_axis(Axis(1));
+        let (mut drift, mut of_drift) = (vec![0.0; d], Array2::zeros((x.nrows(), 1)));
+        let mut flow = self.model.score_at_times(x, times) * &half;
+        for (k, t) in times.iter().enumerate() {
+            let point = x.row(k).to_vec();
+            self.sde.drift(&point, *t, &mut drift);
+            of_drift[[k, 0]] = self.sde.drift_divergence(&point, *t);
+            flow.row_mut(k).iter_mut().zip(&drift).for_each(|(s, f)| *s = f - *s);
+        }
         let mut traces = Array2::zeros((x.nrows(), self.probes.len().max(1)));
         if self.probes.is_empty() {
-            traces.column_mut(0).assign(&self.model.trace_at(x, t));
+            traces.column_mut(0).assign(&self.model.trace_at_times(x, times));
         }
         for (v, mut trace) in self.probes.iter().zip(traces.columns_mut()) {
-            let product = self.model.jacobian_vector_at(x, t, v.view());
+            let v = v.select(Axis(0), at.rows);
+            let product = self.model.jacobian_vector_at_times(x, times, v.view());
             trace.assign(&(product * v).sum_axis(Axis(1)));
         }
-        let divergence = of_drift.insert_axis(Axis(1)) - traces * half;
+        let divergence = of_drift - traces * &half;
         concatenate![Axis(1), flow, divergence]
     }
 }
@@ -245,6 +274,33 @@ mod tests {
         let (mean, square) = (z.mean().unwrap(), z.mapv(|z| z * z).mean().unwrap());
         assert!(mean.abs() < 4.0 * (1.4f64 / 60.0).sqrt(), "mean of z {mean}");
         assert!((0.6..3.0).contains(&square), "mean square of z {square}");
+    }
+
+    /// Alone, among others and beside rows that are far off, a row has the same bits; a hopeless row is named.
+    #[test]
+    fn a_row_has_its_density_in_any_company() {
+        let sde = Vp::default();
+        let marginal = Marginal::new(mixture(), sde).unwrap();
+        let end = marginal.at(1.0);
+        let ode = OdeConfig::default();
+        let near = array![[0.3, -0.4], [-1.2, 0.1], [1.5, 1.0]];
+        let far = array![[1e5, 3.0], [999_999_999_999_999.0, 0.0], [1e308, -1e308]];
+        let all = concatenate![Axis(0), near, far];
+        for how in [Divergence::Exact, Divergence::Hutchinson { probes: 3 }] {
+            let solve = |x: &Array2<f64>| {
+                log_likelihood(&marginal, &sde, &end, x.view(), (how, &ode), &mut rng()).unwrap()
+            };
+            let (alone, among) = (solve(&near), solve(&all));
+            assert_eq!(alone.log_density, among.log_density.slice(s![..3]));
+            assert_eq!(alone.latent, among.latent.slice(s![..3, ..]));
+            let one = solve(&near.slice(s![..1, ..]).to_owned());
+            assert_eq!(one.log_density[0], among.log_density[0]);
+            assert!(alone.failed.is_empty());
+            let failed: Vec<usize> = among.failed.iter().map(|failed| failed.row).collect();
+            assert_eq!(failed.last(), Some(&5), "{failed:?}");
+            let far = among.log_density[3];
+            assert!(among.log_density[5].is_nan() && (far < -1e6 || failed.contains(&3)), "{far}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What every score is, fitted or exact: the traits that samplers and diagnostics take.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
 /// A score field s(x) = grad log p(x) over R^d.
 ///
@@ -52,6 +52,49 @@ pub trait TimeScore: Sync {
         t: f64,
         v: ArrayView2<'_, f64>,
     ) -> Array2<f64>;
+
+    /// s(x, t) where every row has a time of its own: n x d. The same numbers as [`TimeScore::score_at`] of each.
+    fn score_at_times(&self, x: ArrayView2<'_, f64>, times: &[f64]) -> Array2<f64> {
+        at_times(x.dim(), times, |rows, t| self.score_at(x.select(Axis(0), rows).view(), t))
+    }
+
+    /// tr grad s(x, t) where every row has a time of its own: n values.
+    fn trace_at_times(&self, x: ArrayView2<'_, f64>, times: &[f64]) -> Array1<f64> {
+        let trace = |rows: &[usize], t| self.trace_at(x.select(Axis(0), rows).view(), t);
+        let column = |rows: &[usize], t| trace(rows, t).insert_axis(Axis(1));
+        at_times((x.nrows(), 1), times, column).column(0).to_owned()
+    }
+
+    /// (grad s(x, t)) v where every row has a time and a v of its own: n x d.
+    fn jacobian_vector_at_times(
+        &self,
+        x: ArrayView2<'_, f64>,
+        times: &[f64],
+        v: ArrayView2<'_, f64>,
+    ) -> Array2<f64> {
+        at_times(x.dim(), times, |rows, t| {
+            let (x, v) = (x.select(Axis(0), rows), v.select(Axis(0), rows));
+            self.jacobian_vector_at(x.view(), t, v.view())
+        })
+    }
+}
+
+/// `part` of the rows of each time, put in their places.
+fn at_times(
+    shape: (usize, usize),
+    times: &[f64],
+    part: impl Fn(&[usize], f64) -> Array2<f64>,
+) -> Array2<f64> {
+    let mut order: Vec<usize> = (0..times.len()).collect();
+    order.sort_by(|i, j| times[*i].total_cmp(&times[*j]));
+    let mut out = Array2::zeros(shape);
+    for rows in order.chunk_by(|i, j| times[*i].to_bits() == times[*j].to_bits()) {
+        let found = part(rows, times[rows[0]]);
+        for (row, found) in rows.iter().zip(found.outer_iter()) {
+            out.row_mut(*row).assign(&found);
+        }
+    }
+    out
 }
 
 /// A [`TimeScore`] at one time, as a [`Score`] for whatever takes one.

@@ -561,7 +561,11 @@ impl Prepared {
             let training = table.rows.select(Axis(0), &split.train);
             let transform = Transform::fit(plan.standardization, training.view(), &columns)
                 .map_err(|e| in_training_rows(e, &name))?;
-            Ok(GivenColumns { columns, transform })
+            let range = training.columns().into_iter().map(|column| {
+                let ends = [f64::INFINITY, f64::NEG_INFINITY];
+                column.iter().fold(ends, |[low, high], x| [low.min(*x), high.max(*x)])
+            });
+            Ok(GivenColumns { columns, transform, range: Some(range.collect()) })
         });
         let given = given.transpose()?;
         let units = fit(Standardization::Standardize)?;

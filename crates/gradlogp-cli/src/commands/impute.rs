@@ -7,8 +7,8 @@ use anyhow::Result;
 use gradlogp::diffusion::TimeModel;
 use gradlogp::sample::reverse::{Reverse, ReverseImpute, impute_reverse};
 use gradlogp::sample::{ImputeConfig, Parallel, Target, impute};
-use gradlogp::{Error, FittedModel, Score};
-use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
+use gradlogp::{Error, FittedModel};
+use ndarray::{Array2, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -20,9 +20,6 @@ use crate::limits::check_memory;
 use crate::output::{check_apart, check_writable, write_table};
 use crate::progress::Progress;
 use crate::{exit, interrupt, text};
-
-/// Above this the chains of a row have not met.
-const R_HAT: f64 = 1.1;
 
 /// The summary, as `--json` shows it.
 #[derive(Debug, Serialize)]
@@ -38,6 +35,9 @@ struct Summary {
     acceptance_rate: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     r_hat: Option<f64>,
+    /// Numbers of rows whose chains have not met.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows_not_mixed: Option<Vec<usize>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<String>,
 }
@@ -49,6 +49,8 @@ struct Draws {
     step_size: Option<f64>,
     acceptance: Option<f64>,
     r_hat: Option<f64>,
+    /// Rows whose chains have not met, as places among the incomplete ones.
+    not_mixed: Option<Vec<usize>>,
     /// Why some values are still missing.
     failure: Option<Error>,
 }
@@ -73,10 +75,13 @@ pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
     let incomplete: Vec<usize> =
         (0..table.nrows()).filter(|row| table.row(*row).iter().any(|x| x.is_nan())).collect();
     let cells = table.len() as f64 * args.draws as f64;
-    check_memory("--draws", 8.0 * 8.0 * cells)?;
+    // Each chain has a generator of its own.
+    let generators = 400.0 * incomplete.len() as f64 * args.draws as f64;
+    check_memory("--draws", 8.0 * 8.0 * cells + generators)?;
     interrupt::watch();
     let part = table.select(Axis(0), &incomplete);
-    let Some(mut draws) = draw(args, &model, part.view(), show)? else {
+    let drawn = draw(args, &model, part.view(), show);
+    let Some(mut draws) = drawn.map_err(|error| all_in_table(error, &incomplete))? else {
         show.note("stopped before the draws were done; nothing was written");
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
@@ -91,13 +96,17 @@ pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
         step_size: draws.step_size,
         acceptance_rate: draws.acceptance,
         r_hat: draws.r_hat,
+        rows_not_mixed: draws
+            .not_mixed
+            .map(|rows| rows.iter().map(|i| incomplete[*i] + 1).collect()),
         output: args.output.as_ref().map(|path| path.display().to_string()),
     };
-    if let Some(r) = summary.r_hat.filter(|r| *r > R_HAT) {
+    if let Some(rows) = summary.rows_not_mixed.as_ref().filter(|rows| !rows.is_empty()) {
         show.warning(&format!(
-            "the chains of a row have not met (R-hat {r:.2}, should be below {R_HAT}): use more --steps \
-             and --warm-up; where a missing value may lie in separate places, their shares are those of \
-             the starting points"
+            "{} of the table: the chains have not met, so the values drawn there are not to be relied on; \
+             use more --steps and --warm-up. Where a missing value may lie in separate places, their \
+             shares are those of the starting points",
+            text::rows(rows)
         ));
     }
     if show.json {
@@ -112,14 +121,29 @@ pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
 
 /// An error that counts the draws of incomplete rows, in the numbers of the table's rows.
 fn in_table(error: &Error, incomplete: &[usize]) -> String {
-    let Error::Diverged { rows, .. } = error else { return error.to_string() };
+    let Error::Diverged { step, rows, .. } = error else { return error.to_string() };
     let mut numbers: Vec<usize> =
         rows.iter().map(|i| incomplete[i % incomplete.len()] + 1).collect();
     numbers.sort_unstable();
     numbers.dedup();
-    let few: Vec<String> = numbers.iter().take(10).map(ToString::to_string).collect();
-    let more = if numbers.len() > few.len() { ", ..." } else { "" };
-    format!("{error}: draws of rows {}{more} of the table were lost", few.join(", "))
+    format!(
+        "{} of the table: draws were lost at step {step}, where the model gives no finite density or score; \
+         such a row is far from all that the model was fitted to",
+        text::rows(&numbers)
+    )
+}
+
+/// The same of a run that has no draw to show.
+fn all_in_table(error: anyhow::Error, incomplete: &[usize]) -> anyhow::Error {
+    match error.downcast::<Error>() {
+        Ok(Error::Diverged { step, rows, message }) if !rows.is_empty() => {
+            let error = Error::Diverged { step, rows, message };
+            let message = in_table(&error, incomplete);
+            Error::Numerical { operation: "imputation", message }.into()
+        }
+        Ok(error) => error.into(),
+        Err(error) => error,
+    }
 }
 
 fn load(args: &ImputeArgs, model: &FittedModel, show: Show) -> Result<Array2<f64>> {
@@ -141,12 +165,12 @@ fn draw(
     rows: ArrayView2<'_, f64>,
     show: Show,
 ) -> Result<Option<Draws>> {
-    let mut config = ImputeConfig {
+    let config = ImputeConfig {
         draws: args.draws,
         warm_up: args.warm_up,
         steps: args.steps,
+        step_size: args.step_size,
         leapfrog: args.leapfrog,
-        ..ImputeConfig::default()
     };
     config.validate()?;
     let sampler = match (model.over_time(), model.as_log_density()) {
@@ -156,8 +180,9 @@ fn draw(
     };
     if rows.nrows() == 0 {
         let rows = rows.to_owned();
-        let (step_size, acceptance, r_hat, failure) = (None, None, None, None);
-        return Ok(Some(Draws { rows, sampler, step_size, acceptance, r_hat, failure }));
+        let (step_size, acceptance, r_hat) = (None, None, None);
+        let (not_mixed, failure) = (None, None);
+        return Ok(Some(Draws { rows, sampler, step_size, acceptance, r_hat, not_mixed, failure }));
     }
     if let Some(time_model) = model.over_time() {
         return draw_in_reverse(args, model, time_model, rows, show);
@@ -176,18 +201,16 @@ fn draw(
         Some(density) => Target::Density(density),
         None => Target::Field(&field),
     };
-    // The score of a field tells its own scale; a density adapts from there.
-    let factor = if density.is_some() { 1.0 } else { 0.2 };
-    config.step_size = args.step_size.unwrap_or_else(|| factor * typical_step(model, rows));
     let run = impute(target, rows, known, &config, &mut rng, &mut observe);
     bar.finish();
     Ok(run?.map(|run| Draws {
-        rows: run.rows,
         sampler,
         step_size: Some(run.step_size),
         acceptance: run.acceptance,
         r_hat: run.r_hat,
-        failure: None,
+        failure: run.failure(),
+        not_mixed: Some(run.not_mixed),
+        rows: run.rows,
     }))
 }
 
@@ -207,15 +230,16 @@ fn draw_in_reverse(
     }
     let score = Parallel(time_model);
     let reverse = Reverse { sde: time_model.clock().sde(), score: &score };
-    let config = ReverseImpute { steps: args.steps, ..ReverseImpute::default() };
-    let many = concatenate(Axis(0), &vec![transform.forward(rows).view(); args.draws])?;
+    let (draws, steps) = (args.draws, args.steps);
+    let config = ReverseImpute { draws, steps, ..ReverseImpute::default() };
+    let inside = transform.forward(rows);
     let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
     let mut bar = Progress::new(show.silent(), "imputing", 0, args.steps as u64);
     let mut observe = |step: usize, _: usize| {
         bar.at(step as u64, String::new);
         if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let drawn = impute_reverse(&reverse, many.view(), &config, &mut rng, &mut observe);
+    let drawn = impute_reverse(&reverse, inside.view(), &config, &mut rng, &mut observe);
     bar.finish();
     Ok(drawn?.map(|drawn| {
         let mut out = transform.inverse(drawn.rows.view());
@@ -224,20 +248,10 @@ fn draw_in_reverse(
             (0..args.draws).for_each(|draw| out[[draw * rows.nrows() + i, j]] = *x);
         }
         let failure = drawn.failure();
-        Draws { rows: out, sampler: "em", step_size: None, acceptance: None, r_hat: None, failure }
+        let (step_size, acceptance, r_hat) = (None, None, None);
+        let not_mixed = None;
+        Draws { rows: out, sampler: "em", step_size, acceptance, r_hat, not_mixed, failure }
     }))
-}
-
-/// 1 / mean square of the score in units of the columns' standard deviations, with means for what is
-/// missing.
-fn typical_step(model: &FittedModel, rows: ArrayView2<'_, f64>) -> f64 {
-    let known = &model.description;
-    let filled = Array2::from_shape_fn((rows.nrows().min(1000), rows.ncols()), |at| {
-        if rows[at].is_nan() { known.column_mean[at.1] } else { rows[at] }
-    });
-    let scaled = model.score(filled.view()) * &Array1::from(known.column_scale.clone());
-    let mean_square = scaled.iter().map(|s| s * s).sum::<f64>() / scaled.len() as f64;
-    1.0 / mean_square.max(1e-12)
 }
 
 /// The whole table once per draw, with what tells the draws apart in front if there is more than one.

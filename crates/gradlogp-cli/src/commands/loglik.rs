@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use gradlogp::diagnose::Estimate;
 use gradlogp::likelihood::{Divergence, bits_per_dimension, log_likelihood};
-use gradlogp::ode::OdeConfig;
+use gradlogp::ode::{self, OdeConfig};
 use gradlogp::oracle::Gaussian;
 use gradlogp::sde::Sde;
-use gradlogp::{Error, FittedModel};
+use gradlogp::{Error, ErrorClass, FittedModel};
 use ndarray::{Array1, Array2, Axis, concatenate};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -16,9 +16,10 @@ use serde::Serialize;
 
 use super::{Show, call};
 use crate::args::LoglikArgs;
+use crate::exit;
 use crate::input::{Source, show_warnings};
 use crate::output::{check_apart, check_writable, write_table};
-use crate::text::{aligned, short};
+use crate::text::{aligned, error, rows, short};
 
 /// Most columns for which the trace is exact unless asked for.
 const EXACT_COLUMNS: usize = 16;
@@ -91,11 +92,19 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
     };
     let ode =
         OdeConfig { relative: args.tolerance, absolute: args.tolerance, ..OdeConfig::default() };
-    let found = log_likelihood(over_time, sde, &prior, z.view(), (divergence, &ode), &mut rng)?;
+    let how = (divergence, &ode);
+    let found = log_likelihood(over_time, sde, &prior, z.view(), how, &mut rng)?;
     let log_density = transform.log_density_to_user(found.log_density.view());
-    let mean = Estimate::of(log_density.view());
+    let failed: Vec<usize> = found.failed.iter().map(|failed| failed.row).collect();
+    let arrived: Vec<usize> =
+        (0..log_density.len()).filter(|row| failed.binary_search(row).is_err()).collect();
+    if let (true, Some(error)) = (arrived.is_empty(), ode::failure(&found.failed)) {
+        return Err(error.into());
+    }
+    let mean = Estimate::of(log_density.select(Axis(0), &arrived).view());
+    let probe_error = found.standard_error.as_ref();
     let summary = Summary {
-        rows: z.nrows(),
+        rows: arrived.len(),
         mean_log_density: mean.mean,
         mean_log_density_se: mean.standard_error,
         bits_per_dimension: bits_per_dimension(mean.mean, d),
@@ -106,7 +115,7 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
             .as_ref()
             .and_then(|noise| noise.log_cell())
             .map(|log_cell| bits_per_dimension(mean.mean + log_cell, d)),
-        probe_se: found.standard_error.as_ref().and_then(|error| error.mean()),
+        probe_se: probe_error.and_then(|error| error.select(Axis(0), &arrived).mean()),
         probes,
         time: sde.t_min(),
         solver_steps: found.info.steps,
@@ -118,7 +127,18 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
         write_table(args.output.as_deref(), &columns, &table)?;
     }
     show.result(&text(&summary), &summary)?;
-    Ok(ExitCode::SUCCESS)
+    if failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let numbers: Vec<usize> = failed.iter().map(|row| row + 1).collect();
+    error(&format!(
+        "{} of {}: the model's score is not finite along the way there, or changes faster than any step can \
+         follow; {} written as NaN, and left out of the means",
+        rows(&numbers),
+        source.name(),
+        if failed.len() == 1 { "it is" } else { "they are" }
+    ));
+    Ok(ExitCode::from(exit::code(ErrorClass::Numerical)))
 }
 
 /// The law at the horizon: columns of standard deviation 1, shrunk and noised by the kernel.

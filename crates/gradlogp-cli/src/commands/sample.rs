@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use gradlogp::data::{ReadOptions, read_csv};
 use gradlogp::storage::{TensorFile, write_atomically};
-use gradlogp::{Error, FittedModel};
+use gradlogp::{Error, ErrorClass, FittedModel};
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use serde::{Deserialize, Serialize};
 
 use super::Show;
 use crate::args::SampleArgs;
+use crate::input::conditions_far_off;
 use crate::output::{check_apart, check_writable, is_device, write_array, write_table};
 use crate::picture::{Greys, ImageShape, Sheet};
 use crate::sampling::{Job, Outcome};
@@ -61,6 +62,9 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
         Some((_, stopped)) => (stopped.conditions.as_deref().map(array).transpose()?, 0),
         None => {
             let c = conditions(args, &model)?;
+            if let Some(c) = &c {
+                conditions_far_off(&model, c.view(), show);
+            }
             let each = c.as_ref().map_or(1, Array2::nrows);
             (c, args.n.saturating_mul(each))
         }
@@ -113,6 +117,9 @@ fn finish(
     show: Show,
 ) -> Result<ExitCode> {
     let code = match (&failure, drawn.completed) {
+        (None, true) if !drawn.conditions_lost.is_empty() => {
+            ExitCode::from(exit::code(ErrorClass::Numerical))
+        }
         (None, true) => ExitCode::SUCCESS,
         (None, false) => ExitCode::from(exit::INTERRUPTED),
         (Some(error), _) => ExitCode::from(exit::code(error.class())),
@@ -136,6 +143,13 @@ fn finish(
     write_table(output, &model.all_columns(), &rows)?;
     if let Some(warning) = drawn.warning() {
         show.warning(&warning);
+    }
+    if !drawn.conditions_lost.is_empty() {
+        text::error(&format!(
+            "{} of the conditions: the model gives no finite density or score where the chain is; its draws are \
+             written as NaN",
+            text::rows(&drawn.conditions_lost)
+        ));
     }
     if show.json {
         text::result(&serde_json::to_string_pretty(&drawn)?)?;
@@ -245,12 +259,16 @@ impl Saver {
 struct Trace {
     /// Steps at which to look.
     at: Vec<usize>,
+    /// The step last told of.
+    last: Option<usize>,
     frames: Vec<ndarray::Array2<f64>>,
 }
 
 impl Trace {
     fn new(args: &SampleArgs, (first, last): (usize, usize)) -> Result<Self> {
-        let Some(_) = &args.trace else { return Ok(Trace { at: Vec::new(), frames: Vec::new() }) };
+        let Some(_) = &args.trace else {
+            return Ok(Trace { at: Vec::new(), last: None, frames: Vec::new() });
+        };
         if args.frames == 0 {
             return Err(Error::config("--frames", "must be at least 1").into());
         }
@@ -261,11 +279,13 @@ impl Trace {
             })
             .collect();
         at.dedup();
-        Ok(Trace { at, frames: Vec::new() })
+        Ok(Trace { at, last: None, frames: Vec::new() })
     }
 
     fn see(&mut self, model: &FittedModel, step: usize, position: ArrayView2<'_, f64>) {
-        if self.at.binary_search(&step).is_ok() {
+        // Within long steps it is told several times the same.
+        let again = self.last.replace(step) == Some(step);
+        if !again && self.at.binary_search(&step).is_ok() {
             self.frames.push(model.description.transform.inverse(position));
         }
     }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use gradlogp::data::Table;
-use gradlogp::{Error, FittedModel};
+use gradlogp::{Error, ErrorClass, FittedModel};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -14,9 +14,9 @@ use super::Show;
 use crate::anomaly::Anomaly;
 use crate::args::ScoreArgs;
 use crate::checks::normaliser;
-use crate::input::{Source, show_warnings};
+use crate::input::{Source, conditions_far_off, show_warnings};
 use crate::output::{check_apart, check_writable, write_table};
-use crate::text;
+use crate::{exit, text};
 
 /// Rows scored at once: bounds memory at a few hundred MiB for any table.
 const BLOCK: usize = 65_536;
@@ -49,6 +49,9 @@ pub(crate) fn run(args: &ScoreArgs, show: Show) -> Result<ExitCode> {
     let loaded = source.load_for(args.seed, &model)?;
     show_warnings(show.silent(), &loaded.warnings);
     model.check_domain(loaded.table.rows.view(), &loaded.table.name)?;
+    if let Some(given) = &loaded.given {
+        conditions_far_off(&model, given.rows.view(), show);
+    }
     let rows = &loaded.table.rows;
     let anomaly = Anomaly::new(&model, &args.anomaly, &args.read)?;
     let log_z = log_z(&model, args, rows.view(), show)?;
@@ -65,9 +68,23 @@ pub(crate) fn run(args: &ScoreArgs, show: Show) -> Result<ExitCode> {
         plan.fill(given.as_ref().unwrap_or(&model), rows, out)?;
     }
     write_table(args.output.as_deref(), &columns, &out)?;
+    let hopeless: Vec<usize> =
+        (1..=out.nrows()).filter(|row| out.row(row - 1).iter().any(|x| !x.is_finite())).collect();
+    let code = match hopeless.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => {
+            text::error(&format!(
+                "{} of {}: not all that the model answers there is a finite number, and it is written as it is; \
+                 such a row is far from all that the model was fitted to",
+                text::rows(&hopeless),
+                source.name()
+            ));
+            ExitCode::from(exit::code(ErrorClass::Numerical))
+        }
+    };
     let output = args.output.as_ref().map(|p| p.display().to_string());
     // Without a file, the rows are the result.
-    let Some(path) = &output else { return Ok(ExitCode::SUCCESS) };
+    let Some(path) = &output else { return Ok(code) };
     let threshold = plan.threshold();
     let flags = columns.iter().position(|name| name == IS_ANOMALY);
     let anomalies = flags.map(|k| out.column(k).sum() as usize);
@@ -81,7 +98,7 @@ pub(crate) fn run(args: &ScoreArgs, show: Show) -> Result<ExitCode> {
             show.note(&format!("{anomalies} anomalies, beyond {}", text::short(threshold)));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 /// log Z as given, or estimated on the rows.
@@ -176,7 +193,8 @@ impl Plan<'_> {
         if let Some(anomaly) = &self.anomaly {
             let how = anomaly.of(model, rows)?;
             if let Some(threshold) = anomaly.threshold {
-                let flag = |a: f64| if a > threshold { 1.0 } else { 0.0 };
+                // What is no number is unusual at least.
+                let flag = |a: f64| if a <= threshold { 0.0 } else { 1.0 };
                 out.column_mut(next + 1).assign(&how.mapv(flag));
             }
             out.column_mut(next).assign(&how);

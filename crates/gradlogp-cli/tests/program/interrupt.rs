@@ -96,3 +96,42 @@ fn a_stopped_sampler_writes_what_it_has_or_leaves_the_old_file() {
     let rows = folder.text("s.csv").lines().count();
     assert!((3..100_000_000).contains(&rows), "{rows}");
 }
+
+/// Within a move of a hundred million leapfrog steps, a level of as many Langevin steps, or a schedule of solver steps, the
+/// run stops where it was before; it would else go on for hours.
+#[test]
+fn a_sampler_is_stopped_within_a_long_step() {
+    let folder = Folder::with_model();
+    folder.succeeds(
+        "fit good.csv --steps 100 --hidden 8 --evaluate-every 50 --threads 1 --noise vp -o t -q",
+    );
+    for line in [
+        "m.safetensors --sampler hmc --leapfrog 100000000 -n 5",
+        "t --sampler annealed --corrections 100000000 -n 5",
+        "t --sampler pc --corrections 100000000 -n 5",
+    ] {
+        let mut child = folder.start(&format!("sample {line} -o s.csv"));
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        if !line.contains("hmc") {
+            said.read_line(&mut String::new()).unwrap();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        send("-INT", &child);
+        let mut rest = String::new();
+        said.read_to_string(&mut rest).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{line}: {rest}");
+        assert!(rest.contains("go on with: gradlogp sample --resume s.csv.checkpoint"), "{rest}");
+        assert!(folder.has("s.csv.checkpoint") && !folder.has("s.csv"));
+    }
+    folder.write("holes.csv", "a,b\n0.5,\n,1\n");
+    for line in ["m.safetensors holes.csv --leapfrog 100000000", "t holes.csv --steps 100000"] {
+        let mut child = folder.start(&format!("impute {line} -o s.csv"));
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        send("-INT", &child);
+        let mut rest = String::new();
+        said.read_to_string(&mut rest).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{line}: {rest}");
+        assert!(rest.contains("nothing was written") && !folder.has("s.csv"), "{rest}");
+    }
+}

@@ -19,6 +19,7 @@ mod kernel_families;
 mod kill;
 mod quality;
 mod results;
+mod rows;
 mod support;
 mod time_models;
 mod training;

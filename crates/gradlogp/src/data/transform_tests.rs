@@ -410,3 +410,25 @@ fn one_width_for_all_columns() {
     close(&t.forward(x.view()), &array![[-2.0 / c, -4.0 / c], [2.0 / c, 4.0 / c]], 1e-14);
     assert!((t.log_abs_det() + 10f64.ln()).abs() < 1e-14);
 }
+
+/// What becomes of a row does not depend on the rows beside it, not even in the last bit.
+#[test]
+fn a_row_has_the_same_bits_in_any_company() {
+    let rows = Array2::from_shape_fn((57, 5), |(i, j)| {
+        ((3 * i + 7 * j) as f64).sin() + ((i * j) as f64).cos()
+    });
+    let columns: Vec<String> = (0..5).map(|j| format!("c{j}")).collect();
+    for kind in [Standardization::Standardize, Standardization::Whiten] {
+        let transform = Transform::fit(kind, rows.view(), &columns).unwrap();
+        let maps = |x: ArrayView2<'_, f64>| {
+            [transform.forward(x), transform.inverse(x), transform.score_to_user(x)]
+        };
+        let all = maps(rows.view());
+        for i in [0, 1, 7, 8, 31, 55, 56] {
+            let alone = maps(rows.slice(ndarray::s![i..i + 1, ..]));
+            for (k, (alone, all)) in alone.iter().zip(&all).enumerate() {
+                assert_eq!(alone.row(0), all.row(i), "{kind:?}, map {k}, row {i}");
+            }
+        }
+    }
+}

@@ -16,7 +16,7 @@
 //! k-th smallest with k = ceil((n + 1)(1 - a)): a new usual row exceeds it with probability at most a,
 //! whatever the model (conformal prediction; Vovk, Gammerman, Shafer 2005).
 
-use super::{check_rows, finite_score};
+use super::check_rows;
 use crate::error::{Error, Result};
 use crate::score::Score;
 use ndarray::{Array1, ArrayView1, ArrayView2, Axis, Zip};
@@ -25,7 +25,8 @@ use ndarray::{Array1, ArrayView1, ArrayView2, Axis, Zip};
 const PIECES: usize = 32;
 const POINTS: [(f64, f64); 2] = [(0.211_324_865_405_187_1, 0.5), (0.788_675_134_594_812_9, 0.5)];
 
-/// log p(centre) - log p(x) along straight lines, from the score alone: n values.
+/// log p(centre) - log p(x) along straight lines, from the score alone: n values, NaN where the score is not finite on the
+/// line.
 ///
 /// ```
 /// use gradlogp::{diagnose::path_difference, oracle::Gaussian};
@@ -38,7 +39,7 @@ const POINTS: [(f64, f64); 2] = [(0.211_324_865_405_187_1, 0.5), (0.788_675_134_
 /// ```
 ///
 /// # Errors
-/// [`Error::Shape`] where columns differ; [`Error::Numerical`] where the score is not finite on a line.
+/// [`Error::Shape`] where columns differ.
 pub fn path_difference(
     score: &dyn Score,
     x: ArrayView2<'_, f64>,
@@ -51,7 +52,7 @@ pub fn path_difference(
     for piece in 0..PIECES {
         for (point, weight) in POINTS {
             let t = (piece as f64 + point) / PIECES as f64;
-            let s = finite_score("path to the centre", score, (&away * t + centre).view())?;
+            let s = score.score((&away * t + centre).view());
             let along = Zip::from(s.rows()).and(away.rows()).map_collect(|s, a| s.dot(&a));
             sum.scaled_add(-weight / PIECES as f64, &along);
         }
@@ -59,10 +60,10 @@ pub fn path_difference(
     Ok(sum)
 }
 
-/// |D s(x)| with D = diag(`scale`), the columns' standard deviations: n values.
+/// |D s(x)| with D = diag(`scale`), the columns' standard deviations: n values, not finite where the score is not.
 ///
 /// # Errors
-/// [`Error::Shape`] where columns differ; [`Error::Numerical`] where the score is not finite.
+/// [`Error::Shape`] where columns differ.
 pub fn score_norm(
     score: &dyn Score,
     x: ArrayView2<'_, f64>,
@@ -70,12 +71,13 @@ pub fn score_norm(
 ) -> Result<Array1<f64>> {
     check_rows("score norm", score, x, 0)?;
     check_rows("score norm", score, scale.insert_axis(Axis(0)), 1)?;
-    let s = finite_score("score norm", score, x)? * scale;
+    let s = score.score(x) * scale;
     Ok(s.map_axis(Axis(1), |s| s.dot(&s).sqrt()))
 }
 
 /// The mean over noise levels sigma of -sigma^2 log p_sigma(x), up to a constant: n values. Each level is sigma, in
-/// the units in which x is measured, with log p_sigma at the rows, up to a constant of its own.
+/// the units in which x is measured, with log p_sigma at the rows, up to a constant of its own. NaN for rows where one is not
+/// finite.
 ///
 /// ```
 /// use ndarray::array;
@@ -90,7 +92,7 @@ pub fn score_norm(
 ///
 /// # Errors
 /// [`Error::Config`] without a level, or with one that is not positive; [`Error::Shape`] for different numbers
-/// of rows; [`Error::Numerical`] where a density is not finite.
+/// of rows.
 pub fn mean_over_scales(levels: &[(f64, Array1<f64>)]) -> Result<Array1<f64>> {
     let Some((_, first)) = levels.first() else {
         return Err(Error::config("noise levels", "there must be at least one"));
@@ -105,11 +107,10 @@ pub fn mean_over_scales(levels: &[(f64, Array1<f64>)]) -> Result<Array1<f64>> {
             let (expected, found) = (vec![first.len()], vec![log_density.len()]);
             return Err(Error::Shape { operation: "rows of all noise levels", expected, found });
         }
-        if let Some(row) = log_density.iter().position(|l| !l.is_finite()) {
-            let message = format!("the log density at noise {sigma} of row {row} is not finite");
-            return Err(Error::Numerical { operation: "anomaly scores", message });
-        }
-        sum.scaled_add(-sigma * sigma / levels.len() as f64, log_density);
+        let factor = -sigma * sigma / levels.len() as f64;
+        Zip::from(&mut sum).and(log_density).for_each(|sum, log_density| {
+            *sum += if log_density.is_finite() { factor * log_density } else { f64::NAN };
+        });
     }
     Ok(sum)
 }
@@ -192,7 +193,8 @@ mod tests {
         assert!(found[0] > found[1] && found[1] > found[2], "{found}");
         assert!(mean_over_scales(&[]).is_err());
         assert!(mean_over_scales(&[(0.0, array![1.0])]).is_err());
-        assert!(mean_over_scales(&[(1.0, array![f64::NEG_INFINITY])]).is_err());
+        let some = mean_over_scales(&[(1.0, array![f64::NEG_INFINITY, 2.0])]).unwrap();
+        assert!(some[0].is_nan() && some[1] == -2.0);
         assert!(mean_over_scales(&[(1.0, array![1.0]), (2.0, array![1.0, 2.0])]).is_err());
     }
 

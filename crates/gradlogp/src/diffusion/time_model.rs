@@ -38,8 +38,18 @@ impl<T: Real> TimeModel<T> {
         t: f64,
         answer: impl FnOnce(Derivatives<'_, T>, Points<'_, T>) -> R,
     ) -> R {
-        let (rows, mut contexts) = (x.len() / self.network.dim(), Vec::new());
-        self.settings.write_contexts(&self.clock, &vec![t; rows], &mut contexts);
+        self.ask_each(x, &vec![t; x.len() / self.network.dim()], answer)
+    }
+
+    /// [`TimeModel::ask`] with a time for each row.
+    fn ask_each<R>(
+        &self,
+        x: &[T],
+        times: &[f64],
+        answer: impl FnOnce(Derivatives<'_, T>, Points<'_, T>) -> R,
+    ) -> R {
+        let mut contexts = Vec::new();
+        self.settings.write_contexts(&self.clock, times, &mut contexts);
         let contexts: Vec<&[T]> = contexts.iter().map(Vec::as_slice).collect();
         answer(Derivatives::new(&self.network), Points::with_contexts(x, &contexts))
     }
@@ -66,5 +76,24 @@ impl<T: Real> TimeScore for TimeModel<T> {
     ) -> Array2<f64> {
         let (x, v) = (narrow::<T>(x), narrow::<T>(v));
         rows(&self.ask(&x, t, |at, x| at.jacobian_vector(x, &v)), self.network.dim())
+    }
+
+    fn score_at_times(&self, x: ArrayView2<'_, f64>, times: &[f64]) -> Array2<f64> {
+        rows(&self.ask_each(&narrow::<T>(x), times, |at, x| at.score(x)), self.network.dim())
+    }
+
+    fn trace_at_times(&self, x: ArrayView2<'_, f64>, times: &[f64]) -> Array1<f64> {
+        let trace = self.ask_each(&narrow::<T>(x), times, |at, x| at.trace(x));
+        trace.iter().map(|v| v.to_f64()).collect()
+    }
+
+    fn jacobian_vector_at_times(
+        &self,
+        x: ArrayView2<'_, f64>,
+        times: &[f64],
+        v: ArrayView2<'_, f64>,
+    ) -> Array2<f64> {
+        let (x, v) = (narrow::<T>(x), narrow::<T>(v));
+        rows(&self.ask_each(&x, times, |at, x| at.jacobian_vector(x, &v)), self.network.dim())
     }
 }

@@ -1,5 +1,6 @@
 //! What a model file says about its model.
 
+use ndarray::ArrayView2;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::data::{Dequantization, Transform};
@@ -82,6 +83,47 @@ pub struct GivenColumns {
     pub columns: Vec<String>,
     /// From the user's units to the network's.
     pub transform: Transform,
+    /// Least and largest training value of each, where the file says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<Vec<[f64; 2]>>,
+}
+
+/// Values of one column of a condition far from those of training.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FarOff {
+    /// The column.
+    pub column: String,
+    /// Rows, counted from 0.
+    pub rows: Vec<usize>,
+    /// The value furthest off.
+    pub worst: f64,
+    /// Least and largest value of training, where they are known.
+    pub range: Option<[f64; 2]>,
+}
+
+impl GivenColumns {
+    /// The columns in which rows of `given` (the user's units, columns as in [`columns`](GivenColumns::columns)) are far
+    /// from training: further outside its range than a quarter of its width; in models of files that do not say
+    /// what it was, more than 6 standard deviations from the mean.
+    pub fn far_off(&self, given: ArrayView2<'_, f64>) -> Vec<FarOff> {
+        let (mean, sd) = (self.transform.mean(), self.transform.standard_deviations());
+        let of = |j: usize| {
+            let (known, low, high) = match self.range.as_ref().and_then(|range| range.get(j)) {
+                Some([low, high]) => {
+                    let slack = 0.25 * (high - low);
+                    (Some([*low, *high]), low - slack, high + slack)
+                }
+                None => (None, mean[j] - 6.0 * sd[j], mean[j] + 6.0 * sd[j]),
+            };
+            let out = |x: f64| (low - x).max(x - high);
+            let column = given.column(j);
+            let rows: Vec<usize> = (0..column.len()).filter(|i| out(column[*i]) > 0.0).collect();
+            let worst =
+                rows.iter().map(|i| column[*i]).max_by(|a, b| out(*a).total_cmp(&out(*b)))?;
+            Some(FarOff { column: self.columns[j].clone(), rows, worst, range: known })
+        };
+        (0..given.ncols().min(self.columns.len())).filter_map(of).collect()
+    }
 }
 
 /// What a model was trained on.
@@ -146,6 +188,30 @@ fn history<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<HistoryPoint>, D::
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn conditions_far_from_training_are_told_by_column_and_row() {
+        use crate::data::Standardization;
+        let training = ndarray::array![[0.0, 10.0], [4.0, 30.0], [2.0, 20.0]];
+        let columns = vec!["age".to_string(), "dose".to_string()];
+        let kind = Standardization::Standardize;
+        let transform = Transform::fit(kind, training.view(), &columns).unwrap();
+        let range = Some(vec![[0.0, 4.0], [10.0, 30.0]]);
+        let mut given = GivenColumns { columns, transform, range };
+        // A quarter of the width is 1 and 5.
+        let asked = ndarray::array![[5.0, 34.0], [5.1, 20.0], [-9.0, 5.0], [2.0, 4.0]];
+        let found = given.far_off(asked.view());
+        assert_eq!(found.len(), 2);
+        assert_eq!((found[0].column.as_str(), &found[0].rows[..]), ("age", &[1, 2][..]));
+        assert_eq!((found[0].worst, found[0].range), (-9.0, Some([0.0, 4.0])));
+        assert_eq!((found[1].column.as_str(), &found[1].rows[..]), ("dose", &[3][..]));
+        // As files before were, without the range: by mean 2 and standard deviation 1.6.
+        let mut old = serde_json::to_value(&given).unwrap();
+        old.as_object_mut().unwrap().remove("range");
+        given = serde_json::from_value(old).unwrap();
+        let found = given.far_off(ndarray::array![[10.0, 20.0], [14.1, 20.0]].view());
+        assert_eq!((found.len(), &found[0].rows[..], found[0].range), (1, &[1][..], None));
+    }
 
     #[test]
     fn the_history_of_a_diverged_run_can_be_read() {

@@ -11,7 +11,7 @@ mod description;
 mod file;
 
 pub use description::{
-    DataRecord, Description, FitSummary, GivenColumns, KernelDescription, NoiseRecord,
+    DataRecord, Description, FarOff, FitSummary, GivenColumns, KernelDescription, NoiseRecord,
 };
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
@@ -218,6 +218,17 @@ impl FittedModel {
     pub fn check_domain(&self, x: ArrayView2<'_, f64>, source: &str) -> Result<()> {
         let Some(domain) = &self.description.domain else { return Ok(()) };
         domain.check(x, &self.description.columns, source)
+    }
+
+    /// The rows of `x` (n x d) that are within `limit` standard deviations of the training rows' mean in every column.
+    pub fn near_training(&self, x: ArrayView2<'_, f64>, limit: f64) -> Vec<usize> {
+        let (mean, scale) = (&self.description.column_mean, &self.description.column_scale);
+        let near = |i: &usize| {
+            let row = x.row(*i);
+            let mut columns = row.iter().zip(mean).zip(scale);
+            columns.all(|((x, mean), scale)| (x - mean).abs() <= limit * scale)
+        };
+        (0..x.nrows()).filter(near).collect()
     }
 
     /// Rows in the network's units, flat.

@@ -146,7 +146,7 @@ fn conditional(
     let network = Mlp { given: c.ncols(), conditioning, ..plain.description.network.clone() };
     let columns = vec!["g0".to_string(), "g1".to_string()];
     let transform = Transform::fit(Standardization::Standardize, c.view(), &columns).unwrap();
-    let given = Some(GivenColumns { columns, transform });
+    let given = Some(GivenColumns { columns, transform, range: None });
     let description = Description { network: network.clone(), given, ..plain.description };
     FittedModel::new(network.build(4).unwrap(), description).unwrap()
 }

@@ -338,11 +338,64 @@ mod tests {
             for threads in [1, 2, 3, 7] {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let (value, score) = pool.install(|| at.value_and_score(&x));
-                let close = |a: &[f64], b: &[f64]| {
-                    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12)
-                };
-                assert!(close(&value, &alone.iter().flat_map(|a| a.0.clone()).collect::<Vec<_>>()));
-                assert!(close(&score, &alone.iter().flat_map(|a| a.1.clone()).collect::<Vec<_>>()));
+                assert_eq!(value, alone.iter().flat_map(|a| a.0.clone()).collect::<Vec<_>>());
+                assert_eq!(score, alone.iter().flat_map(|a| a.1.clone()).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    /// Every answer of a row has the bits that it has alone, in both precisions, wherever the row stands and whatever
+    /// is beside it: numbers far off, infinite, or none.
+    fn same_bits_in_any_company<T: Real>(kind: ModelKind, d: usize, hidden: &[usize]) {
+        let model = Mlp { hidden: hidden.to_vec(), ..Mlp::new(d, kind) }.build::<T>(2).unwrap();
+        let at = Derivatives::new(&model);
+        let wave =
+            |n: usize, w: f64| -> Vec<T> { (0..n).map(|k| T::of((w * k as f64).sin())).collect() };
+        let shared = wave(3 * d, 0.4);
+        let all = |x: &[T], v: &[T]| -> Vec<Vec<T>> {
+            let (value, score) = at.value_and_score(x);
+            vec![
+                at.value(x),
+                value,
+                score,
+                at.jacobian_vector(x, v),
+                at.curvature(x, v),
+                at.trace(x),
+                at.curvature_sum(x, &shared),
+                at.curvatures(x, &shared),
+                at.jacobian_diagonal(x),
+            ]
+        };
+        for n in [2, 3, 5, 7, 11, 13, 24, 31, 67, 150] {
+            let (mut x, v) = (wave(n * d, 1.3), wave(n * d, 0.7));
+            for (row, value) in [(1, 1e30), (2, f64::NAN), (4, f64::INFINITY)] {
+                if row + 2 < n {
+                    x[row * d..(row + 1) * d].fill(T::of(value));
+                }
+            }
+            let among = all(&x, &v);
+            for row in [0, 1, 3, n / 2, n - 2, n - 1].into_iter().filter(|row| *row < n) {
+                let own = row * d..(row + 1) * d;
+                let alone = all(&x[own.clone()], &v[own]);
+                for (what, (among, alone)) in among.iter().zip(&alone).enumerate() {
+                    let width = alone.len();
+                    let there = &among[row * width..(row + 1) * width];
+                    let same = there
+                        .iter()
+                        .zip(alone)
+                        .all(|(a, b)| a == b || (a.to_f64().is_nan() && b.to_f64().is_nan()));
+                    assert!(same, "{kind:?} {d} {hidden:?}, answer {what}: row {row} of {n}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_has_the_same_bits_in_any_company() {
+        for kind in [ModelKind::Potential, ModelKind::Score] {
+            for (d, hidden) in [(1, &[5][..]), (2, &[33, 18]), (3, &[8, 7, 4]), (20, &[8, 5])] {
+                same_bits_in_any_company::<f32>(kind, d, hidden);
+                same_bits_in_any_company::<f64>(kind, d, hidden);
             }
         }
     }

@@ -1,14 +1,18 @@
 //! Many chains of one sampler: warm-up, draws, and the numbers that say what they are worth.
 
 use super::convergence::{Convergence, summarise};
-use super::walk::{HmcWalk, MalaWalk, UlaWalk, Walk};
+use super::mixing::{Halves, bound};
+use super::walk::{HmcWalk, MalaWalk, OwnUlaWalk, UlaWalk, Walk};
 use super::{DualAveraging, normals};
 use crate::error::{Error, Result};
 use crate::score::{LogDensity, Score};
-use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis, s};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
+
+/// Below this acceptance a chain is where it started.
+const LEAST_ACCEPTANCE: f64 = 0.05;
 
 /// How to run the chains.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,8 +30,13 @@ pub struct ChainConfig {
     pub step_size: f64,
     /// The acceptance rate that warm-up adapts the step size to (default 0.574, best for MALA in
     /// many columns: Roberts and Rosenthal 1998; HMC does better with 0.8). `None` keeps the step size.
-    /// ULA accepts everything and does not adapt.
+    /// ULA accepts everything and does not adapt, unless chains are apart: then `None` keeps the step size, and
+    /// any number has it found.
     pub target_acceptance: Option<f64>,
+    /// Each chain has a law of its own, such as a condition of its own (default false): step size, scale and random
+    /// numbers of each are its own, and what one draws depends on no other.
+    #[serde(default)]
+    pub apart: bool,
 }
 
 impl Default for ChainConfig {
@@ -39,6 +48,7 @@ impl Default for ChainConfig {
             thinning: 1,
             step_size: 0.1,
             target_acceptance: Some(0.574),
+            apart: false,
         }
     }
 }
@@ -92,7 +102,7 @@ pub struct Progress {
     pub step: usize,
     /// Steps to do, both phases together.
     pub total_steps: usize,
-    /// The step size it was made with.
+    /// The step size it was made with; the median where each chain has its own.
     pub step_size: f64,
     /// Mean acceptance probability over the chains at this step; `None` for ULA.
     pub acceptance: Option<f64>,
@@ -105,8 +115,13 @@ pub struct ChainRun {
     pub draws: Array3<f64>,
     /// Mean acceptance probability of each chain after warm-up; `None` for ULA.
     pub acceptance: Option<Array1<f64>>,
-    /// The step size after warm-up.
+    /// The step size after warm-up; the median where each chain has its own.
     pub step_size: f64,
+    /// Of chains that are apart: those, counted from 0, whose halves differ more than chance gives (with less
+    /// than 4 draws nothing is known), or that accepted less than 5% of their moves.
+    pub not_mixed: Vec<usize>,
+    /// Chains that have no finite density or score to go on from, where chains are apart; their draws are NaN.
+    pub lost: Vec<usize>,
     /// R-hat and effective sample size of every column; NaN below 4 draws.
     pub convergence: Vec<Convergence>,
     /// False where the observer stopped the run, and `draws` holds only those made until then.
@@ -230,8 +245,10 @@ pub struct Chains<'m> {
     walk: Box<dyn Walk + 'm>,
     config: ChainConfig,
     step: usize,
-    step_size: f64,
-    adaptation: Option<DualAveraging>,
+    /// One for all, or one for each.
+    step_sizes: Vec<f64>,
+    /// As many, or none.
+    adaptations: Vec<DualAveraging>,
     kept: Kept,
 }
 
@@ -252,6 +269,11 @@ pub struct Snapshot {
     pub dim: usize,
     step_size: f64,
     adaptation: Option<DualAveraging>,
+    /// Of chains that are apart.
+    #[serde(default)]
+    step_sizes: Vec<f64>,
+    #[serde(default)]
+    adaptations: Vec<DualAveraging>,
     position: Vec<f64>,
     scale: Vec<f64>,
     spread: Option<super::warm_up::Spread>,
@@ -270,8 +292,12 @@ impl<'m> Chains<'m> {
         config: &ChainConfig,
     ) -> Result<Self> {
         check_start(config, start, model.dim())?;
+        if config.apart {
+            let warm_up = config.target_acceptance.map(|_| config.warm_up);
+            return Ok(Self::new(OwnUlaWalk::new(model, start, warm_up)?, config.clone(), false));
+        }
         let config = ChainConfig { target_acceptance: None, ..config.clone() };
-        Ok(Self::new(UlaWalk::new(model, start)?, config))
+        Ok(Self::new(UlaWalk::new(model, start)?, config, false))
     }
 
     /// MALA from the rows of `start` (chains x d).
@@ -284,7 +310,7 @@ impl<'m> Chains<'m> {
         config: &ChainConfig,
     ) -> Result<Self> {
         check_start(config, start, model.dim())?;
-        Ok(Self::new(MalaWalk::new(model, start)?, config.clone()))
+        Ok(Self::new(MalaWalk::new(model, start, config.apart)?, config.clone(), true))
     }
 
     /// HMC from the rows of `start` (chains x d), each move of 1 to `leapfrog` leapfrog steps, drawn
@@ -304,16 +330,19 @@ impl<'m> Chains<'m> {
         }
         let learns = config.target_acceptance.is_some();
         let warm_up = if learns { config.warm_up } else { 0 };
-        Ok(Self::new(HmcWalk::new(model, start, leapfrog, warm_up)?, config.clone()))
+        let walk = HmcWalk::new(model, start, leapfrog, warm_up, config.apart)?;
+        Ok(Self::new(walk, config.clone(), true))
     }
 
-    fn new(walk: impl Walk + 'm, config: ChainConfig) -> Self {
+    fn new(walk: impl Walk + 'm, config: ChainConfig, accepts: bool) -> Self {
         let shape = (config.chains, config.draws(), walk.position().ncols());
         let kept = Kept { draws: Array3::zeros(shape), count: 0, acceptance: None };
-        let adaptation =
-            config.target_acceptance.map(|target| DualAveraging::new(config.step_size, target));
-        let step_size = config.step_size;
-        Chains { walk: Box::new(walk), config, step: 0, step_size, adaptation, kept }
+        let laws = if config.apart { config.chains } else { 1 };
+        let adaptation = |target: f64| vec![DualAveraging::new(config.step_size, target); laws];
+        let adaptations = config.target_acceptance.filter(|_| accepts).map(adaptation);
+        let step_sizes = walk.step_sizes().unwrap_or_else(|| vec![config.step_size; laws]);
+        let adaptations = adaptations.unwrap_or_default();
+        Chains { walk: Box::new(walk), config, step: 0, step_sizes, adaptations, kept }
     }
 
     /// ULA from where a snapshot was taken.
@@ -346,10 +375,19 @@ impl<'m> Chains<'m> {
     }
 
     fn resume(mut self, snapshot: Snapshot) -> Result<Self> {
-        self.walk.relearn(Array1::from(snapshot.scale), snapshot.spread)?;
+        self.walk.relearn(snapshot.scale, snapshot.spread)?;
         self.step = snapshot.step;
-        self.step_size = snapshot.step_size;
-        self.adaptation = snapshot.adaptation;
+        if self.step >= self.config.warm_up {
+            self.walk.settle();
+        }
+        let (sizes, adaptations) = match self.config.apart {
+            true => (snapshot.step_sizes, snapshot.adaptations),
+            false => (vec![snapshot.step_size], snapshot.adaptation.into_iter().collect()),
+        };
+        if (sizes.len(), adaptations.len()) != (self.step_sizes.len(), self.adaptations.len()) {
+            return Err(Error::config("snapshot", "its step sizes are not one a chain"));
+        }
+        (self.step_sizes, self.adaptations) = (sizes, adaptations);
         self.kept.count = self.steps_kept() / self.config.thinning;
         let mut kept = self.kept.draws.slice_mut(s![.., ..self.kept.count, ..]);
         let draws = Array3::from_shape_vec(kept.dim(), snapshot.draws)
@@ -369,8 +407,10 @@ impl<'m> Chains<'m> {
             config: self.config.clone(),
             step: self.step,
             dim: self.walk.position().ncols(),
-            step_size: self.step_size,
-            adaptation: self.adaptation.clone(),
+            step_size: self.step_sizes[0],
+            adaptation: self.adaptations.first().cloned(),
+            step_sizes: if self.config.apart { self.step_sizes.clone() } else { Vec::new() },
+            adaptations: if self.config.apart { self.adaptations.clone() } else { Vec::new() },
             position: self.walk.position().iter().copied().collect(),
             scale: self.walk.scale(),
             spread: self.walk.spread(),
@@ -382,6 +422,11 @@ impl<'m> Chains<'m> {
     /// Where the chains are: chains x d.
     pub fn position(&self) -> ArrayView2<'_, f64> {
         self.walk.position()
+    }
+
+    /// Steps done, warm-up included.
+    pub fn step(&self) -> usize {
+        self.step
     }
 
     /// Whether all steps are done.
@@ -399,38 +444,63 @@ impl<'m> Chains<'m> {
     /// [`Error::Diverged`], naming step and chain, where ULA leaves the finite numbers. The chains stay
     /// where they were, and [`Chains::finish`] still gives the draws made before.
     pub fn advance(&mut self, rng: &mut dyn Rng) -> Result<Progress> {
+        let progress = self.advance_while(rng, &mut || true)?;
+        // It was not told to stop.
+        progress.ok_or_else(|| Error::config("chains", "were stopped"))
+    }
+
+    /// [`Chains::advance`] that can be stopped within a long move: `go_on` is asked before every leapfrog step of HMC. None
+    /// where it said no: the chains are where they were, but the generator is not; to go on with the same bits, keep a
+    /// copy of it from before.
+    ///
+    /// # Errors
+    /// Those of [`Chains::advance`].
+    pub fn advance_while(
+        &mut self,
+        rng: &mut dyn Rng,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Progress>> {
         let warming = self.step < self.config.warm_up;
-        let step_size = self.step_size;
-        let rates = self.walk.advance(rng, step_size)?;
+        let step_size = median(&self.step_sizes);
+        let Some(rates) = self.walk.advance(rng, &self.step_sizes, go_on)? else {
+            return Ok(None);
+        };
         let acceptance = rates.as_ref().and_then(|rates| rates.mean());
         self.step += 1;
         if warming {
-            self.adapt(acceptance);
+            self.adapt(rates.as_ref());
         } else {
             let draw = self.steps_kept().is_multiple_of(self.config.thinning);
             self.kept.take(self.walk.position(), rates, draw);
         }
-        Ok(Progress {
+        Ok(Some(Progress {
             phase: if warming { Phase::WarmUp } else { Phase::Sampling },
             step: self.step,
             total_steps: self.config.warm_up + self.config.steps,
             step_size,
             acceptance,
-        })
+        }))
     }
 
-    fn adapt(&mut self, acceptance: Option<f64>) {
+    fn adapt(&mut self, rates: Option<&Array1<f64>>) {
         let rescaled = self.walk.learn(self.step);
-        let (Some(adaptation), Some(acceptance)) = (&mut self.adaptation, acceptance) else {
-            return;
-        };
-        adaptation.update(acceptance);
-        if rescaled {
-            let target = self.config.target_acceptance.unwrap_or_default();
-            *adaptation = DualAveraging::new(adaptation.averaged(), target);
-        }
         let ends = self.step == self.config.warm_up;
-        self.step_size = if ends { adaptation.averaged() } else { adaptation.current() };
+        if let Some(sizes) = self.walk.step_sizes() {
+            self.step_sizes = sizes;
+        }
+        if ends {
+            self.walk.settle();
+        }
+        let Some(rates) = rates else { return };
+        let target = self.config.target_acceptance.unwrap_or_default();
+        for (k, adaptation) in self.adaptations.iter_mut().enumerate() {
+            let rate = if self.config.apart { Some(rates[k]) } else { rates.mean() };
+            adaptation.update(rate.unwrap_or_default());
+            if rescaled {
+                *adaptation = DualAveraging::new(adaptation.averaged(), target);
+            }
+            self.step_sizes[k] = if ends { adaptation.averaged() } else { adaptation.current() };
+        }
     }
 
     /// All steps that are left, unless the observer stops them.
@@ -454,11 +524,43 @@ impl<'m> Chains<'m> {
     /// What the steps so far gave.
     pub fn finish(self) -> ChainRun {
         let (completed, steps) = (self.is_done(), self.steps_kept());
-        let draws = self.kept.draws.slice_move(s![.., ..self.kept.count, ..]);
+        let mut draws = self.kept.draws.slice_move(s![.., ..self.kept.count, ..]);
         let acceptance = self.kept.acceptance.map(|sum| sum / steps as f64);
+        let lost = if self.config.apart { self.walk.lost() } else { Vec::new() };
+        lost.iter().for_each(|chain| draws.index_axis_mut(Axis(0), *chain).fill(f64::NAN));
+        let not_mixed = match self.config.apart {
+            true => not_mixed(draws.view(), acceptance.as_ref(), self.config.thinning, &lost),
+            false => Vec::new(),
+        };
         let convergence = summarise(draws.view());
-        ChainRun { draws, acceptance, step_size: self.step_size, convergence, completed }
+        let step_size = median(&self.step_sizes);
+        ChainRun { draws, acceptance, step_size, not_mixed, lost, convergence, completed }
     }
+}
+
+/// Of chains with a law each, those whose halves differ, or that hardly moved.
+fn not_mixed(
+    draws: ArrayView3<'_, f64>,
+    acceptance: Option<&Array1<f64>>,
+    thinning: usize,
+    lost: &[usize],
+) -> Vec<usize> {
+    let (chains, count, columns) = draws.dim();
+    let mut halves = Halves::new((chains, columns), count);
+    draws.axis_iter(Axis(1)).for_each(|x| halves.add(x));
+    let bound = bound(1, halves.half(), thinning);
+    let apart = |chain: &usize| {
+        let stuck = acceptance.is_some_and(|rates| rates[*chain] < LEAST_ACCEPTANCE);
+        let differs = |column| halves.r_hat(std::iter::once(*chain), column) > bound;
+        !lost.contains(chain) && (stuck || (count > 3 && (0..columns).any(differs)))
+    };
+    (0..chains).filter(apart).collect()
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
 }
 
 impl Snapshot {
@@ -619,6 +721,146 @@ mod tests {
         let mut torn = Chains::mala(&p, start.view(), &config).unwrap().snapshot();
         torn.position.pop();
         assert!(Chains::restore_mala(&p, torn).is_err());
+    }
+
+    /// N(0, w^2) for each row: the widths of a conditional model at a condition a row.
+    struct Widths(Vec<f64>);
+
+    impl Score for Widths {
+        fn dim(&self) -> usize {
+            2
+        }
+        fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+            Array2::from_shape_fn(x.dim(), |(i, j)| {
+                if self.0[i].is_nan() { f64::NAN } else { -x[[i, j]] / self.0[i].powi(2) }
+            })
+        }
+        fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+            (0..x.nrows()).map(|i| -2.0 / self.0[i].powi(2)).collect()
+        }
+    }
+
+    impl LogDensity for Widths {
+        fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+            let half = |i: usize| -0.5 * x.row(i).dot(&x.row(i)) / self.0[i].powi(2);
+            (0..x.nrows()).map(half).collect()
+        }
+    }
+
+    fn apart(p: &Widths, sampler: usize, config: &ChainConfig) -> ChainRun {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let start = Array2::from_shape_fn((config.chains, 2), |(i, j)| 0.5 + (i % 3 + j) as f64);
+        let chains = match sampler {
+            0 => Chains::ula(p, start.view(), config).unwrap(),
+            1 => Chains::mala(p, start.view(), config).unwrap(),
+            _ => Chains::hmc(p, start.view(), config, 5).unwrap(),
+        };
+        chains.run(&mut rng, &mut go_on).unwrap()
+    }
+
+    /// 20 narrow laws beside 200 that are thirty times wider: each gets its own width, by every sampler.
+    #[test]
+    fn chains_apart_adapt_each_to_its_own_law() {
+        let widths = |i: usize| if i < 20 { 0.1 } else { 3.0 };
+        let p = Widths((0..220).map(widths).collect());
+        let config = ChainConfig {
+            chains: 220,
+            warm_up: 600,
+            steps: 400,
+            thinning: 20,
+            apart: true,
+            ..Default::default()
+        };
+        for sampler in 0..3 {
+            let run = apart(&p, sampler, &config);
+            assert!(run.not_mixed.is_empty() && run.lost.is_empty(), "{:?}", run.not_mixed);
+            for (of, width) in [(s![..20, .., ..], 0.1), (s![20.., .., ..], 3.0)] {
+                let draws = run.draws.slice(of);
+                let ratio = draws.mapv(|x| x * x).mean().unwrap() / (width * width);
+                let bias = if sampler == 0 { 1.05 } else { 1.0 };
+                // Draws 20 steps apart are nearly independent.
+                let error = (4.0 / draws.len() as f64).sqrt();
+                assert!((ratio / bias - 1.0).abs() < 4.0 * error, "{sampler} {width}: {ratio}");
+            }
+        }
+    }
+
+    /// The same bits with other laws beside it, and one that is hopeless is named and spoils nothing.
+    #[test]
+    fn chains_apart_do_not_feel_each_other() {
+        let config =
+            ChainConfig { chains: 3, warm_up: 60, steps: 20, apart: true, ..Default::default() };
+        let (few, more) = (vec![0.1, 1.0, 5.0], vec![0.1, 1.0, 5.0, 1e-3, f64::NAN]);
+        for sampler in 0..3 {
+            let alone = apart(&Widths(few.clone()), sampler, &config);
+            let config = ChainConfig { chains: 5, ..config.clone() };
+            let among = apart(&Widths(more.clone()), sampler, &config);
+            assert_eq!(alone.draws, among.draws.slice(s![..3, .., ..]), "{sampler}");
+            assert_eq!(among.lost, [4], "{sampler}");
+            assert!(among.draws.slice(s![4, .., ..]).iter().all(|x| x.is_nan()));
+            assert!(among.draws.slice(s![3, .., ..]).iter().all(|x| x.is_finite()));
+        }
+        // Stored on the way and taken up again.
+        for sampler in 0..3 {
+            let p = Widths(few.clone());
+            let whole = apart(&p, sampler, &config);
+            let start = Array2::from_shape_fn((3, 2), |(i, j)| 0.5 + (i % 3 + j) as f64);
+            for stop in [25, 60, 71] {
+                let mut rng = ChaCha8Rng::seed_from_u64(7);
+                let mut chains = match sampler {
+                    0 => Chains::ula(&p, start.view(), &config).unwrap(),
+                    1 => Chains::mala(&p, start.view(), &config).unwrap(),
+                    _ => Chains::hmc(&p, start.view(), &config, 5).unwrap(),
+                };
+                (0..stop).for_each(|_| assert!(chains.advance(&mut rng).is_ok()));
+                let json = serde_json::to_string(&chains.snapshot()).unwrap();
+                let snapshot: Snapshot = serde_json::from_str(&json).unwrap();
+                let chains = match sampler {
+                    0 => Chains::restore_ula(&p, snapshot).unwrap(),
+                    1 => Chains::restore_mala(&p, snapshot).unwrap(),
+                    _ => Chains::restore_hmc(&p, snapshot, 5).unwrap(),
+                };
+                let parts = chains.run(&mut rng, &mut go_on).unwrap();
+                assert_eq!(parts.draws, whole.draws, "{sampler} {stop}");
+            }
+        }
+    }
+
+    /// A chain that is given a step far too long for its law is named, and no other.
+    #[test]
+    fn chains_apart_that_do_not_move_are_named() {
+        let p = Widths(vec![1.0, 1e-6, 1.0]);
+        let config = ChainConfig {
+            chains: 3,
+            warm_up: 0,
+            steps: 200,
+            apart: true,
+            target_acceptance: None,
+            step_size: 0.5,
+            ..Default::default()
+        };
+        assert_eq!(apart(&p, 1, &config).not_mixed, [1]);
+    }
+
+    /// HMC stopped within a move is where it was, and goes on from a copy of the generator with the same bits.
+    #[test]
+    fn a_move_can_be_stopped() {
+        let p = Gaussian::rank_one(0.5, 2).unwrap();
+        let config = ChainConfig { chains: 3, warm_up: 5, steps: 5, ..Default::default() };
+        let start = standard_normal_start(3, 2, &mut ChaCha8Rng::seed_from_u64(9));
+        let fresh = || Chains::hmc(&p, start.view(), &config, 1000).unwrap();
+        let whole = fresh().run(&mut ChaCha8Rng::seed_from_u64(1), &mut go_on).unwrap();
+        let (mut chains, mut rng) = (fresh(), ChaCha8Rng::seed_from_u64(1));
+        (0..7).for_each(|_| assert!(chains.advance(&mut rng).is_ok()));
+        let (kept, mut asked) = (rng.clone(), 0);
+        let mut go_on_twice = || {
+            asked += 1;
+            asked < 3
+        };
+        assert_eq!(chains.advance_while(&mut rng, &mut go_on_twice).unwrap(), None);
+        assert_eq!(asked, 3);
+        let rest = chains.run(&mut kept.clone(), &mut go_on).unwrap();
+        assert_eq!(rest.draws, whole.draws);
     }
 
     #[test]

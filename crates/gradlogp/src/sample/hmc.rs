@@ -18,11 +18,11 @@
 pub use super::mala::{State, init};
 
 use super::mala::{is_usable, select};
-use super::normals;
+use super::streams::{Common, Draws};
 use crate::error::{Error, Result};
 use crate::score::LogDensity;
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
-use rand::{Rng, RngExt};
+use rand::Rng;
 
 /// How a trajectory is made.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,16 +56,32 @@ pub fn step(
     model: &dyn LogDensity,
     trajectory: &Trajectory,
 ) -> Result<(State, Info)> {
+    let moved = step_each(&mut Common(rng), &state, model, trajectory, &mut || true)?;
+    // It was not told to stop.
+    moved.ok_or_else(|| Error::config("trajectory", "was stopped"))
+}
+
+/// [`step`] with random numbers from `draws`; None where `go_on`, asked before every leapfrog step, said no.
+pub(super) fn step_each(
+    draws: &mut dyn Draws,
+    state: &State,
+    model: &dyn LogDensity,
+    trajectory: &Trajectory,
+    go_on: &mut dyn FnMut() -> bool,
+) -> Result<Option<(State, Info)>> {
     let shape = state.position.dim();
     let Some(scale) = trajectory.scale.broadcast(shape) else {
         let (expected, found) = (vec![shape.0, shape.1], trajectory.scale.shape().to_vec());
         return Err(Error::Shape { operation: "scale of the columns", expected, found });
     };
-    let start = normals(shape, rng);
-    let (end, velocity) = leapfrog(&state, start.clone(), model, trajectory, scale);
+    let start = draws.normals(shape);
+    let Some((end, velocity)) = leapfrog(state, start.clone(), model, trajectory, scale, go_on)
+    else {
+        return Ok(None);
+    };
     let energy =
         |state: &State, velocity: &Array2<f64>| half_squares(velocity) - &state.log_density;
-    let energy_error = energy(&end, &velocity) - energy(&state, &start);
+    let energy_error = energy(&end, &velocity) - energy(state, &start);
     let acceptance: Array1<f64> = (0..shape.0)
         .map(|chain| match energy_error[chain] {
             error if error.is_nan() || !is_usable(&end, chain) => 0.0,
@@ -73,22 +89,26 @@ pub fn step(
         })
         .collect();
     // One number per chain, also where it decides nothing, so that chains stay in step.
-    let accepted = acceptance.mapv(|chance| rng.random::<f64>() < chance);
-    Ok((select(state, end, &accepted), Info { acceptance, accepted, energy_error }))
+    let chances = draws.uniforms(shape.0);
+    let accepted =
+        Zip::from(&chances).and(&acceptance).map_collect(|number, chance| number < chance);
+    let moved = select(state.clone(), end, &accepted);
+    Ok(Some((moved, Info { acceptance, accepted, energy_error })))
 }
 
 fn half_squares(velocity: &Array2<f64>) -> Array1<f64> {
     velocity.map_axis(Axis(1), |r| 0.5 * r.dot(&r))
 }
 
-/// Where the trajectory ends, and the velocity there.
+/// Where the trajectory ends, and the velocity there; None where it was stopped.
 fn leapfrog(
     from: &State,
     mut velocity: Array2<f64>,
     model: &dyn LogDensity,
     trajectory: &Trajectory,
     scale: ArrayView2<'_, f64>,
-) -> (State, Array2<f64>) {
+    go_on: &mut dyn FnMut() -> bool,
+) -> Option<(State, Array2<f64>)> {
     let eps = trajectory.step_size.sqrt();
     let kick = |velocity: &mut Array2<f64>, score: &Array2<f64>, size: f64| {
         Zip::from(velocity).and(score).and(scale).for_each(|r, s, m| *r += size * m * s);
@@ -97,13 +117,16 @@ fn leapfrog(
     kick(&mut velocity, &from.score, 0.5 * eps);
     for _ in 1..trajectory.steps {
         drift(&mut position, &velocity, scale, eps);
+        if !go_on() {
+            return None;
+        }
         // Two half kicks at the same place.
         kick(&mut velocity, &model.score(position.view()), eps);
     }
     drift(&mut position, &velocity, scale, eps);
     let (log_density, score) = model.log_density_and_score(position.view());
     kick(&mut velocity, &score, 0.5 * eps);
-    (State { position, log_density, score }, velocity)
+    Some((State { position, log_density, score }, velocity))
 }
 
 fn drift(position: &mut Array2<f64>, velocity: &Array2<f64>, scale: ArrayView2<'_, f64>, eps: f64) {
@@ -117,7 +140,7 @@ fn drift(position: &mut Array2<f64>, velocity: &Array2<f64>, scale: ArrayView2<'
 
 #[cfg(test)]
 mod tests {
-    use super::super::mala;
+    use super::super::{mala, normals};
     use super::*;
     use crate::oracle::{Banana, Funnel, Gaussian, GaussianMixture, Oracle};
     use crate::score::Score;
@@ -158,8 +181,9 @@ mod tests {
         let trajectory = Trajectory { scale: array![[0.7, 1.6]], ..plain(0.05, 7, 2) };
         let scale = trajectory.scale.broadcast((50, 2)).unwrap();
         let velocity = normals((50, 2), &mut ChaCha8Rng::seed_from_u64(2));
-        let (end, arrived) = leapfrog(&state, velocity.clone(), &p, &trajectory, scale);
-        let (home, back) = leapfrog(&end, -arrived, &p, &trajectory, scale);
+        let (end, arrived) =
+            leapfrog(&state, velocity.clone(), &p, &trajectory, scale, &mut || true).unwrap();
+        let (home, back) = leapfrog(&end, -arrived, &p, &trajectory, scale, &mut || true).unwrap();
         assert!((&end.position - &state.position).iter().any(|e| e.abs() > 0.5));
         assert!((home.position - state.position).iter().all(|e| e.abs() < 1e-9));
         assert!((back + velocity).iter().all(|e| e.abs() < 1e-9));

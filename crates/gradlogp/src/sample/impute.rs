@@ -5,13 +5,37 @@
 //! that scales its steps by a vector m per row needs only m = 0 there: HMC for densities (exact in the
 //! long run), ULA for score fields (with the bias of its step). Each draw is the end of a chain of its
 //! own, started around the columns' means: draws of one row are independent.
+//!
+//! Rows have laws of different widths, so nothing is shared between them: neither step nor
+//! acceptance nor random numbers. A row's step starts from, and for ULA is adapted in warm-up to, how fast its
+//! own score changes along its own moves, in columns scaled by m:
+//!
+//! ```text
+//! G = |m ds|^2 / |dx / m|^2      a = c / sqrt(G)      c = 0.2 for ULA, 1 to begin with for HMC
+//! ```
+//!
+//! which on a Gaussian is its precision, wherever the chain is. HMC goes on from there by dual averaging of the
+//! acceptance of the row's own chains.
 
-use super::{DualAveraging, bad_rows, hmc, normals, ula};
+use super::mixing::{Halves, bound};
+use super::streams::Own;
+use super::{DualAveraging, hmc, mala};
 use crate::error::{Error, Result};
 use crate::score::{LogDensity, Score};
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, concatenate};
 use rand::{Rng, RngExt};
 use std::ops::ControlFlow;
+
+/// a sqrt(G) of ULA: its stationary variance is 1/(1 - 0.2/4) = 1.05 times too large.
+const ULA_STEP: f64 = 0.2;
+/// Length of the move that first measures G, in units of m.
+const PROBE: f64 = 0.01;
+/// Least sqrt(G): what changes more slowly than this is no scale of the row's law.
+const LEAST_BEND: f64 = 0.05;
+/// How often chains of a row that leave the finite numbers in warm-up begin anew, with a quarter of the step.
+const ATTEMPTS: usize = 20;
+/// The acceptance that HMC adapts to.
+const ACCEPTANCE: f64 = 0.8;
 
 /// What is known of the density.
 #[derive(Clone, Copy)]
@@ -27,19 +51,20 @@ pub enum Target<'m> {
 pub struct ImputeConfig {
     /// Draws of each row (default 1).
     pub draws: usize,
-    /// Steps that adapt the step size of HMC, and bring the chains to where they belong (default 300).
+    /// Steps that adapt the step size, and bring the chains to where they belong (default 300).
     pub warm_up: usize,
     /// Steps after them (default 200).
     pub steps: usize,
-    /// a in units of the columns' scales, squared (default 0.1); HMC starts its adaptation there.
-    pub step_size: f64,
+    /// a in units of the columns' scales, squared; HMC starts its adaptation there. `None`: found for each row
+    /// (default).
+    pub step_size: Option<f64>,
     /// Most leapfrog steps of HMC in a move (default 5).
     pub leapfrog: usize,
 }
 
 impl Default for ImputeConfig {
     fn default() -> Self {
-        Self { draws: 1, warm_up: 300, steps: 200, step_size: 0.1, leapfrog: 5 }
+        Self { draws: 1, warm_up: 300, steps: 200, step_size: None, leapfrog: 5 }
     }
 }
 
@@ -56,8 +81,11 @@ impl ImputeConfig {
                 return Err(Error::config(name, "must be at least 1"));
             }
         }
-        if !(self.step_size > 0.0 && self.step_size.is_finite()) {
+        if self.step_size.is_some_and(|a| !(a > 0.0 && a.is_finite())) {
             return Err(Error::config("step_size", "must be positive and finite"));
+        }
+        if self.warm_up.checked_add(self.steps).is_none() {
+            return Err(Error::config("steps", "so many steps cannot be counted"));
         }
         Ok(())
     }
@@ -66,24 +94,47 @@ impl ImputeConfig {
 /// What a run gave.
 #[derive(Debug, Clone)]
 pub struct Imputed {
-    /// All rows of the first draw, then all of the second, ...: (draws * n) x d.
+    /// All rows of the first draw, then all of the second, ...: (draws * n) x d. Values of chains that were
+    /// lost are still missing.
     pub rows: Array2<f64>,
     /// Mean acceptance after warm-up; `None` for score fields.
     pub acceptance: Option<f64>,
-    /// a after warm-up.
+    /// a after warm-up, the median over rows.
     pub step_size: f64,
-    /// R-hat of the chains of a row, of all missing values together: sqrt of the sum of V over the sum
-    /// of W, each in units of its column; `None` with one draw. Above 1.1 the chains have not met.
+    /// R-hat of the halves of the chains of a row, the median over missing values; `None` with one draw.
     pub r_hat: Option<f64>,
+    /// Rows, counted from 0, whose chains have not met: R-hat of one of their missing values is beyond what
+    /// chance gives.
+    pub not_mixed: Vec<usize>,
+    /// Chains, counted as in `rows`, that have no finite density or score to go on from.
+    pub lost: Vec<usize>,
+}
+
+impl Imputed {
+    /// What became of the chains that were lost; None where none was.
+    pub fn failure(&self) -> Option<Error> {
+        (!self.lost.is_empty()).then(|| lost_error(&self.lost))
+    }
+}
+
+fn lost_error(lost: &[usize]) -> Error {
+    let message = format!(
+        "row {} has no finite density or score where its chains are{}",
+        lost[0] + 1,
+        if lost.len() > 1 { format!(" ({} chains in all)", lost.len()) } else { String::new() }
+    );
+    Error::Diverged { step: 0, rows: lost.to_vec(), message }
 }
 
 /// Draws the values that are NaN in `rows` (n x d) given the others of their row, which return bit for
 /// bit. `centre` and `scale` are mean and standard deviation of each column. The observer sees (steps
-/// done, steps); `None` where it stopped the run.
+/// done, steps), within a long move several times the same; `None` where it stopped the run.
+///
+/// A row's draws do not depend on the other rows: in the same place they have the same bits among any others.
 ///
 /// # Errors
-/// [`Error::Config`] and [`Error::Shape`] for settings and arrays; [`Error::Diverged`] where a row has no
-/// finite density, or a chain leaves the finite numbers.
+/// [`Error::Config`] and [`Error::Shape`] for settings and arrays; [`Error::Diverged`] where no chain has a
+/// finite density, or none stays within the finite numbers.
 pub fn impute(
     target: Target<'_>,
     rows: ArrayView2<'_, f64>,
@@ -93,167 +144,337 @@ pub fn impute(
     observer: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<Option<Imputed>> {
     config.validate()?;
-    let d = match target {
-        Target::Density(model) => model.dim(),
-        Target::Field(model) => model.dim(),
-    };
+    let d = target.score().dim();
     if rows.ncols() != d || centre.len() != d || scale.len() != d || rows.is_empty() {
         let (expected, found) = (vec![d; 3], vec![rows.ncols(), centre.len(), scale.len()]);
         return Err(Error::Shape { operation: "rows to impute", expected, found });
     }
     let many = concatenate(Axis(0), &vec![rows; config.draws]).unwrap_or_default();
-    let mut start = normals(many.dim(), rng);
-    let mut held = Array2::zeros(many.dim());
-    for ((i, j), x) in many.indexed_iter() {
-        if x.is_nan() {
-            start[[i, j]] = centre[j] + scale[j] * start[[i, j]];
-            held[[i, j]] = scale[j];
-        } else {
-            start[[i, j]] = *x;
-        }
-    }
-    let mut walk = Walk::new(target, start, held, config)?;
-    let mut moments = Moments::new(many.dim());
+    let streams = Own::new(rng.random(), rows.nrows(), config.draws);
+    let mut walk = Walk::new(target, many, (centre, scale), config, streams);
+    let mut halves = Halves::new(walk.state.position.dim(), config.steps);
     let total = config.warm_up + config.steps;
     for step in 1..=total {
-        walk.advance(rng, step <= config.warm_up)?;
+        let mut go_on = || observer(step - 1, total).is_continue();
+        // Of all rows alike, and known before any of them moves.
+        let leapfrog = rng.random_range(1..=config.leapfrog);
+        if !walk.advance(leapfrog, step <= config.warm_up, &mut go_on)? {
+            return Ok(None);
+        }
+        walk.check_left()?;
         if step == config.warm_up {
             walk.settle();
         } else if step > config.warm_up {
-            moments.add(walk.position());
+            halves.add(walk.state.position.view());
         }
         if observer(step, total).is_break() && step < total {
             return Ok(None);
         }
     }
-    Ok(Some(Imputed {
-        r_hat: (config.draws > 1).then(|| moments.r_hat(rows, scale, config.draws)),
-        acceptance: walk.acceptance(),
-        step_size: walk.step_size,
-        rows: walk.position().to_owned(),
-    }))
+    Ok(Some(walk.end(rows, &halves)))
 }
 
-enum Chains<'m> {
-    Density(&'m dyn LogDensity, hmc::State),
-    Field(&'m dyn Score, ula::State),
+impl<'m> Target<'m> {
+    fn score(&self) -> &'m dyn Score {
+        match *self {
+            Target::Density(model) => model,
+            Target::Field(model) => model,
+        }
+    }
 }
 
+/// The chains: of draw k of row i in row k n + i of every array.
 struct Walk<'m> {
-    chains: Chains<'m>,
-    /// m of every row and column.
+    target: Target<'m>,
+    streams: Own,
+    draws: usize,
+    start: Array2<f64>,
+    /// Where they are; of score fields without log densities.
+    state: mala::State,
+    /// m: 0 for what is held.
     scale: Array2<f64>,
-    leapfrog: usize,
-    adaptation: DualAveraging,
+    lost: Vec<bool>,
+    rows: Vec<Pace>,
+    /// Sum and number of acceptances after warm-up.
+    accepted: (f64, usize),
+}
+
+/// How the chains of one row step.
+struct Pace {
+    /// a.
     step_size: f64,
-    /// Sum and number of mean acceptances after warm-up.
-    accepted: (f64, f64),
+    /// G, and how many steps it is the mean of, at most [`Pace::memory`].
+    bend: f64,
+    count: f64,
+    memory: f64,
+    /// Of HMC.
+    adaptation: Option<DualAveraging>,
+    /// Given, and not to be adapted.
+    fixed: bool,
+    attempts: usize,
+}
+
+impl Pace {
+    /// Takes in G of one more step.
+    fn see(&mut self, bend: f64) {
+        if bend.is_finite() {
+            self.count = (self.count + 1.0).min(self.memory);
+            self.bend += (bend - self.bend) / self.count;
+        }
+    }
+
+    fn suited(&self, factor: f64) -> f64 {
+        factor / self.bend.sqrt().max(LEAST_BEND)
+    }
 }
 
 impl<'m> Walk<'m> {
     fn new(
         target: Target<'m>,
-        start: Array2<f64>,
-        scale: Array2<f64>,
+        mut start: Array2<f64>,
+        (centre, units): (&[f64], &[f64]),
         config: &ImputeConfig,
-    ) -> Result<Self> {
-        if let Some(&row) = bad_rows(&start).first() {
-            let message = format!("row {} is not finite", row + 1);
-            return Err(Error::Diverged { step: 0, rows: vec![row], message });
-        }
-        let chains = match target {
-            Target::Density(model) => Chains::Density(model, hmc::init(start, model)?),
-            Target::Field(model) => Chains::Field(model, ula::init(start, model)?),
+        mut streams: Own,
+    ) -> Self {
+        let (chains, d) = start.dim();
+        let all: Vec<usize> = (0..chains).collect();
+        let mut scale = Array2::zeros(start.dim());
+        let noise = streams.some_normals(&all, d, |i, j| start[[i, j]].is_nan());
+        Zip::indexed(&mut start).and(&mut scale).and(&noise).for_each(|(_, j), x, m, z| {
+            if x.is_nan() {
+                (*x, *m) = (centre[j] + units[j] * z, units[j]);
+            }
+        });
+        let (log_density, score) = match target {
+            Target::Density(model) => model.log_density_and_score(start.view()),
+            Target::Field(model) => (Array1::zeros(chains), model.score(start.view())),
         };
-        let step_size = config.step_size;
-        let adaptation = DualAveraging::new(step_size, 0.8);
-        let leapfrog = config.leapfrog;
-        Ok(Walk { chains, scale, leapfrog, adaptation, step_size, accepted: (0.0, 0.0) })
+        let state = mala::State { position: start.clone(), log_density, score };
+        let pace = || Pace {
+            step_size: 0.0,
+            bend: 1.0,
+            count: 0.0,
+            memory: (config.warm_up / 5).max(10) as f64,
+            adaptation: None,
+            fixed: matches!(target, Target::Field(_)) && config.step_size.is_some(),
+            attempts: 0,
+        };
+        let rows = (0..chains / config.draws).map(|_| pace()).collect();
+        let mut walk = Walk {
+            target,
+            streams,
+            draws: config.draws,
+            start,
+            state,
+            scale,
+            lost: vec![false; chains],
+            rows,
+            accepted: (0.0, 0),
+        };
+        for chain in 0..chains {
+            if !mala::is_usable(&walk.state, chain) {
+                walk.lose(chain);
+            }
+        }
+        walk.probe(config.step_size);
+        walk
     }
 
-    fn advance(&mut self, rng: &mut dyn Rng, warming: bool) -> Result<()> {
-        match &mut self.chains {
-            Chains::Field(model, state) => {
-                let scale = self.scale.view();
-                *state = ula::step_scaled(rng, state.clone(), *model, self.step_size, scale)?.0;
+    /// First steps, from how the score changes over a short move.
+    fn probe(&mut self, given: Option<f64>) {
+        let (chains, d) = self.state.position.dim();
+        let all: Vec<usize> = (0..chains).collect();
+        let noise = self.streams.some_normals(&all, d, |i, j| self.scale[[i, j]] != 0.0);
+        let there = &self.start + &(noise * &self.scale * PROBE);
+        let score = self.target.score().score(there.view());
+        let bends = self.bends(&there, &score);
+        let density = matches!(self.target, Target::Density(_));
+        for (pace, bend) in self.rows.iter_mut().zip(bends) {
+            pace.see(bend);
+            let found = pace.suited(if density { 1.0 } else { ULA_STEP });
+            pace.step_size = given.unwrap_or(found);
+            pace.adaptation = density.then(|| DualAveraging::new(pace.step_size, ACCEPTANCE));
+        }
+    }
+
+    /// G of every row between where its chains are and `there`; NaN where they do not move.
+    fn bends(&self, there: &Array2<f64>, score: &Array2<f64>) -> Vec<f64> {
+        let n = self.rows.len();
+        let mut sums = vec![(0.0, 0.0); n];
+        for chain in (0..self.lost.len()).filter(|chain| !self.lost[*chain]) {
+            let (change, moved) = &mut sums[chain % n];
+            for (j, m) in self.scale.row(chain).iter().enumerate().filter(|(_, m)| **m != 0.0) {
+                let at = [chain, j];
+                *change += (m * (score[at] - self.state.score[at])).powi(2);
+                *moved += ((there[at] - self.state.position[at]) / m).powi(2);
             }
-            Chains::Density(model, state) => {
-                let trajectory = hmc::Trajectory {
-                    step_size: self.step_size,
-                    steps: rng.random_range(1..=self.leapfrog),
-                    scale: self.scale.clone(),
-                };
-                let (next, info) = hmc::step(rng, state.clone(), *model, &trajectory)?;
-                *state = next;
-                let rate = info.acceptance.mean().unwrap_or(0.0);
-                if warming {
-                    self.adaptation.update(rate);
-                    self.step_size = self.adaptation.current();
-                } else {
-                    self.accepted = (self.accepted.0 + rate, self.accepted.1 + 1.0);
-                }
-            }
+        }
+        sums.into_iter().map(|(change, moved)| change / moved).collect()
+    }
+
+    /// Takes a chain out: it stays where it is, and its values are missing at the end.
+    fn lose(&mut self, chain: usize) {
+        self.lost[chain] = true;
+        self.scale.row_mut(chain).fill(0.0);
+    }
+
+    /// Fails where no chain is left.
+    fn check_left(&self) -> Result<()> {
+        if self.lost.iter().all(|lost| *lost) {
+            let all: Vec<usize> = (0..self.lost.len()).collect();
+            return Err(lost_error(&all));
         }
         Ok(())
     }
 
+    /// One step of every chain; false where it was stopped, and then they have not moved.
+    fn advance(
+        &mut self,
+        leapfrog: usize,
+        warming: bool,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<bool> {
+        match self.target {
+            Target::Field(model) => {
+                self.langevin(model, warming);
+                Ok(true)
+            }
+            Target::Density(model) => self.hamiltonian(model, leapfrog, warming, go_on),
+        }
+    }
+
+    fn langevin(&mut self, model: &dyn Score, warming: bool) {
+        let (chains, d) = self.state.position.dim();
+        let n = self.rows.len();
+        let all: Vec<usize> = (0..chains).collect();
+        let mut there = self.streams.some_normals(&all, d, |i, j| self.scale[[i, j]] != 0.0);
+        Zip::indexed(&mut there)
+            .and(&self.state.position)
+            .and(&self.state.score)
+            .and(&self.scale)
+            .for_each(|(chain, _), z, x, s, m| {
+                let a = self.rows[chain % n].step_size;
+                // Not even a rounding, so that what is held stays bit for bit.
+                *z = if *m != 0.0 { x + 0.5 * a * m * m * s + a.sqrt() * m * *z } else { *x };
+            });
+        let score = model.score(there.view());
+        let bends = if warming { self.bends(&there, &score) } else { Vec::new() };
+        for (pace, bend) in self.rows.iter_mut().zip(bends).filter(|(pace, _)| !pace.fixed) {
+            pace.see(bend);
+            pace.step_size = pace.suited(ULA_STEP);
+        }
+        (self.state.position, self.state.score) = (there, score);
+        for chain in 0..chains {
+            let (x, s) = (self.state.position.row(chain), self.state.score.row(chain));
+            if !self.lost[chain] && x.iter().chain(s).any(|x| !x.is_finite()) {
+                self.leave(chain, warming);
+            }
+        }
+    }
+
+    /// A chain that left the finite numbers begins anew in warm-up, with shorter steps.
+    fn leave(&mut self, chain: usize, warming: bool) {
+        let pace = &mut self.rows[chain % (self.lost.len() / self.draws)];
+        self.state.position.row_mut(chain).assign(&self.start.row(chain));
+        if !warming || pace.fixed || pace.attempts == ATTEMPTS * self.draws {
+            return self.lose(chain);
+        }
+        pace.attempts += 1;
+        pace.bend = (16.0 * pace.bend).min(f64::MAX);
+        pace.step_size = pace.suited(ULA_STEP);
+        let score = self.target.score().score(self.start.select(Axis(0), &[chain]).view());
+        self.state.score.row_mut(chain).assign(&score.row(0));
+    }
+
+    fn hamiltonian(
+        &mut self,
+        model: &dyn LogDensity,
+        leapfrog: usize,
+        warming: bool,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<bool> {
+        let n = self.rows.len();
+        let mut scale = self.scale.clone();
+        for (chain, mut m) in scale.outer_iter_mut().enumerate() {
+            m *= self.rows[chain % n].step_size.sqrt();
+        }
+        let trajectory = hmc::Trajectory { step_size: 1.0, steps: leapfrog, scale };
+        let state = std::mem::take(&mut self.state);
+        let moved = hmc::step_each(&mut self.streams, &state, model, &trajectory, go_on)?;
+        let Some((state, info)) = moved else {
+            self.state = state;
+            return Ok(false);
+        };
+        self.state = state;
+        let mut sums = vec![(0.0, 0usize); n];
+        for (chain, rate) in info.acceptance.iter().enumerate() {
+            if !self.lost[chain] {
+                let (sum, count) = &mut sums[chain % n];
+                (*sum, *count) = (*sum + rate, *count + 1);
+            }
+        }
+        for (pace, (sum, count)) in self.rows.iter_mut().zip(sums) {
+            if count == 0 {
+                continue;
+            }
+            if !warming {
+                self.accepted = (self.accepted.0 + sum, self.accepted.1 + count);
+            } else if let Some(adaptation) = &mut pace.adaptation {
+                adaptation.update(sum / count as f64);
+                pace.step_size = adaptation.current();
+            }
+        }
+        Ok(true)
+    }
+
     /// Ends the adaptation.
     fn settle(&mut self) {
-        if matches!(self.chains, Chains::Density(..)) {
-            self.step_size = self.adaptation.averaged();
+        for pace in &mut self.rows {
+            if let Some(adaptation) = &pace.adaptation {
+                pace.step_size = adaptation.averaged();
+            }
         }
     }
 
-    fn acceptance(&self) -> Option<f64> {
-        (self.accepted.1 > 0.0).then(|| self.accepted.0 / self.accepted.1)
-    }
-
-    fn position(&self) -> ArrayView2<'_, f64> {
-        match &self.chains {
-            Chains::Density(_, state) => state.position.view(),
-            Chains::Field(_, state) => state.position.view(),
+    fn end(self, rows: ArrayView2<'_, f64>, halves: &Halves) -> Imputed {
+        let (n, draws) = (rows.nrows(), self.draws);
+        let bound = bound(draws, halves.half(), 1);
+        let (mut all, mut not_mixed) = (Vec::new(), Vec::new());
+        for i in 0..n {
+            let chains: Vec<usize> =
+                (0..draws).map(|k| k * n + i).filter(|chain| !self.lost[*chain]).collect();
+            let missing = (0..rows.ncols()).filter(|j| rows[[i, *j]].is_nan());
+            if chains.is_empty() {
+                continue;
+            }
+            let found: Vec<f64> =
+                missing.map(|j| halves.r_hat(chains.iter().copied(), j)).collect();
+            if found.iter().any(|r| *r > bound) {
+                not_mixed.push(i);
+            }
+            all.extend(found.into_iter().filter(|r| !r.is_nan()));
+        }
+        let steps: Vec<f64> = self.rows.iter().map(|pace| pace.step_size).collect();
+        let lost: Vec<usize> = (0..self.lost.len()).filter(|chain| self.lost[*chain]).collect();
+        let mut out = self.state.position;
+        for &chain in &lost {
+            out.row_mut(chain).assign(&rows.row(chain % n));
+        }
+        Imputed {
+            rows: out,
+            acceptance: (self.accepted.1 > 0).then(|| self.accepted.0 / self.accepted.1 as f64),
+            step_size: median(steps).unwrap_or(f64::NAN),
+            r_hat: (draws > 1).then(|| median(all)).flatten(),
+            not_mixed,
+            lost,
         }
     }
 }
 
-/// Mean and sum of squares of every chain and column over its steps.
-struct Moments {
-    count: f64,
-    mean: Array2<f64>,
-    squares: Array2<f64>,
-}
-
-impl Moments {
-    fn new(shape: (usize, usize)) -> Self {
-        Moments { count: 0.0, mean: Array2::zeros(shape), squares: Array2::zeros(shape) }
-    }
-
-    fn add(&mut self, position: ArrayView2<'_, f64>) {
-        self.count += 1.0;
-        let count = self.count;
-        Zip::from(&mut self.mean).and(&mut self.squares).and(position).for_each(
-            |mean, squares, x| {
-                let miss = x - *mean;
-                *mean += miss / count;
-                *squares += miss * (x - *mean);
-            },
-        );
-    }
-
-    fn r_hat(&self, rows: ArrayView2<'_, f64>, scale: &[f64], draws: usize) -> f64 {
-        let (n, steps) = (rows.nrows(), self.count);
-        let (mut within, mut total) = (0.0, 0.0);
-        for ((i, j), _) in rows.indexed_iter().filter(|(_, x)| x.is_nan()) {
-            let chains = (0..draws).map(|draw| [draw * n + i, j]);
-            let means: Array1<f64> = chains.clone().map(|at| self.mean[at]).collect();
-            let variance = chains.map(|at| self.squares[at]).sum::<f64>()
-                / (draws as f64 * (steps - 1.0).max(1.0));
-            let unit = scale[j] * scale[j];
-            within += variance / unit;
-            total += ((steps - 1.0) / steps * variance + means.var(1.0)) / unit;
-        }
-        (total / within).sqrt()
-    }
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let n = values.len();
+    (n > 0).then(|| 0.5 * (values[(n - 1) / 2] + values[n / 2]))
 }
 
 #[cfg(test)]
@@ -283,7 +504,7 @@ mod tests {
                 draws: n,
                 warm_up: if field { 600 } else { 150 },
                 steps: 100,
-                step_size: if field { 0.02 } else { 0.1 },
+                step_size: field.then_some(0.02),
                 ..Default::default()
             };
             let known: (&[f64], &[f64]) = (&[5.0, -100.0, 0.0], &[1.0, 100.0, 1.0]);
@@ -327,6 +548,148 @@ mod tests {
         };
         assert!(run(0.3) < 1.05, "{}", run(0.3));
         assert!(run(6.0) > 2.0, "{}", run(6.0));
+    }
+
+    /// x given c is N(0, w^2) with w = 0.05 for c < 0 and 5 for c >= 0; of c nothing is known but that its score
+    /// is no number from 1e300 on.
+    struct Fan;
+
+    impl Fan {
+        fn width(c: f64) -> f64 {
+            if c < 0.0 { 0.05 } else { 5.0 }
+        }
+    }
+
+    impl Score for Fan {
+        fn dim(&self) -> usize {
+            2
+        }
+        fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+            let at = |i: usize| match x[[i, 0]] {
+                c if c >= 1e300 => f64::NAN,
+                c => -x[[i, 1]] / Fan::width(c).powi(2),
+            };
+            Array2::from_shape_fn(x.dim(), |(i, j)| if j == 0 { 0.0 } else { at(i) })
+        }
+        fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+            x.column(0).mapv(|c| -1.0 / Fan::width(c).powi(2))
+        }
+    }
+
+    impl LogDensity for Fan {
+        fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+            let square = |x: ndarray::ArrayView1<'_, f64>| (x[1] / Fan::width(x[0])).powi(2);
+            x.map_axis(Axis(1), |x| -0.5 * square(x))
+        }
+    }
+
+    /// Rows whose widths differ a hundredfold get their own, in any number beside each other, and by both samplers.
+    #[test]
+    fn every_row_has_a_step_of_its_own() {
+        let (narrow, wide) = (30, 400);
+        let rows = Array2::from_shape_fn((narrow + wide, 2), |(i, j)| match (j, i < narrow) {
+            (1, _) => f64::NAN,
+            (_, true) => -1.0,
+            (_, false) => 1.0,
+        });
+        let known: (&[f64], &[f64]) = (&[0.0, 0.0], &[1.0, 4.0]);
+        for target in [Target::Density(&Fan), Target::Field(&Fan)] {
+            let config = ImputeConfig { draws: 5, ..Default::default() };
+            let mut rng = ChaCha8Rng::seed_from_u64(1);
+            let run = impute(target, rows.view(), known, &config, &mut rng, &mut on);
+            let run = run.unwrap().unwrap();
+            assert!(run.not_mixed.is_empty() && run.lost.is_empty(), "{:?}", run.not_mixed);
+            for (c, n) in [(-1.0, 5 * narrow), (1.0, 5 * wide)] {
+                let of = run.rows.outer_iter().filter(|x| x[0] == c).map(|x| x[1]);
+                let ratio = of.collect::<Array1<f64>>().var(1.0) / Fan::width(c).powi(2);
+                let field = if matches!(target, Target::Field(_)) { 1.05 } else { 1.0 };
+                let error = (ratio / field - 1.0) / (2.0 / n as f64).sqrt();
+                assert!(error.abs() < 4.0, "c = {c}: variance {ratio} times the right one");
+            }
+        }
+    }
+
+    /// The bits of a row are the same alone in its place, among others, and beside rows that are far off or hopeless;
+    /// these are named.
+    #[test]
+    fn other_rows_change_nothing() {
+        let p = Gaussian::rank_one(0.5, 2).unwrap();
+        let nan = f64::NAN;
+        let known: (&[f64], &[f64]) = (&[0.0, 0.0], &[1.0, 1.0]);
+        let few = array![[1.0, nan], [-0.5, nan], [nan, 0.3]];
+        let far = [[1e5, nan], [nan, -999_999_999_999_999.0], [nan, 1e308]];
+        let many = concatenate![Axis(0), few, ndarray::arr2(&far)];
+        for target in [Target::Density(&p), Target::Field(&p)] {
+            let config = ImputeConfig { draws: 2, warm_up: 60, steps: 60, ..Default::default() };
+            let run = |rows: &Array2<f64>| {
+                let mut rng = ChaCha8Rng::seed_from_u64(1);
+                impute(target, rows.view(), known, &config, &mut rng, &mut on).unwrap().unwrap()
+            };
+            let (alone, among) = (run(&few), run(&many));
+            for draw in 0..2 {
+                for i in 0..3 {
+                    assert_eq!(alone.rows.row(draw * 3 + i), among.rows.row(draw * 6 + i));
+                }
+            }
+        }
+        let rows = array![[-1.0, nan], [1e301, nan], [1.0, nan]];
+        let config = ImputeConfig { draws: 2, ..Default::default() };
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let run = impute(Target::Density(&Fan), rows.view(), known, &config, &mut rng, &mut on);
+        let run = run.unwrap().unwrap();
+        assert_eq!(run.lost, [1, 4]);
+        assert!(run.rows[[1, 1]].is_nan() && run.rows[[4, 1]].is_nan());
+        assert!([0, 2, 3, 5].iter().all(|i| run.rows[[*i, 1]].is_finite()));
+        assert!(run.failure().unwrap().to_string().contains("row 2"));
+    }
+
+    /// x given c: at -6 or 6 for c = 0, at 0 for others, in both cases 0.4 wide.
+    struct Split;
+
+    impl Score for Split {
+        fn dim(&self) -> usize {
+            2
+        }
+        fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+            // -(x - m tanh(m x / w^2)) / w^2.
+            let (m, w) = (|c: f64| if c == 0.0 { 6.0 } else { 0.0 }, 0.16);
+            let at = |c: f64, x: f64| -(x - m(c) * (m(c) * x / w).tanh()) / w;
+            Array2::from_shape_fn(x.dim(), |(i, j)| j as f64 * at(x[[i, 0]], x[[i, 1]]))
+        }
+        fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+            Array1::zeros(x.nrows())
+        }
+    }
+
+    impl LogDensity for Split {
+        fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+            let of = |c: f64, x: f64| match c == 0.0 {
+                true => {
+                    -0.5 * (x.abs() - 6.0).powi(2) / 0.16
+                        + (-2.0 * 6.0 * x.abs() / 0.16).exp().ln_1p()
+                }
+                false => -0.5 * x * x / 0.16,
+            };
+            x.map_axis(Axis(1), |x| of(x[0], x[1]))
+        }
+    }
+
+    /// Of rows with separate parts and rows with one, the first are named.
+    #[test]
+    fn rows_that_do_not_mix_are_named() {
+        let rows = Array2::from_shape_fn((40, 2), |(i, j)| match (j, i % 4) {
+            (1, _) => f64::NAN,
+            (_, 2) => 0.0,
+            _ => 3.0,
+        });
+        let known: (&[f64], &[f64]) = (&[1.2, 0.0], &[1.5, 5.5]);
+        for target in [Target::Density(&Split), Target::Field(&Split)] {
+            let config = ImputeConfig { draws: 12, ..Default::default() };
+            let mut rng = ChaCha8Rng::seed_from_u64(4);
+            let run = impute(target, rows.view(), known, &config, &mut rng, &mut on);
+            let found = run.unwrap().unwrap().not_mixed;
+            assert_eq!(found, (0..10).map(|k| 4 * k + 2).collect::<Vec<_>>());
+        }
     }
 
     #[test]

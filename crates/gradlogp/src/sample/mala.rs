@@ -13,11 +13,12 @@
 //! "Optimal scaling of discrete approximations to Langevin diffusions": the best acceptance rate is
 //! about 0.574, with a of order d^(-1/3).
 
-use super::{check_columns, normals};
+use super::check_columns;
+use super::streams::{Common, Draws};
 use crate::error::{Error, Result};
 use crate::score::LogDensity;
 use ndarray::{Array1, Array2, ArrayView1, Zip};
-use rand::{Rng, RngExt};
+use rand::Rng;
 
 /// Where the chains are, with the model's values there.
 #[derive(Debug, Clone, Default)]
@@ -45,9 +46,7 @@ pub struct Info {
 /// [`Error::Shape`] unless there is a row and the columns are the model's;
 /// [`Error::Diverged`] at step 0 where the density or score of a start is not finite.
 pub fn init(position: Array2<f64>, model: &dyn LogDensity) -> Result<State> {
-    check_columns("start of the chains", &position, model.dim())?;
-    let (log_density, score) = model.log_density_and_score(position.view());
-    let state = State { position, log_density, score };
+    let state = init_unchecked(position, model)?;
     match (0..state.position.nrows()).find(|&chain| !is_usable(&state, chain)) {
         None => Ok(state),
         Some(chain) => Err(Error::Diverged {
@@ -62,6 +61,13 @@ pub fn init(position: Array2<f64>, model: &dyn LogDensity) -> Result<State> {
     }
 }
 
+/// [`init`] that leaves it to the caller to look for chains that are not [usable](is_usable).
+pub(super) fn init_unchecked(position: Array2<f64>, model: &dyn LogDensity) -> Result<State> {
+    check_columns("start of the chains", &position, model.dim())?;
+    let (log_density, score) = model.log_density_and_score(position.view());
+    Ok(State { position, log_density, score })
+}
+
 /// One step of every chain with step size a > 0.
 pub fn step(
     rng: &mut (impl Rng + ?Sized),
@@ -69,24 +75,46 @@ pub fn step(
     model: &dyn LogDensity,
     step_size: f64,
 ) -> (State, Info) {
-    let proposal = propose(rng, &state, model, step_size);
+    step_each(&mut Common(rng), state, model, &[step_size])
+}
+
+/// [`step`] with random numbers from `draws`, and one step size for all chains or one for each.
+pub(super) fn step_each(
+    draws: &mut dyn Draws,
+    state: State,
+    model: &dyn LogDensity,
+    step_sizes: &[f64],
+) -> (State, Info) {
+    let proposal = propose(draws, &state, model, step_sizes);
     let chains = state.position.nrows();
-    let acceptance: Array1<f64> =
-        (0..chains).map(|chain| acceptance(&state, &proposal, chain, step_size)).collect();
+    let acceptance: Array1<f64> = (0..chains)
+        .map(|chain| acceptance(&state, &proposal, chain, of_chain(step_sizes, chain)))
+        .collect();
     // One number per chain, also where it decides nothing, so that chains stay in step.
-    let accepted = acceptance.mapv(|chance| rng.random::<f64>() < chance);
+    let numbers = draws.uniforms(chains);
+    let accepted =
+        Zip::from(&numbers).and(&acceptance).map_collect(|number, chance| number < chance);
     (select(state, proposal, &accepted), Info { acceptance, accepted })
 }
 
+/// The step size of one chain, from one for all or one for each.
+pub(super) fn of_chain(step_sizes: &[f64], chain: usize) -> f64 {
+    step_sizes[chain % step_sizes.len()]
+}
+
 fn propose(
-    rng: &mut (impl Rng + ?Sized),
+    draws: &mut dyn Draws,
     state: &State,
     model: &dyn LogDensity,
-    step_size: f64,
+    step_sizes: &[f64],
 ) -> State {
-    let mut position = normals(state.position.dim(), rng) * step_size.sqrt();
-    position += &state.position;
-    position.scaled_add(0.5 * step_size, &state.score);
+    let mut position = draws.normals(state.position.dim());
+    for (chain, mut x) in position.outer_iter_mut().enumerate() {
+        let step_size = of_chain(step_sizes, chain);
+        x *= step_size.sqrt();
+        x += &state.position.row(chain);
+        x.scaled_add(0.5 * step_size, &state.score.row(chain));
+    }
     let (log_density, score) = model.log_density_and_score(position.view());
     State { position, log_density, score }
 }

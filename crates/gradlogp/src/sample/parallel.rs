@@ -22,6 +22,18 @@ fn rows(
     concatenate(Axis(0), &views).unwrap_or_else(|_| Array2::zeros(x.dim()))
 }
 
+/// part(block of rows, their times) for all of `x`.
+fn rows_at_times(
+    x: ArrayView2<'_, f64>,
+    times: &[f64],
+    part: impl Fn(ArrayView2<'_, f64>, &[f64]) -> Array2<f64> + Sync + Send,
+) -> Array2<f64> {
+    let blocks: Vec<_> = x.axis_chunks_iter(Axis(0), BLOCK).zip(times.chunks(BLOCK)).collect();
+    let parts: Vec<Array2<f64>> = blocks.into_par_iter().map(|(x, times)| part(x, times)).collect();
+    let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+    concatenate(Axis(0), &views).unwrap_or_else(|_| Array2::zeros(x.dim()))
+}
+
 /// One number per row as a column.
 fn column(values: Array1<f64>) -> Array2<f64> {
     values.insert_axis(Axis(1))
@@ -79,6 +91,24 @@ impl<M: TimeScore + ?Sized> TimeScore for Parallel<'_, M> {
     ) -> Array2<f64> {
         self.0.jacobian_vector_at(x, t, v)
     }
+
+    fn score_at_times(&self, x: ArrayView2<'_, f64>, times: &[f64]) -> Array2<f64> {
+        rows_at_times(x, times, |x, times| self.0.score_at_times(x, times))
+    }
+
+    fn trace_at_times(&self, x: ArrayView2<'_, f64>, times: &[f64]) -> Array1<f64> {
+        let trace = rows_at_times(x, times, |x, times| column(self.0.trace_at_times(x, times)));
+        trace.column(0).to_owned()
+    }
+
+    fn jacobian_vector_at_times(
+        &self,
+        x: ArrayView2<'_, f64>,
+        times: &[f64],
+        v: ArrayView2<'_, f64>,
+    ) -> Array2<f64> {
+        self.0.jacobian_vector_at_times(x, times, v)
+    }
 }
 
 #[cfg(test)]
@@ -106,6 +136,14 @@ mod tests {
             let many = Parallel(&family);
             assert_eq!(many.score_at(x.view(), 0.3), family.score_at(x.view(), 0.3));
             assert_eq!(many.trace_at(x.view(), 0.3), family.trace_at(x.view(), 0.3));
+            let times: Vec<f64> = (0..n).map(|i| 0.1 + 0.2 * (i % 3) as f64).collect();
+            let found = many.score_at_times(x.view(), &times);
+            assert_eq!(found, family.score_at_times(x.view(), &times));
+            for (i, t) in times.iter().enumerate().take(3) {
+                assert_eq!(found.row(i), family.score_at(x.view(), *t).row(i));
+            }
+            let traces = many.trace_at_times(x.view(), &times);
+            assert_eq!(traces, family.trace_at_times(x.view(), &times));
             let v = x.view();
             assert_eq!(many.jacobian_vector_at(v, 0.3, v), family.jacobian_vector_at(v, 0.3, v));
         }

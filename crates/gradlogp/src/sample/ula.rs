@@ -54,10 +54,7 @@ pub fn step(
     step_size: f64,
 ) -> Result<(State, Info)> {
     let score = model.score(state.position.view());
-    let noise = normals(state.position.dim(), rng);
-    let mut position = state.position.clone();
-    position.scaled_add(0.5 * step_size, &score);
-    position.scaled_add(step_size.sqrt(), &noise);
+    let mut position = moved(rng, &state, &score, step_size);
     for (mut new, old) in position.outer_iter_mut().zip(state.position.outer_iter()) {
         // What is not finite is no step across a boundary, and must be seen.
         if new.iter().all(|x| x.is_finite()) && !model.contains(new.view()) {
@@ -65,6 +62,31 @@ pub fn step(
         }
     }
     arrive(position, state.step + 1, &score, step_size)
+}
+
+/// x + (a/2) s + sqrt(a) z for these scores.
+fn moved(
+    rng: &mut (impl Rng + ?Sized),
+    state: &State,
+    score: &Array2<f64>,
+    step_size: f64,
+) -> Array2<f64> {
+    let noise = normals(state.position.dim(), rng);
+    let mut position = state.position.clone();
+    position.scaled_add(0.5 * step_size, score);
+    position.scaled_add(step_size.sqrt(), &noise);
+    position
+}
+
+/// [`step`] without a boundary, for scores that are known.
+pub(super) fn advance(
+    rng: &mut (impl Rng + ?Sized),
+    state: State,
+    score: &Array2<f64>,
+    step_size: f64,
+) -> Result<State> {
+    let position = moved(rng, &state, score, step_size);
+    Ok(arrive(position, state.step + 1, score, step_size)?.0)
 }
 
 /// [`step`] in columns scaled by m (`scale`, chains x d, at least 0):

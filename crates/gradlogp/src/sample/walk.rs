@@ -1,7 +1,9 @@
 //! The samplers as the runner of chains sees them.
 
-use super::warm_up::{Spread, as_row, windows};
-use super::{hmc, mala, ula};
+use super::mala::of_chain;
+use super::streams::of_step;
+use super::warm_up::{Spread, windows};
+use super::{check_columns, hmc, mala, ula};
 use crate::error::{Error, Result};
 use crate::score::{LogDensity, Score};
 use ndarray::{Array1, Array2, ArrayView2};
@@ -9,8 +11,14 @@ use rand::{Rng, RngExt};
 
 /// A sampler with its chains.
 pub(super) trait Walk {
-    /// One step of all chains; their acceptance probabilities, where there are any.
-    fn advance(&mut self, rng: &mut dyn Rng, step_size: f64) -> Result<Option<Array1<f64>>>;
+    /// One step of all chains, with one step size for all or one for each; their acceptance probabilities, where
+    /// there are any. None where `go_on` said no: then the chains have not moved.
+    fn advance(
+        &mut self,
+        rng: &mut dyn Rng,
+        step_sizes: &[f64],
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Option<Array1<f64>>>>;
 
     /// chains x d.
     fn position(&self) -> ArrayView2<'_, f64>;
@@ -21,7 +29,20 @@ pub(super) trait Walk {
         false
     }
 
-    /// Scale of every column, where there is one.
+    /// Step sizes that the sampler itself has found in warm-up, one for each chain.
+    fn step_sizes(&self) -> Option<Vec<f64>> {
+        None
+    }
+
+    /// Warm-up is over.
+    fn settle(&mut self) {}
+
+    /// Chains that have no finite density or score to go on from.
+    fn lost(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    /// What is being learnt, as numbers: the scale of every column, or how fast scores change.
     fn scale(&self) -> Vec<f64> {
         Vec::new()
     }
@@ -32,9 +53,13 @@ pub(super) trait Walk {
     }
 
     /// Takes back what [`scale`](Walk::scale) and [`spread`](Walk::spread) gave.
-    fn relearn(&mut self, _scale: Array1<f64>, _spread: Option<Spread>) -> Result<()> {
+    fn relearn(&mut self, _scale: Vec<f64>, _spread: Option<Spread>) -> Result<()> {
         Ok(())
     }
+}
+
+fn does_not_fit() -> Error {
+    Error::config("snapshot", "it is not one of this sampler with these columns and chains")
 }
 
 pub(super) struct UlaWalk<'a> {
@@ -49,44 +74,217 @@ impl<'a> UlaWalk<'a> {
 }
 
 impl Walk for UlaWalk<'_> {
-    fn advance(&mut self, rng: &mut dyn Rng, step_size: f64) -> Result<Option<Array1<f64>>> {
-        self.state = ula::step(rng, self.state.clone(), self.model, step_size)?.0;
-        Ok(None)
+    fn advance(
+        &mut self,
+        rng: &mut dyn Rng,
+        step_sizes: &[f64],
+        _: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Option<Array1<f64>>>> {
+        self.state = ula::step(rng, self.state.clone(), self.model, step_sizes[0])?.0;
+        Ok(Some(None))
     }
 
     fn position(&self) -> ArrayView2<'_, f64> {
         self.state.position.view()
+    }
+}
+
+/// ULA of chains with a law each: what a chain does depends on no other.
+///
+/// Unless it is given, the step size a of each is found in warm-up from how fast its score s changes along its
+/// own moves: a = 0.2 / sqrt(G), G the running mean of |ds|^2/|dx|^2, which on a Gaussian is its precision.
+pub(super) struct OwnUlaWalk<'a> {
+    model: &'a dyn Score,
+    position: Array2<f64>,
+    score: Array2<f64>,
+    /// G of every chain.
+    bends: Vec<f64>,
+    /// How many steps it is the mean of, and of how many at most.
+    seen: f64,
+    memory: f64,
+    /// Whether step sizes are found, and still sought.
+    adapts: bool,
+    seeking: bool,
+    lost: Vec<bool>,
+}
+
+impl<'a> OwnUlaWalk<'a> {
+    /// Step sizes are adapted over `warm_up` steps, or not at all.
+    pub(super) fn new(
+        model: &'a dyn Score,
+        start: ArrayView2<'_, f64>,
+        warm_up: Option<usize>,
+    ) -> Result<Self> {
+        let position = start.to_owned();
+        check_columns("ULA start", &position, model.dim())?;
+        let score = model.score(position.view());
+        let chains = position.nrows();
+        let mut walk = OwnUlaWalk {
+            lost: (0..chains).map(|i| !is_finite(&position, &score, i)).collect(),
+            model,
+            position,
+            score,
+            bends: vec![1.0; chains],
+            seen: 1.0,
+            memory: (warm_up.unwrap_or(0) / 5).max(10) as f64,
+            adapts: warm_up.is_some(),
+            seeking: warm_up.is_some_and(|steps| steps > 0),
+        };
+        if walk.adapts {
+            // A short move first, the same way in all columns.
+            let there = &walk.position + 0.01;
+            let score = model.score(there.view());
+            let bends = (0..chains).map(|i| walk.bend(&there, &score, i));
+            walk.bends = bends.map(|g| if g.is_finite() { g } else { 1.0 }).collect();
+        }
+        Ok(walk)
+    }
+
+    /// |ds|^2 / |dx|^2 of chain i between where it is and `there`.
+    fn bend(&self, there: &Array2<f64>, score: &Array2<f64>, i: usize) -> f64 {
+        let square = |a: &Array2<f64>, b: &Array2<f64>| -> f64 {
+            a.row(i).iter().zip(b.row(i)).map(|(a, b)| (a - b).powi(2)).sum()
+        };
+        square(score, &self.score) / square(there, &self.position)
+    }
+}
+
+fn is_finite(position: &Array2<f64>, score: &Array2<f64>, i: usize) -> bool {
+    position.row(i).iter().chain(score.row(i)).all(|x| x.is_finite())
+}
+
+impl Walk for OwnUlaWalk<'_> {
+    fn advance(
+        &mut self,
+        rng: &mut dyn Rng,
+        step_sizes: &[f64],
+        _: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Option<Array1<f64>>>> {
+        let chains = self.lost.len();
+        let mut there = of_step(rng, true, chains).normals(self.position.dim());
+        for (i, mut x) in there.outer_iter_mut().enumerate() {
+            let a = of_chain(step_sizes, i);
+            x *= a.sqrt();
+            x += &self.position.row(i);
+            x.scaled_add(0.5 * a, &self.score.row(i));
+        }
+        let mut score = self.model.score(there.view());
+        self.seen = (self.seen + 1.0).min(self.memory);
+        for i in 0..chains {
+            let fine = is_finite(&there, &score, i);
+            if !self.lost[i] && fine && self.model.contains(there.row(i)) {
+                let bend = self.bend(&there, &score, i);
+                if self.seeking && bend.is_finite() {
+                    self.bends[i] += (bend - self.bends[i]) / self.seen;
+                }
+                continue;
+            }
+            if !fine {
+                // In warm-up it goes on from where it was, with a quarter of the step.
+                self.lost[i] |= !self.seeking || self.bends[i] > 1e30;
+                self.bends[i] *= 16.0;
+            }
+            // Lost chains stay, and steps across a boundary are not taken.
+            there.row_mut(i).assign(&self.position.row(i));
+            score.row_mut(i).assign(&self.score.row(i));
+        }
+        (self.position, self.score) = (there, score);
+        Ok(Some(None))
+    }
+
+    fn position(&self) -> ArrayView2<'_, f64> {
+        self.position.view()
+    }
+
+    fn step_sizes(&self) -> Option<Vec<f64>> {
+        let of = |g: &f64| 0.2 / g.sqrt().max(0.05);
+        self.adapts.then(|| self.bends.iter().map(of).collect())
+    }
+
+    fn settle(&mut self) {
+        self.seeking = false;
+    }
+
+    fn lost(&self) -> Vec<usize> {
+        (0..self.lost.len()).filter(|i| self.lost[*i]).collect()
+    }
+
+    /// How many steps G is the mean of, and G of every chain, negative where it is lost.
+    fn scale(&self) -> Vec<f64> {
+        let signed = self.bends.iter().zip(&self.lost).map(|(g, lost)| if *lost { -g } else { *g });
+        std::iter::once(self.seen).chain(signed).collect()
+    }
+
+    fn relearn(&mut self, scale: Vec<f64>, _: Option<Spread>) -> Result<()> {
+        if scale.len() != 1 + self.lost.len() {
+            return Err(does_not_fit());
+        }
+        self.seen = scale[0];
+        for (i, g) in scale[1..].iter().enumerate() {
+            (self.bends[i], self.lost[i]) = (g.abs(), *g < 0.0);
+        }
+        Ok(())
     }
 }
 
 pub(super) struct MalaWalk<'a> {
     model: &'a dyn LogDensity,
     state: mala::State,
+    /// Each chain has a law, and random numbers, of its own.
+    own: bool,
 }
 
 impl<'a> MalaWalk<'a> {
-    pub(super) fn new(model: &'a dyn LogDensity, start: ArrayView2<'_, f64>) -> Result<Self> {
-        Ok(MalaWalk { model, state: mala::init(start.to_owned(), model)? })
+    pub(super) fn new(
+        model: &'a dyn LogDensity,
+        start: ArrayView2<'_, f64>,
+        own: bool,
+    ) -> Result<Self> {
+        Ok(MalaWalk { model, state: init(start, model, own)?, own })
     }
 }
 
+/// Where chains begin. Of chains with a law each those without a density there never move.
+fn init(start: ArrayView2<'_, f64>, model: &dyn LogDensity, own: bool) -> Result<mala::State> {
+    match own {
+        true => mala::init_unchecked(start.to_owned(), model),
+        false => mala::init(start.to_owned(), model),
+    }
+}
+
+fn unusable(state: &mala::State) -> Vec<usize> {
+    (0..state.position.nrows()).filter(|chain| !mala::is_usable(state, *chain)).collect()
+}
+
 impl Walk for MalaWalk<'_> {
-    fn advance(&mut self, rng: &mut dyn Rng, step_size: f64) -> Result<Option<Array1<f64>>> {
+    fn advance(
+        &mut self,
+        rng: &mut dyn Rng,
+        step_sizes: &[f64],
+        _: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Option<Array1<f64>>>> {
         let state = std::mem::take(&mut self.state);
-        let (state, info) = mala::step(rng, state, self.model, step_size);
+        let mut draws = of_step(rng, self.own, state.position.nrows());
+        let (state, info) = mala::step_each(&mut *draws, state, self.model, step_sizes);
         self.state = state;
-        Ok(Some(info.acceptance))
+        Ok(Some(Some(info.acceptance)))
     }
 
     fn position(&self) -> ArrayView2<'_, f64> {
         self.state.position.view()
+    }
+
+    fn lost(&self) -> Vec<usize> {
+        unusable(&self.state)
     }
 }
 
 pub(super) struct HmcWalk<'a> {
     model: &'a dyn LogDensity,
     state: hmc::State,
-    trajectory: hmc::Trajectory,
+    /// m: 1 x d, or chains x d where each chain has a law of its own.
+    scale: Array2<f64>,
+    own: bool,
     /// Most leapfrog steps of a trajectory.
     leapfrog: usize,
     /// First step that teaches the scale, and the ends of the windows.
@@ -100,21 +298,39 @@ impl<'a> HmcWalk<'a> {
         start: ArrayView2<'_, f64>,
         leapfrog: usize,
         warm_up: usize,
+        own: bool,
     ) -> Result<Self> {
         let (d, windows) = (model.dim(), windows(warm_up));
-        let state = hmc::init(start.to_owned(), model)?;
-        let trajectory = hmc::Trajectory { step_size: 1.0, steps: 1, scale: Array2::ones((1, d)) };
-        Ok(HmcWalk { model, state, trajectory, leapfrog, windows, spread: Spread::new(d) })
+        let state = init(start, model, own)?;
+        let apart = if own { start.nrows() } else { 0 };
+        let (scale, spread) = (Array2::ones((apart.max(1), d)), Spread::new(d, apart));
+        Ok(HmcWalk { model, state, scale, own, leapfrog, windows, spread })
     }
 }
 
 impl Walk for HmcWalk<'_> {
-    fn advance(&mut self, rng: &mut dyn Rng, step_size: f64) -> Result<Option<Array1<f64>>> {
-        self.trajectory.steps = rng.random_range(1..=self.leapfrog);
-        self.trajectory.step_size = step_size;
-        let (state, info) = hmc::step(rng, self.state.clone(), self.model, &self.trajectory)?;
+    fn advance(
+        &mut self,
+        rng: &mut dyn Rng,
+        step_sizes: &[f64],
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Option<Array1<f64>>>> {
+        let steps = rng.random_range(1..=self.leapfrog);
+        let trajectory = match self.own {
+            false => hmc::Trajectory { step_size: step_sizes[0], steps, scale: self.scale.clone() },
+            true => {
+                let mut scale = self.scale.clone();
+                for (chain, mut m) in scale.outer_iter_mut().enumerate() {
+                    m *= of_chain(step_sizes, chain).sqrt();
+                }
+                hmc::Trajectory { step_size: 1.0, steps, scale }
+            }
+        };
+        let mut draws = of_step(rng, self.own, self.state.position.nrows());
+        let moved = hmc::step_each(&mut *draws, &self.state, self.model, &trajectory, go_on)?;
+        let Some((state, info)) = moved else { return Ok(None) };
         self.state = state;
-        Ok(Some(info.acceptance))
+        Ok(Some(Some(info.acceptance)))
     }
 
     fn position(&self) -> ArrayView2<'_, f64> {
@@ -129,27 +345,31 @@ impl Walk for HmcWalk<'_> {
         self.spread.add(self.state.position.view());
         let at_end = ends.contains(&step);
         if at_end {
-            self.trajectory.scale =
-                as_row(self.spread.scale(&self.trajectory.scale.row(0).to_owned()));
-            self.spread = Spread::new(self.model.dim());
+            self.scale = self.spread.scale(&self.scale);
+            let apart = if self.own { self.scale.nrows() } else { 0 };
+            self.spread = Spread::new(self.model.dim(), apart);
         }
         at_end
     }
 
+    fn lost(&self) -> Vec<usize> {
+        unusable(&self.state)
+    }
+
     fn scale(&self) -> Vec<f64> {
-        self.trajectory.scale.iter().copied().collect()
+        self.scale.iter().copied().collect()
     }
 
     fn spread(&self) -> Option<Spread> {
         Some(self.spread.clone())
     }
 
-    fn relearn(&mut self, scale: Array1<f64>, spread: Option<Spread>) -> Result<()> {
-        let d = self.model.dim();
-        let Some(spread) = spread.filter(|spread| scale.len() == d && spread.dim() == d) else {
-            return Err(Error::config("snapshot", "it is not one of hmc with these columns"));
+    fn relearn(&mut self, scale: Vec<f64>, spread: Option<Spread>) -> Result<()> {
+        let length = self.scale.len();
+        let Some(spread) = spread.filter(|spread| spread.len() == length) else {
+            return Err(does_not_fit());
         };
-        self.trajectory.scale = as_row(scale);
+        self.scale = Array2::from_shape_vec(self.scale.dim(), scale).map_err(|_| does_not_fit())?;
         self.spread = spread;
         Ok(())
     }

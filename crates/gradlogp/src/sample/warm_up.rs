@@ -7,7 +7,7 @@
 //! settle the step size. Window lengths are those of the Stan reference manual ("Automatic parameter
 //! tuning"): 75 first, then 25, 50, 100, ..., then 50; 15% and 10% of a warm-up below 150 steps.
 
-use ndarray::{Array1, ArrayView2, Axis, Zip};
+use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 /// Ends of the windows in a warm-up of so many steps, each counted in steps done; and the first step
@@ -28,30 +28,39 @@ pub(super) fn windows(warm_up: usize) -> (usize, Vec<usize>) {
     (first, ends)
 }
 
-/// Mean and sum of squares of every column so far.
+/// Mean and sum of squares of every column so far, over all chains or of each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Spread {
     count: f64,
+    /// Chains that are apart; 0 where all are taken together.
+    #[serde(default)]
+    apart: usize,
     mean: Vec<f64>,
     squares: Vec<f64>,
 }
 
 impl Spread {
-    /// Nothing of `d` columns yet.
-    pub(super) fn new(d: usize) -> Self {
-        Spread { count: 0.0, mean: vec![0.0; d], squares: vec![0.0; d] }
+    /// Nothing of `d` columns yet; of `apart` chains each by itself, or with 0 of all together.
+    pub(super) fn new(d: usize, apart: usize) -> Self {
+        let length = d * apart.max(1);
+        Spread { count: 0.0, apart, mean: vec![0.0; length], squares: vec![0.0; length] }
     }
 
-    /// Number of columns.
-    pub(super) fn dim(&self) -> usize {
+    /// Numbers in a scale.
+    pub(super) fn len(&self) -> usize {
         self.mean.len()
     }
 
     /// Takes in the rows of `position`.
     pub(super) fn add(&mut self, position: ArrayView2<'_, f64>) {
-        for row in position.outer_iter() {
-            self.count += 1.0;
-            for ((x, mean), squares) in row.iter().zip(&mut self.mean).zip(&mut self.squares) {
+        let d = position.ncols();
+        for (chain, row) in position.outer_iter().enumerate() {
+            if self.apart == 0 || chain == 0 {
+                self.count += 1.0;
+            }
+            let from = if self.apart == 0 { 0 } else { chain * d };
+            let (means, sums) = (&mut self.mean[from..from + d], &mut self.squares[from..from + d]);
+            for ((x, mean), squares) in row.iter().zip(means).zip(sums) {
                 let miss = x - *mean;
                 *mean += miss / self.count;
                 *squares += miss * (x - *mean);
@@ -59,22 +68,16 @@ impl Spread {
         }
     }
 
-    /// Standard deviations, drawn a little towards `before`.
-    pub(super) fn scale(&self, before: &Array1<f64>) -> Array1<f64> {
+    /// Standard deviations, drawn a little towards `before`: 1 x d, or chains x d.
+    pub(super) fn scale(&self, before: &Array2<f64>) -> Array2<f64> {
         let n = self.count;
         let mut scale = before.clone();
-        let squares = Array1::from(self.squares.clone());
-        Zip::from(&mut scale).and(&squares).for_each(|scale, squares| {
+        for (scale, squares) in scale.iter_mut().zip(&self.squares) {
             let variance = squares / (n - 1.0).max(1.0);
             *scale = (n / (n + 5.0) * variance + 5.0 / (n + 5.0) * 1e-3 * *scale * *scale).sqrt();
-        });
+        }
         scale
     }
-}
-
-/// [`Spread::scale`] as one row.
-pub(super) fn as_row(scale: Array1<f64>) -> ndarray::Array2<f64> {
-    scale.insert_axis(Axis(0))
 }
 
 #[cfg(test)]
@@ -98,16 +101,31 @@ mod tests {
     /// By hand: the columns 1, 3, 5 and 0, 0, 6 have variances 4 and 12.
     #[test]
     fn spread_is_the_standard_deviation() {
-        let mut spread = Spread::new(2);
+        let mut spread = Spread::new(2, 0);
         spread.add(array![[1.0, 0.0], [3.0, 0.0]].view());
         spread.add(array![[5.0, 6.0]].view());
-        let found = spread.scale(&array![2.0, 1.0]);
+        let found = spread.scale(&array![[2.0, 1.0]]);
         let expected = [
             (3.0 / 8.0 * 4.0 + 5.0 / 8.0 * 4e-3f64).sqrt(),
             (3.0 / 8.0 * 12.0 + 5.0 / 8.0 * 1e-3f64).sqrt(),
         ];
         for (found, expected) in found.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-14, "{found} {expected}");
+        }
+    }
+
+    /// Of each chain by itself: what it would be alone.
+    #[test]
+    fn spreads_of_chains_apart_are_those_of_each() {
+        let steps = [array![[1.0, 5.0], [0.0, 7.0]], array![[3.0, 5.5], [9.0, -7.0]]];
+        let (mut apart, before) = (Spread::new(2, 2), array![[2.0, 1.0], [0.5, 3.0]]);
+        steps.iter().for_each(|x| apart.add(x.view()));
+        let found = apart.scale(&before);
+        for chain in 0..2 {
+            let mut alone = Spread::new(2, 0);
+            let one = |x: &Array2<f64>| x.slice(ndarray::s![chain..chain + 1, ..]).to_owned();
+            steps.iter().for_each(|x| alone.add(one(x).view()));
+            assert_eq!(alone.scale(&one(&before)), one(&found));
         }
     }
 }

@@ -44,6 +44,7 @@ pub(crate) fn mala(args: &MalaClockArgs, show: Show) -> Result<ExitCode> {
         thinning: args.steps.max(1),
         step_size: args.step_size,
         target_acceptance: None,
+        apart: false,
     };
     if args.steps == 0 {
         return Err(Error::config("--steps", "must be at least 1").into());

@@ -4,7 +4,8 @@
 //! x' = x + (a/2) s(x, t) + sqrt(a) z,   a = (2 r)^2 d / mean over rows of |s(x, t)|^2
 //! ```
 //!
-//! The step is the one at which signal, (a/2) |s|, and noise, sqrt(a) |z|, have the ratio r. With an
+//! with |s|^2 of each row cut at 100 times the median of all, so that one row far off does not stop the others (all
+//! rows have one law here). The step is the one at which signal, (a/2) |s|, and noise, sqrt(a) |z|, have the ratio r. With an
 //! Euler-Maruyama step before, this is the predictor-corrector sampler of Song et al. (2021), algorithms 2
 //! to 5, whose step eps is a/2.
 
@@ -31,7 +32,7 @@ pub fn step(
     ratio: f64,
 ) -> Result<(State, Info)> {
     let score = reverse.score.score_at(state.position.view(), state.time);
-    // The step is common to all rows: one score that is no number would spoil it for all.
+    // The step is common to all rows: a score that is no number would spoil it for all.
     check_finite(&score, state.time, state.step + 1)?;
     let noise = normals(state.position.dim(), rng);
     let step_size = step_size(&score, ratio);
@@ -43,6 +44,17 @@ pub fn step(
 
 /// a for these scores; 0 where there is no slope at all.
 pub(super) fn step_size(score: &Array2<f64>, ratio: f64) -> f64 {
-    let mean_square = score.iter().map(|s| s * s).sum::<f64>() / score.nrows() as f64;
-    if mean_square == 0.0 { 0.0 } else { 4.0 * ratio * ratio * score.ncols() as f64 / mean_square }
+    let mean_square = mean_square(score);
+    if mean_square == 0.0 { 0.0 } else { 4.0 * ratio * ratio / mean_square }
+}
+
+/// The mean over rows and columns of the squares, those of a row cut at 100 times the median row's.
+pub(in crate::sample) fn mean_square(score: &Array2<f64>) -> f64 {
+    let squares: Vec<f64> = score.outer_iter().map(|s| s.iter().map(|s| s * s).sum()).collect();
+    let mut sorted = squares.clone();
+    sorted.sort_by(f64::total_cmp);
+    let median = sorted[sorted.len() / 2];
+    let cut = if median > 0.0 { 100.0 * median } else { f64::INFINITY };
+    let sum: f64 = squares.iter().map(|square| square.min(cut)).sum();
+    sum / score.len() as f64
 }

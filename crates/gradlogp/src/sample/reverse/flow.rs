@@ -5,23 +5,35 @@
 
 use super::{Reverse, State};
 use crate::error::Result;
-use crate::ode::{OdeConfig, OdeInfo, integrate_from};
-use ndarray::ArrayView2;
+use crate::ode::{At, OdeConfig, Solution, integrate_rows};
+use ndarray::Array2;
 
-/// All rows from the state's time to the earlier time `to`. `first_step` is the
-/// [`OdeInfo::next_step`] of the part before, where there is one.
+/// All rows from the state's time to the earlier time `to`, each with steps of its own. `first_steps` are the
+/// [`Solution::next_steps`] of the part before, where there is one. `go_on` is asked before every step; None
+/// where it said no.
 ///
 /// # Errors
-/// Those of [`integrate_from`].
+/// Those of [`integrate_rows`].
 pub fn solve(
     state: &State,
     reverse: &Reverse<'_>,
     to: f64,
-    config: &OdeConfig,
-    first_step: Option<f64>,
-) -> Result<(State, OdeInfo)> {
-    let mut slope = |t: f64, x: ArrayView2<'_, f64>| reverse.drift(x, t, 0.5);
-    let (position, info) =
-        integrate_from(&mut slope, (state.time, to), state.position.view(), config, first_step)?;
-    Ok((State { position, time: to, step: state.step + 1 }, info))
+    (config, first_steps): (&OdeConfig, Option<&[f64]>),
+    go_on: &mut dyn FnMut() -> bool,
+) -> Result<Option<Solution>> {
+    let mut slope = |at: At<'_>| drift(reverse, at);
+    let span = (state.time, to);
+    integrate_rows(&mut slope, span, state.position.view(), (config, first_steps), go_on)
+}
+
+/// f - g^2 s / 2 for every row at its time.
+fn drift(reverse: &Reverse<'_>, at: At<'_>) -> Array2<f64> {
+    let mut out = reverse.score.score_at_times(at.y, at.times);
+    let mut drift = vec![0.0; at.y.ncols()];
+    for ((x, mut out), t) in at.y.outer_iter().zip(out.outer_iter_mut()).zip(at.times) {
+        let half = 0.5 * reverse.sde.diffusion(*t).powi(2);
+        reverse.sde.drift(&x.to_vec(), *t, &mut drift);
+        out.iter_mut().zip(&drift).for_each(|(s, f)| *s = f - half * *s);
+    }
+    out
 }

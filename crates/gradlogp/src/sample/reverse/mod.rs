@@ -90,13 +90,18 @@ impl Reverse<'_> {
     /// [`Error::Config`] for a process whose end is not known: then start from rows of your own,
     /// simulated forward.
     pub fn start(&self, n: usize, rng: &mut dyn Rng) -> Result<State> {
-        let Some(std) = self.sde.prior_std() else {
-            let message = "the law at the end of this process is not known; start from rows simulated \
-                           forward";
-            return Err(Error::config("process", message));
-        };
+        let std = self.prior_std()?;
         let position = normals((n, self.score.dim()), rng) * std;
         Ok(State { position, time: self.sde.horizon(), step: 0 })
+    }
+
+    /// Standard deviation of the law that the process ends in.
+    fn prior_std(&self) -> Result<f64> {
+        self.sde.prior_std().ok_or_else(|| {
+            let message = "the law at the end of this process is not known; start from rows simulated \
+                           forward";
+            Error::config("process", message)
+        })
     }
 }
 

@@ -2,18 +2,24 @@
 //!
 //! Rows are independent. One that leaves the finite numbers is taken out and the step taken again by the
 //! others, who go on to data; what is left is then not quite a sample of the model, so the loss is told.
+//!
+//! Schemes whose step follows the mean square of the rows' scores need rows enough to know it: few are joined by
+//! others up to [`COMPANY`], which are dropped at the end.
 
 use super::{
     Reverse, State, TimeSchedule, bad_rows, corrector, euler_maruyama, exponential, flow, heun,
     left, tweedie,
 };
 use crate::error::{Error, Result};
-use crate::ode::OdeConfig;
+use crate::ode::{self, OdeConfig};
 use crate::sample::annealed::{self, AnnealedConfig};
 use crate::score::AtTime;
-use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2};
+use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2, concatenate, s};
 use rand::Rng;
 use std::ops::ControlFlow;
+
+/// Rows from which a mean square of the score is taken.
+const COMPANY: usize = 256;
 
 /// Which steps are taken; the names of their files.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,7 +90,7 @@ impl ReverseConfig {
     }
 }
 
-/// Told after every step of the schedule.
+/// Told after every step of the schedule, and within long ones several times the same.
 #[derive(Debug, Clone, Copy)]
 pub struct ReverseProgress<'a> {
     /// Steps of the schedule done; 0 before the first.
@@ -176,8 +182,11 @@ pub fn run_reverse(
     config.validate()?;
     crate::sample::check_columns("start of the reverse process", &start, reverse.score.dim())?;
     let times = config.schedule.times(reverse.sde, config.steps)?;
-    let mut way = Way { reverse, scheme: &config.scheme, ode_step: None, evaluations: 0 };
-    let mut flock = Flock::new(start, times[0]);
+    let wanted = start.nrows();
+    let start = in_company(reverse, start, &config.scheme, rng)?;
+    let ode_steps = vec![f64::NAN; start.nrows()];
+    let mut way = Way { reverse, scheme: &config.scheme, ode_steps, share: 1.0, evaluations: 0 };
+    let mut flock = Flock { wanted, ..Flock::new(start, times[0]) };
     let mut tell = |step: usize, flock: &Flock| {
         let (position, total_steps, time) = (flock.everywhere(), config.steps, flock.state.time);
         observer(ReverseProgress { step, total_steps, time, position: position.view() })
@@ -188,7 +197,18 @@ pub fn run_reverse(
         if !goes_on {
             return Ok(flock.end(way.evaluations, false));
         }
-        flock.step(&mut |state, _| way.step(rng, state, *to), *to, k)?;
+        let (before, mut stopped) = (flock.clone(), false);
+        let mut go_on = || tell(k - 1, &before);
+        let step = (*to, k == config.steps);
+        let mut advance = |state: &State, kept: &[usize]| {
+            let moved = way.step(rng, state, kept, step, &mut go_on)?;
+            stopped = moved.is_none();
+            Ok(moved.unwrap_or_else(|| state.clone()))
+        };
+        flock.step(&mut advance, *to, k)?;
+        if stopped {
+            return Ok(flock.end(way.evaluations, false));
+        }
         goes_on = tell(k, &flock);
     }
     if let Some(kernel) = reverse.sde.kernel(flock.state.time).filter(|_| config.denoise) {
@@ -202,18 +222,37 @@ pub fn run_reverse(
     Ok(flock.end(way.evaluations, true))
 }
 
+/// The rows, with others of the law at T behind them where a scheme takes means over too few.
+fn in_company(
+    reverse: &Reverse<'_>,
+    start: Array2<f64>,
+    scheme: &Scheme,
+    rng: &mut dyn Rng,
+) -> Result<Array2<f64>> {
+    let means = matches!(scheme, Scheme::PredictorCorrector { .. } | Scheme::Annealed(_));
+    if !means || start.nrows() >= COMPANY || reverse.sde.prior_std().is_none() {
+        return Ok(start);
+    }
+    let more = reverse.start(COMPANY - start.nrows(), rng)?.position;
+    Ok(concatenate![Axis(0), start, more])
+}
+
 /// Rows on their way, less those that were lost.
+#[derive(Debug, Clone)]
 pub(super) struct Flock {
     pub(super) state: State,
     /// Which rows of the start these are.
     pub(super) kept: Vec<usize>,
     pub(super) lost: Vec<Lost>,
+    /// The first so many are wanted; the others keep them company.
+    wanted: usize,
 }
 
 impl Flock {
     pub(super) fn new(position: Array2<f64>, time: f64) -> Self {
-        let kept = (0..position.nrows()).collect();
-        Flock { state: State { position, time, step: 0 }, kept, lost: Vec::new() }
+        let wanted = position.nrows();
+        let (kept, lost) = ((0..wanted).collect(), Vec::new());
+        Flock { state: State { position, time, step: 0 }, kept, lost, wanted }
     }
 
     /// Step k of the schedule, to time `to`, by all rows that can take it: `advance` is given where they are and
@@ -238,10 +277,12 @@ impl Flock {
 
     /// Takes rows out, which are counted among those still there, in increasing order.
     pub(super) fn lose(&mut self, rows: &[usize], step: usize, time: f64) -> Result<()> {
-        self.lost.extend(rows.iter().map(|i| Lost { row: self.kept[*i], step, time }));
+        let lost = rows.iter().map(|i| Lost { row: self.kept[*i], step, time });
+        self.lost.extend(lost.filter(|lost| lost.row < self.wanted));
         let stay: Vec<usize> =
             (0..self.kept.len()).filter(|i| rows.binary_search(i).is_err()).collect();
-        if let (true, Some(error)) = (stay.is_empty(), failure(&self.lost, 0)) {
+        let none = !stay.iter().any(|i| self.kept[*i] < self.wanted);
+        if let (true, Some(error)) = (none, failure(&self.lost, 0)) {
             return Err(error);
         }
         self.kept = stay.iter().map(|i| self.kept[*i]).collect();
@@ -249,21 +290,27 @@ impl Flock {
         Ok(())
     }
 
-    /// One row for each of the start.
+    /// How many of the rows still there are wanted; they come first.
+    fn wanted_left(&self) -> usize {
+        self.kept.partition_point(|row| *row < self.wanted)
+    }
+
+    /// One row for each that is wanted.
     fn everywhere(&self) -> CowArray<'_, f64, Ix2> {
+        let there = self.state.position.slice(s![..self.wanted_left(), ..]);
         if self.lost.is_empty() {
-            return self.state.position.view().into();
+            return there.into();
         }
-        let shape = (self.kept.len() + self.lost.len(), self.state.position.ncols());
-        let mut all = Array2::from_elem(shape, f64::NAN);
-        for (i, row) in self.kept.iter().zip(self.state.position.outer_iter()) {
+        let mut all = Array2::from_elem((self.wanted, there.ncols()), f64::NAN);
+        for (i, row) in self.kept.iter().zip(there.outer_iter()) {
             all.row_mut(*i).assign(&row);
         }
         all.into()
     }
 
     fn end(self, evaluations: usize, completed: bool) -> ReverseRun {
-        let State { position: rows, time, .. } = self.state;
+        let (left, time) = (self.wanted_left(), self.state.time);
+        let rows = self.state.position.slice_move(s![..left, ..]);
         ReverseRun { rows, lost: self.lost, time, evaluations, completed }
     }
 }
@@ -271,13 +318,24 @@ impl Flock {
 struct Way<'a> {
     reverse: &'a Reverse<'a>,
     scheme: &'a Scheme,
-    ode_step: Option<f64>,
+    /// Of the flow: the next step of each row of the start, NaN before the first.
+    ode_steps: Vec<f64>,
+    /// Of annealed steps: how much of the precision of the level before was that of its noise.
+    share: f64,
     evaluations: usize,
 }
 
 impl Way<'_> {
-    /// One step of the schedule, to time `to`.
-    fn step(&mut self, rng: &mut dyn Rng, state: &State, to: f64) -> Result<State> {
+    /// One step of the schedule, to time `to`, by the rows that are `kept` of the start; None where `go_on`, asked
+    /// within long steps, said no.
+    fn step(
+        &mut self,
+        rng: &mut dyn Rng,
+        state: &State,
+        kept: &[usize],
+        (to, last): (f64, bool),
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<State>> {
         let (state, evaluations) = match self.scheme {
             Scheme::EulerMaruyama => (euler_maruyama::step(rng, state, self.reverse, to)?, 1),
             Scheme::Heun => (heun::step(rng, state, self.reverse, to)?, 2),
@@ -285,21 +343,35 @@ impl Way<'_> {
             Scheme::PredictorCorrector { corrections, ratio } => {
                 let mut state = euler_maruyama::step(rng, state, self.reverse, to)?;
                 for _ in 0..*corrections {
+                    if !go_on() {
+                        return Ok(None);
+                    }
                     state = corrector::step(rng, &state, self.reverse, *ratio)?.0;
                 }
                 (state, 1 + corrections)
             }
             Scheme::Flow(config) => {
-                let (state, info) = flow::solve(state, self.reverse, to, config, self.ode_step)?;
-                self.ode_step = Some(info.next_step);
-                (state, info.evaluations)
+                let first: Vec<f64> = kept.iter().map(|row| self.ode_steps[*row]).collect();
+                let first = (!first.iter().any(|h| h.is_nan())).then_some(&first[..]);
+                let solved = flow::solve(state, self.reverse, to, (config, first), go_on)?;
+                let Some(solved) = solved else { return Ok(None) };
+                if let Some(error) = ode::failure(&solved.failed) {
+                    return Err(error);
+                }
+                let steps = kept.iter().zip(solved.next_steps);
+                steps.for_each(|(row, h)| self.ode_steps[*row] = h);
+                let (time, step) = (to, state.step + 1);
+                (State { position: solved.y, time, step }, solved.info.evaluations)
             }
             Scheme::Annealed(config) => {
-                (annealed::level(rng, state, self.reverse, to, config)?, config.steps)
+                let (at, with) = ((to, last), (config, &mut self.share));
+                let moved = annealed::level(rng, state, self.reverse, at, with, go_on)?;
+                let Some(state) = moved else { return Ok(None) };
+                (state, annealed::evaluations(config, last))
             }
         };
         self.evaluations += evaluations;
-        Ok(state)
+        Ok(Some(state))
     }
 }
 

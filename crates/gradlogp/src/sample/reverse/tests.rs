@@ -3,8 +3,9 @@
 use super::*;
 use crate::oracle::{Gaussian, GaussianMixture};
 use crate::sample::annealed::AnnealedConfig;
+use crate::sample::streams::Own;
 use crate::sde::{CustomSde, Marginal, OrnsteinUhlenbeck, Ve, Vp};
-use ndarray::{Array1, array};
+use ndarray::{Array1, array, s};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::ops::ControlFlow;
@@ -119,7 +120,7 @@ fn exponential_has_order_one_and_is_exact_for_one_point() {
     let reverse = Reverse { sde: score.sde(), score: &score };
     let start = array![[-1.3], [-0.2], [0.4], [1.5]];
     let state = State { position: start, time: 1.5, step: 0 };
-    let exact = flow::solve(&state, &reverse, 0.1, &tight(), None).unwrap().0.position;
+    let exact = by_the_flow(&state, &reverse, 0.1);
     let error = |steps: usize| {
         let times = TimeSchedule::Geometric.times(score.sde(), steps).unwrap();
         let end = times
@@ -135,12 +136,17 @@ fn exponential_has_order_one_and_is_exact_for_one_point() {
     let score = Marginal::new(tiny, process()).unwrap();
     let reverse = Reverse { sde: score.sde(), score: &score };
     let one = exponential::step(&state, &reverse, 0.1).unwrap().position;
-    let exact = flow::solve(&state, &reverse, 0.1, &tight(), None).unwrap().0.position;
+    let exact = by_the_flow(&state, &reverse, 0.1);
     assert!((one - exact).iter().all(|e| e.abs() < 1e-7));
 }
 
 fn tight() -> crate::ode::OdeConfig {
     crate::ode::OdeConfig { relative: 1e-10, absolute: 1e-10, ..Default::default() }
+}
+
+/// The end of the flow, without error as far as tests can see.
+fn by_the_flow(state: &State, reverse: &Reverse<'_>, to: f64) -> Array2<f64> {
+    flow::solve(state, reverse, to, (&tight(), None), &mut || true).unwrap().unwrap().y
 }
 
 /// The flow keeps quantiles: on a Gaussian x(t) = m(t) + sd(t)/sd(T) (x(T) - m(T)).
@@ -152,10 +158,10 @@ fn the_flow_carries_quantiles() {
         let reverse = Reverse { sde: &sde, score: &score };
         let (from, to) = (sde.horizon(), 0.15);
         let state = State { position: array![[-2.0], [0.1], [1.1]], time: from, step: 0 };
-        let (end, _) = flow::solve(&state, &reverse, to, &tight(), None).unwrap();
+        let end = by_the_flow(&state, &reverse, to);
         let ((m0, v0), (m1, v1)) =
             (score.at(from).mean_and_variance(), score.at(to).mean_and_variance());
-        for (x, y) in state.position.iter().zip(&end.position) {
+        for (x, y) in state.position.iter().zip(&end) {
             let expected = m1 + (v1 / v0).sqrt() * (x - m0);
             assert!((y - expected).abs() < 1e-7, "{y}, not {expected}");
         }
@@ -276,6 +282,19 @@ fn imputation_draws_the_conditional_law() {
     let variance = 1.0 - c * c;
     assert!(rest.mean().unwrap().abs() < 4.0 * (variance / n as f64).sqrt() + 0.02);
     assert!((rest.var(1.0) / variance - 1.0).abs() < 0.12, "{}", rest.var(1.0));
+    // Nothing changes for them where another row is far off, or there are more draws.
+    let mut far = rows.clone();
+    far[[n - 1, 0]] = 1e5;
+    let (few, mut rng) = (far.slice(s![n - 20.., ..]), ChaCha8Rng::seed_from_u64(3));
+    let config = ReverseImpute { draws: 2, steps: 30, ..config };
+    let with = impute_reverse(&reverse, few, &config, &mut rng, &mut on).unwrap().unwrap().rows;
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let without = impute_reverse(&reverse, few.slice(s![..19, ..]), &config, &mut rng, &mut on);
+    let without = without.unwrap().unwrap().rows;
+    for draw in 0..2 {
+        let (a, b) = (draw * 20, draw * 19);
+        assert_eq!(with.slice(s![a..a + 19, ..]), without.slice(s![b..b + 19, ..]));
+    }
     // The slope on what was observed, not only the spread.
     let slope = (&found.column(1) * &found.column(0)).sum() / found.column(0).mapv(|x| x * x).sum();
     assert!((slope - c).abs() < 0.04, "{slope}");
@@ -346,8 +365,10 @@ fn rows_that_leave_the_finite_numbers_are_named_and_the_others_arrive() {
         let config = ReverseConfig { scheme, ..config.clone() };
         let mut holes = Vec::new();
         let mut look = |p: ReverseProgress<'_>| {
-            holes.push(p.position.iter().filter(|x| x.is_nan()).count());
             assert_eq!(p.position.nrows(), 4);
+            // Within long steps it is told several times the same.
+            holes.truncate(p.step);
+            holes.push(p.position.iter().filter(|x| x.is_nan()).count());
             ControlFlow::Continue(())
         };
         let run = run_reverse(&reverse, start.clone(), &config, &mut rng, &mut look).unwrap();
@@ -421,9 +442,9 @@ fn observed_values_are_put_back_with_scale_and_noise() {
     let score = Marginal::gaussian(Gaussian::standard(2).unwrap(), sde).unwrap();
     let reverse = Reverse { sde: &sde, score: &score };
     let rows = Array2::from_shape_fn((n, 2), |(_, j)| if j == 0 { 3.0 } else { f64::NAN });
-    let mut rng = ChaCha8Rng::seed_from_u64(2);
     let mut state = State { position: Array2::from_elem((n, 2), 9.0), time: t, step: 0 };
-    impute::put_back(&mut state, &reverse, rows.view(), &mut rng).unwrap();
+    let (mut streams, all) = (Own::new(2, n, 1), (0..n).collect::<Vec<_>>());
+    impute::put_back(&mut state, &reverse, rows.view(), (&mut streams, &all)).unwrap();
     let (found, left) = (state.position.column(0), state.position.column(1));
     let (mean, std) = (found.mean().unwrap(), found.std(1.0));
     let error = kernel.std / (n as f64).sqrt();
@@ -433,23 +454,93 @@ fn observed_values_are_put_back_with_scale_and_noise() {
 }
 
 /// Corrections leave observed values where they are, and on a Gaussian move the missing ones by
-/// -(a/2) x + sqrt(a) z, a = (2r)^2 over the mean square of the missing values' scores alone.
+/// -(a/2) x + sqrt(a) z, a = c std^2.
 #[test]
 fn corrections_move_missing_values_alone() {
-    let (sde, n, ratio) = (Vp::default(), 40_000, 0.4);
+    let (sde, n, step) = (Vp::default(), 40_000, 0.4);
     let score = Marginal::gaussian(Gaussian::standard(2).unwrap(), sde).unwrap();
     let reverse = Reverse { sde: &sde, score: &score };
     let rows = Array2::from_shape_fn((n, 2), |(_, j)| if j == 0 { 3.0 } else { f64::NAN });
     let start = Array2::from_shape_fn((n, 2), |(_, j)| [50.0, 2.0][j]);
     let state = State { position: start.clone(), time: 0.3, step: 0 };
-    let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let after = impute::correct(&state, &reverse, rows.view(), &mut rng, ratio).unwrap().position;
+    let (mut streams, all) = (Own::new(3, n, 1), (0..n).collect::<Vec<_>>());
+    let with = (&mut streams, &all[..]);
+    let after = impute::correct(&state, &reverse, rows.view(), with, step).unwrap().position;
     assert_eq!(after.column(0), start.column(0));
     // The score is -x at every time.
-    let a = (2.0 * ratio / 2.0f64).powi(2);
+    let a = step * sde.kernel(0.3).unwrap().std.powi(2);
     let (mean, std) = (after.column(1).mean().unwrap(), after.column(1).std(1.0));
     assert!((mean - 2.0 * (1.0 - 0.5 * a)).abs() < 4.0 * (a / n as f64).sqrt(), "{mean}");
     assert!((std / a.sqrt() - 1.0).abs() < 4.0 / (2.0 * n as f64).sqrt(), "{std}");
+}
+
+/// A row's way by the flow has the bits that it has alone, in whatever company, and other rows end none.
+#[test]
+fn the_flow_takes_every_row_as_if_alone() {
+    let covariance = array![[1.0, 0.8], [0.8, 1.0]];
+    let data = Gaussian::new(array![0.0, 1.0], covariance).unwrap();
+    let score = Marginal::gaussian(data, Vp::default()).unwrap();
+    let reverse = Reverse { sde: score.sde(), score: &score };
+    let scheme = Scheme::Flow(crate::ode::OdeConfig::default());
+    let config = ReverseConfig { scheme, steps: 5, ..Default::default() };
+    let start = array![[0.3, -1.0], [1e6, 5.0], [-0.2, 2.0]];
+    let run = |start: Array2<f64>| {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        run_reverse(&reverse, start, &config, &mut rng, &mut go_on).unwrap().rows
+    };
+    let together = run(start.clone());
+    for i in 0..3 {
+        assert_eq!(run(start.slice(s![i..i + 1, ..]).to_owned()).row(0), together.row(i));
+    }
+}
+
+/// Few rows are joined by others where the step is found from all of them: one alone gets the right spread.
+#[test]
+fn one_row_alone_is_drawn_as_well_as_many() {
+    let score = Marginal::gaussian(Gaussian::standard(1).unwrap(), Vp::default()).unwrap();
+    let reverse = Reverse { sde: score.sde(), score: &score };
+    for scheme in [
+        Scheme::PredictorCorrector { corrections: 3, ratio: 0.3 },
+        Scheme::Annealed(AnnealedConfig { steps: 3, step: 0.5 }),
+    ] {
+        let schedule = TimeSchedule::Geometric;
+        let config = ReverseConfig { scheme, schedule, steps: 15, ..Default::default() };
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let draws: Array1<f64> = (0..300)
+            .map(|_| {
+                let start = reverse.start(1, &mut rng).unwrap().position;
+                let run = run_reverse(&reverse, start, &config, &mut rng, &mut go_on).unwrap();
+                assert_eq!(run.rows.dim(), (1, 1));
+                run.rows[[0, 0]]
+            })
+            .collect();
+        let found = draws.mapv(|x| x * x).mean().unwrap();
+        assert!((found - 1.0).abs() < 4.0 * (2.0 / 300f64).sqrt() + 0.1, "{found}");
+    }
+}
+
+/// Told to stop within a step, a run ends where it was before it.
+#[test]
+fn long_steps_can_be_stopped() {
+    let score = Marginal::gaussian(Gaussian::standard(1).unwrap(), Vp::default()).unwrap();
+    let reverse = Reverse { sde: score.sde(), score: &score };
+    let tight = crate::ode::OdeConfig { relative: 1e-9, absolute: 1e-9, ..Default::default() };
+    for scheme in [
+        Scheme::PredictorCorrector { corrections: 1_000_000, ratio: 0.1 },
+        Scheme::Annealed(AnnealedConfig { steps: 1_000_000, step: 0.1 }),
+        Scheme::Flow(tight),
+    ] {
+        let config = ReverseConfig { scheme, steps: 3, ..Default::default() };
+        let mut calls = 0;
+        let mut stop = |p: ReverseProgress<'_>| {
+            assert_eq!((p.step, p.position.nrows()), (0, 2));
+            calls += 1;
+            if calls == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let (start, mut rng) = (array![[0.5], [-1.0]], ChaCha8Rng::seed_from_u64(1));
+        let run = run_reverse(&reverse, start.clone(), &config, &mut rng, &mut stop).unwrap();
+        assert!(!run.completed && run.rows == start && run.time == 1.0);
+    }
 }
 
 #[test]
