@@ -271,7 +271,7 @@ impl<'m> Chains<'m> {
     ) -> Result<Self> {
         check_start(config, start, model.dim())?;
         let config = ChainConfig { target_acceptance: None, ..config.clone() };
-        Ok(Self::new(UlaWalk::new(model, start)?, config))
+        Self::new(UlaWalk::new(model, start)?, config)
     }
 
     /// MALA from the rows of `start` (chains x d).
@@ -284,7 +284,7 @@ impl<'m> Chains<'m> {
         config: &ChainConfig,
     ) -> Result<Self> {
         check_start(config, start, model.dim())?;
-        Ok(Self::new(MalaWalk::new(model, start)?, config.clone()))
+        Self::new(MalaWalk::new(model, start)?, config.clone())
     }
 
     /// HMC from the rows of `start` (chains x d), each move of 1 to `leapfrog` leapfrog steps, drawn
@@ -304,16 +304,23 @@ impl<'m> Chains<'m> {
         }
         let learns = config.target_acceptance.is_some();
         let warm_up = if learns { config.warm_up } else { 0 };
-        Ok(Self::new(HmcWalk::new(model, start, leapfrog, warm_up)?, config.clone()))
+        Self::new(HmcWalk::new(model, start, leapfrog, warm_up)?, config.clone())
     }
 
-    fn new(walk: impl Walk + 'm, config: ChainConfig) -> Self {
-        let shape = (config.chains, config.draws(), walk.position().ncols());
+    fn new(walk: impl Walk + 'm, config: ChainConfig) -> Result<Self> {
+        let (chains, draws) = (config.chains, config.draws());
+        let shape = (chains, draws, walk.position().ncols());
+        let length = chains.checked_mul(draws).and_then(|n| n.checked_mul(shape.2));
+        let room = |length| Vec::<f64>::new().try_reserve_exact(length).is_ok();
+        if !length.is_some_and(room) {
+            let message = format!("{draws} draws of {chains} chains do not fit into memory");
+            return Err(Error::config("steps", message));
+        }
         let kept = Kept { draws: Array3::zeros(shape), count: 0, acceptance: None };
         let adaptation =
             config.target_acceptance.map(|target| DualAveraging::new(config.step_size, target));
         let step_size = config.step_size;
-        Chains { walk: Box::new(walk), config, step: 0, step_size, adaptation, kept }
+        Ok(Chains { walk: Box::new(walk), config, step: 0, step_size, adaptation, kept })
     }
 
     /// ULA from where a snapshot was taken.
@@ -346,6 +353,7 @@ impl<'m> Chains<'m> {
     }
 
     fn resume(mut self, snapshot: Snapshot) -> Result<Self> {
+        snapshot.check()?;
         self.walk.relearn(Array1::from(snapshot.scale), snapshot.spread)?;
         self.step = snapshot.step;
         self.step_size = snapshot.step_size;
@@ -462,6 +470,37 @@ impl<'m> Chains<'m> {
 }
 
 impl Snapshot {
+    /// Refuses what no chains come through.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with what is wrong.
+    pub fn check(&self) -> Result<()> {
+        self.config.validate()?;
+        let ChainConfig { chains, warm_up, steps, thinning, .. } = self.config;
+        let end = warm_up.checked_add(steps);
+        let kept = self.step.saturating_sub(warm_up) / thinning;
+        let draws = chains.checked_mul(kept).and_then(|draws| draws.checked_mul(self.dim));
+        let finite = |values: &[f64]| values.iter().all(|x| x.is_finite());
+        let adapted = self.adaptation.as_ref().is_none_or(DualAveraging::is_finite);
+        let learnt = self.spread.as_ref().is_none_or(|spread| spread.is_sound(self.dim));
+        let wrong = if end.is_none_or(|end| self.step > end) {
+            "it has taken more steps than there are to take"
+        } else if draws != Some(self.draws.len()) || !finite(&self.draws) {
+            "its draws are not one number for each chain, draw and column"
+        } else if !finite(&self.position) {
+            "its positions are not finite"
+        } else if !(self.step_size >= 0.0 && self.step_size.is_finite() && adapted) {
+            "its step size is none"
+        } else if !(self.scale.iter().all(|s| *s > 0.0) && finite(&self.scale) && learnt) {
+            "its scales are none"
+        } else if !self.acceptance.as_ref().is_none_or(|rates| finite(rates)) {
+            "its acceptance rates are not finite"
+        } else {
+            return Ok(());
+        };
+        Err(Error::config("snapshot", wrong))
+    }
+
     fn position(&self) -> Result<Array2<f64>> {
         Array2::from_shape_vec((self.config.chains, self.dim), self.position.clone())
             .map_err(|e| Error::config("snapshot", format!("its positions do not fit: {e}")))
