@@ -3,6 +3,7 @@
 mod anomaly;
 mod args;
 mod bounds;
+mod checkpoints;
 mod checks;
 mod commands;
 mod exit;
@@ -10,10 +11,14 @@ mod input;
 mod interrupt;
 mod judgement;
 mod limits;
+#[cfg(test)]
+#[path = "../../gradlogp/tests/fuzz/mutate.rs"]
+mod mutate;
 mod noise;
 mod output;
 mod over_times;
 mod picture;
+mod places;
 mod progress;
 mod report;
 mod reverse;

@@ -17,7 +17,8 @@ use serde::Serialize;
 use super::Show;
 use crate::args::LoglikArgs;
 use crate::input::{Source, show_warnings};
-use crate::output::{check_apart, check_writable, write_table};
+use crate::output::write_table;
+use crate::places::Places;
 use crate::text::{aligned, short};
 
 /// Most columns for which the trace is exact unless asked for.
@@ -48,21 +49,22 @@ struct Summary {
 }
 
 pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
+    Places::default()
+        .reads("MODEL", Some(&args.model))
+        .reads("DATA", args.source.data.as_deref())
+        .writes("--output", args.output.as_deref())
+        .check()?;
     let model = FittedModel::load(&args.model)?;
     let Some(over_time) = model.over_time() else {
         let message = "a likelihood by the probability flow needs a model of all noise levels: fit one \
                        with --noise. A potential gives log densities up to a constant: gradlogp score";
         return Err(Error::config("MODEL", message).into());
     };
-    if let Some(path) = &args.output {
-        check_writable(path)?;
-        check_apart(path, &[Some(&args.model), args.source.data.as_ref()])?;
-    }
     let sde = over_time.clock().sde();
     let prior = prior(sde, model.description.columns.len())?;
     let source = Source::new(&args.source, &args.read)?;
     let mut loaded = source.load(args.seed, Some(&model.description.columns))?;
-    show_warnings(show.silent(), &loaded.warnings);
+    show_warnings(&loaded.warnings);
     let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
     if let Some(noise) = &model.description.dequantization {
         noise.apply(&mut loaded.table, &mut rng)?;

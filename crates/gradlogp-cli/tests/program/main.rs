@@ -17,9 +17,11 @@ mod interrupt;
 mod kernel_families;
 #[cfg(unix)]
 mod kill;
+mod lost_files;
 mod quality;
 mod results;
 mod support;
+mod tampered;
 mod time_models;
 mod training;
 mod trust;
