@@ -7,7 +7,7 @@ use gradlogp::{Error, FittedModel, LogDensity, ModelKind};
 use ndarray::{Array1, ArrayView2, Axis};
 
 use crate::args::{AnomalyArg, AnomalyArgs, ReadArgs};
-use crate::input::{Place, Source};
+use crate::input::{Place, Source, show_warnings};
 
 /// Noise levels of the scores over scales, in the model's units: those of them that the model knows.
 const SCALES: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
@@ -50,6 +50,7 @@ impl Anomaly {
         if let (Some(rate), Some(path)) = (args.false_alarm, &args.held_out) {
             let source = Source::at(Place::File(path.clone()), read);
             let usual = source.load_for(0, model)?;
+            show_warnings(&usual.warnings);
             let model = usual.model_given(model.clone())?;
             let scores = anomaly.of(&model, usual.table.rows.view())?;
             anomaly.threshold = Some(false_alarm_threshold(scores.view(), rate)?);

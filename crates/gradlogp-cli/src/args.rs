@@ -29,7 +29,7 @@ use crate::picture::ImageShape;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Print nothing but errors and results.
+    /// Print nothing but results, warnings and errors.
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
     /// Print one JSON object with every figure that the text shows.
@@ -1101,7 +1101,7 @@ fn named_value(text: &str) -> Result<(String, f64), String> {
 }
 
 /// One ASCII character that can stand between fields; tab also by name.
-fn delimiter(text: &str) -> Result<char, String> {
+pub(crate) fn delimiter(text: &str) -> Result<char, String> {
     if ["tab", "\\t"].contains(&text) {
         return Ok('\t');
     }

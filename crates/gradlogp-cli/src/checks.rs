@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use crate::args::{ChainArgs, CheckArgs, ReadArgs};
-use crate::input::{Place, Source};
+use crate::input::{Place, Source, show_warnings};
 use crate::report::{Check, Estimate, Grade};
 use crate::sampling;
 use crate::text::short;
@@ -190,6 +190,7 @@ impl Checks<'_> {
         if let Some(path) = &self.args.samples {
             let source = Source::at(Place::File(path.clone()), self.read);
             let loaded = source.load(0, Some(&model.description.columns))?;
+            show_warnings(&loaded.warnings);
             return Ok(Some((path.display().to_string(), loaded.table.rows)));
         }
         let Some(n) = self.args.draw else { return Ok(None) };
@@ -197,8 +198,11 @@ impl Checks<'_> {
             return Err(Error::config("--draw", "must be at least 1").into());
         }
         without_condition(model, "--draw")?;
-        let drawn =
-            sampling::draw(model, n, &ChainArgs { seed, ..ChainArgs::default() }, self.quiet)?;
+        let chains = ChainArgs { seed, ..ChainArgs::default() };
+        let drawn = sampling::draw(model, n, &chains, self.quiet)?;
+        if let Some(warning) = drawn.warning() {
+            crate::text::warning(&warning);
+        }
         Ok(Some(("drawn from the model".into(), drawn.rows)))
     }
 }

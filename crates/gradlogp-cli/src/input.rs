@@ -1,6 +1,6 @@
 //! Tables from files and built-in sets.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use gradlogp::data::synthetic::{self, Dataset};
@@ -53,6 +53,16 @@ pub(crate) struct Loaded {
     pub(crate) drawn_from: Option<Dataset>,
 }
 
+impl Place {
+    /// The file, if it is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Place::File(path) => Some(path),
+            Place::BuiltIn { .. } => None,
+        }
+    }
+}
+
 impl Source {
     pub(crate) fn new(source: &SourceArgs, read: &ReadArgs) -> Result<Self> {
         let place = match (&source.data, &source.dataset) {
@@ -82,6 +92,15 @@ impl Source {
             drop_missing: read.drop_missing,
             keep_missing: false,
         }
+    }
+
+    /// Refuses what no command line gives.
+    pub(crate) fn check(&self) -> Result<()> {
+        if let Some(delimiter) = self.delimiter {
+            let checked = crate::args::delimiter(&delimiter.to_string());
+            checked.map_err(|message| Error::config("--delimiter", message))?;
+        }
+        Ok(())
     }
 
     /// The name that messages and model files use.
@@ -204,11 +223,9 @@ pub(crate) fn conditions_far_off(model: &FittedModel, given: ArrayView2<'_, f64>
     }
 }
 
-/// Prints the warnings.
-pub(crate) fn show_warnings(quiet: bool, warnings: &[DataWarning]) {
-    if !quiet {
-        warnings.iter().for_each(|w| text::warning(&w.to_string()));
-    }
+/// Prints the warnings, also where notes are not wanted.
+pub(crate) fn show_warnings(warnings: &[DataWarning]) {
+    warnings.iter().for_each(|w| text::warning(&w.to_string()));
 }
 
 /// Name, shape and description of every built-in set.

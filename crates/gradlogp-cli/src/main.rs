@@ -3,6 +3,7 @@
 mod anomaly;
 mod args;
 mod bounds;
+mod checkpoints;
 mod checks;
 mod commands;
 mod examples;
@@ -11,12 +12,16 @@ mod input;
 mod interrupt;
 mod judgement;
 mod limits;
+#[cfg(test)]
+#[path = "../../gradlogp/tests/fuzz/mutate.rs"]
+mod mutate;
 mod noise;
 #[cfg(test)]
 mod option_names;
 mod output;
 mod over_times;
 mod picture;
+mod places;
 mod progress;
 mod report;
 mod reverse;

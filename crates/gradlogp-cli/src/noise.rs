@@ -241,9 +241,6 @@ impl NoisePlan {
         let Some(noise) = args.noise else { return Ok(None) };
         args.check_unused(noise)?;
         let process = args.process(noise)?;
-        if let ProcessPlan::Named(process) = &process {
-            process.validate()?;
-        }
         let custom = noise == NoiseArg::Custom;
         let default = if custom { NoiseObjectiveArg::SsmVr } else { NoiseObjectiveArg::Dsm };
         let objective = match args.noise_objective.unwrap_or(default) {
@@ -274,17 +271,8 @@ impl NoisePlan {
             None => TimeLaw::LogNoise,
         };
         let floor = args.noise_floor.unwrap_or(TimeMlp::FLOOR);
-        if !(floor >= 0.0 && floor.is_finite()) {
-            return refuse("--noise-floor", format!("must be 0 or a positive number, not {floor}"));
-        }
         let levels = (noise == NoiseArg::Ncsn).then(|| args.levels.unwrap_or(10));
-        if simulate == Some(0) {
-            return refuse("--simulate", "must be at least 1 step");
-        }
-        if levels.is_some_and(|levels| levels < 2) {
-            return refuse("--levels", "must be at least 2");
-        }
-        Ok(Some(NoisePlan {
+        let plan = NoisePlan {
             process,
             config: NoiseConfig { weight, times, levels, simulate },
             conditioning: args.conditioning.map_or(Conditioning::Film, Into::into),
@@ -294,7 +282,32 @@ impl NoisePlan {
                 FeaturesArg::LogNoise => TimeFeatures::LogNoise,
             },
             objective,
-        }))
+        };
+        plan.check()?;
+        Ok(Some(plan))
+    }
+
+    /// Refuses what no process or network can have, whether it comes from a command line or from a checkpoint.
+    pub(crate) fn check(&self) -> Result<()> {
+        if let ProcessPlan::Named(process) = &self.process {
+            process.validate()?;
+        }
+        let NoisePlan { floor, config, .. } = self;
+        if !(*floor >= 0.0 && floor.is_finite()) {
+            return refuse("--noise-floor", format!("must be 0 or a positive number, not {floor}"));
+        }
+        if config.simulate == Some(0) {
+            return refuse("--simulate", "must be at least 1 step");
+        }
+        if config.levels.is_some_and(|levels| levels < 2) {
+            return refuse("--levels", "must be at least 2");
+        }
+        let most = TimeFeatures::Fourier { frequencies: FREQUENCIES }.width();
+        if matches!(self.features, TimeFeatures::Fourier { frequencies } if frequencies > most) {
+            return refuse("--time-features", format!("must be at most {most} frequencies"));
+        }
+        self.objective.validate()?;
+        Ok(())
     }
 
     /// Whether the process is stated in the columns' own units.

@@ -1,12 +1,14 @@
 //! Writing tables: CSV, or `.npy` by the file's ending.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use gradlogp::Error;
-use gradlogp::storage::write_atomically;
+use gradlogp::storage::{file_behind, write_atomically};
 use ndarray::Array2;
+
+use crate::places::FileId;
 
 /// Writes named columns to `path`, or as CSV to standard output without one.
 pub(crate) fn write_table(
@@ -24,26 +26,21 @@ pub(crate) fn write_table(
     }
 }
 
-/// Refuses a file that cannot be written before hours are spent on what should go there.
-pub(crate) fn check_writable(path: &Path) -> Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+/// Refuses a file that cannot be written before hours are spent on what should go there; `what` names it.
+pub(crate) fn check_writable(what: &str, path: &Path) -> Result<()> {
     let fail = |why: String| Error::io(path, "write", std::io::Error::other(why));
     if path.as_os_str().is_empty() {
-        return Err(Error::config("--output", "name a file").into());
+        return Err(Error::config(what, "name a file").into());
     }
-    if path.is_dir() {
+    let Some(file) = file_behind(path) else { return Ok(()) };
+    if file.is_dir() {
         return Err(fail("it is a directory; name a file".into()).into());
     }
-    if is_device(path) {
-        return Ok(());
-    }
+    let folder = folder_of(&file);
     if !folder.is_dir() {
         return Err(fail(format!("there is no folder {}", folder.display())).into());
     }
-    if std::fs::metadata(path).is_ok_and(|m| m.permissions().readonly()) {
+    if std::fs::metadata(&file).is_ok_and(|m| m.permissions().readonly()) {
         return Err(fail("it is read-only; name another file".into()).into());
     }
     // The reason without the name of the temporary file, which nobody asked for.
@@ -52,20 +49,30 @@ pub(crate) fn check_writable(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Refuses to replace what the command reads.
-pub(crate) fn check_apart(output: &Path, inputs: &[Option<&PathBuf>]) -> Result<()> {
-    let Ok(place) = output.canonicalize() else { return Ok(()) };
-    let same = |input: &PathBuf| input.canonicalize().is_ok_and(|input| input == place);
-    if !is_device(output) && inputs.iter().flatten().any(|input| same(input)) {
-        let message = format!("{} would replace what is read; name another file", output.display());
-        return Err(Error::config("--output", message).into());
+/// The folder in which a file lies.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     }
-    Ok(())
 }
 
-/// Something that can be written but is no file, such as /dev/stdout.
+/// Something that can be written but is no file of its own, such as /dev/stdout.
 pub(crate) fn is_device(path: &Path) -> bool {
-    path.exists() && !path.is_file() && !path.is_dir()
+    file_behind(path).is_none()
+}
+
+/// The file to which standard output was sent, if it was one.
+pub(crate) fn standard_output() -> Option<FileId> {
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd;
+        let open = std::io::stdout().as_fd().try_clone_to_owned().ok()?;
+        let of = std::fs::File::from(open).metadata().ok()?;
+        of.is_file().then(|| crate::places::file_id(&of)).flatten()
+    }
+    #[cfg(not(unix))]
+    None
 }
 
 fn has_ending(path: &Path, ending: &str) -> bool {

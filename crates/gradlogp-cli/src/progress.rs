@@ -71,12 +71,11 @@ impl Progress {
         }
     }
 
-    /// Prints a warning without spoiling the display.
+    /// Prints a warning, of a quiet run too, without spoiling the display.
     pub(crate) fn warn(&self, message: &str) {
         match self {
-            Progress::Quiet => {}
             Progress::Bar(bar) => bar.suspend(|| text::warning(message)),
-            Progress::Lines { .. } => text::warning(message),
+            Progress::Quiet | Progress::Lines { .. } => text::warning(message),
         }
     }
 

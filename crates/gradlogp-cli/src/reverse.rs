@@ -54,7 +54,6 @@ impl ReversePlan {
             }
             other => other,
         };
-        check_memory("-n", 16.0 * n as f64 * model.description.columns.len() as f64)?;
         let schedule = args.schedule.unwrap_or(match sampler {
             SamplerArg::Annealed => ScheduleWord::Geometric,
             _ => ScheduleWord::Karras,
@@ -80,15 +79,37 @@ impl ReversePlan {
             evaluations: 0,
             done: Vec::new(),
         };
-        if let Some(time_model) = model.over_time() {
-            if time_model.clock().sde().prior_std().is_none() {
-                let message = "the law in which a custom process ends is not known, so there is nothing to \
-                               start from; fit with --noise ve, vp, subvp or ou";
-                return Err(Error::config(crate::commands::MODEL, message).into());
-            }
-            plan.config(time_model.clock().sde())?.validate()?;
-        }
+        plan.check(model)?;
         Ok(plan)
+    }
+
+    /// Refuses what no run with this model can be, whether it comes from a command line or from a checkpoint.
+    pub(crate) fn check(&self, model: &FittedModel) -> Result<()> {
+        let d = model.description.columns.len();
+        check_memory("-n", 16.0 * self.n as f64 * d as f64)?;
+        let done = self.block.checked_mul(BLOCK).map(|rows| rows.min(self.n));
+        let fits =
+            self.block <= self.blocks() && done.map(|rows| rows * d) == Some(self.done.len());
+        if !fits || self.done.iter().any(|x| !x.is_finite()) {
+            return Err(
+                Error::config("done", "the rows drawn are not those of whole blocks").into()
+            );
+        }
+        if self.blocks().checked_mul(self.steps).is_none() {
+            return Err(Error::config("--steps", "so many steps cannot be counted").into());
+        }
+        let Some(time_model) = model.over_time() else {
+            let message =
+                "was fitted without --noise, and the run began with a model of every noise level";
+            return Err(Error::config("MODEL", message).into());
+        };
+        if time_model.clock().sde().prior_std().is_none() {
+            let message = "the law in which a custom process ends is not known, so there is nothing to \
+                           start from; fit with --noise ve, vp, subvp or ou";
+            return Err(Error::config("MODEL", message).into());
+        }
+        self.config(time_model.clock().sde())?.validate()?;
+        Ok(())
     }
 
     fn blocks(&self) -> usize {
@@ -100,7 +121,7 @@ impl ReversePlan {
     }
 
     pub(crate) fn steps(&self) -> (usize, usize) {
-        (self.block * self.steps, self.blocks() * self.steps)
+        (self.block.saturating_mul(self.steps), self.blocks().saturating_mul(self.steps))
     }
 
     /// The library's settings, and its checks of them.
@@ -180,7 +201,7 @@ impl ReversePlan {
             match run {
                 Ok(run) if run.completed => {
                     self.done.extend(run.rows.iter());
-                    self.evaluations += run.evaluations;
+                    self.evaluations = self.evaluations.saturating_add(run.evaluations);
                     failure = run.failure(self.block * BLOCK);
                     if failure.is_none() {
                         self.block += 1;

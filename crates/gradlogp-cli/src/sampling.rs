@@ -220,6 +220,19 @@ impl Job {
         })
     }
 
+    /// Refuses what no run with this model can be, whether it comes from a command line or from a checkpoint.
+    pub(crate) fn check(&self, model: &FittedModel) -> Result<()> {
+        match (self, model.over_time()) {
+            (Job::Chains(plan), None) => plan.check(model),
+            (Job::Reverse(plan), _) => plan.check(model),
+            (Job::Chains(_), Some(_)) => {
+                let message =
+                    "was fitted with --noise, and the run began with a model of one density";
+                Err(Error::config("MODEL", message).into())
+            }
+        }
+    }
+
     /// Steps done, and steps in all.
     pub(crate) fn steps(&self) -> (usize, usize) {
         match self {
@@ -315,7 +328,45 @@ impl Plan {
         let sampler = Sampler::of(args.sampler, model.kind())?;
         let config = config(model, n, args, sampler)?;
         let rng = ChaCha8Rng::seed_from_u64(args.seed);
-        Ok(Plan { n, sampler, leapfrog: args.leapfrog, config, rng, snapshot: None })
+        let plan = Plan { n, sampler, leapfrog: args.leapfrog, config, rng, snapshot: None };
+        plan.check(model)?;
+        Ok(plan)
+    }
+
+    /// Refuses what no run with this model can be, whether it comes from a command line or from a checkpoint.
+    fn check(&self, model: &FittedModel) -> Result<()> {
+        let Plan { n, sampler, config, .. } = self;
+        if *n == 0 {
+            return Err(Error::config("-n", "must be at least 1").into());
+        }
+        if model.kind() == ModelKind::Score && *sampler != Sampler::Ula {
+            let why = format!("{} needs a density, and the model has none", sampler.word());
+            return Err(Error::config("--sampler", why).into());
+        }
+        if self.leapfrog == 0 {
+            return Err(Error::config("--leapfrog", "at least one step is needed").into());
+        }
+        let d = model.description.columns.len();
+        let values = d as f64 * 8.0;
+        check_memory("--chains", config.chains as f64 * values)?;
+        config.validate()?;
+        check_memory("-n", config.draws() as f64 * config.chains as f64 * values)?;
+        if config.steps.checked_add(config.warm_up).is_none() {
+            return Err(Error::config("--thinning", "so many steps cannot be counted").into());
+        }
+        let conditions = conditions(model);
+        if conditions > 1 && config.chains != conditions {
+            let message = format!("a table of {conditions} conditions has one chain for each");
+            return Err(Error::config("--chains", message).into());
+        }
+        let Some(snapshot) = &self.snapshot else { return Ok(()) };
+        snapshot.check()?;
+        let of = |c: &ChainConfig| (c.chains, c.warm_up, c.steps, c.thinning);
+        if snapshot.dim != d || of(&snapshot.config) != of(config) {
+            let message = "its chains are not those of its settings, or have other columns";
+            return Err(Error::config("snapshot", message).into());
+        }
+        Ok(())
     }
 
     /// The plan that goes on from where the chains are.
@@ -325,7 +376,7 @@ impl Plan {
 
     fn steps(&self) -> (usize, usize) {
         let done = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.step);
-        (done, self.config.warm_up + self.config.steps)
+        (done, self.config.warm_up.saturating_add(self.config.steps))
     }
 
     fn run(mut self, model: &FittedModel, quiet: bool, watch: &mut Watch<'_>) -> Result<Outcome> {

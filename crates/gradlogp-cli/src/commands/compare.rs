@@ -18,10 +18,9 @@ use super::Show;
 use super::fit::{self, Plan, Prepared, describe};
 use super::info::{erased::Word, objective_words};
 use crate::args::{CompareArgs, ObjectiveArg};
-use crate::input::Place;
 use crate::judgement::judge;
 use crate::limits::{check_network, check_step};
-use crate::output::{check_apart, check_writable};
+use crate::places::Places;
 use crate::progress::Progress;
 use crate::report::{self, Compared, Comparison};
 use crate::text::{aligned, short};
@@ -102,7 +101,7 @@ pub(crate) fn run(args: &CompareArgs, show: Show) -> Result<ExitCode> {
             way.objective.check_bounded()?;
         }
     }
-    let prepared = Prepared::new(&plan, show)?;
+    let prepared = Prepared::new(&plan)?;
     let mut outcomes = Vec::new();
     let mut bar = Progress::new(show.silent(), "comparing", 0, (ways.len() * args.seeds) as u64);
     for way in ways {
@@ -182,15 +181,10 @@ fn check_settings(args: &CompareArgs, plan: &Plan) -> Result<()> {
             Error::config("--test", "must be above 0: ways are compared on these rows").into()
         );
     }
-    if let Some(path) = &args.report {
-        let data = match &plan.source.place {
-            Place::File(path) => Some(path),
-            Place::BuiltIn { .. } => None,
-        };
-        check_apart(path, &[data])?;
-        check_writable(path)?;
-    }
-    Ok(())
+    Places::default()
+        .reads("DATA", plan.source.place.file())
+        .writes("--report", args.report.as_deref())
+        .check()
 }
 
 /// Fits one way with every seed; None if the user stopped it.

@@ -13,12 +13,19 @@ use crate::checks::Checks;
 use crate::input::{Source, show_warnings};
 use crate::judgement::judge;
 use crate::over_times::judge_over_times;
+use crate::places::Places;
 
 pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
+    // It writes none, but standard output may go to one that it reads.
+    Places::default()
+        .reads("MODEL", Some(&args.model))
+        .reads("DATA", args.source.data.as_deref())
+        .reads("--samples", args.checks.samples.as_deref())
+        .check()?;
     let model = FittedModel::load(&args.model)?;
     let source = Source::new(&args.source, &args.read)?;
     let mut loaded = source.load_for(args.seed, &model)?;
-    show_warnings(show.silent(), &loaded.warnings);
+    show_warnings(&loaded.warnings);
     if let Some(noise) = &model.description.dequantization {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(args.seed))?;
         show.note("rounded columns were dequantised as when the model was fitted");

@@ -27,14 +27,15 @@ use serde::{Deserialize, Serialize};
 
 use super::fit_kernel::{self, KernelPlan};
 use super::{Show, report};
-use crate::args::{FitArgs, ModelArg, ObjectiveArg, PrepareArgs, StandardizeArg};
+use crate::args::{FitArgs, ModelArg, ObjectiveArg, StandardizeArg};
 use crate::bounds::Region;
+use crate::checkpoints::{self, Standing};
 use crate::input::{Loaded, Place, Source, show_warnings};
 use crate::judgement::Judgement;
 use crate::limits::{check_network, check_step, check_threads};
 use crate::noise::{self, NoisePlan};
-use crate::output::{check_apart, check_writable, is_device};
 use crate::over_times::judge_at_its_time;
+use crate::places::Places;
 use crate::progress::Progress;
 use crate::text::{self, short};
 use crate::{exit, interrupt};
@@ -100,6 +101,12 @@ struct Resumable {
     plan: Plan,
     content_hash: String,
     seconds: f64,
+    /// Worker threads, as many as there were cores where the plan says 0: results depend on their number.
+    #[serde(default)]
+    threads: Option<usize>,
+    /// What was asked for, by which a checkpoint is known to be of this fit.
+    #[serde(default)]
+    run: serde_json::Value,
 }
 
 /// The result, as `--json` shows it.
@@ -131,16 +138,19 @@ pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
     let (plan, checkpoint) = match &args.resume {
         Some(path) => {
             let (checkpoint, mut resumable) = read_checkpoint(path)?;
+            resumable.check().map_err(|e| in_checkpoint(path, &e))?;
             resumable.plan.take_places(args)?;
             (resumable.plan.clone(), Some((checkpoint, resumable)))
         }
         None => (Plan::new(args)?, None),
     };
-    plan.check_places()?;
-    if checkpoint.is_none() {
-        plan.warn_of_older_fit(show);
-    }
-    let prepared = Prepared::new(&plan, show)?;
+    let run = match &checkpoint {
+        Some((_, resumable)) => resumable.run.clone(),
+        None => plan.identity()?,
+    };
+    let place = checkpoints::Place::of_fit(&plan.output, run);
+    plan.check_places(args.resume.as_deref(), &place, show)?;
+    let prepared = Prepared::new(&plan)?;
     let Some(plan) = plan.settle(&prepared, show)? else {
         show.note("stopped while the objective was being chosen: there is nothing to keep");
         return Ok(ExitCode::from(exit::INTERRUPTED));
@@ -160,26 +170,29 @@ pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
         let seconds = start.elapsed().as_secs_f64();
         return finish(&plan, &prepared, outcome, None, stop, seconds, show);
     }
-    let (trainer, stop, seconds) = train(&plan, &prepared, checkpoint, show)?;
+    let resumed = checkpoint.zip(args.resume.as_deref());
+    let (trainer, stop, keeping) = train(&plan, &prepared, &place, resumed, show)?;
+    let seconds = keeping.seconds();
     if stop == Stop::Interrupted {
         show.note(&format!(
             "stopped at step {} of {}; go on with: {}",
             trainer.step(),
             plan.training.steps,
-            resume_command(&plan.checkpoint())
+            resume_command(&place.path)
         ));
         return Ok(ExitCode::from(exit::INTERRUPTED));
     }
     let outcome = Outcome {
         network: trainer.best_model(),
         settings: plan.mlp(prepared.dim()),
-        config: trainer.config().clone(),
+        // The number of threads as it was asked for.
+        config: TrainConfig { threads: plan.training.threads, ..trainer.config().clone() },
         steps: trainer.step(),
         best: trainer.best(),
         history: trainer.history().to_vec(),
         kernel: None,
     };
-    finish(&plan, &prepared, outcome, Some(&trainer), stop, seconds, show)
+    finish(&plan, &prepared, outcome, Some((&trainer, keeping)), stop, seconds, show)
 }
 
 fn read_checkpoint(path: &Path) -> Result<(Checkpoint, Resumable)> {
@@ -209,6 +222,27 @@ pub(super) fn checkpoint_settings(path: &Path) -> Result<Vec<(String, String)>> 
     ])
 }
 
+/// What is wrong with the contents of a checkpoint.
+fn in_checkpoint(path: &Path, error: &anyhow::Error) -> Error {
+    let message = exit::message(error);
+    Error::model_file(path, format!("holds what no fit of this program has written: {message}"))
+}
+
+impl Resumable {
+    /// Refuses what no command line gives.
+    fn check(&self) -> Result<()> {
+        self.plan.check()?;
+        check_threads(self.threads.unwrap_or(0))?;
+        if self.plan.kernel.is_some() {
+            return Err(Error::config("kernel", "kernel families keep no checkpoint").into());
+        }
+        if !(self.seconds >= 0.0) {
+            return Err(Error::config("seconds", "must be 0 or more").into());
+        }
+        Ok(())
+    }
+}
+
 fn resume_command(checkpoint: &Path) -> String {
     format!("gradlogp fit --resume {}", crate::text::quoted(checkpoint))
 }
@@ -222,7 +256,7 @@ impl Plan {
         let kind: ModelKind = model.model.unwrap_or(usual).into();
         check_beside_noise(args, noise.as_ref())?;
         let objective = args.objective.chosen();
-        check_shares(&args.prepare)?;
+        check_shares(args.prepare.validation, args.prepare.test)?;
         let region = args.boundary.region();
         if region.is_some() {
             check_boundary(args, objective)?;
@@ -287,83 +321,89 @@ impl Plan {
             let message = "is for models with --noise or --given; leave it out";
             return Err(Error::config("--conditioning", message).into());
         }
-        if plan.kernel.is_some() && !plan.given.is_empty() {
-            let message = "kernel families have no condition; use --model potential or score";
-            return Err(Error::config("--given", message).into());
-        }
-        if plan.region.is_some() && !plan.given.is_empty() {
-            let message = "models with bounds have no condition; leave one of the two out";
-            return Err(Error::config("--given", message).into());
-        }
-        if plan.kernel.is_some() && plan.region.is_some() {
-            let message = "kernel families are not fitted with bounds; use potential or score";
-            return Err(Error::config("--model", message).into());
-        }
         if let Some(kernel) = &plan.kernel {
             plan.base_scale = Some(kernel.base_sd);
             plan.training = kernel.settings(&plan.training);
         }
         plan.take_places(args)?;
-        // A small stand-in: settings that no network can have are refused before the data is read.
-        let stand_in = plan.mlp(1).build::<f32>(0)?;
-        if !plan.choose {
-            LossPass::check(&plan.training.objective, &stand_in)?;
-        }
+        plan.check()?;
         Ok(plan)
+    }
+
+    /// Refuses what no fit can have, whether it comes from a command line or from a checkpoint.
+    fn check(&self) -> Result<()> {
+        self.source.check()?;
+        check_shares(self.validation, self.test)?;
+        check_threads(self.training.threads)?;
+        check_every(self.checkpoint_every)?;
+        if self.kernel.is_some() && !self.given.is_empty() {
+            let message = "kernel families have no condition; use --model potential or score";
+            return Err(Error::config("--given", message).into());
+        }
+        if self.region.is_some() && !self.given.is_empty() {
+            let message = "models with bounds have no condition; leave one of the two out";
+            return Err(Error::config("--given", message).into());
+        }
+        if self.kernel.is_some() && self.region.is_some() {
+            let message = "kernel families are not fitted with bounds; use potential or score";
+            return Err(Error::config("--model", message).into());
+        }
+        if let Some(noise) = &self.noise {
+            noise.check()?;
+        }
+        self.training.validate()?;
+        check_network(1, &self.hidden)?;
+        // A small stand-in: settings that no network can have are refused before the data is read.
+        let stand_in = self.mlp(1).build::<f32>(0)?;
+        if !self.choose {
+            LossPass::check(&self.training.objective, &stand_in)?;
+        }
+        Ok(())
+    }
+
+    /// All that decides the result, as it was asked for.
+    fn identity(&self) -> Result<serde_json::Value> {
+        let (output, report, checkpoint_every) = (PathBuf::new(), None, 0.0);
+        Ok(serde_json::to_value(Plan { output, report, checkpoint_every, ..self.clone() })?)
     }
 
     /// Takes over where to write, as far as it is given.
     fn take_places(&mut self, args: &FitArgs) -> Result<()> {
         if let Some(seconds) = args.checkpoint_every {
-            if !(seconds >= 0.0) {
-                return Err(Error::config("--checkpoint-every", "must be 0 or more seconds").into());
-            }
             // JSON knows no infinity.
-            self.checkpoint_every = seconds.min(1e9);
+            self.checkpoint_every = seconds.min(EVERY_MOST);
+            check_every(self.checkpoint_every)?;
         }
         self.output = args.output.clone().unwrap_or_else(|| self.output.clone());
         self.report = args.report.clone().or_else(|| self.report.clone());
         Ok(())
     }
 
-    /// Refuses places that cannot be written, or hold what is read.
-    fn check_places(&self) -> Result<()> {
-        let data = match &self.source.place {
-            Place::File(path) => Some(path),
-            Place::BuiltIn { .. } => None,
-        };
-        check_apart(&self.output, &[data])?;
-        check_writable(&self.output)?;
-        check_writable(&self.checkpoint())?;
-        if let Some(report) = &self.report {
-            check_apart(report, &[data])?;
-            check_writable(report)?;
-        }
-        Ok(())
-    }
-
-    /// A fit that was stopped before is about to be replaced by this one.
-    fn warn_of_older_fit(&self, show: Show) {
-        let path = self.checkpoint();
-        if let Ok((older, _)) = read_checkpoint(&path) {
+    /// Refuses places that cannot be written, or hold what is read or another run's checkpoint.
+    fn check_places(
+        &self,
+        resume: Option<&Path>,
+        place: &checkpoints::Place,
+        show: Show,
+    ) -> Result<()> {
+        // It goes on in the file that it came from.
+        let keeps = self.kernel.is_none() && !place.is_file(resume);
+        Places::default()
+            .reads("DATA", self.source.place.file())
+            .reads("--resume", resume)
+            .writes("--output", Some(&self.output))
+            .writes("--report", self.report.as_deref())
+            .writes("the checkpoint of --output", keeps.then_some(&place.path))
+            .check()?;
+        if keeps && place.check()? == Standing::Ours {
+            let path = place.path.display();
             show.warning(&format!(
-                "{} holds an unfinished fit (step {}), which this one replaces; to go on with that \
-                 one instead: {}",
-                path.display(),
-                older.step(),
-                resume_command(&path)
+                "{path} holds an unfinished fit with the same settings, which this one replaces; to go \
+                 on with that one instead: {}",
+                resume_command(&place.path)
             ));
         }
-    }
-
-    fn checkpoint(&self) -> PathBuf {
-        if is_device(&self.output) {
-            // Nothing can be put beside a device.
-            return "model.safetensors.checkpoint".into();
-        }
-        let mut name = self.output.clone().into_os_string();
-        name.push(".checkpoint");
-        name.into()
+        Ok(())
     }
 
     pub(super) fn mlp(&self, dim: usize) -> Mlp {
@@ -484,8 +524,17 @@ fn check_boundary(args: &FitArgs, objective: Option<Objective>) -> Result<()> {
     Ok(())
 }
 
-fn check_shares(prepare: &PrepareArgs) -> Result<()> {
-    let (validation, test) = (prepare.validation, prepare.test);
+/// Most seconds between checkpoints.
+const EVERY_MOST: f64 = 1e9;
+
+fn check_every(seconds: f64) -> Result<()> {
+    if (0.0..=EVERY_MOST).contains(&seconds) {
+        return Ok(());
+    }
+    Err(Error::config("--checkpoint-every", "must be 0 or more seconds").into())
+}
+
+fn check_shares(validation: f64, test: f64) -> Result<()> {
     if !(validation > 0.0 && validation < 1.0) {
         let message = "must lie between 0 and 1: these rows decide which weights are kept";
         return Err(Error::config("--validation", message).into());
@@ -517,7 +566,7 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    pub(super) fn new(plan: &Plan, show: Show) -> Result<Self> {
+    pub(super) fn new(plan: &Plan) -> Result<Self> {
         let mut loaded = plan.source.load(plan.training.seed, None)?;
         let content_hash = format!("{:016x}", loaded.table.content_hash());
         loaded.take_given(&plan.given)?;
@@ -537,7 +586,7 @@ impl Prepared {
                 .warnings
                 .retain(|w| !is_tie_warning(w) || first.contains(&std::mem::discriminant(w)));
         }
-        show_warnings(show.silent(), &loaded.warnings);
+        show_warnings(&loaded.warnings);
         let fractions = SplitFractions {
             train: 1.0 - plan.validation - plan.test,
             validation: plan.validation,
@@ -686,31 +735,51 @@ fn dequantize(plan: &Plan, table: &mut Table) -> Result<Option<Dequantization>> 
     Ok(Some(noise))
 }
 
-/// Runs the training loop; returns why it ended and how many seconds it took in all.
+/// Runs the training loop; returns why it ended, and what a checkpoint of it holds.
 fn train(
     plan: &Plan,
     prepared: &Prepared,
-    checkpoint: Option<(Checkpoint, Resumable)>,
+    place: &checkpoints::Place,
+    resumed: Option<((Checkpoint, Resumable), &Path)>,
     show: Show,
-) -> Result<(Trainer, Stop, f64)> {
-    let config = plan.config(prepared);
+) -> Result<(Trainer, Stop, Saver)> {
+    let mut config = plan.config(prepared);
     plan.check_size(prepared)?;
+    let threads = resumed.as_ref().and_then(|((_, resumable), _)| resumable.threads);
+    if let Some(threads) = threads.filter(|_| config.threads == 0) {
+        config.threads = threads;
+        if std::thread::available_parallelism().is_ok_and(|cores| cores.get() != threads) {
+            show.note(&format!(
+                "going on with {threads} threads, as the fit began: its result depends on their number"
+            ));
+        }
+    }
     let trainer = new_trainer(plan, prepared, config)?;
+    let threads = trainer.threads();
     let mut before = 0.0;
-    let mut trainer = match checkpoint {
+    let mut trainer = match resumed {
         None => trainer,
-        Some((checkpoint, resumable)) => {
+        Some(((checkpoint, resumable), path)) => {
             if resumable.content_hash != prepared.content_hash {
                 let message = "the table has changed since the checkpoint was written; start anew";
                 return Err(Error::data(plan.source.name(), message).into());
             }
             before = resumable.seconds;
-            trainer.restored(checkpoint)?
+            trainer.restored(checkpoint).map_err(|e| in_checkpoint(path, &e.into()))?
         }
     };
     let start = Instant::now();
-    let mut saver =
-        Saver { plan, hash: &prepared.content_hash, before, start, last: start, warned: false };
+    let (plan_kept, hash) = (plan.clone(), prepared.content_hash.clone());
+    let mut saver = Saver {
+        plan: plan_kept,
+        place: place.clone(),
+        hash,
+        threads,
+        before,
+        start,
+        last: start,
+        warned: false,
+    };
     let mut bar = Progress::new(show.silent(), "fitting", trainer.step(), plan.training.steps);
     let mut held_out = trainer.history().last().map(|p| p.held_out.mean);
     let mut rows = 0u64;
@@ -743,8 +812,7 @@ fn train(
     if stop == Stop::Interrupted {
         saver.save(&trainer).context("stopped, but the checkpoint cannot be written")?;
     }
-    let seconds = before + start.elapsed().as_secs_f64();
-    Ok((trainer, stop, seconds))
+    Ok((trainer, stop, saver))
 }
 
 fn new_trainer(plan: &Plan, prepared: &Prepared, config: TrainConfig) -> Result<Trainer> {
@@ -771,16 +839,23 @@ fn out_of_patience(trainer: &Trainer) -> bool {
 }
 
 /// Writes checkpoints now and then.
-struct Saver<'a> {
-    plan: &'a Plan,
-    hash: &'a str,
+struct Saver {
+    plan: Plan,
+    place: checkpoints::Place,
+    hash: String,
+    threads: usize,
     before: f64,
     start: Instant,
     last: Instant,
     warned: bool,
 }
 
-impl Saver<'_> {
+impl Saver {
+    /// Of training so far, before a stop too.
+    fn seconds(&self) -> f64 {
+        self.before + self.start.elapsed().as_secs_f64()
+    }
+
     /// At evaluations, when enough time has passed. What was trained must not be lost for want of a
     /// checkpoint: a failure is a warning, once, and the next evaluation tries again.
     fn after_step(&mut self, trainer: &Trainer) -> Option<String> {
@@ -797,14 +872,17 @@ impl Saver<'_> {
     }
 
     fn save(&mut self, trainer: &Trainer) -> Result<()> {
+        self.last = Instant::now();
+        self.place.check()?;
         let resumable = Resumable {
             plan: self.plan.clone(),
-            content_hash: self.hash.to_string(),
-            seconds: self.before + self.start.elapsed().as_secs_f64(),
+            content_hash: self.hash.clone(),
+            seconds: self.seconds(),
+            threads: Some(self.threads),
+            run: self.place.run(),
         };
-        self.last = Instant::now();
         let extra = serde_json::to_value(&resumable)?;
-        Ok(trainer.checkpoint().save(&self.plan.checkpoint(), &extra)?)
+        Ok(trainer.checkpoint().save(&self.place.path, &extra)?)
     }
 }
 
@@ -812,7 +890,7 @@ fn finish(
     plan: &Plan,
     prepared: &Prepared,
     outcome: Outcome,
-    trainer: Option<&Trainer>,
+    trainer: Option<(&Trainer, Saver)>,
     stop: Stop,
     seconds: f64,
     show: Show,
@@ -842,11 +920,13 @@ fn finish(
     let model = FittedModel::new(outcome.network.clone(), description)?;
     if let Err(error) = model.save(&plan.output) {
         return Err(match trainer {
-            Some(trainer) => unsaved(error, plan, prepared, trainer, diverged.is_none()),
+            Some((trainer, saver)) => unsaved(error, trainer, saver, diverged.is_none()),
             None => error.into(),
         });
     }
-    remove_checkpoint(&plan.checkpoint());
+    if let Some((_, saver)) = trainer {
+        saver.place.remove();
+    }
     let judgement = check(&model, prepared)?;
     if let Err(why) = &judgement {
         let warning = format!(
@@ -912,26 +992,16 @@ fn check(model: &FittedModel, prepared: &Prepared) -> Result<Result<Judgement, S
 }
 
 /// The error of a model that could not be written, with what is left of the work.
-fn unsaved(
-    error: Error,
-    plan: &Plan,
-    prepared: &Prepared,
-    trainer: &Trainer,
-    sound: bool,
-) -> anyhow::Error {
-    let start = Instant::now();
-    let hash = &prepared.content_hash;
-    let mut saver = Saver { plan, hash, before: 0.0, start, last: start, warned: false };
+fn unsaved(error: Error, trainer: &Trainer, mut saver: Saver, sound: bool) -> anyhow::Error {
     // Where there is no room for this either, an older checkpoint may still be there.
     let _ = sound.then(|| saver.save(trainer));
-    let path = plan.checkpoint();
     let error = anyhow::Error::from(error);
-    if !path.exists() {
+    if saver.place.standing() != Standing::Ours {
         return error;
     }
     error.context(format!(
         "the model cannot be written, but the fit is kept: go on with {} -o FILE, FILE being another place",
-        resume_command(&path)
+        resume_command(&saver.place.path)
     ))
 }
 
@@ -988,11 +1058,6 @@ pub(super) fn describe(
         },
         kernel: outcome.kernel.clone(),
     })
-}
-
-/// A finished fit needs none; that it cannot be removed harms nothing.
-fn remove_checkpoint(path: &Path) {
-    let _ = std::fs::remove_file(path);
 }
 
 fn present(

@@ -17,7 +17,8 @@ use super::Show;
 use crate::args::ImputeArgs;
 use crate::input::{Place, Source, show_warnings};
 use crate::limits::check_memory;
-use crate::output::{check_apart, check_writable, write_table};
+use crate::output::write_table;
+use crate::places::Places;
 use crate::progress::Progress;
 use crate::{exit, interrupt, text};
 
@@ -57,6 +58,11 @@ struct Draws {
 
 pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
     show.check_output(args.output.as_deref())?;
+    Places::default()
+        .reads("MODEL", Some(&args.model))
+        .reads("DATA", Some(&args.data))
+        .writes("--output", args.output.as_deref())
+        .check()?;
     let model = FittedModel::load(&args.model)?;
     if !model.given_columns().is_empty() {
         let message = "is conditional, and only a model of all columns can fill in what is missing of \
@@ -67,11 +73,7 @@ pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
         let why = "was fitted with bounds, and imputed values would not keep to them; fit a model without --bounds and --domain";
         return Err(Error::config(super::MODEL, why).into());
     }
-    if let Some(path) = &args.output {
-        check_writable(path)?;
-        check_apart(path, &[Some(&args.model), Some(&args.data)])?;
-    }
-    let table = load(args, &model, show)?;
+    let table = load(args, &model)?;
     let incomplete: Vec<usize> =
         (0..table.nrows()).filter(|row| table.row(*row).iter().any(|x| x.is_nan())).collect();
     let cells = table.len() as f64 * args.draws as f64;
@@ -146,7 +148,7 @@ fn all_in_table(error: anyhow::Error, incomplete: &[usize]) -> anyhow::Error {
     }
 }
 
-fn load(args: &ImputeArgs, model: &FittedModel, show: Show) -> Result<Array2<f64>> {
+fn load(args: &ImputeArgs, model: &FittedModel) -> Result<Array2<f64>> {
     if args.read.drop_missing {
         let message = "rows with missing values are what this command is for; leave it out";
         return Err(Error::config("--drop-missing", message).into());
@@ -154,7 +156,7 @@ fn load(args: &ImputeArgs, model: &FittedModel, show: Show) -> Result<Array2<f64
     let mut source = Source::at(Place::File(args.data.clone()), &args.read);
     source.keep_missing = true;
     let loaded = source.load(0, Some(&model.description.columns))?;
-    show_warnings(show.silent(), &loaded.warnings);
+    show_warnings(&loaded.warnings);
     Ok(loaded.table.rows)
 }
 

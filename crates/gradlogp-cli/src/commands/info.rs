@@ -27,7 +27,7 @@ pub(crate) fn run(args: &InfoArgs, show: Show) -> Result<ExitCode> {
         Ok(kind) if kind == Checkpoint::KIND => {
             return checkpoint(super::fit::checkpoint_settings(&args.model)?, show);
         }
-        Ok(kind) if kind == super::sample::KIND => {
+        Ok(kind) if kind == crate::checkpoints::SAMPLING => {
             return checkpoint(super::sample::checkpoint_settings(&args.model)?, show);
         }
         _ => {}

@@ -18,7 +18,8 @@ use super::{Show, call};
 use crate::args::LoglikArgs;
 use crate::exit;
 use crate::input::{Source, show_warnings};
-use crate::output::{check_apart, check_writable, write_table};
+use crate::output::write_table;
+use crate::places::Places;
 use crate::text::{aligned, error, rows, short};
 
 /// Most columns for which the trace is exact unless asked for.
@@ -49,6 +50,11 @@ struct Summary {
 }
 
 pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
+    Places::default()
+        .reads("MODEL", Some(&args.model))
+        .reads("DATA", args.source.data.as_deref())
+        .writes("--output", args.output.as_deref())
+        .check()?;
     let model = FittedModel::load(&args.model)?;
     let Some(over_time) = model.over_time() else {
         let other = match model.as_log_density() {
@@ -64,10 +70,6 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
         );
         return Err(Error::config(super::MODEL, message).into());
     };
-    if let Some(path) = &args.output {
-        check_writable(path)?;
-        check_apart(path, &[Some(&args.model), args.source.data.as_ref()])?;
-    }
     if !(args.tolerance > 0.0 && args.tolerance.is_finite()) {
         let message = format!("must be a positive number, not {}", args.tolerance);
         return Err(Error::config("--tolerance", message).into());
@@ -76,7 +78,7 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
     let prior = prior(sde, model.description.columns.len())?;
     let source = Source::new(&args.source, &args.read)?;
     let mut loaded = source.load(args.seed, Some(&model.description.columns))?;
-    show_warnings(show.silent(), &loaded.warnings);
+    show_warnings(&loaded.warnings);
     let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
     if let Some(noise) = &model.description.dequantization {
         noise.apply(&mut loaded.table, &mut rng)?;

@@ -11,6 +11,8 @@ pub(crate) mod info;
 mod loglik;
 mod report;
 mod sample;
+#[cfg(test)]
+mod sample_fuzz;
 mod score;
 mod words;
 
@@ -98,10 +100,9 @@ impl Show {
         }
     }
 
+    /// Something wrong that the user should know: shown also where notes are not wanted.
     pub(crate) fn warning(self, text: &str) {
-        if !self.quiet {
-            text::warning(text);
-        }
+        text::warning(text);
     }
 
     /// Refuses `--json` where the rows themselves would go to standard output.

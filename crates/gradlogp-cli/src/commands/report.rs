@@ -17,9 +17,9 @@ use crate::checks::Checks;
 use crate::input::{Place, Source, show_warnings};
 use crate::interrupt;
 use crate::judgement::Judgement;
-use crate::output::{check_apart, check_writable};
 use crate::over_times::judge_at_its_time;
 use crate::picture::ImageShape;
+use crate::places::Places;
 use crate::report::{self, FieldGrid, Fitted, GridSpec, ReportData};
 use crate::sampling::{Drawn, Job, Outcome};
 use crate::text::{self, short};
@@ -51,8 +51,6 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     let model = FittedModel::load(&args.model)?;
     let columns = model.description.columns.len();
     let image = args.image.map(|shape| ImageShape::of(Some(shape), columns)).transpose()?;
-    check_writable(&args.output)?;
-    check_apart(&args.output, &[Some(&args.model), args.data.as_ref()])?;
     let record = &model.description.data;
     let place = match &args.data {
         Some(path) => Place::File(path.clone()),
@@ -61,6 +59,12 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
         }
         None => Place::File(record.source.clone().into()),
     };
+    Places::default()
+        .reads("MODEL", Some(&args.model))
+        .reads("DATA", place.file())
+        .reads("--samples", args.checks.samples.as_deref())
+        .writes("--output", Some(&args.output))
+        .check()?;
     interrupt::watch();
     // Not the seed of the fit: a drawn set is drawn anew, and no row trained the model.
     let fitted_with = model.description.training.seed;
@@ -71,7 +75,7 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     let source = Source::at(place, &args.read);
     let mut loaded = source.load_for(seed, &model)?;
     let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
-    show_warnings(show.silent(), &loaded.warnings);
+    show_warnings(&loaded.warnings);
     if args.data.is_none() && loaded.drawn_from.is_none() {
         let note = "these rows include those that trained the model, so the check is too kind; \
                     give a table of new rows, or use fit --report, which keeps test rows apart";
@@ -131,6 +135,8 @@ fn write_with(
     if model.description.columns.len() == 2 && model.condition().is_some() {
         warnings.push("the pictures of the field are at the mean of the given columns".into());
     }
+    // Those so far are known already, or about the pictures alone.
+    let shown = warnings.len();
     // A conditional model's samples belong to the conditions of the rows beside which they are drawn.
     let (drawing, count) = match model.condition() {
         Some(c) => (model.at_first_conditions(CONDITIONS), c.nrows().min(CONDITIONS)),
@@ -167,6 +173,7 @@ fn write_with(
     if interrupt::requested() {
         warnings.push("sampling was stopped early".into());
     }
+    warnings[shown..].iter().for_each(|warning| show.warning(warning));
     let mut page = ReportData { frames, image, ..data(model, judgement, rows, samples, warnings) };
     page.checks.extend(checks);
     let page = report::render(&page)?;

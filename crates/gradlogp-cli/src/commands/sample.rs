@@ -13,14 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Show;
 use crate::args::SampleArgs;
-use crate::input::conditions_far_off;
-use crate::output::{check_apart, check_writable, is_device, write_array, write_table};
+use crate::checkpoints::{Place, SAMPLING, Standing};
+use crate::input::{conditions_far_off, show_warnings};
+use crate::output::{write_array, write_table};
 use crate::picture::{Greys, ImageShape, Sheet};
+use crate::places::Places;
 use crate::sampling::{Job, Outcome};
 use crate::{exit, interrupt, text};
-
-/// What a checkpoint of sampling is called inside.
-pub(super) const KIND: &str = "gradlogp.sampling";
 
 /// Seconds between checkpoints unless asked for.
 const EVERY: f64 = 30.0;
@@ -31,10 +30,16 @@ struct Stopped {
     model: PathBuf,
     /// The model's description, to know it again.
     description: serde_json::Value,
+    /// The model's fingerprint; empty in checkpoints of before there was one.
+    #[serde(default)]
+    weights: String,
     output: PathBuf,
     /// The conditions at which rows are drawn, of conditional models.
     #[serde(default)]
     conditions: Option<Vec<Vec<f64>>>,
+    /// What was asked for, by which a checkpoint is known to be of this run.
+    #[serde(default)]
+    run: serde_json::Value,
     job: Job,
 }
 
@@ -49,17 +54,32 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
         (None, None) => return Err(Error::config("the model", "name its file").into()),
     };
     show.check_output(output.as_deref())?;
+    let run = stopped.as_ref().map_or(serde_json::Value::Null, |(_, stopped)| stopped.run.clone());
+    let mut place = output.as_deref().and_then(|output| Place::of_sample(output, run));
+    let same = place.as_ref().is_some_and(|place| place.is_file(args.resume.as_deref()));
+    Places::default()
+        .reads("MODEL", Some(&model_path))
+        .reads("--given-rows", args.given_rows.as_deref())
+        .reads("--resume", args.resume.as_deref())
+        .writes("--output", output.as_deref())
+        .writes("--trace", args.trace.as_deref())
+        .writes("--sheet", args.sheet.as_deref())
+        .writes(
+            "the checkpoint of --output",
+            place.as_ref().filter(|_| !same).map(|place| place.path.as_path()),
+        )
+        .check()?;
     let model = FittedModel::load(&model_path)?;
     let image = match &args.sheet {
         Some(_) => Some(ImageShape::of(args.image, model.description.columns.len())?),
         None => None,
     };
-    for path in output.iter().chain(&args.trace).chain(&args.sheet) {
-        check_writable(path)?;
-        check_apart(path, &[Some(&model_path), args.given_rows.as_ref()])?;
-    }
     let (conditions, n) = match &stopped {
-        Some((_, stopped)) => (stopped.conditions.as_deref().map(array).transpose()?, 0),
+        Some((path, stopped)) => {
+            stopped.check_model(path, &model)?;
+            let rows = stopped.conditions.as_deref().map(array).transpose();
+            (rows.map_err(|e| in_checkpoint(path, &e))?, 0)
+        }
         None => {
             let c = conditions(args, &model)?;
             if let Some(c) = &c {
@@ -69,43 +89,71 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
             (c, args.n.saturating_mul(each))
         }
     };
-    let model = match &conditions {
-        Some(c) => model.given(c.view())?,
-        None => model,
+    let given = |model: FittedModel| match &conditions {
+        Some(c) => model.given(c.view()),
+        None => Ok(model),
     };
-    let job = match stopped {
+    let (model, job) = match stopped {
         Some((path, stopped)) => {
-            if serde_json::to_value(&model.description)? != stopped.description {
-                let message = format!(
-                    "{} is another model than when the run began; start a new run",
-                    model_path.display()
-                );
-                return Err(Error::model_file(path, message).into());
-            }
-            stopped.job
+            let model = given(model).map_err(|e| in_checkpoint(path, &e.into()))?;
+            stopped.job.check(&model).map_err(|e| in_checkpoint(path, &e))?;
+            (model, stopped.job)
         }
-        None => Job::new(&model, n, &args.chain)?,
+        None => {
+            let model = given(model)?;
+            let job = Job::new(&model, n, &args.chain)?;
+            if let Some(place) = &mut place {
+                let asked = (&job, model.fingerprint(), conditions.as_ref().map(rows_of));
+                place.set_run(serde_json::to_value(asked)?);
+                if place.check()? == Standing::Ours {
+                    show.warning(&format!(
+                        "{} holds an unfinished run with the same settings, which this one replaces; to \
+                         go on with that one instead: {}",
+                        place.path.display(),
+                        resume_command(&place.path)
+                    ));
+                }
+            }
+            (model, job)
+        }
     };
     interrupt::watch();
-    let mut saver =
-        Saver::new(&model_path, &model, output.as_deref(), &job, args, conditions.as_ref())?;
-    let mut trace = Trace::new(args, job.traced())?;
-    let outcome = job.run(&model, show.silent(), &mut |look| {
-        trace.see(&model, look.step, look.position);
-        match saver.due(look.stops) {
-            true => saver.save((look.job)()),
-            false => Ok(()),
-        }
+    let mut saver = Saver::new(args, place, || {
+        Ok(Stopped {
+            model: model_path.clone(),
+            description: serde_json::to_value(&model.description)?,
+            weights: model.fingerprint(),
+            output: output.clone().unwrap_or_default(),
+            conditions: conditions.as_ref().map(rows_of),
+            run: serde_json::Value::Null,
+            job: job.clone(),
+        })
     })?;
+    let mut trace = Trace::new(args, job.traced())?;
+    let run = job.run(&model, show.silent(), &mut |look| {
+        trace.see(&model, look.step, look.position);
+        if saver.due(look.stops) {
+            saver.save((look.job)(), show);
+        }
+        Ok(())
+    });
+    let outcome = run.map_err(|error| blamed(args.resume.as_deref(), error))?;
+    let picture = match image {
+        Some(shape) => {
+            let rows = outcome.drawn.rows.view();
+            Some(Sheet::new(rows, shape, Greys::of(rows))?.png()?)
+        }
+        None => None,
+    };
+    // The rows first: they are what must not be lost if the others cannot be written.
+    let code = finish(&model, outcome, conditions, output.as_deref(), &saver, show)?;
     if let Some(path) = &args.trace {
         trace.write(path)?;
     }
-    if let (Some(path), Some(shape)) = (&args.sheet, image) {
-        let rows = outcome.drawn.rows.view();
-        let png = Sheet::new(rows, shape, Greys::of(rows))?.png()?;
+    if let (Some(path), Some(png)) = (&args.sheet, picture) {
         write_atomically(path, |out| out.write_all(&png))?;
     }
-    finish(&model, outcome, conditions, output.as_deref(), &saver, show)
+    Ok(code)
 }
 
 fn finish(
@@ -170,7 +218,38 @@ fn read(path: &Path) -> Result<Stopped> {
                    --checkpoint-every seconds, or when it is stopped, and removes it when it is done";
         return Err(Error::io(path, "read", std::io::Error::other(why)).into());
     }
-    Ok(TensorFile::read(path, KIND)?.0)
+    Ok(TensorFile::read(path, SAMPLING)?.0)
+}
+
+/// What is wrong with the contents of a checkpoint.
+fn in_checkpoint(path: &Path, error: &anyhow::Error) -> Error {
+    let message = exit::message(error);
+    Error::model_file(path, format!("holds what no run of this program has written: {message}"))
+}
+
+/// Settings that turn out to be wrong on the way are those of the checkpoint, where there is one.
+fn blamed(resume: Option<&Path>, error: anyhow::Error) -> anyhow::Error {
+    use gradlogp::ErrorClass::{Data, Usage};
+    let class = error.downcast_ref::<Error>().map(Error::class);
+    match (resume, class) {
+        (Some(path), Some(Usage | Data)) => in_checkpoint(path, &error).into(),
+        _ => error,
+    }
+}
+
+impl Stopped {
+    /// Refuses another model than the one with which the run began.
+    fn check_model(&self, path: &Path, model: &FittedModel) -> Result<()> {
+        let described = serde_json::to_value(&model.description)? == self.description;
+        if described && (self.weights.is_empty() || self.weights == model.fingerprint()) {
+            return Ok(());
+        }
+        let message = format!(
+            "{} is another model than when the run began; start a new run",
+            self.model.display()
+        );
+        Err(Error::model_file(path, message).into())
+    }
 }
 
 /// What a checkpoint file holds, in words, for `gradlogp info`.
@@ -192,65 +271,68 @@ fn resume_command(checkpoint: &Path) -> String {
 
 /// Writes checkpoints beside the output, if there is one.
 struct Saver {
-    stopped: Option<(PathBuf, Stopped)>,
+    kept: Option<(Place, Stopped)>,
     every: Duration,
     last: Instant,
+    /// Whether the file is there.
+    saved: bool,
+    warned: bool,
 }
 
 impl Saver {
     fn new(
-        path: &Path,
-        model: &FittedModel,
-        output: Option<&Path>,
-        job: &Job,
         args: &SampleArgs,
-        conditions: Option<&Array2<f64>>,
+        place: Option<Place>,
+        stopped: impl FnOnce() -> Result<Stopped>,
     ) -> Result<Self> {
         let every = args.checkpoint_every.unwrap_or(EVERY);
         if !(every >= 0.0) {
             return Err(Error::config("--checkpoint-every", "must be 0 or more seconds").into());
         }
         let every = Duration::from_secs_f64(every.min(1e9));
-        let stopped = match output.filter(|path| !is_device(path)) {
+        let kept = match place {
             None => None,
-            Some(output) => {
-                let mut name = output.as_os_str().to_owned();
-                name.push(".checkpoint");
-                let description = serde_json::to_value(&model.description)?;
-                let (model, output) = (path.to_path_buf(), output.to_path_buf());
-                let job = job.clone();
-                let rows = |c: &Array2<f64>| c.outer_iter().map(|row| row.to_vec()).collect();
-                let conditions = conditions.map(rows);
-                let stopped = Stopped { model, description, output, conditions, job };
-                Some((PathBuf::from(name), stopped))
+            Some(place) => {
+                let run = place.run();
+                Some((place, Stopped { run, ..stopped()? }))
             }
         };
-        Ok(Saver { stopped, every, last: Instant::now() })
+        Ok(Saver { kept, every, last: Instant::now(), saved: false, warned: false })
     }
 
     fn due(&self, stops: bool) -> bool {
-        self.stopped.is_some() && (stops || self.last.elapsed() >= self.every)
+        self.kept.is_some() && (stops || self.last.elapsed() >= self.every)
     }
 
-    fn save(&mut self, job: Job) -> Result<()> {
-        if let Some((path, stopped)) = &mut self.stopped {
-            stopped.job = job;
-            TensorFile::write(path, KIND, stopped, Vec::new())?;
-        }
+    /// What was drawn must not be lost for want of a checkpoint: a failure is a warning, once, and the next
+    /// time tries again.
+    fn save(&mut self, job: Job, show: Show) {
+        let Some((place, stopped)) = &mut self.kept else { return };
+        stopped.job = job;
+        let written = place
+            .check()
+            .and_then(|_| Ok(TensorFile::write(&place.path, SAMPLING, stopped, Vec::new())?));
         self.last = Instant::now();
-        Ok(())
+        match written {
+            Ok(()) => self.saved = true,
+            Err(error) if !std::mem::replace(&mut self.warned, true) => show.warning(&format!(
+                "{}; the run goes on, but cannot be resumed from here",
+                exit::message(&error)
+            )),
+            Err(_) => {}
+        }
     }
 
     fn say_how_to_go_on(&self, show: Show) {
-        if let Some((path, _)) = &self.stopped {
-            show.note(&format!("stopped; go on with: {}", resume_command(path)));
+        if let Some((place, _)) = self.kept.as_ref().filter(|_| self.saved) {
+            show.note(&format!("stopped; go on with: {}", resume_command(&place.path)));
         }
     }
 
     /// A finished run needs no checkpoint.
     fn remove(&self) {
-        if let Some((path, _)) = &self.stopped {
-            let _ = std::fs::remove_file(path);
+        if let Some((place, _)) = &self.kept {
+            place.remove();
         }
     }
 }
@@ -297,6 +379,11 @@ impl Trace {
     }
 }
 
+/// Rows for a checkpoint.
+fn rows_of(c: &Array2<f64>) -> Vec<Vec<f64>> {
+    c.outer_iter().map(|row| row.to_vec()).collect()
+}
+
 /// Rows as a checkpoint holds them.
 fn array(rows: &[Vec<f64>]) -> Result<Array2<f64>> {
     let width = rows.first().map_or(0, Vec::len);
@@ -314,7 +401,9 @@ fn conditions(args: &SampleArgs, model: &FittedModel) -> Result<Option<Array2<f6
     }
     if let Some(path) = &args.given_rows {
         let options = ReadOptions { columns: Some(names.to_vec()), ..ReadOptions::default() };
-        return Ok(Some(read_csv(path, &options)?.0.rows));
+        let (table, warnings) = read_csv(path, &options)?;
+        show_warnings(&warnings);
+        return Ok(Some(table.rows));
     }
     if args.given_values.is_empty() {
         return Ok(None);

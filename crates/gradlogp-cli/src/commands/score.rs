@@ -15,7 +15,8 @@ use crate::anomaly::Anomaly;
 use crate::args::ScoreArgs;
 use crate::checks::normaliser;
 use crate::input::{Source, conditions_far_off, show_warnings};
-use crate::output::{check_apart, check_writable, write_table};
+use crate::output::write_table;
+use crate::places::Places;
 use crate::{exit, text};
 
 /// Rows scored at once: bounds memory at a few hundred MiB for any table.
@@ -36,18 +37,20 @@ struct Written {
 
 pub(crate) fn run(args: &ScoreArgs, show: Show) -> Result<ExitCode> {
     show.check_output(args.output.as_deref())?;
+    Places::default()
+        .reads("MODEL", Some(&args.model))
+        .reads("DATA", args.source.data.as_deref())
+        .reads("--held-out", args.anomaly.held_out.as_deref())
+        .writes("--output", args.output.as_deref())
+        .check()?;
     let model = FittedModel::load(&args.model)?;
     let model = match args.at {
         Some(time) => model.at_time(time)?,
         None => model,
     };
-    if let Some(path) = &args.output {
-        check_writable(path)?;
-        check_apart(path, &[Some(&args.model), args.source.data.as_ref()])?;
-    }
     let source = Source::new(&args.source, &args.read)?;
     let loaded = source.load_for(args.seed, &model)?;
-    show_warnings(show.silent(), &loaded.warnings);
+    show_warnings(&loaded.warnings);
     model.check_domain(loaded.table.rows.view(), &loaded.table.name)?;
     if let Some(given) = &loaded.given {
         conditions_far_off(&model, given.rows.view(), show);

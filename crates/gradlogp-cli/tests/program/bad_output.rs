@@ -37,7 +37,8 @@ fn what_is_read_is_not_replaced() {
     let before = folder.read("m.safetensors");
     let pieces = ["--output", "would replace what is read"];
     folder.fails(2, "fit good.csv -o good.csv", &pieces);
-    folder.fails(2, "fit good.csv --report ./good.csv", &pieces);
+    let report = ["--report", "would replace what is read"];
+    folder.fails(2, "fit good.csv --report ./good.csv", &report);
     folder.fails(2, "score m.safetensors good.csv -o good.csv", &pieces);
     folder.fails(2, "score m.safetensors good.csv -o m.safetensors", &pieces);
     folder.fails(2, "sample m.safetensors -o m.safetensors", &pieces);

@@ -17,10 +17,12 @@ mod interrupt;
 mod kernel_families;
 #[cfg(unix)]
 mod kill;
+mod lost_files;
 mod quality;
 mod results;
 mod rows;
 mod support;
+mod tampered;
 mod time_models;
 mod training;
 mod trust;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::bad_data::gzip;
-use super::support::{Folder, QUICK, pairs, table};
+use super::support::{Ended, Folder, QUICK, pairs, table};
 
 /// Keys that the issue of the program promises; all are described in docs/json.md.
 const CHECK_KEYS: [&str; 7] = [
@@ -78,18 +78,56 @@ fn fit_prints_one_object_with_what_the_text_shows() {
 #[test]
 fn quiet_is_quiet() {
     let folder = Folder::with_model();
+    folder.write("more.csv", table(150));
     for line in [
         &format!("fit good.csv {QUICK} --quiet --report r.html"),
         "eval m.safetensors good.csv -q",
         "score -q m.safetensors good.csv -o s.csv",
         "sample m.safetensors -n 5 --warm-up 10 --thinning 1 --quiet",
-        "report m.safetensors -o r.html --quiet",
+        "report m.safetensors more.csv -o r.html --quiet",
         "info m.safetensors -q",
     ] {
         assert_eq!(folder.succeeds(line).err, "", "{line}");
     }
     // Errors are not notes.
     assert!(folder.run("eval m.safetensors none.csv -q").err.starts_with("error: "));
+}
+
+/// Whatever is hidden, a warning is not.
+#[test]
+fn quiet_hides_no_warning() {
+    let folder = Folder::with_model();
+    folder.write("other.csv", table(200).replacen("a,b", "u,v", 1));
+    let rounded: String = pairs(200).iter().map(|(a, b)| format!("{:.1},{b:.9}\n", a)).collect();
+    folder.write("rounded.csv", format!("a,b\n{rounded}"));
+    folder.write("holes.csv", "u,v\n1,\n0.5,0.25\n");
+    let names = "warning: the table has none of the model's column names";
+    let trained = "warning: these rows include those that trained the model";
+    let held =
+        "score m.safetensors good.csv -o s.csv --anomaly --false-alarm 0.2 --held-out other.csv";
+    let fit = format!("fit rounded.csv {QUICK} -o r");
+    let compare = "compare rounded.csv --steps 5 --hidden 4 --threads 1 --objectives exact";
+    let frozen = "sample m.safetensors -n 40 --warm-up 5 --thinning 1 --step-size 1e4 -o d.csv";
+    for (line, warning) in [
+        (fit.as_str(), "warning: "),
+        (compare, "warning: "),
+        ("eval m.safetensors other.csv", names),
+        ("eval m.safetensors good.csv --samples other.csv", names),
+        ("score m.safetensors other.csv -o s.csv", names),
+        (held, names),
+        ("impute m.safetensors holes.csv -o i.csv", names),
+        ("report m.safetensors other.csv -o r.html", names),
+        ("report m.safetensors -o r.html", trained),
+        (frozen, "warning: only 0"),
+    ] {
+        let warnings = |ended: &Ended| -> Vec<String> {
+            ended.err.lines().filter(|l| l.starts_with("warning: ")).map(String::from).collect()
+        };
+        let (loud, quiet) = (folder.succeeds(line), folder.succeeds(&format!("{line} -q")));
+        assert!(quiet.err.contains(warning), "{line}: {quiet:?}");
+        assert_eq!(warnings(&quiet), warnings(&loud), "{line}");
+        assert_eq!(quiet.err.lines().count(), warnings(&quiet).len(), "{line}: {quiet:?}");
+    }
 }
 
 #[test]

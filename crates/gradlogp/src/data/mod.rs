@@ -29,6 +29,7 @@ pub use checks::check_table;
 pub use csv_file::{Header, ReadOptions, read_csv, read_csv_from};
 pub use dequantize::{Dequantization, DequantizeColumns, GapRule};
 pub use split::{Split, SplitFractions, split_rows};
+pub(crate) use table::Fnv;
 pub use table::Table;
 pub use ties::Ties;
 pub use transform::{Standardization, Transform};

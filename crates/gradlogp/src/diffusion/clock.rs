@@ -32,7 +32,9 @@ impl TimeFeatures {
     pub fn width(&self) -> usize {
         match self {
             TimeFeatures::LogNoise => 1,
-            TimeFeatures::Fourier { frequencies } => 1 + 2 * frequencies,
+            TimeFeatures::Fourier { frequencies } => {
+                frequencies.saturating_mul(2).saturating_add(1)
+            }
         }
     }
 

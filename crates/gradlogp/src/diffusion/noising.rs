@@ -73,6 +73,22 @@ pub struct NoiseConfig {
     pub simulate: Option<usize>,
 }
 
+impl NoiseConfig {
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// No steps or levels.
+    pub fn validate(&self) -> Result<()> {
+        if self.simulate == Some(0) {
+            return Err(Error::config("simulate", "must be at least 1 step"));
+        }
+        if self.levels == Some(0) {
+            return Err(Error::config("levels", "must be at least 1"));
+        }
+        Ok(())
+    }
+}
+
 impl Default for NoiseConfig {
     /// Balanced weights, log-noise times, the kernel.
     fn default() -> Self {
@@ -187,12 +203,7 @@ impl Noising {
     /// # Errors
     /// No steps or levels; no kernel for a network that is scaled by it, or where nothing is simulated.
     pub fn new(network: TimeMlp, clock: Clock, config: NoiseConfig) -> Result<Self> {
-        if config.simulate == Some(0) {
-            return Err(Error::config("simulate", "must be at least 1 step"));
-        }
-        if config.levels == Some(0) {
-            return Err(Error::config("levels", "must be at least 1"));
-        }
+        config.validate()?;
         if !clock.has_kernel() && (network.scaled || config.simulate.is_none()) {
             let message = "this process has no closed-form kernel: x_t must be simulated, and the \
                            network cannot be scaled by it";

@@ -30,6 +30,9 @@ use gradlogp_numeric::{Activation, Real};
 const TIME_START: f64 = 0.3;
 const INPUT_START: f64 = 3.0;
 
+/// Most columns, and most features of the time.
+const MOST_WIDTH: usize = 1 << 24;
+
 /// A time-conditional multilayer perceptron as settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TimeMlp {
@@ -94,6 +97,11 @@ impl TimeMlp {
         if !(self.floor >= 0.0 && self.floor.is_finite()) {
             let message = format!("must be 0 or a positive number, not {}", self.floor);
             return Err(Error::config("noise-floor", message));
+        }
+        // Far beyond any use, and sums of them can still be counted.
+        if self.dim > MOST_WIDTH || self.features.width() > MOST_WIDTH {
+            let message = format!("at most {MOST_WIDTH} columns or features of the time");
+            return Err(Error::config("features", message));
         }
         let mut b = GraphBuilder::new();
         let x = b.input(self.dim);

@@ -6,8 +6,10 @@ use std::path::Path;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::engine::Engine;
 use super::family::KernelFamily;
 use super::trainer::{KernelConfig, KernelTrainer};
+use crate::exec::Threads;
 use crate::storage::{Tensor, TensorFile};
 use crate::train::{AdamW, HeldOutLoss, HistoryPoint};
 use crate::{Error, Result};
@@ -29,8 +31,44 @@ struct Description {
     largest_jitter: f64,
     history: Vec<HistoryPoint>,
     losses: (f64, u64),
+    /// Worker threads, as many as there were cores where the settings say 0; 0 in older files.
+    #[serde(default)]
+    threads: usize,
     /// Whatever the caller wants to know again.
     extra: String,
+}
+
+/// More workers than any machine that runs this has cores.
+const MOST_THREADS: usize = 1024;
+
+impl Description {
+    /// Refuses a state that no run comes through.
+    fn check(&self) -> Result<(), String> {
+        let n = self.rows.0 / self.family.dim.max(1);
+        let mut sorted = self.order.clone();
+        sorted.sort_unstable();
+        let shuffled = sorted.is_empty() || sorted.iter().copied().eq(0..n);
+        let best = self.best.is_none_or(|best| best.0 <= self.step && best.1.mean.is_finite());
+        let in_order = self.history.windows(2).all(|pair| pair[0].step < pair[1].step);
+        let known = in_order && self.history.last().is_none_or(|point| point.step <= self.step);
+        let numbers = [self.largest_jitter, self.losses.0];
+        if self.step > self.config.steps || self.optimiser_step != self.step {
+            return Err(format!(
+                "has taken {} steps and its optimiser {}, of {}",
+                self.step, self.optimiser_step, self.config.steps
+            ));
+        }
+        if !(shuffled && self.at <= self.order.len()) {
+            return Err(format!("its order of rows is none of {n} rows"));
+        }
+        if !(best && known && self.losses.1 <= self.step) {
+            return Err("its best step or its history are of steps that it has not taken".into());
+        }
+        if self.threads > MOST_THREADS || !numbers.iter().all(|x| x.is_finite()) {
+            return Err("it has numbers that no run has".into());
+        }
+        Ok(())
+    }
 }
 
 impl KernelTrainer<f32> {
@@ -53,6 +91,7 @@ impl KernelTrainer<f32> {
             largest_jitter: self.largest_jitter,
             history: self.history.clone(),
             losses: self.losses,
+            threads: self.threads.count(),
             extra: extra.to_string(),
         };
         let mut tensors = vec![
@@ -66,10 +105,12 @@ impl KernelTrainer<f32> {
     }
 
     /// Takes up what [`KernelTrainer::save`] wrote, in a trainer of the same family, rows and settings.
-    /// From there on every number is the one that the run would have given without the stop.
+    /// From there on every number is the one that the run would have given without the stop, also where there are
+    /// more or fewer cores now: the number of threads is that of the file.
     ///
     /// # Errors
-    /// A file that cannot be read or is damaged, or of another family, other settings or other numbers of rows.
+    /// A file that cannot be read or is damaged, or of another family, other settings or other numbers of rows;
+    /// then this trainer is as it was.
     pub fn restore(&mut self, path: &Path) -> Result<String> {
         let (found, mut tensors) = TensorFile::read::<Description>(path, KIND)?;
         let rows = (self.x.len(), self.held_out.len());
@@ -77,6 +118,7 @@ impl KernelTrainer<f32> {
             let message = "is of a run with another family, other settings or other rows";
             return Err(Error::model_file(path, message));
         }
+        found.check().map_err(|why| Error::model_file(path, why))?;
         let length = self.theta.len();
         let mut take = |name: &str| -> Result<Vec<f32>> {
             let at = tensors.iter().position(|t| t.name == name && t.data.len() == length);
@@ -84,17 +126,26 @@ impl KernelTrainer<f32> {
                 Error::model_file(path, format!("has no tensor \"{name}\" of {length} numbers"))
             })
         };
-        self.theta = take("theta")?;
-        self.adam = AdamW {
+        let theta = take("theta")?;
+        let adam = AdamW {
             step: found.optimiser_step,
             first: take("first")?,
             second: take("second")?,
             average: take("average")?,
         };
-        self.best = match found.best {
+        if !adam.second.iter().all(|v| *v >= 0.0) {
+            return Err(Error::model_file(path, "its optimiser has mean squares below 0"));
+        }
+        let best = match found.best {
             Some((step, loss)) => Some((step, loss, take("best")?)),
             None => None,
         };
+        if found.threads > 0 && found.threads != self.threads.count() {
+            let threads = Threads::new(found.threads)?;
+            self.engine = Engine::new(&self.family, self.config.estimator, threads.count())?;
+            self.threads = threads;
+        }
+        (self.theta, self.adam, self.best) = (theta, adam, best);
         (self.rng, self.order, self.at) = (found.rng, found.order, found.at);
         (self.step, self.largest_jitter) = (found.step, found.largest_jitter);
         (self.history, self.losses) = (found.history, found.losses);
@@ -169,5 +220,37 @@ mod tests {
             let message = other.restore(&path).unwrap_err().to_string();
             assert!(message.contains("other settings"), "{message}");
         }
+    }
+
+    /// A run that began on three cores goes on with three threads, wherever it is taken up.
+    #[test]
+    fn the_number_of_threads_is_that_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.checkpoint");
+        let begun_on = |cores: usize| {
+            let mut trainer = trainer(Estimator::Ssm { slices: 1 }, 3);
+            trainer.config.threads = 0;
+            trainer.threads = Threads::new(cores).unwrap();
+            trainer.engine = Engine::new(&trainer.family, trainer.config.estimator, cores).unwrap();
+            trainer
+        };
+        let steps = |trainer: &mut KernelTrainer<f32>, n: usize| {
+            for _ in 0..n {
+                trainer.take_step().unwrap();
+            }
+        };
+        let mut whole = begun_on(3);
+        steps(&mut whole, 30);
+        let mut parts = begun_on(3);
+        steps(&mut parts, 10);
+        parts.save(&path, "").unwrap();
+        let mut parts = begun_on(1);
+        parts.restore(&path).unwrap();
+        assert_eq!(parts.threads.count(), 3);
+        steps(&mut parts, 20);
+        assert_eq!(parts.theta, whole.theta);
+        let mut other = begun_on(1);
+        steps(&mut other, 30);
+        assert_ne!(other.theta, whole.theta, "the number of threads makes no difference here");
     }
 }

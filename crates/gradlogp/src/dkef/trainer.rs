@@ -166,8 +166,8 @@ impl KernelFit {
 pub struct KernelTrainer<T: Real> {
     pub(super) family: KernelFamily,
     pub(super) config: KernelConfig,
-    threads: Threads,
-    engine: Engine<T>,
+    pub(super) threads: Threads,
+    pub(super) engine: Engine<T>,
     pub(super) x: Vec<T>,
     pub(super) held_out: Vec<T>,
     pub(super) theta: Vec<T>,

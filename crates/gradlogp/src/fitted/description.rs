@@ -10,6 +10,7 @@ use crate::domain::Domain;
 use crate::model::Mlp;
 use crate::sde::AnyProcess;
 use crate::train::{Choice, HeldOutLoss, HistoryPoint, TrainConfig};
+use crate::{Error, Result};
 
 /// Everything but the weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,6 +50,58 @@ pub struct Description {
     /// For a kernel family: how its potential came about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<KernelDescription>,
+}
+
+impl Description {
+    /// Checks every number that an answer rests on, as the settings of a fit are checked.
+    ///
+    /// # Errors
+    /// [`Error::Config`] or [`Error::Shape`] naming what no fit leaves.
+    pub(super) fn validate(&self) -> Result<()> {
+        let d = self.columns.len();
+        let lengths = |operation, found: Vec<usize>| match found.iter().all(|n| *n == d) {
+            true => Ok(()),
+            false => Err(Error::Shape { operation, expected: vec![d; found.len()], found }),
+        };
+        let refuse = |name: &str, message: &str| Err(Error::config(name, message));
+        let known = vec![self.transform.dim(), self.column_mean.len(), self.column_scale.len()];
+        lengths("fitted model", known)?;
+        lengths("settings of the network", vec![self.network.dim])?;
+        let given = self.given.iter().flat_map(|given| &given.columns);
+        let mut names: Vec<&String> = self.columns.iter().chain(given).collect();
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            return refuse("columns", "two columns have the same name");
+        }
+        if !self.column_mean.iter().all(|x| x.is_finite()) {
+            return refuse("column_mean", "must be finite numbers");
+        }
+        if !self.column_scale.iter().all(|x| *x > 0.0 && x.is_finite()) {
+            return refuse("column_scale", "must be positive numbers");
+        }
+        if !(self.summary.score_scale >= 0.0 && self.summary.score_scale.is_finite()) {
+            return refuse("score_scale", "must be 0 or a positive number");
+        }
+        if let Some(noise) = &self.dequantization {
+            lengths("dequantization", vec![noise.half_widths.len()])?;
+            if !noise.half_widths.iter().all(|h| *h >= 0.0 && h.is_finite()) {
+                return refuse("half_widths", "must be 0 or positive numbers");
+            }
+        }
+        self.training.validate()?;
+        for domain in self.domain.iter().chain(&self.training.domain) {
+            domain.validate()?;
+            lengths("domain of a fitted model", vec![domain.dim()])?;
+        }
+        if let Some(noise) = &self.noise {
+            noise.config.validate()?;
+            lengths("network over time", vec![noise.network.dim])?;
+        }
+        if let Some(kernel) = &self.kernel {
+            kernel.family.validate()?;
+        }
+        Ok(())
+    }
 }
 
 /// A kernel family behind a potential.

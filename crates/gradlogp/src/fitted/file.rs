@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Description, FittedModel};
+use crate::data::Fnv;
 use crate::graph::Graph;
 use crate::model::{Model, ModelKind};
 use crate::storage::{Tensor, TensorFile};
@@ -40,12 +41,31 @@ impl FittedModel {
         TensorFile::write(path, KIND, &contents, tensors)
     }
 
+    /// Tells this model from others: FNV-1a, 64 bits, over the bits of all weights and the transform of its
+    /// columns, in hexadecimal. Not a defence against forgery.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Fnv::new();
+        self.network.parameters.iter().for_each(|p| hash.write(&p.to_bits().to_le_bytes()));
+        let transform = &self.description.transform;
+        let (mean, factor) = (transform.mean(), transform.jacobian_factor());
+        mean.iter().chain(&factor).for_each(|x| hash.write(&x.to_bits().to_le_bytes()));
+        format!("{:016x}", hash.0)
+    }
+
     /// Reads a model.
     ///
     /// # Errors
     /// A missing, truncated, foreign or newer file, or one whose parts do not fit together.
     pub fn load(path: &Path) -> Result<Self> {
-        let (contents, tensors) = TensorFile::read::<Contents>(path, KIND)?;
+        Self::from_bytes(&TensorFile::bytes(path)?, path)
+    }
+
+    /// The model in the bytes of a model file; `path` is what messages call it.
+    ///
+    /// # Errors
+    /// As [`FittedModel::load`].
+    pub fn from_bytes(file: &[u8], path: &Path) -> Result<Self> {
+        let (contents, tensors) = TensorFile::decode::<Contents>(file, path, KIND)?;
         let failed = |what: String| Error::model_file(path, what);
         // Before memory is asked for on the word of a description.
         let (described, stored) = (

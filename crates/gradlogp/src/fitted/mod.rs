@@ -57,14 +57,10 @@ impl FittedModel {
     /// When they do not have the same columns, or the process of a time model is none.
     pub fn new(network: Model<f32>, description: Description) -> Result<Self> {
         let d = network.dim();
-        let found = vec![
-            description.columns.len(),
-            description.transform.dim(),
-            description.column_mean.len(),
-            description.column_scale.len(),
-        ];
-        if found.iter().any(|n| *n != d) {
-            return Err(Error::Shape { operation: "fitted model", expected: vec![d; 4], found });
+        description.validate()?;
+        if description.columns.len() != d {
+            let found = vec![description.columns.len()];
+            return Err(Error::Shape { operation: "fitted model", expected: vec![d], found });
         }
         let given = description.given.as_ref();
         let widths = given.map_or((0, 0), |g| (g.columns.len(), g.transform.dim()));
@@ -77,16 +73,13 @@ impl FittedModel {
             let (expected, found) = (vec![width; 2], vec![widths.0, widths.1]);
             return Err(Error::Shape { operation: "condition of a fitted model", expected, found });
         }
-        if let Some(domain) = &description.domain {
-            domain.validate()?;
-            if domain.dim() != d {
-                let (expected, found) = (vec![d], vec![domain.dim()]);
-                return Err(Error::Shape {
-                    operation: "domain of a fitted model",
-                    expected,
-                    found,
-                });
-            }
+        if description.noise.is_none() && network.graph().contexts() > 1 {
+            let found = vec![network.graph().contexts()];
+            return Err(Error::Shape {
+                operation: "contexts of a model",
+                expected: vec![1],
+                found,
+            });
         }
         let precise = network.cast();
         let over_time = match &description.noise {
@@ -397,5 +390,7 @@ pub fn root_mean_square_score(network: &dyn Score, z: ArrayView2<'_, f64>) -> f6
     (sum / score.len().max(1) as f64).sqrt()
 }
 
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod tests;

@@ -51,6 +51,13 @@ fn table() -> Array2<f64> {
     })
 }
 
+/// A small model of its own weights for every seed.
+pub(super) fn small(seed: u64) -> FittedModel {
+    let mut model = fitted(ModelKind::Potential, Standardization::Standardize, &table());
+    model.network = model.description.network.build(seed).unwrap();
+    FittedModel::new(model.network, model.description).unwrap()
+}
+
 const KINDS: [Standardization; 3] =
     [Standardization::Standardize, Standardization::Whiten, Standardization::None];
 

@@ -17,6 +17,10 @@ use gradlogp_numeric::Activation;
 /// Most contexts of one graph: a condition, a noise level, a time and one more.
 pub const MAX_CONTEXTS: usize = 4;
 
+/// Most columns of all nodes together: far more than any network has that fits into memory, and so few that a
+/// short file cannot ask for all of it.
+pub const MOST_COLUMNS: usize = 1 << 24;
+
 /// Position of a node in [`Graph::nodes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -150,6 +154,11 @@ impl Graph {
         if graph.nodes.iter().filter(|n| n.op == Op::Input).count() != 1 {
             return Err(Error::config("graph", "needs exactly one input node"));
         }
+        let columns = graph.nodes.iter().try_fold(0usize, |sum, node| sum.checked_add(node.width));
+        if columns.is_none_or(|columns| columns > MOST_COLUMNS) {
+            let message = format!("its nodes have more than {MOST_COLUMNS} columns together");
+            return Err(Error::config("graph", message));
+        }
         for at in 0..graph.nodes.len() {
             graph.check_node(at)?;
         }
@@ -182,7 +191,7 @@ impl Graph {
             }
             Op::Activation { .. } | Op::Scale { .. } => widths[0] == node.width,
             Op::Add { .. } | Op::Multiply { .. } => widths.iter().all(|w| *w == node.width),
-            Op::Concat { .. } => widths.iter().sum::<usize>() == node.width,
+            Op::Concat { .. } => !widths.is_empty() && widths.iter().sum::<usize>() == node.width,
             Op::Slice { start, .. } => {
                 start.checked_add(node.width).is_some_and(|end| end <= widths[0])
             }

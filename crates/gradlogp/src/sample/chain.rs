@@ -294,10 +294,10 @@ impl<'m> Chains<'m> {
         check_start(config, start, model.dim())?;
         if config.apart {
             let warm_up = config.target_acceptance.map(|_| config.warm_up);
-            return Ok(Self::new(OwnUlaWalk::new(model, start, warm_up)?, config.clone(), false));
+            return Self::new(OwnUlaWalk::new(model, start, warm_up)?, config.clone(), false);
         }
         let config = ChainConfig { target_acceptance: None, ..config.clone() };
-        Ok(Self::new(UlaWalk::new(model, start)?, config, false))
+        Self::new(UlaWalk::new(model, start)?, config, false)
     }
 
     /// MALA from the rows of `start` (chains x d).
@@ -310,7 +310,7 @@ impl<'m> Chains<'m> {
         config: &ChainConfig,
     ) -> Result<Self> {
         check_start(config, start, model.dim())?;
-        Ok(Self::new(MalaWalk::new(model, start, config.apart)?, config.clone(), true))
+        Self::new(MalaWalk::new(model, start, config.apart)?, config.clone(), true)
     }
 
     /// HMC from the rows of `start` (chains x d), each move of 1 to `leapfrog` leapfrog steps, drawn
@@ -331,18 +331,25 @@ impl<'m> Chains<'m> {
         let learns = config.target_acceptance.is_some();
         let warm_up = if learns { config.warm_up } else { 0 };
         let walk = HmcWalk::new(model, start, leapfrog, warm_up, config.apart)?;
-        Ok(Self::new(walk, config.clone(), true))
+        Self::new(walk, config.clone(), true)
     }
 
-    fn new(walk: impl Walk + 'm, config: ChainConfig, accepts: bool) -> Self {
-        let shape = (config.chains, config.draws(), walk.position().ncols());
+    fn new(walk: impl Walk + 'm, config: ChainConfig, accepts: bool) -> Result<Self> {
+        let (chains, draws) = (config.chains, config.draws());
+        let shape = (chains, draws, walk.position().ncols());
+        let length = chains.checked_mul(draws).and_then(|n| n.checked_mul(shape.2));
+        let room = |length| Vec::<f64>::new().try_reserve_exact(length).is_ok();
+        if !length.is_some_and(room) {
+            let message = format!("{draws} draws of {chains} chains do not fit into memory");
+            return Err(Error::config("steps", message));
+        }
         let kept = Kept { draws: Array3::zeros(shape), count: 0, acceptance: None };
         let laws = if config.apart { config.chains } else { 1 };
         let adaptation = |target: f64| vec![DualAveraging::new(config.step_size, target); laws];
         let adaptations = config.target_acceptance.filter(|_| accepts).map(adaptation);
         let step_sizes = walk.step_sizes().unwrap_or_else(|| vec![config.step_size; laws]);
         let adaptations = adaptations.unwrap_or_default();
-        Chains { walk: Box::new(walk), config, step: 0, step_sizes, adaptations, kept }
+        Ok(Chains { walk: Box::new(walk), config, step: 0, step_sizes, adaptations, kept })
     }
 
     /// ULA from where a snapshot was taken.
@@ -375,6 +382,7 @@ impl<'m> Chains<'m> {
     }
 
     fn resume(mut self, snapshot: Snapshot) -> Result<Self> {
+        snapshot.check()?;
         self.walk.relearn(snapshot.scale, snapshot.spread)?;
         self.step = snapshot.step;
         if self.step >= self.config.warm_up {
@@ -564,6 +572,39 @@ fn median(values: &[f64]) -> f64 {
 }
 
 impl Snapshot {
+    /// Refuses what no chains come through.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with what is wrong.
+    pub fn check(&self) -> Result<()> {
+        self.config.validate()?;
+        let ChainConfig { chains, warm_up, steps, thinning, .. } = self.config;
+        let end = warm_up.checked_add(steps);
+        let kept = self.step.saturating_sub(warm_up) / thinning;
+        let draws = chains.checked_mul(kept).and_then(|draws| draws.checked_mul(self.dim));
+        let finite = |values: &[f64]| values.iter().all(|x| x.is_finite());
+        let mut adaptations = self.adaptation.iter().chain(&self.adaptations);
+        let adapted = adaptations.all(DualAveraging::is_finite);
+        let mut steps = [self.step_size].into_iter().chain(self.step_sizes.iter().copied());
+        let learnt = self.spread.as_ref().is_none_or(|spread| spread.is_sound(self.dim));
+        let wrong = if end.is_none_or(|end| self.step > end) {
+            "it has taken more steps than there are to take"
+        } else if draws != Some(self.draws.len()) || !finite(&self.draws) {
+            "its draws are not one number for each chain, draw and column"
+        } else if !finite(&self.position) {
+            "its positions are not finite"
+        } else if !(steps.all(|step| step >= 0.0 && step.is_finite()) && adapted) {
+            "its step size is none"
+        } else if !(self.scale.iter().all(|s| *s > 0.0) && finite(&self.scale) && learnt) {
+            "its scales are none"
+        } else if !self.acceptance.as_ref().is_none_or(|rates| finite(rates)) {
+            "its acceptance rates are not finite"
+        } else {
+            return Ok(());
+        };
+        Err(Error::config("snapshot", wrong))
+    }
+
     fn position(&self) -> Result<Array2<f64>> {
         Array2::from_shape_vec((self.config.chains, self.dim), self.position.clone())
             .map_err(|e| Error::config("snapshot", format!("its positions do not fit: {e}")))

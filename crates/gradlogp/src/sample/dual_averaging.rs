@@ -54,6 +54,12 @@ impl DualAveraging {
         self.averaged += newness * (self.current - self.averaged);
     }
 
+    /// Whether all its numbers are.
+    pub(super) fn is_finite(&self) -> bool {
+        let Self { target, first, steps, mean_error, current, averaged } = *self;
+        [target, first, steps, mean_error, current, averaged].iter().all(|x| x.is_finite())
+    }
+
     /// The step size to try next.
     pub fn current(&self) -> f64 {
         (2.0 * self.current).exp()

@@ -51,6 +51,13 @@ impl Spread {
         self.mean.len()
     }
 
+    /// Whether these can be sums over rows of `d` columns.
+    pub(super) fn is_sound(&self, d: usize) -> bool {
+        let finite = self.mean.iter().all(|x| x.is_finite());
+        let sums = self.squares.iter().chain([&self.count]).all(|x| *x >= 0.0 && x.is_finite());
+        finite && sums && (self.mean.len(), self.squares.len()) == (d, d)
+    }
+
     /// Takes in the rows of `position`.
     pub(super) fn add(&mut self, position: ArrayView2<'_, f64>) {
         let d = position.ncols();

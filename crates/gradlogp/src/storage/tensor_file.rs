@@ -6,18 +6,26 @@
 //! file without `crc32`, written by other programs, is read unchecked.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use flate2::Crc;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::write_atomically;
 use crate::{Error, Result};
 
 /// Version of the descriptions this build writes and the newest it reads.
 const VERSION: u32 = 2;
+
+/// Bytes of the longest header that the format allows.
+const LONGEST_HEADER: u64 = 100_000_000;
+
+/// More than all else takes in it.
+const HEADER_REST: u64 = 1_000_000;
 
 /// A named array.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +62,15 @@ impl TensorFile {
     ) -> Result<()> {
         let failed = |e: String| Error::model_file(path, e);
         let json = serde_json::to_string(description).map_err(|e| failed(e.to_string()))?;
+        // The header is JSON itself, in which the description is quoted once more.
+        let quoted = json.len() + json.matches(['"', '\\']).count();
+        if quoted as u64 > LONGEST_HEADER - HEADER_REST {
+            let message = format!(
+                "it would hold {} MB of JSON, more than can be read again",
+                json.len() / 1_000_000
+            );
+            return Err(Error::io(path, "write", std::io::Error::other(message)));
+        }
         let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
             .into_iter()
             .map(|t| (t.name, t.shape, t.data.iter().flat_map(|x| x.to_le_bytes()).collect()))
@@ -76,17 +93,25 @@ impl TensorFile {
         write_atomically(path, |out| out.write_all(&file))
     }
 
-    /// What kind of file it says to be, such as `gradlogp.model`; empty if it does not say.
+    /// What kind of file it says to be, such as `gradlogp.model`; empty if it does not say. Reads no array.
     ///
     /// # Errors
     /// A file that cannot be read, or is no safetensors file.
     pub fn kind(path: &Path) -> Result<String> {
-        let file = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
-        let (_, header) = SafeTensors::read_metadata(&file)
-            .map_err(|e| Error::model_file(path, format!("is no safetensors file: {e}")))?;
-        let metadata = header.metadata().clone().unwrap_or_default();
+        let metadata = metadata(path)?;
         let format = metadata.get("format").map_or("", String::as_str);
         Ok(format.split('/').next().unwrap_or_default().to_string())
+    }
+
+    /// The description of a file of some kind. Neither reads the arrays nor checks their sum.
+    ///
+    /// # Errors
+    /// A file that cannot be read, another kind, or a newer version.
+    pub fn description<D: DeserializeOwned>(path: &Path, kind: &str) -> Result<D> {
+        let failed = |e: String| Error::model_file(path, e);
+        let metadata = metadata(path)?;
+        check_format(metadata.get("format"), kind).map_err(failed)?;
+        described(metadata.get("description")).map_err(failed)
     }
 
     /// Reads a file of some kind: its description and arrays.
@@ -94,15 +119,36 @@ impl TensorFile {
     /// # Errors
     /// A missing, truncated or foreign file, another kind, or a newer version.
     pub fn read<D: DeserializeOwned>(path: &Path, kind: &str) -> Result<(D, Vec<Tensor>)> {
+        Self::decode(&Self::bytes(path)?, path, kind)
+    }
+
+    /// All bytes of a file that begins as such a file does; of others only the beginning, so that neither a device
+    /// without an end nor a huge table is read as a whole before it is refused.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn bytes(path: &Path) -> Result<Vec<u8>> {
+        let io = |e| Error::io(path, "read", e);
+        let (mut file, mut bytes) = open_header(path)?;
+        if serde_json::from_slice::<Header>(bytes.get(8..).unwrap_or_default()).is_ok() {
+            file.read_to_end(&mut bytes).map_err(io)?;
+        }
+        Ok(bytes)
+    }
+
+    /// The same of the bytes of a file; `path` is what messages call it.
+    ///
+    /// # Errors
+    /// As [`TensorFile::read`].
+    pub fn decode<D: DeserializeOwned>(
+        file: &[u8],
+        path: &Path,
+        kind: &str,
+    ) -> Result<(D, Vec<Tensor>)> {
         let failed = |e: String| Error::model_file(path, e);
-        let file = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
-        let broken = |e: safetensors::SafeTensorError| {
-            failed(format!(
-                "is not a whole safetensors file ({e}): it is something else, or was cut short"
-            ))
-        };
-        let (_, header) = SafeTensors::read_metadata(&file).map_err(broken)?;
-        let tensors = SafeTensors::deserialize(&file).map_err(broken)?;
+        let broken = |e: safetensors::SafeTensorError| failed(not_whole(&e));
+        let (_, header) = SafeTensors::read_metadata(file).map_err(broken)?;
+        let tensors = SafeTensors::deserialize(file).map_err(broken)?;
         let metadata = header.metadata().clone().unwrap_or_default();
         check_format(metadata.get("format"), kind).map_err(failed)?;
         let json = metadata.get("description").map_or("", String::as_str);
@@ -111,12 +157,48 @@ impl TensorFile {
         if metadata.get("crc32").is_some_and(|written| *written != found) {
             return Err(failed("is damaged: its contents do not match its checksum".into()));
         }
-        let description = serde_json::from_str(json)
-            .map_err(|e| failed(format!("its description cannot be read: {e}")))?;
+        let description = described(metadata.get("description")).map_err(failed)?;
         let tensors =
             tensors.iter().map(|(name, view)| tensor(name, &view)).collect::<Result<_, _>>();
         Ok((description, tensors.map_err(failed)?))
     }
+}
+
+/// As much of a header as says what the file is.
+#[derive(Deserialize)]
+struct Header {
+    #[serde(rename = "__metadata__", default)]
+    metadata: HashMap<String, String>,
+}
+
+/// A file after its header, and the bytes of that, with the eight before it that are its length.
+fn open_header(path: &Path) -> Result<(File, Vec<u8>)> {
+    let io = |e| Error::io(path, "read", e);
+    let mut file = File::open(path).map_err(io)?;
+    let mut bytes = Vec::new();
+    (&mut file).take(8).read_to_end(&mut bytes).map_err(io)?;
+    let length = bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    if length <= LONGEST_HEADER {
+        (&mut file).take(length).read_to_end(&mut bytes).map_err(io)?;
+    }
+    Ok((file, bytes))
+}
+
+/// The metadata of a file, without its arrays.
+fn metadata(path: &Path) -> Result<HashMap<String, String>> {
+    let (_, bytes) = open_header(path)?;
+    let header: Header = serde_json::from_slice(bytes.get(8..).unwrap_or_default())
+        .map_err(|e| Error::model_file(path, not_whole(&e)))?;
+    Ok(header.metadata)
+}
+
+fn not_whole(error: &dyn std::error::Error) -> String {
+    format!("is not a whole safetensors file ({error}): it is something else, or was cut short")
+}
+
+fn described<D: DeserializeOwned>(json: Option<&String>) -> Result<D, String> {
+    let json = json.map_or("", String::as_str);
+    serde_json::from_str(json).map_err(|e| format!("its description cannot be read: {e}"))
 }
 
 /// CRC-32 of the description and the arrays by name, in hexadecimal.
@@ -237,5 +319,29 @@ mod tests {
         assert!(message(&path, "test").contains("not a whole safetensors file"));
         assert!(message(&folder.path().join("none"), "test").contains("cannot read"));
         assert!(message(folder.path(), "test").contains("cannot read"));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_device_without_an_end_is_refused() {
+        for path in ["/dev/zero", "/dev/urandom", "/dev/null"] {
+            let refused = TensorFile::read::<String>(Path::new(path), "test").unwrap_err();
+            assert!(refused.to_string().contains("not a whole safetensors file"), "{refused}");
+            assert!(TensorFile::kind(Path::new(path)).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn descriptions_are_read_without_arrays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = written(folder.path());
+        let whole = std::fs::read(&path).unwrap();
+        // Cut within its arrays.
+        std::fs::write(&path, &whole[..whole.len() - 4]).unwrap();
+        assert_eq!(TensorFile::kind(&path).unwrap(), "test");
+        assert_eq!(TensorFile::description::<String>(&path, "test").unwrap(), "hello");
+        let other = TensorFile::description::<String>(&path, "other").unwrap_err();
+        assert!(other.to_string().contains("is a test file"), "{other}");
+        assert!(TensorFile::read::<String>(&path, "test").is_err());
     }
 }

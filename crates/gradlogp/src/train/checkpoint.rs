@@ -58,6 +58,33 @@ impl Checkpoint {
         self.state.step
     }
 
+    /// Refuses a state that no run of so many steps comes through.
+    pub(super) fn check(&self, steps: u64) -> Result<()> {
+        let State { step, loss_sum, loss_count, since_best, history, best } = &self.state;
+        let in_order = history.windows(2).all(|pair| pair[0].step < pair[1].step);
+        let finite = [&self.parameters, &self.optimiser.first, &self.optimiser.average]
+            .iter()
+            .all(|values| values.iter().all(|x| x.is_finite()));
+        let wrong = if *step > steps {
+            format!("it has taken {step} steps of {steps}")
+        } else if self.optimiser.step != *step {
+            format!("its optimiser has taken {} steps and it {step}", self.optimiser.step)
+        } else if !in_order || history.last().is_some_and(|point| point.step > *step) {
+            format!("its history is not one of {step} steps")
+        } else if best.as_ref().is_some_and(|best| best.step > *step) {
+            "its best weights are of a step that it has not taken".into()
+        } else if *since_best > history.len() as u64 || *loss_count > *step {
+            "it counts more evaluations or steps than it has made".into()
+        } else if !loss_sum.is_finite() || !finite {
+            "it has numbers that are not finite".into()
+        } else if !self.optimiser.second.iter().all(|v| *v >= 0.0) {
+            "its optimiser has mean squares below 0".into()
+        } else {
+            return Ok(());
+        };
+        Err(Error::config("checkpoint", wrong))
+    }
+
     /// Writes it atomically, with a description of the run for whoever resumes it.
     ///
     /// # Errors
@@ -85,7 +112,15 @@ impl Checkpoint {
     /// # Errors
     /// When the file is missing, truncated or something else.
     pub fn load(path: &Path) -> Result<(Self, serde_json::Value)> {
-        let (description, mut tensors) = TensorFile::read::<Description>(path, Self::KIND)?;
+        Self::from_bytes(&TensorFile::bytes(path)?, path)
+    }
+
+    /// The same of the bytes of a file; `path` is what messages call it.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn from_bytes(file: &[u8], path: &Path) -> Result<(Self, serde_json::Value)> {
+        let (description, mut tensors) = TensorFile::decode::<Description>(file, path, Self::KIND)?;
         let mut take = |name: &str| -> Result<Vec<f32>> {
             let at = tensors.iter().position(|t| t.name == name);
             at.map(|at| tensors.swap_remove(at).data)

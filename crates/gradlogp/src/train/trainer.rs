@@ -320,10 +320,16 @@ impl Trainer {
             let found = vec![checkpoint.parameters.len()];
             return Err(Error::Shape { operation: "resume", expected, found });
         }
+        checkpoint.check(trainer.config.steps)?;
         trainer.model.parameters = checkpoint.parameters;
         trainer.optimiser = checkpoint.optimiser;
         trainer.state = checkpoint.state;
         Ok(trainer)
+    }
+
+    /// Worker threads, as many as there are cores where the settings say 0.
+    pub fn threads(&self) -> usize {
+        self.threads.count()
     }
 
     /// Everything needed to continue.

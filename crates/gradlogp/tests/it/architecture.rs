@@ -66,8 +66,9 @@ const REEXPORTS: &[(&str, &[&str])] = &[
     ("slice", &["SliceLaw"]),
 ];
 
-/// The files that reach the terminal: tables of numbers, whether there is a terminal, every word.
-const WRITES: [&str; 3] = ["output.rs", "progress.rs", "text.rs"];
+/// The files that reach the terminal: a standard stream that is named as the file to write, tables of numbers,
+/// whether there is a terminal, every word.
+const WRITES: [&str; 4] = ["storage/descriptor.rs", "output.rs", "progress.rs", "text.rs"];
 
 fn library() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

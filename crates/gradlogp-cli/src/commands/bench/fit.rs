@@ -15,9 +15,13 @@ use serde::Serialize;
 use super::super::Show;
 use super::super::fit::{Plan, Prepared};
 use crate::args::FitClockArgs;
-use crate::output::{check_writable, write_table};
+use crate::output::write_table;
+use crate::places::Places;
 use crate::text::{aligned, short};
 use crate::{exit, interrupt};
+
+/// The files of rows: those that train, and those that judge.
+const ROWS_TO: [&str; 2] = ["training.npy", "held-out.npy"];
 
 #[derive(Serialize)]
 struct Measured {
@@ -45,7 +49,13 @@ pub(crate) fn fit(args: &FitClockArgs, show: Show) -> Result<ExitCode> {
         return Err(Error::config("--rows-to", message).into());
     }
     let plan = Plan::new(&args.fit)?;
-    let prepared = Prepared::new(&plan, show)?;
+    let rows_to = args.rows_to.as_ref().map(|folder| ROWS_TO.map(|name| folder.join(name)));
+    let mut places = Places::default().reads("DATA", plan.source.place.file());
+    for file in rows_to.iter().flatten() {
+        places = places.writes("--rows-to", Some(file));
+    }
+    places.check()?;
+    let prepared = Prepared::new(&plan)?;
     if plan.kernel.is_some() {
         let message = "fits of networks are timed: score or potential";
         return Err(Error::config("--model", message).into());
@@ -61,10 +71,10 @@ pub(crate) fn fit(args: &FitClockArgs, show: Show) -> Result<ExitCode> {
     };
     let training = prepared.inside(&prepared.split.train)?;
     let held_out = prepared.inside(&prepared.split.validation)?;
-    if let Some(folder) = &args.rows_to {
+    if let Some([first, second]) = &rows_to {
         let columns = prepared.columns();
-        write_rows(&folder.join("training.npy"), columns, &training.x)?;
-        write_rows(&folder.join("held-out.npy"), columns, &held_out.x)?;
+        write_rows(first, columns, &training.x)?;
+        write_rows(second, columns, &held_out.x)?;
     }
     let network = plan.network(&prepared)?;
     let threads = Threads::new(plan.training.threads)?;
@@ -134,7 +144,6 @@ fn train(
 }
 
 fn write_rows(path: &Path, columns: &[String], rows: &[f32]) -> Result<()> {
-    check_writable(path)?;
     let wide = rows.iter().map(|x| f64::from(*x)).collect();
     let table = Array2::from_shape_vec((rows.len() / columns.len(), columns.len()), wide)?;
     write_table(Some(path), columns, &table)
