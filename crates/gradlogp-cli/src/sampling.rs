@@ -42,6 +42,9 @@ pub(crate) struct Drawn {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) min_effective_sample_size: Option<f64>,
     pub(crate) completed: bool,
+    /// What to know of them, if anything.
+    #[serde(skip)]
+    pub(crate) note: Option<String>,
 }
 
 /// What the rows came by.
@@ -136,6 +139,9 @@ impl Drawn {
     }
 
     pub(crate) fn warning(&self) -> Option<String> {
+        if self.note.is_some() {
+            return self.note.clone();
+        }
         if let Some(rate) = self.acceptance_rate.filter(|rate| *rate < ACCEPTED) {
             return Some(format!(
                 "only {:.2}% of the steps were accepted, so the chains have hardly left their \
@@ -504,5 +510,6 @@ fn summarise(
         max_split_r_hat: enough(r_hat),
         min_effective_sample_size: enough(size),
         completed: run.completed,
+        note: None,
     }
 }

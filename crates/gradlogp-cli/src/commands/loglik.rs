@@ -18,6 +18,7 @@ use super::Show;
 use crate::args::LoglikArgs;
 use crate::input::{Source, show_warnings};
 use crate::output::{check_apart, check_writable, write_table};
+use crate::reverse::{law_at_the_end, warning_of_the_end};
 use crate::text::{aligned, short};
 
 /// Most columns for which the trace is exact unless asked for.
@@ -59,7 +60,10 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
         check_apart(path, &[Some(&args.model), args.source.data.as_ref()])?;
     }
     let sde = over_time.clock().sde();
-    let prior = prior(sde, model.description.columns.len())?;
+    let prior = prior(&model, sde)?;
+    if let Some(warning) = warning_of_the_end(&model) {
+        show.warning(&warning);
+    }
     let source = Source::new(&args.source, &args.read)?;
     let mut loaded = source.load(args.seed, Some(&model.description.columns))?;
     show_warnings(show.silent(), &loaded.warnings);
@@ -108,12 +112,12 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The law at the horizon: columns of standard deviation 1, shrunk and noised by the kernel.
-fn prior(sde: &dyn Sde, dim: usize) -> Result<Gaussian> {
+/// The law at the horizon: columns of standard deviation 1, shrunk and noised by the kernel; without one, normal
+/// with the moments of simulated rows.
+fn prior(model: &FittedModel, sde: &dyn Sde) -> Result<Gaussian> {
+    let dim = model.description.columns.len();
     let Some(kernel) = sde.kernel(sde.horizon()) else {
-        let message = "the law at the horizon of a custom process is not known, so there is no \
-                       likelihood; use --noise ve, vp, subvp or ou";
-        return Err(Error::config("MODEL", message).into());
+        return law_at_the_end(model);
     };
     let variance = kernel.scale.powi(2) + kernel.std.powi(2);
     Ok(Gaussian::new(Array1::zeros(dim), Array2::eye(dim) * variance)?)
