@@ -421,7 +421,10 @@ fn columns_that_do_not_suit_a_named_process_are_said() {
         folder.succeeds(&format!("fit {data} {QUICK} --noise vp --standardize {scale} -o m")).err
     };
     let says = run("wide.csv", "none");
-    assert!(says.contains("column \"far\" has a root mean square") && says.contains("--standardize"), "{says}");
+    assert!(
+        says.contains("column \"far\" has a root mean square") && says.contains("--standardize"),
+        "{says}"
+    );
     assert!(!run("wide.csv", "standardize").contains("root mean square"));
     assert!(!run("good.csv", "none").contains("root mean square"));
 }
@@ -430,7 +433,8 @@ fn columns_that_do_not_suit_a_named_process_are_said() {
 #[test]
 fn fit_says_early_when_nothing_is_learnt() {
     let folder = folder();
-    let line = "fit good.csv --model score --hidden 8 --threads 1 --steps 500 --evaluate-every 50 -o m";
+    let line =
+        "fit good.csv --model score --hidden 8 --threads 1 --steps 500 --evaluate-every 50 -o m";
     let ended = folder.succeeds(&format!("{line} --rate 1e-12"));
     let says = "after 100 of 500 steps the held-out loss";
     assert_eq!(ended.err.matches(says).count(), 1, "{}", ended.err);

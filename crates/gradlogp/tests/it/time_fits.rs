@@ -543,8 +543,7 @@ impl Linear {
         let mut trainer =
             Trainer::over_time(noising, network, inside(&rows), &inside(&held), config).unwrap();
         assert_eq!(trainer.run(&mut |_, _| ControlFlow::Continue(())), Stop::Completed);
-        let model: TimeModel<f64> =
-            TimeModel::new(trainer.best_model().cast(), settings, clock);
+        let model: TimeModel<f64> = TimeModel::new(trainer.best_model().cast(), settings, clock);
         [0.02, 0.1, 0.5, 1.0, 2.0]
             .map(|time| {
                 let law = self.at(time);
