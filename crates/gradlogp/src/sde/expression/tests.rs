@@ -214,7 +214,7 @@ fn long_sums_need_no_stack() {
         // Numbers alone are added while reading.
         assert_eq!(read(&vec!["1"; 100_000].join("+")).value(&[], 0.0), 1e5);
     };
-    std::thread::Builder::new().stack_size(256 << 10).spawn(run).unwrap().join().unwrap();
+    std::thread::Builder::new().stack_size(1 << 20).spawn(run).unwrap().join().unwrap();
 }
 
 /// Many points at once give the bits of one at a time, at every number of points.
