@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use gradlogp::data::Transform;
 use gradlogp::diffusion::{
     Clock, Conditioning, NoiseConfig, NoiseWeight, Noising, TimeFeatures, TimeLaw, TimeMlp,
     TimeModel,
 };
-use gradlogp::fitted::{NoiseRecord, root_mean_square_score};
+use gradlogp::fitted::{NoiseRecord, Scaling, root_mean_square_score};
 use gradlogp::score::AtTime;
 use gradlogp::sde::{
     AnyProcess, BetaSchedule, ExpressionProcess, OrnsteinUhlenbeck, Process, Sde, SubVp, Ve, Vp,
@@ -27,6 +28,8 @@ use crate::commands::info::erased::Word;
 const SIMULATED: usize = 100;
 /// Rows on which a process of the user's own is tried before training.
 const TRIED: usize = 256;
+/// Root mean square of a column, or 1 over it, from which on a named process does not suit it.
+const MISMATCHED: f64 = 4.0;
 /// Frequencies of the Fourier features.
 const FREQUENCIES: usize = 8;
 
@@ -53,12 +56,24 @@ pub(crate) struct NoiseArgs {
     ///
     /// With less noise than that the network's output is scaled up no further. 0 for data in points or on a
     /// surface.
-    #[arg(long, hide_short_help = true, requires = "noise", value_name = "W")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        requires = "noise",
+        allow_negative_numbers = true,
+        value_name = "W"
+    )]
     pub(crate) noise_floor: Option<f64>,
     /// Steps of the forward simulation that makes noised rows [default: none; 100 for custom].
     ///
     /// By Euler-Maruyama steps. Without it the closed-form kernel of the process makes them, which custom has not.
-    #[arg(long, hide_short_help = true, requires = "noise", value_name = "STEPS")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        requires = "noise",
+        allow_negative_numbers = true,
+        value_name = "STEPS"
+    )]
     pub(crate) simulate: Option<usize>,
     /// How the network reads the time, or the condition of --given [default: film; concat with --given].
     #[arg(long, hide_short_help = true, value_enum, value_name = "HOW")]
@@ -68,37 +83,91 @@ pub(crate) struct NoiseArgs {
           value_name = "NAME")]
     pub(crate) time_features: FeaturesArg,
     /// ve, ncsn: least noise, in standardised units [default: 0.01].
-    #[arg(long, hide_short_help = true, requires = "noise", value_name = "S")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        requires = "noise",
+        allow_negative_numbers = true,
+        value_name = "S"
+    )]
     pub(crate) sigma_min: Option<f64>,
     /// ve, ncsn: largest noise, in standardised units [default: 10].
-    #[arg(long, hide_short_help = true, requires = "noise", value_name = "S")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        requires = "noise",
+        allow_negative_numbers = true,
+        value_name = "S"
+    )]
     pub(crate) sigma_max: Option<f64>,
     /// ncsn: number of levels [default: 10].
-    #[arg(long, hide_short_help = true, requires = "noise", value_name = "N")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        requires = "noise",
+        allow_negative_numbers = true,
+        value_name = "N"
+    )]
     pub(crate) levels: Option<usize>,
     /// vp, subvp: how the rate of noising moves.
     #[arg(long, hide_short_help = true, value_enum, requires = "noise", default_value_t = NoiseArgs::default().beta,
           value_name = "SCHEDULE")]
     pub(crate) beta: BetaArg,
     /// vp, subvp: rate at the start, if linear [default: 0.1].
-    #[arg(long, hide_short_help = true, requires = "noise", value_name = "B")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        requires = "noise",
+        allow_negative_numbers = true,
+        value_name = "B"
+    )]
     pub(crate) beta_min: Option<f64>,
     /// vp, subvp: rate at the end, if linear [default: 20].
-    #[arg(long, hide_short_help = true, requires = "noise", value_name = "B")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        requires = "noise",
+        allow_negative_numbers = true,
+        value_name = "B"
+    )]
     pub(crate) beta_max: Option<f64>,
     /// ou: rate at which data are forgotten [default: 1].
-    #[arg(long, hide_short_help = true, requires = "noise", value_name = "THETA")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        requires = "noise",
+        allow_negative_numbers = true,
+        value_name = "THETA"
+    )]
     pub(crate) ou_rate: Option<f64>,
     /// ou: sigma [default: sqrt(2), which ends in variance 1].
-    #[arg(long, hide_short_help = true, requires = "noise", value_name = "SIGMA")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        requires = "noise",
+        allow_negative_numbers = true,
+        value_name = "SIGMA"
+    )]
     pub(crate) ou_diffusion: Option<f64>,
     /// ou, custom: last time [default: 5 for ou, 1 for custom].
-    #[arg(long, hide_short_help = true, requires = "noise", value_name = "T")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        requires = "noise",
+        allow_negative_numbers = true,
+        value_name = "T"
+    )]
     pub(crate) horizon: Option<f64>,
     /// vp, subvp, ou, custom: least time at which the score is fitted [default: depends on the process].
     ///
     /// 0.001 for vp and ou, 0.025 for subvp, a hundredth of the horizon for custom.
-    #[arg(long, hide_short_help = true, requires = "noise", value_name = "T")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        requires = "noise",
+        allow_negative_numbers = true,
+        value_name = "T"
+    )]
     pub(crate) t_min: Option<f64>,
     /// custom: the drift, in the columns' own units, such as "x - x^3".
     ///
@@ -240,6 +309,7 @@ impl NoisePlan {
     pub(crate) fn new(args: &NoiseArgs, slices: usize) -> Result<Option<Self>> {
         let Some(noise) = args.noise else { return Ok(None) };
         args.check_unused(noise)?;
+        args.check_order(noise)?;
         let process = args.process(noise)?;
         let custom = noise == NoiseArg::Custom;
         let default = if custom { NoiseObjectiveArg::SsmVr } else { NoiseObjectiveArg::Dsm };
@@ -296,8 +366,8 @@ impl NoisePlan {
         if !(*floor >= 0.0 && floor.is_finite()) {
             return refuse("--noise-floor", format!("must be 0 or a positive number, not {floor}"));
         }
-        if config.simulate == Some(0) {
-            return refuse("--simulate", "must be at least 1 step");
+        if let Some(steps) = config.simulate {
+            Noising::check_steps(steps)?;
         }
         if config.levels.is_some_and(|levels| levels < 2) {
             return refuse("--levels", "must be at least 2");
@@ -315,9 +385,69 @@ impl NoisePlan {
         matches!(self.process, ProcessPlan::Custom { .. })
     }
 
-    /// The record for the model file; `plain` are the settings of the network apart from the time.
-    pub(crate) fn record(&self, plain: &gradlogp::Mlp, columns: &[String]) -> NoiseRecord {
-        let process = match &self.process {
+    /// The record for the model file; `plain` are the settings of the network apart from the time, `rows` the
+    /// training rows in the columns' units, which `transform` scales.
+    pub(crate) fn record(
+        &self,
+        plain: &gradlogp::Mlp,
+        columns: &[String],
+        rows: ArrayView2<'_, f64>,
+        transform: &Transform,
+        seed: u64,
+    ) -> Result<NoiseRecord> {
+        let process = self.process(columns);
+        let scaling = match &process {
+            AnyProcess::Named(_) => None,
+            AnyProcess::Expressions(expressions) => {
+                let sde = process.sde()?;
+                let clock = Clock::new(Arc::clone(&sde))?;
+                let steps = self.config.simulate.unwrap_or(SIMULATED);
+                try_out(sde.as_ref(), expressions, steps, rows)?;
+                Scaling::fit(&clock, rows, columns, transform, steps, seed)?
+            }
+        };
+        let network = TimeMlp {
+            dim: plain.dim,
+            kind: plain.kind,
+            hidden: plain.hidden.clone(),
+            activation: plain.activation,
+            features: self.features,
+            conditioning: self.conditioning,
+            scaled: !self.is_custom() || scaling.is_some(),
+            floor: self.floor,
+        };
+        Ok(NoiseRecord { process, network, config: self.config, scaling })
+    }
+
+    /// What to know of the process beside its columns: of one's own, words that are columns' names too; of a named
+    /// one, columns that are not of the size it is made for. `rows` are training rows in the
+    /// network's units.
+    pub(crate) fn notes(
+        &self,
+        columns: &[String],
+        rows: ArrayView2<'_, f64>,
+    ) -> Result<Vec<String>> {
+        if let AnyProcess::Expressions(process) = self.process(columns) {
+            return Ok(process.notes()?);
+        }
+        let size = |column: ndarray::ArrayView1<'_, f64>| {
+            (column.iter().map(|x| x * x).sum::<f64>() / column.len().max(1) as f64).sqrt()
+        };
+        let sizes = rows.columns().into_iter().map(size).zip(columns);
+        let off = |size: f64| size.ln().abs();
+        let worst = sizes.max_by(|a, b| off(a.0).total_cmp(&off(b.0)));
+        let Some((size, name)) = worst.filter(|worst| off(worst.0) > MISMATCHED.ln()) else {
+            return Ok(Vec::new());
+        };
+        Ok(vec![format!(
+            "the process is made for columns of mean 0 and standard deviation 1, and column \"{name}\" has a root mean \
+             square of {}: scale it with --standardize standardize",
+            crate::text::short(size)
+        )])
+    }
+
+    fn process(&self, columns: &[String]) -> AnyProcess {
+        match &self.process {
             ProcessPlan::Named(process) => AnyProcess::Named(*process),
             ProcessPlan::Custom { drift, diffusion, horizon, t_min } => {
                 AnyProcess::Expressions(ExpressionProcess {
@@ -328,32 +458,22 @@ impl NoisePlan {
                     t_min: *t_min,
                 })
             }
-        };
-        let network = TimeMlp {
-            dim: plain.dim,
-            kind: plain.kind,
-            hidden: plain.hidden.clone(),
-            activation: plain.activation,
-            features: self.features,
-            conditioning: self.conditioning,
-            scaled: !self.is_custom(),
-            floor: self.floor,
-        };
-        NoiseRecord { process, network, config: self.config }
+        }
     }
 }
 
-/// The noising behind a record, tried on some rows (in the network's units).
-pub(crate) fn noising(record: &NoiseRecord, rows: ArrayView2<'_, f64>) -> Result<Noising> {
-    let sde = record.process.sde()?;
-    let clock = Clock::new(Arc::clone(&sde))?;
-    try_out(sde.as_ref(), record, rows)?;
-    Ok(Noising::new(record.network.clone(), clock, record.config)?)
+/// The noising behind a record.
+pub(crate) fn noising(record: &NoiseRecord) -> Result<Noising> {
+    Ok(Noising::new(record.network.clone(), record.clock()?, record.config)?)
 }
 
 /// Refuses a drift that is no number at the data, or a simulation that runs away.
-fn try_out(sde: &dyn Sde, record: &NoiseRecord, rows: ArrayView2<'_, f64>) -> Result<()> {
-    let AnyProcess::Expressions(process) = &record.process else { return Ok(()) };
+fn try_out(
+    sde: &dyn Sde,
+    process: &ExpressionProcess,
+    steps: usize,
+    rows: ArrayView2<'_, f64>,
+) -> Result<()> {
     let text = |column: usize| &process.drift[column.min(process.drift.len() - 1)];
     let check = |rows: &Array2<f64>, t: f64| -> Result<()> {
         let drift = sde.drift_rows(rows.view(), t);
@@ -377,21 +497,21 @@ fn try_out(sde: &dyn Sde, record: &NoiseRecord, rows: ArrayView2<'_, f64>) -> Re
         );
         refuse("--drift", message)
     };
+    check(&rows.to_owned(), 0.0)?;
     let rows = rows.slice(ndarray::s![..rows.nrows().min(TRIED), ..]).to_owned();
-    check(&rows, 0.0)?;
     for share in [0.1, 0.5, 1.0] {
         let t = share * sde.horizon();
         let mut moved: Vec<f64> = rows.iter().copied().collect();
-        let steps = record.config.simulate.unwrap_or(SIMULATED);
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         simulate(sde, &mut rng, &mut moved, &vec![t; rows.nrows()], steps);
         if moved.iter().any(|x| !x.is_finite()) {
             let message = format!(
-                "{steps} steps are too few: rows run away before t = {}; give more, or a drift that \
-                 turns back",
-                crate::text::short(t)
+                "rows run away before t = {}, in steps of {} (--simulate {steps}); write a drift that turns back, \
+                 end earlier (--horizon), or take more steps",
+                crate::text::short(t),
+                crate::text::short(t / steps as f64)
             );
-            return refuse("--simulate", message);
+            return refuse("--drift", message);
         }
         check(&Array2::from_shape_vec(rows.dim(), moved)?, t)?;
     }
@@ -423,11 +543,13 @@ impl NoiseArgs {
             }
             NoiseArg::Ou => {
                 let usual = OrnsteinUhlenbeck::default();
+                let horizon = self.horizon.unwrap_or(usual.horizon);
                 Process::OrnsteinUhlenbeck(OrnsteinUhlenbeck {
                     rate: self.ou_rate.unwrap_or(usual.rate),
                     diffusion: self.ou_diffusion.unwrap_or(usual.diffusion),
-                    horizon: self.horizon.unwrap_or(usual.horizon),
-                    t_min: self.t_min.unwrap_or(usual.t_min),
+                    horizon,
+                    // Early in a short process, too.
+                    t_min: self.t_min.unwrap_or(usual.t_min.min(0.01 * horizon)),
                 })
             }
             NoiseArg::Custom => {
@@ -445,6 +567,41 @@ impl NoiseArgs {
             }
         };
         Ok(ProcessPlan::Named(named))
+    }
+
+    /// Refuses bounds in the wrong order, naming the one that was given.
+    fn check_order(&self, noise: NoiseArg) -> Result<()> {
+        let usual = Ve::default();
+        let sigma = matches!(noise, NoiseArg::Ve | NoiseArg::Ncsn);
+        for (applies, names, least, largest, (low, high)) in [
+            (
+                sigma,
+                ("--sigma-min", "--sigma-max"),
+                self.sigma_min,
+                self.sigma_max,
+                (usual.sigma_min, usual.sigma_max),
+            ),
+            (!sigma, ("--beta-min", "--beta-max"), self.beta_min, self.beta_max, (0.1, 20.0)),
+        ] {
+            match (least, largest) {
+                (Some(least), None) if applies && least >= high && least.is_finite() => {
+                    let message = format!(
+                        "must be below {}, which is {high} unless given; {least} is not: give both",
+                        names.1
+                    );
+                    return refuse(names.0, message);
+                }
+                (None, Some(largest)) if applies && largest <= low && largest > 0.0 => {
+                    let message = format!(
+                        "must be above {}, which is {low} unless given; {largest} is not: give both",
+                        names.0
+                    );
+                    return refuse(names.1, message);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Refuses options of other processes, which would have no effect.
@@ -560,14 +717,16 @@ pub(crate) fn noised(
     Ok(Some(transform.inverse(z.view())))
 }
 
-/// Root mean square of the score of a time model where noise is least.
+/// Root mean square of the score of a time model where noise is least, in the network's units; `rows` in those of
+/// the process.
 pub(crate) fn score_scale(
     record: &NoiseRecord,
     network: &Model<f32>,
-    z: ArrayView2<'_, f64>,
+    rows: ArrayView2<'_, f64>,
 ) -> Result<f64> {
-    let clock = Clock::new(record.process.sde()?)?;
+    let clock = record.clock()?;
     let time = clock.t_min();
+    let width = clock.frame().map_or(1.0, |frame| frame.mean_square_width(time).sqrt());
     let family = TimeModel::new(network.clone(), record.network.clone(), clock);
-    Ok(root_mean_square_score(&AtTime { family: &family, time }, z))
+    Ok(width * root_mean_square_score(&AtTime { family: &family, time }, rows))
 }

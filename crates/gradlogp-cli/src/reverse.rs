@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use anyhow::Result;
 use gradlogp::ode::OdeConfig;
+use gradlogp::oracle::{Gaussian, Oracle};
 use gradlogp::sample::Parallel;
 use gradlogp::sample::annealed::AnnealedConfig;
 use gradlogp::sample::reverse::{Reverse, ReverseConfig, Scheme, TimeSchedule, run_reverse};
@@ -56,6 +57,8 @@ impl ReversePlan {
         };
         let schedule = args.schedule.unwrap_or(match sampler {
             SamplerArg::Annealed => ScheduleWord::Geometric,
+            // Karras steps are made of the kernel's noise levels.
+            _ if own => ScheduleWord::Quadratic,
             _ => ScheduleWord::Karras,
         });
         let corrections = args.corrections.unwrap_or(match sampler {
@@ -103,10 +106,14 @@ impl ReversePlan {
                 "was fitted without --noise, and the run began with a model of every noise level";
             return Err(Error::config("MODEL", message).into());
         };
+        let own = !time_model.clock().has_kernel();
+        if own && matches!(self.sampler, SamplerArg::Ddim | SamplerArg::Annealed) {
+            let message = "needs the closed-form kernel of the process, which one of your own has not; use em, \
+                           heun, pc or ode";
+            return Err(Error::config("--sampler", message).into());
+        }
         if time_model.clock().sde().prior_std().is_none() {
-            let message = "the law in which a custom process ends is not known, so there is nothing to \
-                           start from; fit with --noise ve, vp, subvp or ou";
-            return Err(Error::config("MODEL", message).into());
+            law_at_the_end(model)?;
         }
         self.config(time_model.clock().sde())?.validate()?;
         Ok(())
@@ -179,7 +186,10 @@ impl ReversePlan {
             let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
             rng.set_stream(self.block as u64);
             let rows = (self.n - self.block * BLOCK).min(BLOCK);
-            let start = reverse.start(rows, &mut rng)?.position;
+            let start = match sde.prior_std() {
+                Some(_) => reverse.start(rows, &mut rng)?.position,
+                None => law_at_the_end(model)?.sample(rows, &mut rng),
+            };
             let mut trouble = None;
             let run = run_reverse(&reverse, start, &config, &mut rng, &mut |p| {
                 let step = self.block * self.steps + p.step;
@@ -235,8 +245,34 @@ impl ReversePlan {
             conditions_not_mixed: None,
             conditions_lost: Vec::new(),
             completed,
+            note: warning_of_the_end(model),
         })
     }
+}
+
+/// The law in which a process of one's own ends: normal, with the moments of its rows there.
+///
+/// # Errors
+/// A model that knows none.
+pub(crate) fn law_at_the_end(model: &FittedModel) -> Result<Gaussian> {
+    match model.end() {
+        Some(end) => Ok(end.gaussian()?),
+        None => {
+            let message = "the law in which this custom process ends is not known, so there is nothing to start \
+                           from: fit anew without --standardize none, or with --noise ve, vp, subvp or ou";
+            Err(Error::config("MODEL", message).into())
+        }
+    }
+}
+
+/// What to know of it where it is not normal.
+pub(crate) fn warning_of_the_end(model: &FittedModel) -> Option<String> {
+    let end = model.end().filter(|end| !end.is_normal())?;
+    Some(format!(
+        "the law in which this custom process ends is taken to be normal, and is not (a column has skewness or half \
+         excess kurtosis {:.2}): the way back starts from a wrong law; a longer --horizon of the fit brings it nearer",
+        end.shape
+    ))
 }
 
 /// An error that counts rows from the start of a block, which is row `first` of all.

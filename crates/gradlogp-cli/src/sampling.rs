@@ -48,6 +48,9 @@ pub(crate) struct Drawn {
     #[serde(skip)]
     pub(crate) conditions_lost: Vec<usize>,
     pub(crate) completed: bool,
+    /// What to know of them, if anything.
+    #[serde(skip)]
+    pub(crate) note: Option<String>,
 }
 
 /// What the rows came by.
@@ -148,6 +151,9 @@ impl Drawn {
                  use a longer --warm-up and --thinning, or leave out --step-size to have it adapted",
                 text::rows(rows)
             ));
+        }
+        if self.note.is_some() {
+            return self.note.clone();
         }
         if let Some(rate) = self.acceptance_rate.filter(|rate| *rate < ACCEPTED) {
             return Some(format!(
@@ -603,5 +609,6 @@ fn summarise(
         conditions_not_mixed: several.then(|| numbered(&run.not_mixed)),
         conditions_lost: numbered(&run.lost),
         completed: run.completed,
+        note: None,
     }
 }

@@ -12,6 +12,8 @@ pub mod lanes;
 #[doc(hidden)]
 pub mod loops;
 pub mod matmul;
+#[cfg(test)]
+mod matmul_properties;
 mod narrow;
 mod pack;
 pub mod real;

@@ -57,7 +57,7 @@ macro_rules! loops {
                 kind.generic_taylor(a)
             }
             fn matmul(c: MatMut<'_, Self>, a: Mat<'_, Self>, b: Mat<'_, Self>, accumulate: bool) {
-                matmul::generic(c, a, b, accumulate);
+                matmul::generic(pulp::Arch::new(), c, a, b, accumulate);
             }
             fn add_assign(y: &mut [Self], x: &[Self]) {
                 vector::generic::add_assign(y, x);

@@ -63,8 +63,10 @@ impl<'a, T> MatMut<'a, T> {
     /// Some rows and columns.
     pub fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
         assert!(rows.end <= self.rows && columns.end <= self.cols, "part of a smaller matrix");
+        // A part without elements may begin behind the last one.
+        let start = (rows.start * self.row_stride + columns.start).min(self.data.len());
         MatMut {
-            data: &mut self.data[rows.start * self.row_stride + columns.start..],
+            data: &mut self.data[start..],
             rows: rows.len(),
             cols: columns.len(),
             row_stride: self.row_stride,
@@ -83,7 +85,14 @@ pub fn matmul<T: Real>(c: MatMut<'_, T>, a: Mat<'_, T>, b: Mat<'_, T>, accumulat
     T::matmul(c, a, b, accumulate);
 }
 
-pub(crate) fn generic<T: Real>(c: MatMut<'_, T>, a: Mat<'_, T>, b: Mat<'_, T>, accumulate: bool) {
+/// As [`matmul`], by the instructions of `simd`.
+pub(crate) fn generic<T: Real>(
+    simd: Arch,
+    c: MatMut<'_, T>,
+    a: Mat<'_, T>,
+    b: Mat<'_, T>,
+    accumulate: bool,
+) {
     assert!(
         a.cols == b.rows && c.rows == a.rows && c.cols == b.cols,
         "matmul: ({}, {}) * ({}, {}) into ({}, {})",
@@ -104,7 +113,6 @@ pub(crate) fn generic<T: Real>(c: MatMut<'_, T>, a: Mat<'_, T>, b: Mat<'_, T>, a
         }
         return;
     }
-    let simd = Arch::new();
     if n < NARROW && a.col_stride == 1 && b.row_stride == 1 {
         return simd.dispatch(Dots { c: c.data, c_rows: stride, a, b, accumulate });
     }

@@ -12,7 +12,8 @@ use gradlogp::data::{
 };
 use gradlogp::domain::{Boxed, Domain};
 use gradlogp::fitted::{
-    DataRecord, Description, FitSummary, GivenColumns, KernelDescription, root_mean_square_score,
+    DataRecord, Description, FitSummary, GivenColumns, KernelDescription, NoiseRecord,
+    root_mean_square_score,
 };
 use gradlogp::model::{Conditioning, LossPass, PointSet};
 use gradlogp::train::{
@@ -295,11 +296,7 @@ impl Plan {
             conditioning: args.noise.conditioning.map_or(Conditioning::Concat, Into::into),
             dequantize: args.prepare.dequantize.clone(),
             gap_rule: args.prepare.dequantize_rule.into(),
-            standardization: match &noise {
-                // Its expressions are in the columns' own units.
-                Some(noise) if noise.is_custom() => Standardization::None,
-                _ => args.prepare.standardize.into(),
-            },
+            standardization: args.prepare.standardize.into(),
             validation: args.prepare.validation,
             test: args.prepare.test,
             region,
@@ -504,8 +501,8 @@ fn check_beside_noise(args: &FitArgs, noise: Option<&NoisePlan>) -> Result<()> {
         return Err(Error::config("--residual", message).into());
     }
     if noise.is_custom() && args.prepare.standardize == StandardizeArg::Whiten {
-        let message = "the expressions of a custom process are in the columns' own units, which are \
-                       kept; leave it out";
+        let message = "whiten mixes the columns, and a process of your own moves each by itself; use \
+                       standardize, robust, common or none";
         return Err(Error::config("--standardize", message).into());
     }
     Ok(())
@@ -562,6 +559,8 @@ pub(super) struct Prepared {
     units: Transform,
     /// Where all rows lie, in the columns' units.
     domain: Option<Domain>,
+    /// For time models.
+    noise: Option<NoiseRecord>,
     warnings: Vec<String>,
 }
 
@@ -619,7 +618,16 @@ impl Prepared {
         let given = given.transpose()?;
         let units = fit(Standardization::Standardize)?;
         let domain = domain(plan, &loaded.table, &units, dequantization.is_some())?;
-        let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
+        let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        let noise = plan.noise.as_ref().map(|noise| -> Result<NoiseRecord> {
+            let columns = &loaded.table.columns;
+            let notes = noise.notes(columns, transform.forward(training.view()).view())?;
+            notes.iter().for_each(|note| show.warning(note));
+            warnings.extend(notes);
+            let network = plan.mlp(columns.len());
+            noise.record(&network, columns, training.view(), &transform, plan.training.seed)
+        });
+        let noise = noise.transpose()?;
         Ok(Prepared {
             loaded,
             content_hash,
@@ -629,8 +637,18 @@ impl Prepared {
             given,
             units,
             domain,
+            noise,
             warnings,
         })
+    }
+
+    /// The map to the units in which a model file says that its network, or the process of one, works: none where
+    /// a process of one's own scales the columns anew at every time.
+    fn lasting_transform(&self) -> Transform {
+        match &self.noise {
+            Some(NoiseRecord { scaling: Some(_), .. }) => Transform::identity(self.dim()),
+            _ => self.transform.clone(),
+        }
     }
 
     pub(super) fn rows(&self, part: &[usize]) -> Array2<f64> {
@@ -782,11 +800,18 @@ fn train(
     };
     let mut bar = Progress::new(show.silent(), "fitting", trainer.step(), plan.training.steps);
     let mut held_out = trainer.history().last().map(|p| p.held_out.mean);
+    let mut learns = trainer.history().iter().any(|p| p.held_out.beats_no_score());
     let mut rows = 0u64;
     let mut observe = |trainer: &Trainer, event| {
         match event {
             Event::Evaluated { point, .. } => {
                 held_out = Some(point.held_out.mean);
+                if !learns && point.held_out.beats_no_score() {
+                    learns = true;
+                } else if !learns && point.step >= plan.training.steps.div_ceil(EARLY) {
+                    learns = true;
+                    bar.warn(&nothing_learnt(point, plan.training.steps));
+                }
             }
             Event::Step(p) => {
                 rows += p.rows as u64;
@@ -815,17 +840,29 @@ fn train(
     Ok((trainer, stop, saver))
 }
 
+/// Said once, when this share of the steps has left the loss where it was.
+const EARLY: u64 = 5;
+
+fn nothing_learnt(point: HistoryPoint, steps: u64) -> String {
+    format!(
+        "after {} of {steps} steps the held-out loss, {} +- {}, is no better than that of a score of 0 everywhere. \
+         If that is not what the rows are like, stop with Ctrl-C and look at their scale (--standardize), at outliers, \
+         at rounded columns (--dequantize), or try a smaller --rate",
+        point.step,
+        short(point.held_out.mean),
+        short(point.held_out.standard_error)
+    )
+}
+
 fn new_trainer(plan: &Plan, prepared: &Prepared, config: TrainConfig) -> Result<Trainer> {
     let mlp = plan.mlp(prepared.dim());
     let training = prepared.inside(&prepared.split.train)?;
     let validation = prepared.inside(&prepared.split.validation)?;
-    let Some(noise) = &plan.noise else {
+    let Some(record) = &prepared.noise else {
         let network = mlp.build::<f32>(config.seed)?;
         return Ok(Trainer::new(network, training, &validation, config)?);
     };
-    let record = noise.record(&mlp, &prepared.loaded.table.columns);
-    let inside = prepared.transform.forward(prepared.rows(&prepared.split.train).view());
-    let noising = noise::noising(&record, inside.view())?;
+    let noising = noise::noising(record)?;
     let network = record.network.build(config.seed)?;
     Ok(Trainer::over_time(noising, network, training.x, &validation.x, config)?)
 }
@@ -1014,14 +1051,13 @@ pub(super) fn describe(
     seconds: f64,
 ) -> Result<Description> {
     let split = &prepared.split;
-    let inside = prepared.transform.forward(prepared.rows(&split.train).view());
+    let transform = prepared.lasting_transform();
+    let inside = transform.forward(prepared.rows(&split.train).view());
     let mut conditions = prepared.conditions(&split.train);
     if let Some(given) = &prepared.given {
         conditions = given.transform.forward(conditions.view());
     }
-    let columns = &prepared.loaded.table.columns;
-    let noise = plan.noise.as_ref().map(|noise| noise.record(&outcome.settings, columns));
-    let score_scale = match &noise {
+    let score_scale = match &prepared.noise {
         Some(record) => noise::score_scale(record, &outcome.network, inside.view())?,
         None => {
             let at = outcome.network.given(conditions.view())?;
@@ -1032,13 +1068,13 @@ pub(super) fn describe(
         library_version: env!("CARGO_PKG_VERSION").to_string(),
         network: outcome.settings.clone(),
         columns: prepared.loaded.table.columns.clone(),
-        transform: prepared.transform.clone(),
+        transform,
         given: prepared.given.clone(),
         column_mean: prepared.units.mean().to_vec(),
         column_scale: prepared.units.standard_deviations().to_vec(),
         dequantization: prepared.dequantization.clone(),
         domain: prepared.domain.clone(),
-        noise,
+        noise: prepared.noise.clone(),
         training: outcome.config.clone(),
         choice: plan.choice,
         data: DataRecord {

@@ -65,6 +65,10 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
     let (t, n) = (&d.training, &d.network);
     let word = |value: &dyn erased::Word| value.word();
     let hidden: Vec<String> = n.hidden.iter().map(ToString::to_string).collect();
+    let scaling = match d.noise.as_ref().and_then(|noise| noise.scaling.as_ref()) {
+        None => word(&d.transform.kind()),
+        Some(over_time) => format!("{}, measured at every time", word(&over_time.kind)),
+    };
     let mut rows = vec![
         ("Data".into(), format!("{} ({} rows)", d.data.source, d.data.rows)),
         (
@@ -75,7 +79,7 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
             ),
         ),
         ("Columns".into(), d.columns.join(", ")),
-        ("Scaling".into(), word(&d.transform.kind())),
+        ("Scaling".into(), scaling),
         ("Model".into(), word(&n.kind)),
         ("Hidden layers".into(), format!("{} of {}", hidden.len(), hidden.join(", "))),
         ("Activation".into(), word(&n.activation)),

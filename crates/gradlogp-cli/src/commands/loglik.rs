@@ -20,6 +20,7 @@ use crate::exit;
 use crate::input::{Source, show_warnings};
 use crate::output::write_table;
 use crate::places::Places;
+use crate::reverse::{law_at_the_end, warning_of_the_end};
 use crate::text::{aligned, error, rows, short};
 
 /// Most columns for which the trace is exact unless asked for.
@@ -75,7 +76,10 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
         return Err(Error::config("--tolerance", message).into());
     }
     let sde = over_time.clock().sde();
-    let prior = prior(sde, model.description.columns.len())?;
+    let prior = prior(&model, sde)?;
+    if let Some(warning) = warning_of_the_end(&model) {
+        show.warning(&warning);
+    }
     let source = Source::new(&args.source, &args.read)?;
     let mut loaded = source.load(args.seed, Some(&model.description.columns))?;
     show_warnings(&loaded.warnings);
@@ -143,12 +147,12 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
     Ok(ExitCode::from(exit::code(ErrorClass::Numerical)))
 }
 
-/// The law at the horizon: columns of standard deviation 1, shrunk and noised by the kernel.
-fn prior(sde: &dyn Sde, dim: usize) -> Result<Gaussian> {
+/// The law at the horizon: columns of standard deviation 1, shrunk and noised by the kernel; without one, normal
+/// with the moments of simulated rows.
+fn prior(model: &FittedModel, sde: &dyn Sde) -> Result<Gaussian> {
+    let dim = model.description.columns.len();
     let Some(kernel) = sde.kernel(sde.horizon()) else {
-        let message = "its process is custom, whose law at the horizon is not known, so there is no \
-                       likelihood; fit with --noise ve, vp, subvp or ou";
-        return Err(Error::config(super::MODEL, message).into());
+        return law_at_the_end(model);
     };
     let variance = kernel.scale.powi(2) + kernel.std.powi(2);
     Ok(Gaussian::new(Array1::zeros(dim), Array2::eye(dim) * variance)?)

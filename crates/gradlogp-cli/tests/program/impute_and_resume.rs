@@ -212,7 +212,9 @@ fn models_and_samplers_that_do_not_suit_each_other() {
     folder.fails(2, "sample t --steps 0", &["steps"]);
     folder.fails(2, "sample t --sampler annealed --corrections 0", &["at least one"]);
     over_time(&folder, "custom --drift -x --diffusion 1 --simulate 10 --horizon 2");
-    folder.fails(2, "sample t", &["custom process", "--noise ve"]);
+    folder.fails(2, "sample t --sampler ddim", &["closed-form kernel", "heun"]);
+    over_time(&folder, "custom --drift -x --diffusion 1 --simulate 10 --standardize none");
+    folder.fails(2, "sample t", &["custom process", "--standardize none", "--noise ve"]);
 }
 
 /// In good.csv b = a/2 + noise: drawn values of b follow the a of their row.

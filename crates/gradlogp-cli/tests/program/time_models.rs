@@ -1,6 +1,6 @@
 //! Models of every noise level: `fit --noise`, and what can be asked of them.
 
-use crate::support::{Folder, QUICK, table};
+use crate::support::{Folder, QUICK, pairs, table};
 
 /// A small, quick fit over time.
 fn fit(folder: &Folder, noise: &str, output: &str) {
@@ -98,7 +98,10 @@ fn bad_settings_are_refused_with_what_to_do() {
             "--noise custom --drift log(a) --diffusion 1",
             vec!["--drift", "log(a)", "NaN", "column a"],
         ),
-        ("--noise custom --drift x^3 --diffusion 5 --horizon 9", vec!["--simulate", "run away"]),
+        (
+            "--noise custom --drift x^3 --diffusion 5 --horizon 9",
+            vec!["--drift", "run away", "--simulate 100"],
+        ),
         ("--noise custom --drift -x --diffusion sqrt(-t)", vec!["diffusion", "NaN"]),
         ("--noise custom --drift -x --diffusion 1 --noise-objective dsm", vec!["kernel", "ssm"]),
         ("--noise vp --steps 0", vec!["steps"]),
@@ -113,8 +116,8 @@ fn bad_settings_are_refused_with_what_to_do() {
     fit(&folder, "vp", "time");
     folder.fails(2, "score time good.csv --at 2", &["from 0.001 to 1, not 2"]);
     folder.fails(2, "loglik time good.csv --probes 1", &["probes", "at least 2"]);
-    fit(&folder, "custom --drift -x --diffusion 1", "own");
-    folder.fails(2, "loglik own good.csv", &["custom"]);
+    fit(&folder, "custom --drift -x --diffusion 1 --standardize none", "own");
+    folder.fails(2, "loglik own good.csv", &["custom", "--standardize none"]);
 }
 
 /// A model of every noise level whose rows of a large sum leave the finite numbers: one unit of weights 1e30 is off
@@ -220,4 +223,220 @@ fn fit_says_when_a_small_table_is_learnt_by_heart() {
     );
     let ended = folder.succeeds(&format!("{line} --weight-decay 1"));
     assert!(!ended.err.contains("by heart"), "{}", ended.err);
+}
+
+/// The words x and t mean the column itself and the time whatever the columns are called: the same numbers under
+/// other names are fitted alike, and a name that could mislead is said.
+#[test]
+fn names_of_columns_do_not_change_what_a_drift_means() {
+    let folder = Folder::new();
+    let rows = table(300);
+    for (name, header) in [("ab", "a,b"), ("xy", "x,y"), ("tpi", "t,pi")] {
+        folder.write(&format!("{name}.csv"), rows.replace("a,b", header));
+    }
+    let settings = format!("{QUICK} --noise custom --diffusion 1+0*t --simulate 10");
+    let run = |name: &str, drift: &str| {
+        let line = format!("fit {name}.csv {settings} --drift {drift} -o {name}.st");
+        (folder.succeeds(&line).err, folder.weights(&format!("{name}.st")))
+    };
+    let (quiet, plain) = run("ab", "-2*x*exp(-t)");
+    assert!(!quiet.contains("column of that name"), "{quiet}");
+    let (says, same) = run("xy", "-2*x*exp(-t)");
+    assert!(says.contains("x is each column in turn") && says.contains("write {x}"), "{says}");
+    assert!(plain == same, "another fit under other names");
+    let (says, same) = run("tpi", "-2*x*exp(-t)");
+    assert!(says.contains("t is the time") && says.contains("write {t}"), "{says}");
+    assert!(plain == same, "another fit under other names");
+    // In braces a column is meant.
+    let (quiet, other) = run("xy", "-2*{x}");
+    assert!(!quiet.contains("column of that name") && plain != other, "{quiet}");
+    assert_eq!(other, run("ab", "-2*a").1);
+}
+
+/// README's example: temperature and pressure carried to 20 and 1013 by noise that grows. The process is linear and
+/// the rows nearly normal, so that the score at every time is known.
+#[test]
+fn a_process_in_the_columns_own_units_is_fitted_at_every_time() {
+    let folder = Folder::new();
+    // Sums of twelve uniforms, standardised: a = 18 + 5 u, b = 1008 + 7 v.
+    let fraction = |x: f64| x - x.floor();
+    let primes = [
+        2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89,
+    ];
+    let normal = |i: usize, from: usize| -> f64 {
+        let of = |p: &u32| fraction((i + 1) as f64 * f64::from(*p).sqrt()) - 0.5;
+        primes[from..from + 12].iter().map(of).sum()
+    };
+    let rows: Vec<(f64, f64)> =
+        (0..2000).map(|i| (18.0 + 5.0 * normal(i, 0), 1008.0 + 7.0 * normal(i, 12))).collect();
+    let text = rows.iter().map(|(a, b)| format!("{a:.6},{b:.6}\n")).collect::<String>();
+    folder.write("my.csv", format!("temperature,pressure\n{text}"));
+    let process =
+        "--noise custom --drift 20-temperature --drift 1013-pressure --diffusion 3+t --horizon 2";
+    let small = "--steps 500 --hidden 24,24 --rate 0.005 --ema 0.99 --simulate 40 --threads 1";
+    folder.succeeds(&format!("fit my.csv {process} {small} -o own.st --report r.html"));
+    for time in [0.02f64, 0.3, 1.0, 2.0] {
+        let shrunk = (-time).exp();
+        let noise = 0.5 * time * time + 2.5 * time + 3.25 * (1.0 - shrunk * shrunk);
+        let laws = [(18.0, 25.0, 20.0), (1008.0, 49.0, 1013.0)].map(|(mean, variance, to)| {
+            (to + shrunk * (mean - to), shrunk * shrunk * variance + noise)
+        });
+        // Rows on a grid of two standard deviations, weighted as the law weighs them.
+        let steps = || (-8..=8).map(|k| f64::from(k) / 4.0);
+        let grid: Vec<(f64, f64)> = steps().flat_map(|u| steps().map(move |v| (u, v))).collect();
+        let place = |k: usize, u: f64| laws[k].0 + u * laws[k].1.sqrt();
+        let text = grid.iter().map(|(u, v)| format!("{},{}\n", place(0, *u), place(1, *v)));
+        folder.write("grid.csv", format!("temperature,pressure\n{}", text.collect::<String>()));
+        folder.succeeds(&format!("score own.st grid.csv --at {time} -o s.csv"));
+        let (mut miss, mut whole) = (0.0, 0.0);
+        for (line, (u, v)) in folder.text("s.csv").lines().skip(1).zip(&grid) {
+            let found: Vec<f64> = line.split(',').map(|cell| cell.parse().unwrap()).collect();
+            let weight = (-0.5 * (u * u + v * v)).exp();
+            for (k, u) in [u, v].into_iter().enumerate() {
+                let expected = -u / laws[k].1.sqrt();
+                miss += weight * (found[k] - expected).powi(2);
+                whole += weight * expected.powi(2);
+            }
+        }
+        assert!(miss < 0.05 * whole, "at {time}: relative Fisher divergence {}", miss / whole);
+    }
+    let judged = folder.succeeds("eval own.st my.csv --json").json();
+    assert!(judged["times"].as_array().unwrap().len() == 5, "{judged}");
+    // From the normal law at the horizon back to the data, and their likelihood: entropy of N(m, diag(25, 49) + the
+    // noise of the least time) is log(2 pi e) + log(5 * 7) in nats.
+    folder.succeeds("sample own.st -n 2000 -o back.csv");
+    let back = folder.text("back.csv");
+    let column = |k: usize| -> Vec<f64> {
+        back.lines().skip(1).map(|line| line.split(',').nth(k).unwrap().parse().unwrap()).collect()
+    };
+    for (k, mean, variance) in [(0, 18.0, 25.0), (1, 1008.0, 49.0)] {
+        let drawn = column(k);
+        let found = drawn.iter().sum::<f64>() / 2000.0;
+        let square = drawn.iter().map(|x| (x - found).powi(2)).sum::<f64>() / 2000.0;
+        assert!((found - mean).abs() < 0.1 * f64::sqrt(variance), "{k}: {found}");
+        assert!((square / variance - 1.0).abs() < 0.15, "{k}: {square}");
+    }
+    let likely = folder.succeeds("loglik own.st my.csv --json").json();
+    let entropy = (2.0 * std::f64::consts::PI * std::f64::consts::E).ln() + 35f64.ln();
+    let found = likely["mean_log_density"].as_f64().unwrap();
+    assert!((found + entropy).abs() < 0.1, "{found}, not {}", -entropy);
+    let info = folder.succeeds("info own.st").out;
+    assert!(info.contains("standardize, measured at every time"), "{info}");
+    // Every way to scale is taken, or refused with the reason.
+    for kind in ["robust", "common", "none"] {
+        folder.succeeds(&format!(
+            "fit my.csv {process} {QUICK} --simulate 5 --standardize {kind} -o {kind}"
+        ));
+        let stated = folder.succeeds(&format!("info {kind}")).out;
+        assert_eq!(
+            stated.contains(&format!("{kind}, measured at every time")),
+            kind != "none",
+            "{stated}"
+        );
+    }
+    let whiten = format!("fit my.csv {process} {QUICK} --standardize whiten -o w");
+    folder.fails(2, &whiten, &["--standardize", "mixes the columns"]);
+}
+
+/// A model file whose drift is a sum of a million terms is refused with a sentence, one of some thousands read.
+#[test]
+fn long_sums_in_model_files_end_in_a_sentence() {
+    let folder = folder();
+    fit(&folder, "custom --drift -x --diffusion 1 --simulate 5", "m");
+    let model = gradlogp::FittedModel::load(&folder.path("m")).unwrap();
+    let with_terms = |terms: usize, name: &str| {
+        let mut longer = model.clone();
+        let noise = longer.description.noise.as_mut().unwrap();
+        let gradlogp::sde::AnyProcess::Expressions(process) = &mut noise.process else { panic!() };
+        process.drift[0] += &"+0*t".repeat(terms);
+        longer.save(&folder.path(name)).unwrap();
+    };
+    with_terms(5_000, "some");
+    folder.succeeds("eval some good.csv");
+    with_terms(1_000_000, "many");
+    folder.fails(4, "eval many good.csv", &["many: drift: ", "too long", "operations"]);
+}
+
+/// Every bad number is blamed on its own option.
+#[test]
+fn bad_numbers_are_blamed_on_their_option() {
+    let folder = folder();
+    let own = "custom --drift -x --diffusion";
+    for (line, says) in [
+        ("ve --sigma-min -1".to_string(), "--sigma-min: must be a positive number, not -1"),
+        ("ve --sigma-min 20".into(), "--sigma-min: must be below --sigma-max, which is 10"),
+        ("ve --sigma-max 0.001".into(), "--sigma-max: must be above --sigma-min, which is 0.01"),
+        ("ve --sigma-max 1e30".into(), "--sigma-max: must be from 1e-15 to 1e15"),
+        ("ve --sigma-min 1e-14".into(), "--sigma-min: is so small"),
+        ("ncsn --sigma-max nan".into(), "--sigma-max: must be a positive number, not NaN"),
+        ("ncsn --levels 1".into(), "--levels: must be at least 2"),
+        ("vp --beta-min 30".into(), "--beta-min: must be below --beta-max, which is 20"),
+        ("vp --beta-max 0.05".into(), "--beta-max: must be above --beta-min, which is 0.1"),
+        ("vp --beta-max 1e9".into(), "--beta-max: of 1000000000 forgets"),
+        ("subvp --beta-max inf".into(), "--beta-max: must be a positive number, not inf"),
+        ("vp --t-min 0".into(), "--t-min: must be above 0"),
+        ("vp --t-min -1".into(), "--t-min: must be in [0, 1), not -1"),
+        ("subvp --t-min 1e-200".into(), "--t-min: is so small"),
+        ("ou --ou-rate 0".into(), "--ou-rate: must be a positive number, not 0"),
+        ("ou --ou-rate 1e9".into(), "--ou-rate: a horizon of 5 with a rate of 1000000000"),
+        ("ou --ou-diffusion 0".into(), "--ou-diffusion: must be a positive number, not 0"),
+        ("ou --horizon 1e9".into(), "--horizon: of 1000000000 with a rate of 1"),
+        ("ou --horizon -1".into(), "--horizon: must be a positive number, not -1"),
+        ("vp --noise-floor -1".into(), "--noise-floor: must be 0 or a positive number, not -1"),
+        (format!("{own} 0"), "--diffusion: is 0 at every time"),
+        (format!("{own} 0*t"), "--diffusion: is 0 at every time"),
+        (format!("{own} 1e-300"), "--diffusion: is so small"),
+        (format!("{own} 1e300"), "--diffusion: is so large"),
+        (format!("{own} log(-t)"), "--diffusion: is NaN"),
+        (format!("{own} 1/(t-0.00048828125)"), "--diffusion: is inf"),
+        (format!("{own} 1 --t-min 0"), "--t-min: must be above 0"),
+        (format!("{own} 1 --t-min 1"), "--t-min: must be in [0, 1), not 1"),
+        (format!("{own} 1 --horizon 0"), "--horizon: must be a positive number, not 0"),
+        (format!("{own} 1 --horizon nan"), "--horizon: must be a positive number, not NaN"),
+        (format!("{own} 1 --simulate 0"), "--simulate: must be at least 1 step"),
+        (
+            format!("{own} 1 --simulate 4294967296"),
+            "--simulate: must be at least 1 step and at most 10000",
+        ),
+    ] {
+        folder.fails(2, &format!("fit good.csv {QUICK} --noise {line} -o m"), &[says]);
+    }
+    // What the messages advise works, and a short process needs no other option.
+    for line in [
+        "ve --sigma-min 20 --sigma-max 40",
+        "vp --beta-max 0.05 --beta-min 0.01",
+        "ou --horizon 0.0001",
+    ] {
+        folder.succeeds(&format!("fit good.csv {QUICK} --noise {line} -o m"));
+    }
+}
+
+/// Named processes take columns as they are where that is asked for, and say if these are not of their size.
+#[test]
+fn columns_that_do_not_suit_a_named_process_are_said() {
+    let folder = folder();
+    let wide = pairs(300).into_iter().map(|(a, b)| format!("{},{b}\n", 100.0 + a));
+    folder.write("wide.csv", format!("far,b\n{}", wide.collect::<String>()));
+    let run = |data: &str, scale: &str| {
+        folder.succeeds(&format!("fit {data} {QUICK} --noise vp --standardize {scale} -o m")).err
+    };
+    let says = run("wide.csv", "none");
+    assert!(
+        says.contains("column \"far\" has a root mean square") && says.contains("--standardize"),
+        "{says}"
+    );
+    assert!(!run("wide.csv", "standardize").contains("root mean square"));
+    assert!(!run("good.csv", "none").contains("root mean square"));
+}
+
+/// A fit whose loss stays where a score of 0 has it says so long before its end.
+#[test]
+fn fit_says_early_when_nothing_is_learnt() {
+    let folder = folder();
+    let line =
+        "fit good.csv --model score --hidden 8 --threads 1 --steps 500 --evaluate-every 50 -o m";
+    let ended = folder.succeeds(&format!("{line} --rate 1e-12"));
+    let says = "after 100 of 500 steps the held-out loss";
+    assert_eq!(ended.err.matches(says).count(), 1, "{}", ended.err);
+    assert!(!folder.succeeds(&format!("{line} --rate 0.01")).err.contains("held-out loss, "));
 }

@@ -166,6 +166,17 @@ impl Transform {
         })
     }
 
+    /// The map to z = (x - m) / s of each column: `m` and `s`, positive, d values each.
+    pub(crate) fn from_frame((mean, sd): (Vec<f64>, Vec<f64>)) -> Transform {
+        Transform(Parts {
+            kind: Standardization::Standardize,
+            mean,
+            sd,
+            directions: Vec::new(),
+            direction_sd: Vec::new(),
+        })
+    }
+
     /// Which map this is.
     pub fn kind(&self) -> Standardization {
         self.0.kind

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Frame;
 use crate::sde::{Kernel, Sde};
 use crate::{Error, Result};
 use gradlogp_numeric::Real;
@@ -50,6 +51,9 @@ impl TimeFeatures {
     }
 }
 
+/// Least noise of a process with a kernel, whose target of denoising is 1 over it.
+const LEAST: f64 = 1e-10;
+
 /// Steps of the table of integrals.
 const TABLE: usize = 1024;
 
@@ -61,6 +65,8 @@ pub struct Clock {
     added: Vec<f64>,
     /// Log of noise over signal at t_min and T.
     ends: (f64, f64),
+    /// The units of the network, where they are not those of the process.
+    frame: Option<Arc<Frame>>,
 }
 
 impl std::fmt::Debug for Clock {
@@ -75,17 +81,86 @@ impl Clock {
     /// # Errors
     /// A diffusion that is not a finite number at some time, or no noise at t_min.
     pub fn new(sde: Arc<dyn Sde>) -> Result<Self> {
-        let mut clock = Clock { added: Vec::new(), ends: (0.0, 1.0), sde };
+        let mut clock = Clock { added: Vec::new(), ends: (0.0, 1.0), frame: None, sde };
         let (t_min, horizon) = (clock.t_min(), clock.horizon());
         if clock.sde.kernel(horizon).is_none() {
             clock.added = added_variance(clock.sde.as_ref())?;
         }
         clock.ends = (clock.log_noise(t_min), clock.log_noise(horizon));
-        if !(clock.ends.0.is_finite() && clock.ends.0 < clock.ends.1) {
-            let message = format!("there must be some noise at {t_min}, and more at {horizon}");
-            return Err(Error::config("t-min", message));
+        if !(clock.ends.0.is_finite() && clock.ends.0 < clock.ends.1 && clock.ends.1.is_finite()) {
+            return Err(clock.silent());
+        }
+        let least = clock.noise(t_min).std;
+        if clock.has_kernel() && least < LEAST {
+            // The noise that data carry from the start does not depend on the time.
+            let option = if clock.sde.initial_std() > 0.0 { "sigma-min" } else { "t-min" };
+            let message = format!(
+                "is so small that the least noise is {least:.1e}, which single precision cannot tell from none; \
+                 {LEAST:e} is the least"
+            );
+            return Err(Error::config(option, message));
         }
         Ok(clock)
+    }
+
+    /// Why noise over signal does not grow from the least time to the last: which setting is to blame.
+    fn silent(&self) -> Error {
+        let (t_min, horizon) = (self.t_min(), self.horizon());
+        let (low, high) = (self.noise(t_min).std, self.noise(horizon).std);
+        let own = !self.has_kernel();
+        if !low.is_finite() || !high.is_finite() {
+            let option = if own && horizon < 1e50 { "diffusion" } else { "horizon" };
+            let message =
+                format!("is so large that the noise up to t = {horizon} is no finite number");
+            return Error::config(option, message);
+        }
+        if high == 0.0 {
+            let any = (0..TABLE)
+                .any(|k| self.sde.diffusion((k as f64 + 0.5) * horizon / TABLE as f64) != 0.0);
+            let option = if any && horizon < 1e-50 { "horizon" } else { "diffusion" };
+            let message = match any {
+                true => {
+                    "is so small that the noise it gives rise to is 0 in an f64; give a larger one"
+                }
+                false => "is 0 at every time, so that there is no noise; give a positive one",
+            };
+            return Error::config(option, message);
+        }
+        if low == 0.0 {
+            let message = match t_min > 0.0 {
+                true => format!("must be later: up to t = {t_min} there is no noise"),
+                false => "must be above 0: there is no noise at t = 0, and the score of data without noise can \
+                          grow without bound"
+                    .to_string(),
+            };
+            return Error::config("t-min", message);
+        }
+        let message = format!(
+            "adds no noise between t = {t_min} and {horizon}; give one that is not 0 there, or an earlier end"
+        );
+        Error::config(if own { "diffusion" } else { "horizon" }, message)
+    }
+
+    /// The same process, whose network works in the units of `frame`.
+    pub fn in_frame(self, frame: Frame) -> Self {
+        Clock { frame: Some(Arc::new(frame)), ..self }
+    }
+
+    /// The units in which the network works, where they are not those of the process.
+    pub fn frame(&self) -> Option<&Frame> {
+        self.frame.as_deref()
+    }
+
+    /// Noise beside signal as the network sees them: the kernel; in a frame the noise that diffusion has added,
+    /// beside the width of the data.
+    pub(super) fn relative_noise(&self, t: f64) -> Kernel {
+        let noise = self.noise(t);
+        match self.frame() {
+            None => noise,
+            Some(frame) => {
+                Kernel { scale: 1.0, std: noise.std / frame.mean_square_width(0.0).sqrt() }
+            }
+        }
     }
 
     /// The process.

@@ -7,11 +7,13 @@
 //! alone; denoising also needs the kernel, whose score it takes for its target.
 
 mod clock;
+mod frame;
 mod noising;
 mod time_mlp;
 mod time_model;
 
 pub use clock::{Clock, TimeFeatures};
+pub use frame::{Frame, Measured};
 pub use noising::{NoiseConfig, NoiseWeight, Noised, Noising, TimeLaw};
 pub use time_mlp::TimeMlp;
 

@@ -7,7 +7,7 @@
 //! | weight | lambda(t) | |
 //! |---|---|---|
 //! | noise | std(t)^2 | every noise level counts alike (Song and Ermon 2019) |
-//! | likelihood | g(t)^2 | the sum bounds the likelihood of the probability flow (Song et al. 2021b) |
+//! | likelihood | g(t)^2 | the sum bounds the likelihood of the probability flow (Song et al. 2021b); in a frame g(t)^2 over the least s_k(t)^2, which does too |
 //! | balanced | u(t) (T - t_min) (std(t)^2 + w^2), u uniform over log(b/a) | the error of the network itself times sqrt(a/r), MATH (46) |
 //! | none | 1 | |
 //!
@@ -79,8 +79,8 @@ impl NoiseConfig {
     /// # Errors
     /// No steps or levels.
     pub fn validate(&self) -> Result<()> {
-        if self.simulate == Some(0) {
-            return Err(Error::config("simulate", "must be at least 1 step"));
+        if let Some(steps) = self.simulate {
+            Noising::check_steps(steps)?;
         }
         if self.levels == Some(0) {
             return Err(Error::config("levels", "must be at least 1"));
@@ -151,7 +151,7 @@ impl Law {
     /// pi of the table above.
     fn log_noise(clock: &Clock) -> Self {
         Law::new(clock, |t, _| {
-            let Kernel { scale, std } = clock.noise(t);
+            let Kernel { scale, std } = clock.relative_noise(t);
             scale / scale.hypot(std)
         })
     }
@@ -204,10 +204,22 @@ impl Noising {
     /// No steps or levels; no kernel for a network that is scaled by it, or where nothing is simulated.
     pub fn new(network: TimeMlp, clock: Clock, config: NoiseConfig) -> Result<Self> {
         config.validate()?;
-        if !clock.has_kernel() && (network.scaled || config.simulate.is_none()) {
+        let unscaled = network.scaled && clock.frame().is_none();
+        if !clock.has_kernel() && (unscaled || config.simulate.is_none()) {
             let message = "this process has no closed-form kernel: x_t must be simulated, and the \
                            network cannot be scaled by it";
             return Err(Error::config("simulate", message));
+        }
+        if let Some(frame) = clock.frame() {
+            if frame.dim() != network.dim {
+                let (expected, found) = (vec![network.dim], vec![frame.dim()]);
+                return Err(Error::Shape { operation: "frame of a process", expected, found });
+            }
+            if config.simulate.is_none() {
+                let message =
+                    "rows of a process in units of its own are simulated: give a number of steps";
+                return Err(Error::config("simulate", message));
+            }
         }
         let even = (config.weight == NoiseWeight::Balanced).then(|| Law::even(&clock));
         let mut noising = Noising { network, clock, config, law: None, even };
@@ -215,11 +227,27 @@ impl Noising {
             TimeLaw::Uniform => None,
             TimeLaw::LogNoise => Some(Law::log_noise(&noising.clock)),
             TimeLaw::Importance => Some(Law::new(&noising.clock, |t, width| {
-                width * noising.lambda(t) / noising.clock.noise(t).std.powi(2)
+                width * noising.lambda(t) / noising.noise_square(t)
             })),
         };
         Ok(noising)
     }
+
+    /// Refuses numbers of steps of the forward simulation that are none, or would take for ever.
+    ///
+    /// # Errors
+    /// None at all, or more than [`Noising::MOST_STEPS`].
+    pub fn check_steps(steps: usize) -> Result<()> {
+        if (1..=Self::MOST_STEPS).contains(&steps) {
+            return Ok(());
+        }
+        let message =
+            format!("must be at least 1 step and at most {}, not {steps}", Self::MOST_STEPS);
+        Err(Error::config("simulate", message))
+    }
+
+    /// Most steps of the forward simulation.
+    pub const MOST_STEPS: usize = 10_000;
 
     /// The network's settings.
     pub fn network(&self) -> &TimeMlp {
@@ -238,14 +266,24 @@ impl Noising {
 
     fn lambda(&self, t: f64) -> f64 {
         match self.config.weight {
-            NoiseWeight::Noise => self.clock.noise(t).std.powi(2),
-            NoiseWeight::Likelihood => self.clock.sde().diffusion(t).powi(2),
+            NoiseWeight::Noise => self.noise_square(t),
+            NoiseWeight::Likelihood => {
+                // In a frame columns have factors g^2/s_k^2 of their own; the largest for all keeps the bound.
+                let width = self.clock.frame().map_or(1.0, |frame| frame.least_width(t));
+                (self.clock.sde().diffusion(t) / width).powi(2)
+            }
             NoiseWeight::Balanced => {
                 let density = self.even.as_ref().map_or(1.0, |law| law.density_at(t));
-                density * (self.clock.noise(t).std.powi(2) + self.network.floor.powi(2))
+                density * (self.noise_square(t) + self.network.floor.powi(2))
             }
             NoiseWeight::None => 1.0,
         }
+    }
+
+    /// Variance of the noise, in a frame beside the columns' width there.
+    fn noise_square(&self, t: f64) -> f64 {
+        let width = self.clock.frame().map_or(1.0, |frame| frame.mean_square_width(t));
+        self.clock.noise(t).std.powi(2) / width
     }
 
     /// The quantile of q at `u`, and q (T - t_min) there.
@@ -263,7 +301,8 @@ impl Noising {
         (t, density)
     }
 
-    /// Replaces `into` by noised copies of the rows `x` (n x d, data at t = 0). Once there is room, only a
+    /// Replaces `into` by noised copies of the rows `x` (n x d, data at t = 0, in the units of the network: those of
+    /// its frame at 0 where it has one, as x_t is in those at t). Once there is room, only a
     /// simulation allocates.
     pub fn fill(&self, x: &[f32], rng: &mut impl Rng, into: &mut Noised) {
         self.fill_copies(x, 1, rng, into);
@@ -295,7 +334,22 @@ impl Noising {
             Some(steps) => {
                 into.state.clear();
                 into.state.extend(x.iter().map(|x| f64::from(*x)));
+                if let Some(frame) = self.clock.frame() {
+                    let (place, width) = frame.at(0.0);
+                    for row in into.state.chunks_mut(place.len()) {
+                        let of_column = row.iter_mut().zip(place.iter().zip(&width));
+                        of_column.for_each(|(x, (m, s))| *x = m + s * *x);
+                    }
+                }
                 simulate(self.clock.sde(), rng, &mut into.state, &into.times, steps);
+                if let Some(frame) = self.clock.frame() {
+                    let (mut place, mut width) = frame.at(0.0);
+                    for (row, t) in into.state.chunks_mut(place.len()).zip(&into.times) {
+                        frame.write(*t, &mut place, &mut width);
+                        let of_column = row.iter_mut().zip(place.iter().zip(&width));
+                        of_column.for_each(|(x, (m, s))| *x = (*x - m) / s);
+                    }
+                }
                 into.x.extend(into.state.iter().map(|x| *x as f32));
             }
             None => self.place_by_kernel(x, copies, rng, into),

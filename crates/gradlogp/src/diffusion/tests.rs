@@ -425,5 +425,102 @@ fn refuses_what_cannot_be_noised() {
     let says = Clock::new(Arc::new(broken)).unwrap_err().to_string();
     assert!(says.contains("diffusion") && says.contains("NaN"), "{says}");
     let start = OrnsteinUhlenbeck { t_min: 0.0, ..OrnsteinUhlenbeck::default() };
-    assert!(Clock::new(Arc::new(start)).unwrap_err().to_string().contains("some noise"));
+    let says = |sde: Arc<dyn Sde>| Clock::new(sde).unwrap_err().to_string();
+    assert!(says(Arc::new(start)).contains("t-min: must be above 0"));
+    // Each is blamed on the setting that is at fault.
+    let own = |g: fn(f64) -> f64, horizon: f64, t_min: f64| -> Arc<dyn Sde> {
+        Arc::new(CustomSde::new(|_, _, f| f.fill(0.0), g, horizon, t_min).unwrap())
+    };
+    assert!(says(own(|_| 0.0, 1.0, 0.01)).starts_with("diffusion: is 0 at every time"));
+    assert!(says(own(|_| 1e-200, 1.0, 0.01)).starts_with("diffusion: is so small"));
+    assert!(says(own(|_| 1e-100, 1e-200, 0.0)).starts_with("horizon: is so small"));
+    assert!(says(own(|_| 1e200, 1.0, 0.01)).starts_with("diffusion: is so large"));
+    assert!(says(own(|_| 1e10, 1e300, 0.01)).starts_with("horizon: is so large"));
+    assert!(says(own(|_| 1.0, 1.0, 0.0)).starts_with("t-min: must be above 0"));
+    let late = |t: f64| if t > 0.5 { 1.0 } else { 0.0 };
+    assert!(says(own(late, 1.0, 0.01)).starts_with("t-min: must be later"));
+    let early = |t: f64| if t > 0.5 { 0.0 } else { 1.0 };
+    assert!(says(own(early, 1.0, 0.6)).starts_with("diffusion: adds no noise between"));
+    let quiet = OrnsteinUhlenbeck { t_min: 1e-30, ..OrnsteinUhlenbeck::default() };
+    assert!(says(Arc::new(quiet)).starts_with("t-min: is so small that the least noise"));
+    assert!(says(Arc::new(Ve { sigma_min: 1e-12, sigma_max: 1.0 })).starts_with("sigma-min: "));
+    let steps = |n| NoiseConfig { simulate: Some(n), ..NoiseConfig::default() };
+    assert!(refused(&scaled, clock(Vp::default()), steps(usize::MAX)).contains("at most 10000"));
+}
+
+/// Score, product and trace in a frame are the derivatives of each other in the units of the process, and the
+/// network sees z.
+#[test]
+fn answers_in_a_frame_are_in_the_units_of_the_process() {
+    let custom = CustomSde::new(|_, _, f| f.fill(0.0), |_| 1.0, 1.0, 0.1).unwrap();
+    let frame = Frame::new(
+        vec![0.0, 1.0],
+        vec![vec![100.0, -3.0], vec![200.0, -3.0]],
+        vec![vec![50.0, 0.1], vec![50.0, 0.3]],
+    )
+    .unwrap();
+    let framed = clock(custom).in_frame(frame);
+    let (t, x) = (0.5, array![[180.0, -2.9], [120.0, -3.3]]);
+    for kind in KINDS {
+        let settings = small(kind, Conditioning::Film);
+        let mut zero: Model<f64> = settings.build(1).unwrap();
+        zero.parameters.fill(0.0);
+        let gaussian = TimeModel::new(zero, settings.clone(), framed.clone());
+        // -z/s with z = (x - m)/s, m = (150, -3) and s = (50, 0.2).
+        let score = gaussian.score_at(x.view(), t);
+        assert!((score[[0, 0]] + 30.0 / 2500.0).abs() < 1e-12, "{kind:?}: {score}");
+        assert!((score[[1, 1]] - 0.3 / 0.04).abs() < 1e-9, "{kind:?}: {score}");
+        let trace = gaussian.trace_at(x.view(), t);
+        assert!((trace[0] + 1.0 / 2500.0 + 25.0).abs() < 1e-9, "{kind:?}: {trace}");
+        let model = TimeModel::new(settings.build::<f64>(2).unwrap(), settings, framed.clone());
+        let mut sum = ndarray::Array1::<f64>::zeros(2);
+        for (j, h) in [(0, 1e-3), (1, 1e-6)] {
+            let mut unit = Array2::zeros((2, 2));
+            unit.column_mut(j).fill(1.0);
+            let along = (model.score_at((&x + &(&unit * h)).view(), t)
+                - model.score_at((&x - &(&unit * h)).view(), t))
+                / (2.0 * h);
+            let product = model.jacobian_vector_at(x.view(), t, unit.view());
+            for (a, b) in along.iter().zip(&product) {
+                assert!((a - b).abs() < 1e-6 * (1.0 + b.abs()), "{kind:?}: {a} {b}");
+            }
+            sum += &product.column(j);
+        }
+        let trace = model.trace_at(x.view(), t);
+        assert!((&sum - &trace).iter().all(|e| e.abs() < 1e-9 * (1.0 + sum[0].abs())));
+    }
+}
+
+/// Rows enter in the frame at 0 and leave in that of their time; weights are relative to widths.
+#[test]
+fn rows_are_simulated_in_the_units_of_the_process() {
+    let custom =
+        CustomSde::new(|_, _, f| f.copy_from_slice(&[7.0, 0.0]), |_| 2.0, 1.0, 0.1).unwrap();
+    let frame = Frame::new(
+        vec![0.0, 1.0],
+        vec![vec![100.0, -3.0], vec![107.0, -3.0]],
+        vec![vec![50.0, 4.0], vec![50.0, 4.0]],
+    )
+    .unwrap();
+    let framed = clock(custom).in_frame(frame);
+    let settings = small(ModelKind::Score, Conditioning::Film);
+    let config = NoiseConfig { weight: NoiseWeight::Likelihood, simulate: Some(3), ..PLAIN };
+    let noising = Noising::new(settings.clone(), framed.clone(), config).unwrap();
+    let x = [0.5f32, -2.0].repeat(4000);
+    let rows = noised(&noising, &x, 1);
+    // x_t = (125 + 7t, -11) + 2 sqrt(t) noise; m(t) = (100 + 7t, -3).
+    let mean = |j: usize| (0..4000).map(|i| f64::from(rows.x[2 * i + j])).sum::<f64>() / 4000.0;
+    assert!(
+        (mean(0) - 0.5).abs() < 2e-3 && (mean(1) + 2.0).abs() < 0.03,
+        "{} {}",
+        mean(0),
+        mean(1)
+    );
+    // g^2 over the least width squared.
+    assert!(rows.weights.iter().all(|w| (w - 4.0 / 16.0).abs() < 1e-6));
+    let three = TimeMlp { dim: 3, ..settings.clone() };
+    let refused = Noising::new(three, framed.clone(), config).unwrap_err().to_string();
+    assert!(refused.contains("frame"), "{refused}");
+    let none = NoiseConfig { simulate: None, ..config };
+    assert!(Noising::new(settings, framed, none).unwrap_err().to_string().contains("simulate"));
 }

@@ -12,7 +12,8 @@
 //! With w = 0 this is the scaling of Karras et al. 2022, table 1, as a score, and for small noise that of the
 //! output by 1/b (Song and Ermon 2020, technique 3): right for data in points, whose score does grow as 1/b. The
 //! score of a density whose finest structure has the width w stays of the order of 1/w, and a factor 1/b would
-//! only enlarge the network's error. Without a kernel, `scaled = false` takes N(x, t) as it is.
+//! only enlarge the network's error. Without a kernel, `scaled = false` takes N(x, t) as it is, and in a
+//! [`Frame`](super::Frame), whose columns have width 1 at every t, r = G = 1.
 //!
 //! t enters as features (context 0), either beside x in the first layer, or at every hidden layer as
 //! a factor and a shift (FiLM, Perez et al. 2018): h (1 + U c) + V c. Contexts carry no derivative.
@@ -169,7 +170,12 @@ impl TimeMlp {
         for t in times {
             clock.write_features(self.features, *t, &mut out[0]);
             if self.scaled {
-                self.write_gains(clock.noise(*t), &mut out[1]);
+                let gains = match clock.frame() {
+                    None => self.gains_of(clock.noise(*t)),
+                    // Columns of width 1: r = G = 1.
+                    Some(_) => (1.0, 1.0),
+                };
+                self.write_gains(gains, &mut out[1]);
             }
         }
     }
@@ -184,9 +190,12 @@ impl TimeMlp {
         scale / (scale.hypot(std) * std.hypot(self.floor))
     }
 
-    fn write_gains<T: Real>(&self, kernel: Kernel, out: &mut Vec<T>) {
-        let square = kernel.scale * kernel.scale + kernel.std * kernel.std;
-        let gain = self.gain(kernel);
+    /// r^2 and G.
+    fn gains_of(&self, kernel: Kernel) -> (f64, f64) {
+        (kernel.scale * kernel.scale + kernel.std * kernel.std, self.gain(kernel))
+    }
+
+    fn write_gains<T: Real>(&self, (square, gain): (f64, f64), out: &mut Vec<T>) {
         let (linear, output) = match self.kind {
             ModelKind::Score => (-1.0 / square, gain),
             ModelKind::Potential => (-0.5 / square, gain * square.sqrt()),

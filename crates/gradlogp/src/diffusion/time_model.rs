@@ -31,7 +31,8 @@ impl<T: Real> TimeModel<T> {
         &self.network
     }
 
-    /// What `answer` makes of the network's derivatives at the rows of `x` (n x d, flat) and time t.
+    /// What `answer` makes of the network's derivatives at the rows of `x` (n x d, flat, in the network's units: of its
+    /// frame at t if it has one) and time t.
     pub fn ask<R>(
         &self,
         x: &[T],
@@ -55,17 +56,45 @@ impl<T: Real> TimeModel<T> {
     }
 }
 
+impl<T: Real> TimeModel<T> {
+    /// Rows in the units of the network, and the width of each column there.
+    fn inside(&self, x: ArrayView2<'_, f64>, t: f64) -> (Vec<T>, Option<Array1<f64>>) {
+        match self.clock.frame() {
+            None => (narrow::<T>(x), None),
+            Some(frame) => {
+                let (place, width) = frame.at(t);
+                let (place, width) = (Array1::from(place), Array1::from(width));
+                (narrow::<T>(((&x - &place) / &width).view()), Some(width))
+            }
+        }
+    }
+}
+
 impl<T: Real> TimeScore for TimeModel<T> {
     fn dim(&self) -> usize {
         self.network.dim()
     }
 
     fn score_at(&self, x: ArrayView2<'_, f64>, t: f64) -> Array2<f64> {
-        rows(&self.ask(&narrow::<T>(x), t, |at, x| at.score(x)), self.network.dim())
+        let (z, width) = self.inside(x, t);
+        let score = rows(&self.ask(&z, t, |at, z| at.score(z)), self.network.dim());
+        match width {
+            None => score,
+            Some(width) => score / &width,
+        }
     }
 
     fn trace_at(&self, x: ArrayView2<'_, f64>, t: f64) -> Array1<f64> {
-        self.ask(&narrow::<T>(x), t, |at, x| at.trace(x)).iter().map(|v| v.to_f64()).collect()
+        let (z, width) = self.inside(x, t);
+        let trace = self.ask(&z, t, |at, z| match width {
+            None => at.trace(z),
+            Some(width) => {
+                // The sum over k of e_k/s_k . (grad s_z) e_k/s_k.
+                let directions = Array2::from_diag(&width.recip());
+                at.curvature_sum(z, &narrow::<T>(directions.view()))
+            }
+        });
+        trace.iter().map(|v| v.to_f64()).collect()
     }
 
     fn jacobian_vector_at(
@@ -74,8 +103,17 @@ impl<T: Real> TimeScore for TimeModel<T> {
         t: f64,
         v: ArrayView2<'_, f64>,
     ) -> Array2<f64> {
-        let (x, v) = (narrow::<T>(x), narrow::<T>(v));
-        rows(&self.ask(&x, t, |at, x| at.jacobian_vector(x, &v)), self.network.dim())
+        let (z, width) = self.inside(x, t);
+        let along = match &width {
+            None => narrow::<T>(v),
+            Some(width) => narrow::<T>((&v / width).view()),
+        };
+        let product = self.ask(&z, t, |at, z| at.jacobian_vector(z, &along));
+        let product = rows(&product, self.network.dim());
+        match width {
+            None => product,
+            Some(width) => product / &width,
+        }
     }
 
     fn score_at_times(&self, x: ArrayView2<'_, f64>, times: &[f64]) -> Array2<f64> {

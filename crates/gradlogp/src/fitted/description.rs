@@ -3,8 +3,9 @@
 use ndarray::ArrayView2;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::Scaling;
 use crate::data::{Dequantization, Transform};
-use crate::diffusion::{NoiseConfig, TimeMlp};
+use crate::diffusion::{Clock, NoiseConfig, TimeMlp};
 use crate::dkef::{Estimator, KernelFamily, KernelRecord, LogNormalizer};
 use crate::domain::Domain;
 use crate::model::Mlp;
@@ -121,12 +122,29 @@ pub struct KernelDescription {
 /// How a time model was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NoiseRecord {
-    /// The process, in the network's units.
+    /// The process, in the units of the model's transform.
     pub process: AnyProcess,
     /// The network as settings.
     pub network: TimeMlp,
     /// How rows were noised.
     pub config: NoiseConfig,
+    /// How columns are scaled for the network at every time, where the process is in their own units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
+}
+
+impl NoiseRecord {
+    /// The process with its noise levels, and the network's units.
+    ///
+    /// # Errors
+    /// As [`AnyProcess::sde`] and [`Clock::new`].
+    pub fn clock(&self) -> Result<Clock> {
+        let clock = Clock::new(self.process.sde()?)?;
+        Ok(match &self.scaling {
+            None => clock,
+            Some(scaling) => clock.in_frame(scaling.frame.clone()),
+        })
+    }
 }
 
 /// The columns c of a model of p(x | c).
@@ -214,7 +232,9 @@ pub struct FitSummary {
 }
 
 /// A history in which null stands for a number that is not finite.
-fn history<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<HistoryPoint>, D::Error> {
+fn history<'de, D: Deserializer<'de>>(
+    input: D,
+) -> std::result::Result<Vec<HistoryPoint>, D::Error> {
     #[derive(Deserialize)]
     struct Loss {
         mean: Option<f64>,

@@ -9,14 +9,19 @@
 mod baseline;
 mod description;
 mod file;
+mod scaling;
 
 pub use description::{
     DataRecord, Description, FarOff, FitSummary, GivenColumns, KernelDescription, NoiseRecord,
 };
+pub use scaling::{End, Scaling};
+
+use std::borrow::Cow;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 
-use crate::diffusion::{Clock, TimeModel};
+use crate::data::{Standardization, Transform};
+use crate::diffusion::TimeModel;
 use crate::domain::Domain;
 use crate::model::{Contexts, Derivatives, Given, Model, ModelKind, Points};
 use crate::score::{LogDensity, Score};
@@ -89,8 +94,23 @@ impl FittedModel {
                     let message = "the network is not the one that its description tells of";
                     return Err(Error::config("noise", message));
                 }
-                let clock = Clock::new(noise.process.sde()?)?;
+                let clock = noise.clock()?;
                 let t_min = clock.t_min();
+                if let Some(frame) = clock.frame() {
+                    if frame.dim() != d {
+                        let (expected, found) = (vec![d], vec![frame.dim()]);
+                        return Err(Error::Shape {
+                            operation: "frame of a process",
+                            expected,
+                            found,
+                        });
+                    }
+                    // The frame is all there is between the network's units and the user's.
+                    if description.transform.kind() != Standardization::None {
+                        let message = "a process in the columns' own units has no other transform";
+                        return Err(Error::config("standardize", message));
+                    }
+                }
                 Some((TimeModel::new(network.cast(), noise.network.clone(), clock), t_min))
             }
         };
@@ -124,6 +144,11 @@ impl FittedModel {
         }
         *at = time;
         Ok(self)
+    }
+
+    /// For a time model of a process of the user's own: what is known of the law in which it ends.
+    pub fn end(&self) -> Option<&End> {
+        self.description.noise.as_ref()?.scaling.as_ref()?.end.as_ref()
     }
 
     /// Names of the columns that the model is conditioned on; none for a model of p(x).
@@ -224,9 +249,18 @@ impl FittedModel {
         (0..x.nrows()).filter(near).collect()
     }
 
+    /// From the user's units to the network's, which those of some time models depend on the time.
+    fn transform(&self) -> Cow<'_, Transform> {
+        let over_time = self.over_time.as_ref();
+        match over_time.and_then(|(model, time)| Some((model.clock().frame()?, *time))) {
+            None => Cow::Borrowed(&self.description.transform),
+            Some((frame, time)) => Cow::Owned(Transform::from_frame(frame.at(time))),
+        }
+    }
+
     /// Rows in the network's units, flat.
     fn inside(&self, x: ArrayView2<'_, f64>) -> Vec<f64> {
-        self.description.transform.forward(x).iter().copied().collect()
+        self.transform().forward(x).iter().copied().collect()
     }
 
     /// Derivatives of the network at rows in the user's units.
@@ -247,12 +281,12 @@ impl FittedModel {
 
     /// A e_k by rows, flat: the directions in z that belong to the user's columns.
     fn directions(&self) -> Array2<f64> {
-        self.description.transform.column_directions()
+        self.transform().column_directions()
     }
 
     fn outside(&self, score: &[f64]) -> Array2<f64> {
         let rows = crate::model::rows(score, self.network.dim());
-        self.description.transform.score_to_user(rows.view())
+        self.transform().score_to_user(rows.view())
     }
 
     /// Score, log density and trace of every row.
@@ -265,8 +299,7 @@ impl FittedModel {
 
     /// log p in the user's units from the network's, -infinity outside the domain.
     fn log_density(&self, x: ArrayView2<'_, f64>, value: Vec<f64>) -> Array1<f64> {
-        let log_density =
-            self.description.transform.log_density_to_user(Array1::from(value).view());
+        let log_density = self.transform().log_density_to_user(Array1::from(value).view());
         match &self.description.domain {
             Some(domain) => domain.cut(x, log_density),
             None => log_density,

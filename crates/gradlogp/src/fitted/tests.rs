@@ -320,3 +320,86 @@ fn baselines_are_compared_in_columns_of_unit_deviation() {
         assert!(none.unwrap().is_none());
     }
 }
+
+/// A time model of a process in the columns' own units: score and density at each time are those of z in the frame
+/// there, files keep them, and what a file of before there were frames lacks is none.
+#[test]
+fn a_model_in_a_frame_answers_in_the_users_units_at_every_time() {
+    use crate::diffusion::{Frame, NoiseConfig, TimeMlp};
+    use crate::sde::{AnyProcess, ExpressionProcess};
+    let x = table();
+    let plain = fitted(ModelKind::Potential, Standardization::None, &x);
+    let network = TimeMlp { hidden: vec![8], ..TimeMlp::new(3, ModelKind::Potential) };
+    let places = vec![vec![0.0, 1.0, 500.0], vec![4.0, 1.0, 300.0]];
+    let widths = vec![vec![10.0, 0.5, 500.0], vec![30.0, 0.5, 100.0]];
+    let process = ExpressionProcess {
+        drift: vec!["-x".into()],
+        diffusion: "1".into(),
+        columns: plain.description.columns.clone(),
+        horizon: 1.0,
+        t_min: 0.1,
+    };
+    let end = End { mean: vec![0.0; 3], covariance: vec![0.0; 9], shape: 0.1, shape_band: 0.05 };
+    let scaling = Scaling {
+        kind: Standardization::Standardize,
+        frame: Frame::new(vec![0.0, 1.0], places, widths).unwrap(),
+        end: Some(end),
+    };
+    let config = NoiseConfig { simulate: Some(5), ..NoiseConfig::default() };
+    let process = AnyProcess::Expressions(process);
+    let record = NoiseRecord { process, network: network.clone(), config, scaling: Some(scaling) };
+    // Without weights the network is the density -|z|^2/2.
+    let mut zero = network.build::<f32>(1).unwrap();
+    zero.parameters.fill(0.0);
+    let description = Description { noise: Some(record.clone()), ..plain.description.clone() };
+    let model = FittedModel::new(zero.clone(), description.clone()).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    model.save(file.path()).unwrap();
+    for model in [model, FittedModel::load(file.path()).unwrap()] {
+        let model = model.at_time(0.5).unwrap();
+        let (m, s) = (Array1::from(vec![2.0, 1.0, 400.0]), Array1::from(vec![20.0, 0.5, 300.0]));
+        let z = (&x - &m) / &s;
+        let found = model.scores(x.view());
+        let miss = &found.score + &(&z / &s);
+        assert!(miss.iter().all(|e| e.abs() < 1e-12), "{miss}");
+        let trace = -s.mapv(|s: f64| s.powi(-2)).sum();
+        assert!(found.trace.iter().all(|t| (t / trace - 1.0).abs() < 1e-12));
+        let log_widths = s.mapv(f64::ln).sum();
+        let expected = z.map_axis(Axis(1), |z| -0.5 * z.dot(&z)) - log_widths;
+        let miss = found.log_density.unwrap() - expected;
+        assert!(miss.iter().all(|e| e.abs() < 1e-9), "{miss}");
+        assert!(model.end().unwrap().is_normal());
+    }
+    let mut older = serde_json::to_value(&record).unwrap();
+    older.as_object_mut().unwrap().remove("scaling");
+    let older: NoiseRecord = serde_json::from_value(older).unwrap();
+    assert!(older.scaling.is_none() && older.clock().unwrap().frame().is_none());
+    // A transform beside the frame, or a frame of other columns, is no model.
+    let transform = Transform::fit(Standardization::Standardize, x.view(), &description.columns);
+    let both = Description { transform: transform.unwrap(), ..description.clone() };
+    assert!(FittedModel::new(zero.clone(), both).unwrap_err().to_string().contains("transform"));
+    let one = Frame::new(vec![0.0], vec![vec![0.0]], vec![vec![1.0]]).unwrap();
+    let narrow = Scaling { frame: one, kind: Standardization::Standardize, end: None };
+    let other = NoiseRecord { scaling: Some(narrow), ..record };
+    let other = Description { noise: Some(other), ..description };
+    assert!(FittedModel::new(zero, other).is_err());
+}
+
+/// Rows of an exponential law in one column are told from normal ones, and moments are theirs.
+#[test]
+fn ends_that_are_not_normal_are_known() {
+    let n = 4000;
+    let quantile = |i: usize| (i as f64 + 0.5) / n as f64;
+    let exponential = Array2::from_shape_fn((n, 1), |(i, _)| -(1.0 - quantile(i)).ln());
+    let end = End::of(exponential.view()).unwrap();
+    assert!((end.mean[0] - 1.0).abs() < 0.01 && (end.covariance[0] - 1.0).abs() < 0.02);
+    // Skewness 2, excess kurtosis 6.
+    assert!(!end.is_normal() && (end.shape - 3.0).abs() < 0.5, "{}", end.shape);
+    let normal = statrs::distribution::Normal::new(0.0, 1.0).unwrap();
+    use statrs::distribution::ContinuousCDF;
+    let rows = Array2::from_shape_fn((n, 1), |(i, _)| 3.0 + 2.0 * normal.inverse_cdf(quantile(i)));
+    let end = End::of(rows.view()).unwrap();
+    assert!(end.is_normal() && end.shape < 0.05, "{}", end.shape);
+    assert!((end.gaussian().unwrap().covariance()[[0, 0]] - 4.0).abs() < 0.05);
+    assert!(End::of(rows.slice(s![..2, ..])).is_none());
+}

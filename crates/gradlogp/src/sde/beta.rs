@@ -10,7 +10,7 @@ use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
-use super::check_positive;
+use super::{FORGOTTEN, check_positive};
 use crate::error::{Error, Result};
 
 /// How fast a variance-preserving process forgets.
@@ -79,6 +79,15 @@ impl BetaSchedule {
         check_positive("beta-max", beta_max)?;
         if beta_min > beta_max {
             let message = format!("must not be below beta-min = {beta_min}, and is {beta_max}");
+            return Err(Error::config("beta-max", message));
+        }
+        // The signal shrinks by e^(-B/2), B being the mean of both.
+        if 0.5 * (beta_min + beta_max) > 2.0 * FORGOTTEN {
+            let message = format!(
+                "of {beta_max} forgets the data beyond what an f64 can hold: the mean of beta-min and beta-max must \
+                 be at most {}",
+                2.0 * FORGOTTEN
+            );
             return Err(Error::config("beta-max", message));
         }
         Ok(())

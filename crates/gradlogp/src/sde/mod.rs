@@ -24,11 +24,11 @@ mod vp;
 
 pub use beta::BetaSchedule;
 pub use custom::CustomSde;
-pub use expression::{ExpressionProcess, ExpressionSde};
+pub use expression::{Expression, ExpressionProcess, ExpressionSde, Function};
 pub use marginal::Marginal;
 pub use ornstein_uhlenbeck::OrnsteinUhlenbeck;
 pub use process::{AnyProcess, Process};
-pub use simulate::{euler_maruyama, simulate};
+pub use simulate::{euler_maruyama, simulate, simulate_from};
 pub use ve::Ve;
 pub use vp::{SubVp, Vp};
 
@@ -93,6 +93,18 @@ pub trait Sde: Send + Sync {
         (0..x.len()).map(&mut slope).sum()
     }
 
+    /// Writes f of n points, each at its time: `x` and `out` are n x d, `times` n. As [`Sde::drift`], bit for bit.
+    fn drift_at_times(&self, x: &[f64], times: &[f64], out: &mut [f64]) {
+        let d = (x.len() / times.len().max(1)).max(1);
+        let rows = x.chunks(d).zip(out.chunks_mut(d));
+        rows.zip(times).for_each(|((x, out), t)| self.drift(x, *t, out));
+    }
+
+    /// Writes g at each of the `times`. As [`Sde::diffusion`], bit for bit.
+    fn diffusion_at_times(&self, times: &[f64], out: &mut [f64]) {
+        out.iter_mut().zip(times).for_each(|(out, t)| *out = self.diffusion(*t));
+    }
+
     /// f(x, t) for every row: n x d.
     fn drift_rows(&self, x: ArrayView2<'_, f64>, t: f64) -> Array2<f64> {
         let mut out = Array2::zeros(x.dim());
@@ -122,6 +134,24 @@ fn check_t_min(t_min: f64, horizon: f64) -> Result<()> {
     }
     Err(Error::config("t-min", format!("must be in [0, {horizon}), not {t_min}")))
 }
+
+/// Largest noise, in standardised units, whose square single precision still holds with room to spare.
+const LARGEST: f64 = 1e15;
+
+/// Refuses a size of noise that single precision cannot hold.
+fn check_size(option: &str, value: f64) -> Result<()> {
+    check_positive(option, value)?;
+    if (1.0 / LARGEST..=LARGEST).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::config(
+        option,
+        format!("must be from {:e} to {LARGEST:e}, not {value:e}", 1.0 / LARGEST),
+    ))
+}
+
+/// Largest exponent of the decay of the signal: e^-700 is hardly more than the least f64.
+const FORGOTTEN: f64 = 700.0;
 
 /// f = factor x.
 fn scale_into(x: &[f64], factor: f64, out: &mut [f64]) {

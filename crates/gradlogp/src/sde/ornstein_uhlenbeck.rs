@@ -8,8 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kernel, Sde, check_positive, check_t_min, scale_into};
-use crate::error::Result;
+use super::{FORGOTTEN, Kernel, Sde, check_positive, check_size, check_t_min, scale_into};
+use crate::error::{Error, Result};
 
 /// A spring with friction, kicked at random.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -38,9 +38,20 @@ impl OrnsteinUhlenbeck {
     /// # Errors
     /// A number that is not positive, or a least time outside \[0, T).
     pub fn validate(&self) -> Result<()> {
-        check_positive("rate", self.rate)?;
-        check_positive("diffusion", self.diffusion)?;
+        check_positive("ou-rate", self.rate)?;
+        check_size("ou-diffusion", self.diffusion)?;
         check_positive("horizon", self.horizon)?;
+        if self.rate * self.horizon > FORGOTTEN {
+            let message = format!(
+                "of {} with a rate of {} forgets the data beyond what an f64 can hold: their product must be at \
+                 most {FORGOTTEN}",
+                self.horizon, self.rate
+            );
+            return Err(match self.horizon > FORGOTTEN {
+                true => Error::config("horizon", message),
+                false => Error::config("ou-rate", format!("a horizon {message}")),
+            });
+        }
         check_t_min(self.t_min, self.horizon)
     }
 

@@ -210,12 +210,25 @@ fn refuses_what_is_no_process() {
     says(Process::Ve(Ve { sigma_min: 2.0, sigma_max: 1.0 }), "sigma-max = 1");
     says(Process::Ve(Ve { sigma_min: 1.0, sigma_max: 1.0 }), "below");
     says(Process::Ve(Ve { sigma_min: 0.0, sigma_max: 1.0 }), "sigma-min");
+    says(Process::Ve(Ve { sigma_min: 1e-300, sigma_max: 1.0 }), "sigma-min: must be from 1e-15");
+    says(
+        Process::Ve(Ve { sigma_min: 1.0, sigma_max: 1e300 }),
+        "sigma-max: must be from 1e-15 to 1e15",
+    );
+    let fast = BetaSchedule::Linear { beta_min: 1.0, beta_max: 1e9 };
+    says(Process::Vp(Vp { beta: fast, t_min: 0.01 }), "beta-max: of 1000000000 forgets");
     let falling = BetaSchedule::Linear { beta_min: 2.0, beta_max: 1.0 };
     says(Process::Vp(Vp { beta: falling, t_min: 0.01 }), "beta-max");
     says(Process::Vp(Vp { t_min: 1.0, ..Vp::default() }), "t-min");
     says(Process::SubVp(SubVp { t_min: -0.1, ..SubVp::default() }), "t-min");
     let backwards = OrnsteinUhlenbeck { rate: -1.0, ..OrnsteinUhlenbeck::default() };
-    says(Process::OrnsteinUhlenbeck(backwards), "rate");
+    says(Process::OrnsteinUhlenbeck(backwards), "ou-rate: must be a positive number");
+    let strong = OrnsteinUhlenbeck { rate: 1000.0, ..OrnsteinUhlenbeck::default() };
+    says(Process::OrnsteinUhlenbeck(strong), "ou-rate: a horizon of 5 with a rate of 1000");
+    let long = OrnsteinUhlenbeck { horizon: 1e9, ..OrnsteinUhlenbeck::default() };
+    says(Process::OrnsteinUhlenbeck(long), "horizon: of 1000000000 with a rate of 1");
+    let loud = OrnsteinUhlenbeck { diffusion: -1.0, ..OrnsteinUhlenbeck::default() };
+    says(Process::OrnsteinUhlenbeck(loud), "ou-diffusion: ");
     assert!(CustomSde::new(|_, _, _| {}, |_| 1.0, f64::NAN, 0.1).is_err());
     let blind = CustomSde::new(|_, _, f| f.fill(0.0), |_| 1.0, 1.0, 0.1).unwrap();
     assert!(Marginal::new(mixture(), blind).is_err());
@@ -289,4 +302,51 @@ fn euler_maruyama_has_strong_order_one_half_and_weak_order_one_in_noise_that_dep
         let order = (coarse[k] / fine[k]).log2() / 2.0;
         assert!((order - 1.0).abs() < 0.02, "moment {}: {order}", k + 1);
     }
+}
+
+/// Rows that are simulated in blocks have the bits of rows simulated one after the other, and those that go on
+/// from a time follow the same equation.
+#[test]
+fn simulation_in_blocks_has_the_bits_of_row_after_row() {
+    let custom = ExpressionProcess {
+        drift: vec!["sin(x)*t - x".into()],
+        diffusion: "1 + t^2".into(),
+        columns: vec!["a".into(), "b".into()],
+        horizon: 2.0,
+        t_min: 0.1,
+    };
+    let processes: [&dyn Sde; 3] =
+        [&custom.sde().unwrap(), &Vp::default(), &Ve { sigma_min: 0.3, sigma_max: 4.0 }];
+    for sde in processes {
+        // Some blocks of rows, and one that is not full.
+        let (n, d, steps) = (700, 2, 60);
+        let start: Vec<f64> = (0..n * d).map(|i| (i as f64).cos()).collect();
+        let times: Vec<f64> = (0..n).map(|i| 0.9 * (i as f64 + 1.0) / n as f64).collect();
+        let mut found = start.clone();
+        simulate(sde, &mut ChaCha8Rng::seed_from_u64(3), &mut found, &times, steps);
+        let (mut expected, mut rng) = (start, ChaCha8Rng::seed_from_u64(3));
+        let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
+        let mut drift = [0.0; 2];
+        for (x, time) in expected.chunks_mut(d).zip(&times) {
+            let h = time / steps as f64;
+            if sde.initial_std() > 0.0 {
+                x.iter_mut().for_each(|x| *x += sde.initial_std() * normal());
+            }
+            for k in 0..steps {
+                let t = k as f64 * h;
+                sde.drift(x, t, &mut drift);
+                let noise = sde.diffusion(t + 0.5 * h);
+                euler_maruyama(x, h, &drift, |_| noise, &mut normal);
+            }
+        }
+        assert!(found.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits()));
+    }
+    // Brownian motion from 1 to 3: variance 2.
+    let motion = CustomSde::new(|_, _, f| f.fill(0.0), |_| 1.0, 3.0, 0.1).unwrap();
+    let mut x = vec![5.0; 20_000];
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    simulate_from(&motion, &mut rng, &mut x, 1.0, &vec![3.0; 20_000], 7);
+    let x = Array1::from(x);
+    close(x.var(0.0), 2.0, 0.04, "variance");
+    close(x.mean().unwrap(), 5.0, 0.01, "mean");
 }

@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kernel, Sde, check_positive};
+use super::{Kernel, Sde, check_size};
 use crate::error::{Error, Result};
 
 /// Noise levels in geometric progression.
@@ -40,8 +40,8 @@ impl Ve {
     /// # Errors
     /// Levels that are not positive, or that do not rise.
     pub fn validate(&self) -> Result<()> {
-        check_positive("sigma-min", self.sigma_min)?;
-        check_positive("sigma-max", self.sigma_max)?;
+        check_size("sigma-min", self.sigma_min)?;
+        check_size("sigma-max", self.sigma_max)?;
         if self.sigma_min >= self.sigma_max {
             let message =
                 format!("must be below sigma-max = {}, and is {}", self.sigma_max, self.sigma_min);

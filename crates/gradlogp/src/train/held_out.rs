@@ -33,6 +33,13 @@ pub struct HeldOutLoss {
     pub standard_error: f64,
 }
 
+impl HeldOutLoss {
+    /// Whether it is below 0, the loss of a score that is 0 everywhere, by more than chance would have it.
+    pub fn beats_no_score(&self) -> bool {
+        self.mean < -2.0 * self.standard_error
+    }
+}
+
 /// Evaluates models on held-out rows.
 pub struct HeldOut<T: Real> {
     engine: LossEngine<T>,

@@ -139,7 +139,7 @@ pub(crate) fn models() -> Vec<FittedModel> {
         let mut description = describe(&plain(score), Standardization::Standardize);
         let config = NoiseConfig { simulate: (!scaled).then_some(4), ..NoiseConfig::default() };
         let network = time.build(4).unwrap();
-        description.noise = Some(NoiseRecord { process, network: time, config });
+        description.noise = Some(NoiseRecord { process, network: time, config, scaling: None });
         models.push(joined(network, description));
     }
     models

@@ -40,6 +40,7 @@ const ORDER: &[(&str, &[&str])] = &[
             "diagnose",
             "graph",
             "model",
+            "oracle",
             "sde",
             "diffusion",
             "data",
