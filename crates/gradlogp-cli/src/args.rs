@@ -797,8 +797,7 @@ pub(crate) struct ChainArgs {
     /// How rows are drawn.
     #[arg(long, value_enum, default_value_t = ChainArgs::default().sampler, value_name = "NAME")]
     pub(crate) sampler: SamplerArg,
-    /// Chains side by side [default: an eighth of the rows asked for, but 20 to 500, so that each has the 8 draws
-    /// or more from which R-hat and effective sample size are found].
+    /// Chains side by side [default: an eighth of the rows, 20 to 500].
     #[arg(long)]
     pub(crate) chains: Option<usize>,
     /// Steps dropped at the start of each chain.
