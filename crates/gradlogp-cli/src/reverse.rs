@@ -55,6 +55,7 @@ impl ReversePlan {
             }
             other => other,
         };
+        let own = model.over_time().is_some_and(|model| !model.clock().has_kernel());
         let schedule = args.schedule.unwrap_or(match sampler {
             SamplerArg::Annealed => ScheduleWord::Geometric,
             // Karras steps are made of the kernel's noise levels.

@@ -618,7 +618,7 @@ impl Prepared {
         let noise = plan.noise.as_ref().map(|noise| -> Result<NoiseRecord> {
             let columns = &loaded.table.columns;
             let notes = noise.notes(columns, transform.forward(training.view()).view())?;
-            notes.iter().for_each(|note| show.warning(note));
+            notes.iter().for_each(|note| text::warning(note));
             warnings.extend(notes);
             let network = plan.mlp(columns.len());
             noise.record(&network, columns, training.view(), &transform, plan.training.seed)
