@@ -7,7 +7,7 @@ use gradlogp::{Error, FittedModel, LogDensity, ModelKind};
 use ndarray::{Array1, ArrayView2, Axis};
 
 use crate::args::{AnomalyArg, AnomalyArgs, ReadArgs};
-use crate::input::{Place, Source, show_warnings};
+use crate::input::{Place, Source, in_table, show_warnings};
 
 /// Noise levels of the scores over scales, in the model's units: those of them that the model knows.
 const SCALES: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
@@ -53,7 +53,9 @@ impl Anomaly {
             show_warnings(&usual.warnings);
             let model = usual.model_given(model.clone())?;
             let scores = anomaly.of(&model, usual.table.rows.view())?;
-            anomaly.threshold = Some(false_alarm_threshold(scores.view(), rate)?);
+            let found = false_alarm_threshold(scores.view(), rate)
+                .map_err(|e| in_table(e, &usual.table.name))?;
+            anomaly.threshold = Some(found);
         }
         Ok(Some(anomaly))
     }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bounds::{ColumnBounds, Region, column_bounds, region};
 use crate::examples;
+use crate::limits::check_largest;
 use crate::picture::ImageShape;
 
 /// Fit the score (the gradient of log p) of your data by sliced score matching, and know how far to
@@ -54,6 +55,7 @@ impl Cli {
 
     fn parse_checked(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut cli = Cli::from_arg_matches(matches)?;
+        check_largest(matches)?;
         let Some((name, given)) = matches.subcommand() else { return Ok(cli) };
         if let Command::Fit(fit) = &mut cli.command {
             fit.suit_purpose(|id| given.value_source(id) == Some(ValueSource::CommandLine));
@@ -795,7 +797,7 @@ pub(crate) struct ChainArgs {
     /// How rows are drawn.
     #[arg(long, value_enum, default_value_t = ChainArgs::default().sampler, value_name = "NAME")]
     pub(crate) sampler: SamplerArg,
-    /// Chains side by side [default: as many as rows asked for, at most 500].
+    /// Chains side by side [default: an eighth of the rows, 20 to 500].
     #[arg(long)]
     pub(crate) chains: Option<usize>,
     /// Steps dropped at the start of each chain.
@@ -1356,6 +1358,32 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// `tests/program/numbers.txt` names every option that takes a number; `numbers.rs` there tries them all.
+    #[test]
+    fn every_number_is_listed_for_the_test_of_numbers() {
+        use std::any::TypeId;
+        fn walk(command: &clap::Command, path: &str, out: &mut Vec<String>) {
+            let numbers = [TypeId::of::<usize>(), TypeId::of::<u64>(), TypeId::of::<f64>()];
+            for arg in command.get_arguments() {
+                let of = arg.get_value_parser().type_id();
+                if numbers.iter().any(|number| of == *number) {
+                    let short = || arg.get_short().map(String::from);
+                    let name = arg.get_long().map(String::from).or_else(short);
+                    out.push(format!("{path} --{}", name.unwrap_or_default()));
+                }
+            }
+            for below in command.get_subcommands() {
+                walk(below, &format!("{path} {}", below.get_name()), out);
+            }
+        }
+        let mut found = Vec::new();
+        walk(&Cli::command(), "", &mut found);
+        let found: String = found.iter().map(|line| format!("{}\n", line.trim_start())).collect();
+        let list = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/program/numbers.txt");
+        let listed = std::fs::read_to_string(list).unwrap();
+        assert!(found == listed, "numbers.txt should be\n{found}");
     }
 
     #[test]

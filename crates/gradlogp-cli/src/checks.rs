@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use gradlogp::diagnose::{
-    ClassifierConfig, ColumnFunction, EnergyConfig, LogMean, NormaliserConfig, TestFunction,
-    classifier_test, column_tests, energy_distance, estimate_normaliser, likelihood,
-    test_functions,
+    ClassifierConfig, ColumnFunction, Copies, EnergyConfig, LogMean, NormaliserConfig,
+    TestFunction, classifier_test, column_tests, copies_of, energy_distance, estimate_normaliser,
+    likelihood, test_functions,
 };
 use gradlogp::{Error, FittedModel, LogDensity};
 use ndarray::{Array2, ArrayView2, Axis};
@@ -13,16 +13,19 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use crate::args::{ChainArgs, CheckArgs, ReadArgs};
-use crate::input::{Place, Source, show_warnings};
+use crate::input::{Place, Source, in_table, show_warnings};
+use crate::limits::check_memory;
 use crate::report::{Check, Estimate, Grade};
 use crate::sampling;
-use crate::text::short;
+use crate::text::{self, short};
 
 /// Chance of a fault reported where there is none.
 pub(crate) const LEVEL: f64 = 0.05;
 
 /// Standard deviations from the mean of training beyond which a row is no guide to where the density is.
 const FAR: f64 = 8.0;
+/// Least rows of each side that are compared: what the classifier test needs.
+const LEAST_COMPARED: usize = 8;
 
 /// What was asked for.
 pub(crate) struct Checks<'a> {
@@ -31,6 +34,10 @@ pub(crate) struct Checks<'a> {
     pub(crate) read: &'a ReadArgs,
     /// Rows that samples are compared with, where it is others that are judged: noised ones.
     pub(crate) rows_for_samples: Option<ArrayView2<'a, f64>>,
+    /// The rows without the noise that cures ties, among which copies are looked for.
+    pub(crate) as_read: Option<ArrayView2<'a, f64>>,
+    /// What the table of rows is called.
+    pub(crate) name: &'a str,
     pub(crate) quiet: bool,
     /// The files that were named, as one would write them again.
     pub(crate) call: &'a str,
@@ -64,9 +71,12 @@ pub(crate) struct Normalised {
     found: Option<Likely>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
-    importance: Route,
-    forward_annealing: Route,
-    reverse_annealing: Route,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    importance: Option<Route>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forward_annealing: Option<Route>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reverse_annealing: Option<Route>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -93,6 +103,11 @@ struct Route {
 pub(crate) struct Comparison {
     source: String,
     sample_rows: usize,
+    /// Samples that are rows of a table given, where they were not drawn here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    copied_rows: Option<usize>,
+    #[serde(skip)]
+    copies_are_suspicious: bool,
     energy_distance: f64,
     energy_critical: f64,
     energy_p_value: f64,
@@ -129,7 +144,7 @@ impl Checks<'_> {
             samples: match self.samples(model, seed)? {
                 Some((source, samples)) => {
                     let rows = self.rows_for_samples.unwrap_or(rows);
-                    Some(compare(model, rows, source, samples.view(), &mut rng())?)
+                    Some(self.compare(model, rows, source, samples.view(), &mut rng())?)
                 }
                 None => None,
             },
@@ -155,7 +170,7 @@ impl Checks<'_> {
         }
         let Some((source, samples)) = self.samples(model, seed)? else { return Ok(None) };
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ (0xc4ec << 32));
-        Ok(Some(compare(model, rows, source, samples.view(), &mut rng)?))
+        Ok(Some(self.compare(model, rows, source, samples.view(), &mut rng)?))
     }
 
     fn functions(&self, model: &FittedModel, rows: ArrayView2<'_, f64>) -> Result<Vec<Statement>> {
@@ -198,12 +213,98 @@ impl Checks<'_> {
             return Err(Error::config("--draw", "must be at least 1").into());
         }
         without_condition(model, "--draw")?;
+        if n < LEAST_COMPARED {
+            let message = format!("must be at least {LEAST_COMPARED}, to be compared with rows");
+            return Err(Error::config("--draw", message).into());
+        }
+        check_memory("--draw", 16.0 * n as f64 * model.description.columns.len() as f64)?;
         let chains = ChainArgs { seed, ..ChainArgs::default() };
         let drawn = sampling::draw(model, n, &chains, self.quiet)?;
         if let Some(warning) = drawn.warning() {
             crate::text::warning(&warning);
         }
         Ok(Some(("drawn from the model".into(), drawn.rows)))
+    }
+
+    /// Two-sample tests, after a look for copies.
+    fn compare(
+        &self,
+        model: &FittedModel,
+        rows: ArrayView2<'_, f64>,
+        source: String,
+        samples: ArrayView2<'_, f64>,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Comparison> {
+        for (name, part) in [(source.as_str(), samples), (self.name, rows)] {
+            if part.nrows() < LEAST_COMPARED {
+                let operation = "comparison of samples with rows";
+                let (found, least) = (part.nrows(), LEAST_COMPARED);
+                return Err(in_table(Error::TooFewRows { operation, found, least }, name).into());
+            }
+        }
+        let copies = self.copies(model, samples, &source);
+        let energy = energy_distance(rows, samples, &EnergyConfig::default(), rng)?;
+        let classifier = classifier_test(rows, samples, &ClassifierConfig::default(), rng)?;
+        let columns = column_tests(rows, samples)?
+            .into_iter()
+            .zip(&model.description.columns)
+            .map(|(test, name)| ColumnComparison {
+                column: name.clone(),
+                ks_distance: test.distance,
+                ks_p_value: test.p_value,
+            })
+            .collect();
+        Ok(Comparison {
+            source,
+            sample_rows: samples.nrows(),
+            copied_rows: copies.map(|copies| copies.copies),
+            copies_are_suspicious: copies.is_some_and(|copies| copies.are_suspicious()),
+            energy_distance: energy.squared,
+            energy_critical: energy.critical,
+            energy_p_value: energy.p_value,
+            classifier_accuracy: classifier.accuracy,
+            classifier_accuracy_se: classifier.standard_error,
+            classifier_p_value: classifier.p_value,
+            columns,
+        })
+    }
+
+    /// Samples of a file that are rows of the table, or of the one that the model was fitted to, if that is still
+    /// there; warns of more than chance explains.
+    fn copies(
+        &self,
+        model: &FittedModel,
+        samples: ArrayView2<'_, f64>,
+        source: &str,
+    ) -> Option<Copies> {
+        let rows = self.as_read?;
+        let record = &model.description.data;
+        let here = copies_of(rows, samples);
+        let of_training = (record.source != self.name && !record.built_in)
+            .then(|| self.fitted_to(model))
+            .flatten()
+            .map(|rows| copies_of(rows.view(), samples));
+        let worse = of_training.filter(|there| there.copies > here.copies);
+        let (found, table) = match worse {
+            Some(there) => (there, record.source.as_str()),
+            None => (here, self.name),
+        };
+        if found.are_suspicious() {
+            text::warning(&format!(
+                "{source}: {} of {} rows are copies of rows of {table}, so they show nothing of the model; \
+                 give rows that were drawn from it",
+                found.copies, found.samples
+            ));
+        }
+        Some(found)
+    }
+
+    /// The table that the model was fitted to, if it is there and has not changed.
+    fn fitted_to(&self, model: &FittedModel) -> Option<Array2<f64>> {
+        let record = &model.description.data;
+        let source = Source::at(Place::File(record.source.clone().into()), self.read);
+        let table = source.load(0, Some(&model.description.columns)).ok()?.table;
+        (table.n_rows() == record.rows).then_some(table.rows)
     }
 }
 
@@ -250,7 +351,22 @@ fn normalised(
     rows: ArrayView2<'_, f64>,
     rng: &mut ChaCha8Rng,
 ) -> Result<Normalised> {
-    let estimates = normaliser(model, rows, rng)?;
+    let estimates = match normaliser(model, rows, rng) {
+        Ok(estimates) => estimates,
+        Err(error) => match error.downcast::<Error>()? {
+            // The other checks can do with fewer rows.
+            few @ Error::TooFewRows { .. } => {
+                return Ok(Normalised {
+                    found: None,
+                    refused: Some(few.to_string()),
+                    importance: None,
+                    forward_annealing: None,
+                    reverse_annealing: None,
+                });
+            }
+            other => return Err(other.into()),
+        },
+    };
     let route = |e: LogMean| Route {
         value: e.value,
         value_se: e.standard_error,
@@ -274,40 +390,9 @@ fn normalised(
     Ok(Normalised {
         found,
         refused: estimates.log_z.err().map(|why| why.to_string()),
-        importance: route(estimates.importance),
-        forward_annealing: route(estimates.forward),
-        reverse_annealing: route(estimates.reverse),
-    })
-}
-
-fn compare(
-    model: &FittedModel,
-    rows: ArrayView2<'_, f64>,
-    source: String,
-    samples: ArrayView2<'_, f64>,
-    rng: &mut ChaCha8Rng,
-) -> Result<Comparison> {
-    let energy = energy_distance(rows, samples, &EnergyConfig::default(), rng)?;
-    let classifier = classifier_test(rows, samples, &ClassifierConfig::default(), rng)?;
-    let columns = column_tests(rows, samples)?
-        .into_iter()
-        .zip(&model.description.columns)
-        .map(|(test, name)| ColumnComparison {
-            column: name.clone(),
-            ks_distance: test.distance,
-            ks_p_value: test.p_value,
-        })
-        .collect();
-    Ok(Comparison {
-        source,
-        sample_rows: samples.nrows(),
-        energy_distance: energy.squared,
-        energy_critical: energy.critical,
-        energy_p_value: energy.p_value,
-        classifier_accuracy: classifier.accuracy,
-        classifier_accuracy_se: classifier.standard_error,
-        classifier_p_value: classifier.p_value,
-        columns,
+        importance: Some(route(estimates.importance)),
+        forward_annealing: Some(route(estimates.forward)),
+        reverse_annealing: Some(route(estimates.reverse)),
     })
 }
 
@@ -434,6 +519,17 @@ impl Comparison {
                  than chance.",
             ),
         ];
+        if self.copies_are_suspicious {
+            checks.push(row(
+                "Samples: copies of rows",
+                self.copied_rows.unwrap_or(0) as f64,
+                None,
+                Some("0".into()),
+                Grade::Warn,
+                "Samples that are equal to a row that is compared with, or that trained the model: they pass the \
+                 tests and show nothing of the model.",
+            ));
+        }
         let worst = self.columns.iter().min_by(|a, b| a.ks_p_value.total_cmp(&b.ks_p_value));
         if let Some(worst) = worst {
             let bound = LEVEL / self.columns.len() as f64;

@@ -67,7 +67,8 @@ fn spelled(setting: &str) -> String {
     if known { format!("--{long}") } else { setting.to_string() }
 }
 
-fn all_commands(command: &clap::Command) -> Vec<&clap::Command> {
+/// A command and all below it.
+pub(crate) fn all_commands(command: &clap::Command) -> Vec<&clap::Command> {
     let below = command.get_subcommands().flat_map(all_commands);
     std::iter::once(command).chain(below).collect()
 }

@@ -202,6 +202,25 @@ impl Loaded {
     }
 }
 
+/// The same error with the name of the table that it is about, where it names none.
+pub(crate) fn in_table(error: Error, name: &str) -> Error {
+    match error {
+        Error::TooFewRows { .. } => Error::data(name, error.to_string()),
+        Error::Data { source_name, row, column, message } if source_name == "held-out rows" => {
+            Error::Data { source_name: name.to_string(), row, column, message }
+        }
+        other => other,
+    }
+}
+
+/// As [`in_table`].
+pub(crate) fn in_named_table(error: anyhow::Error, name: &str) -> anyhow::Error {
+    match error.downcast::<Error>() {
+        Ok(error) => in_table(error, name).into(),
+        Err(other) => other,
+    }
+}
+
 /// Warns of conditions far outside those that the model was fitted to, by column and row.
 pub(crate) fn conditions_far_off(model: &FittedModel, given: ArrayView2<'_, f64>, show: Show) {
     let Some(known) = &model.description.given else { return };
@@ -250,7 +269,8 @@ fn built_in(name: &str, rows: usize, seed: u64) -> Result<(Table, Option<Dataset
     if rows == 0 {
         return Err(Error::config("--rows", "must be at least 1").into());
     }
-    check_memory("--rows", 8.0 * rows as f64 * set.dim as f64)?;
+    // The table, in the network's units, and its scores in both.
+    check_memory("--rows", 32.0 * rows as f64 * set.dim as f64)?;
     let columns = (0..set.dim).map(|k| format!("x{k}")).collect();
     let table = Table::new(name, columns, set.sample_seeded(rows, seed))?;
     Ok((table, Some(set)))

@@ -32,6 +32,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = args::Cli::read();
+    interrupt::watch(cli.quiet);
     match commands::run(&cli) {
         Ok(code) => code,
         Err(error) => exit::report(&error),

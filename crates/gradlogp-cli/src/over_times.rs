@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use crate::checks::{Checks, Comparison};
-use crate::judgement::{Judgement, judge};
+use crate::judgement::{Judgement, enough_to_check, judge};
 use crate::noise;
 use crate::text::{aligned, short};
 
@@ -81,10 +81,7 @@ pub(crate) fn judge_over_times(
     seed: u64,
     checks: &Checks<'_>,
 ) -> Result<OverTimes> {
-    if rows.nrows() < 3 {
-        let message = format!("there are {}, too few to check a fit; 3 are needed", rows.nrows());
-        return Err(Error::data("held-out rows", message).into());
-    }
+    enough_to_check(rows.nrows())?;
     let Some((family, record)) = model.over_time().zip(model.description.noise.as_ref()) else {
         return Err(Error::config(crate::commands::MODEL, "was fitted without --noise").into());
     };

@@ -124,6 +124,10 @@ impl ReversePlan {
         self.n.div_ceil(BLOCK)
     }
 
+    pub(crate) fn rows_of_a_block(&self) -> usize {
+        self.n.min(BLOCK)
+    }
+
     pub(crate) fn steps_of_a_block(&self) -> usize {
         self.steps
     }
@@ -243,10 +247,15 @@ impl ReversePlan {
             acceptance_rate: None,
             max_split_r_hat: None,
             min_effective_sample_size: None,
+            min_tail_effective_sample_size: None,
+            unchecked: None,
+            still_chains: None,
             conditions_not_mixed: None,
             conditions_lost: Vec::new(),
             completed,
             note: warning_of_the_end(model),
+            draws_a_chain: 0,
+            step_given: false,
         })
     }
 }

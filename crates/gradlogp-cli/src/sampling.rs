@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use gradlogp::domain::{FieldWithin, Within};
+use gradlogp::sample::convergence::{Convergence, still_chains};
 use gradlogp::sample::{ChainConfig, ChainRun, Chains, Parallel, Snapshot, standard_normal_start};
 use gradlogp::{Error, FittedModel, LogDensity, ModelKind, Score};
 use ndarray::{Array1, Array2, ArrayView2};
@@ -15,8 +16,14 @@ use crate::report::{Check, Estimate, Grade};
 use crate::reverse::ReversePlan;
 use crate::{interrupt, text};
 
-/// Most chains side by side unless asked for.
+/// Most and least chains side by side unless asked for, and draws of each at least: enough of both for split
+/// R-hat and an effective size, whatever the number of rows.
 const CHAINS: usize = 500;
+const LEAST_CHAINS: usize = 20;
+const LEAST_DRAWS: usize = 8;
+
+/// Above this R-hat chains keep to a part of what all cover that is a ninth of it at most.
+const APART: f64 = 3.0;
 
 /// Below this acceptance the draws are starting points, not draws.
 const ACCEPTED: f64 = 0.05;
@@ -35,12 +42,21 @@ pub(crate) struct Drawn {
     pub(crate) way: Way,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) acceptance_rate: Option<f64>,
-    /// Largest over columns; None with fewer than 4 draws a chain.
+    /// Largest over columns; infinite where no chain moved. None where it cannot be known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_split_r_hat: Option<f64>,
-    /// Smallest over columns; None with fewer than 4 draws a chain.
+    /// Smallest over columns; None where it cannot be known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) min_effective_sample_size: Option<f64>,
+    /// The same for the 5% and 95% quantiles.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) min_tail_effective_sample_size: Option<f64>,
+    /// Why one of these is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unchecked: Option<String>,
+    /// Chains that did not move, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) still_chains: Option<usize>,
     /// Of a table of conditions: numbers of the rows whose chains did not mix.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) conditions_not_mixed: Option<Vec<usize>>,
@@ -51,6 +67,12 @@ pub(crate) struct Drawn {
     /// What to know of them, if anything.
     #[serde(skip)]
     pub(crate) note: Option<String>,
+    /// Draws of each chain from which these were found.
+    #[serde(skip)]
+    pub(crate) draws_a_chain: usize,
+    /// The step size was given, not found.
+    #[serde(skip)]
+    pub(crate) step_given: bool,
 }
 
 /// What the rows came by.
@@ -74,17 +96,18 @@ impl Drawn {
         };
         let mut parts = vec![format!("{} rows by {} {by}", self.draws, self.sampler)];
         parts.extend(self.acceptance_rate.map(|a| format!("acceptance {:.0}%", 100.0 * a)));
-        parts.extend(self.max_split_r_hat.map(|r| format!("largest split R-hat {r:.3}")));
-        parts.extend(
-            self.min_effective_sample_size
-                .map(|e| format!("smallest effective sample size {e:.0}")),
-        );
+        parts.extend(self.max_split_r_hat.map(|r| format!("largest split R-hat {}", infinite(r))));
+        parts.extend(self.min_effective_sample_size.map(|e| {
+            let tails = self.min_tail_effective_sample_size;
+            let tails = tails.map_or(String::new(), |e| format!(" ({e:.0} for the tails)"));
+            format!("smallest effective sample size {e:.0}{tails}")
+        }));
         parts.join(", ")
     }
 
     /// Rows of a report's check table: how far the chains can be relied on.
     pub(crate) fn checks(&self) -> Vec<Check> {
-        let Way::Chains { chains, .. } = self.way else { return Vec::new() };
+        let Way::Chains { .. } = self.way else { return Vec::new() };
         let row =
             |name: &str, value: f64, expected: Option<String>, fine: Option<bool>, why: &str| {
                 Check {
@@ -101,7 +124,7 @@ impl Drawn {
             };
         let mut checks = Vec::new();
         checks.extend(self.max_split_r_hat.map(|r| {
-            let bound = self.r_hat_bound(chains);
+            let bound = self.r_hat_bound();
             row(
                 "Samples: largest split R-hat",
                 r,
@@ -111,19 +134,21 @@ impl Drawn {
                  chains agree with each other and with themselves over time.",
             )
         }));
-        checks.extend(self.min_effective_sample_size.map(|size| {
-            row(
-                "Samples: least effective size",
-                size,
-                None,
-                None,
-                &format!(
-                    "How many independent draws the {} samples are worth, for the mean of the worst \
-                     column.",
-                    self.draws
-                ),
-            )
-        }));
+        let sizes = [
+            ("Samples: least effective size", self.min_effective_sample_size, "the mean"),
+            (
+                "Samples: least effective size, tails",
+                self.min_tail_effective_sample_size,
+                "the 5% or 95% quantile",
+            ),
+        ];
+        for (name, size, of) in sizes {
+            let why = format!(
+                "How many independent draws the {} samples are worth, for {of} of the worst column.",
+                self.draws
+            );
+            checks.extend(size.map(|size| row(name, size, None, None, &why)));
+        }
         checks.extend(self.acceptance_rate.map(|rate| {
             row(
                 "Samples: acceptance",
@@ -139,9 +164,18 @@ impl Drawn {
     /// What split R-hat should not exceed. In halves of n draws, neighbouring draws that resemble each other
     /// raise it too: to about sqrt(1 + 2/n) at an autocorrelation time of three draws. Only more than that
     /// means that chains differ.
-    fn r_hat_bound(&self, chains: usize) -> f64 {
-        let half = self.draws.div_ceil(chains.max(1)) as f64 / 2.0;
+    fn r_hat_bound(&self) -> f64 {
+        let half = self.draws_a_chain as f64 / 2.0;
         (1.0 + 2.0 / half.max(1.0)).sqrt().max(1.05)
+    }
+
+    /// Chains that have not moved, where there are more of them than rejections explain.
+    fn stuck(&self) -> Option<usize> {
+        let Way::Chains { chains, thinning, .. } = self.way else { return None };
+        let steps = (self.draws_a_chain.saturating_sub(1) as f64) * thinning as f64;
+        let chance = (1.0 - self.acceptance_rate.unwrap_or(1.0)).powf(steps);
+        let expected = chains as f64 * chance;
+        self.still_chains.filter(|still| *still as f64 > 2.0 * expected + 3.0 * expected.sqrt())
     }
 
     pub(crate) fn warning(&self) -> Option<String> {
@@ -155,6 +189,7 @@ impl Drawn {
         if self.note.is_some() {
             return self.note.clone();
         }
+        let Way::Chains { chains, step_size, .. } = self.way else { return None };
         if let Some(rate) = self.acceptance_rate.filter(|rate| *rate < ACCEPTED) {
             return Some(format!(
                 "only {:.2}% of the steps were accepted, so the chains have hardly left their \
@@ -162,15 +197,39 @@ impl Drawn {
                 100.0 * rate
             ));
         }
-        let Way::Chains { chains, .. } = self.way else { return None };
-        let bound = self.r_hat_bound(chains);
-        let r = self.max_split_r_hat.filter(|r| *r > bound)?;
-        Some(format!(
-            "chains disagree (split R-hat {r:.2}, should be below {bound:.2}): they do not cross between \
-             separate parts of the density, so the weights of the parts are those of the starting \
-             points. A longer --warm-up helps only if the parts are connected"
-        ))
+        let bound = self.r_hat_bound();
+        let given = match self.step_given {
+            true => format!(
+                "the --step-size {} may be too small to get around: leave it out, and it is chosen; or ",
+                text::short(step_size)
+            ),
+            false => String::new(),
+        };
+        let parts =
+            "parts of the density are separate, and their weights are those of the starting points";
+        match (self.max_split_r_hat.filter(|r| *r > bound), self.stuck()) {
+            (Some(r), _) if r > APART => Some(format!(
+                "chains disagree (split R-hat {}, should be below {bound:.2}): each keeps to a small part \
+                 of what all of them cover. Either {given}more --warm-up and --thinning are needed, or {parts}",
+                infinite(r)
+            )),
+            (Some(r), _) => Some(format!(
+                "chains disagree (split R-hat {r:.2}, should be below {bound:.2}): they do not cross between \
+                 separate parts of the density, so the weights of the parts are those of the starting \
+                 points. A longer --warm-up helps only if the parts are connected"
+            )),
+            (None, Some(still)) => Some(format!(
+                "{still} of {chains} chains have not moved from where they were after warm-up, and their \
+                 draws are copies of one row; use a longer --warm-up or a smaller --step-size"
+            )),
+            (None, None) => self.unchecked.clone(),
+        }
     }
+}
+
+/// A number that may be infinite, in words.
+fn infinite(x: f64) -> String {
+    if x.is_finite() { text::short(x) } else { "infinite".into() }
 }
 
 /// What is to be drawn and how, and, under way, where it stands: everything but the model.
@@ -244,6 +303,14 @@ impl Job {
         match self {
             Job::Chains(plan) => plan.steps(),
             Job::Reverse(plan) => plan.steps(),
+        }
+    }
+
+    /// Rows that are under way together.
+    pub(crate) fn rows_at_once(&self) -> usize {
+        match self {
+            Job::Chains(plan) => plan.config.chains,
+            Job::Reverse(plan) => plan.rows_of_a_block(),
         }
     }
 
@@ -494,9 +561,11 @@ fn config(
     sampler: Sampler,
 ) -> Result<ChainConfig> {
     let conditions = conditions(model);
-    let fitting = if conditions > 1 { conditions } else { n.min(CHAINS) };
+    let usual = (n / LEAST_DRAWS).clamp(LEAST_CHAINS, CHAINS);
+    let fitting = if conditions > 1 { conditions } else { usual };
     let chains = args.chains.unwrap_or(fitting);
-    let draws = n.div_ceil(chains.max(1));
+    let least = if args.chains.is_none() && conditions <= 1 { LEAST_DRAWS } else { 1 };
+    let draws = n.div_ceil(chains.max(1)).max(least);
     let (step, target) = match sampler {
         Sampler::Ula => (0.2 * typical_step(model), 0.574),
         Sampler::Mala => (typical_step(model), 0.574),
@@ -504,7 +573,8 @@ fn config(
     };
     let values = model.description.columns.len() as f64 * 8.0;
     check_memory("--chains", chains as f64 * values)?;
-    check_memory("-n", draws as f64 * chains as f64 * values)?;
+    // As drawn, one below the other, those that are kept, and in the user's units.
+    check_memory("-n", 4.0 * draws as f64 * chains as f64 * values)?;
     let steps = draws
         .checked_mul(args.thinning.max(1))
         .filter(|steps| steps.checked_add(args.warm_up).is_some())
@@ -587,10 +657,22 @@ fn summarise(
     let chain = chosen.iter().map(|at| at / draws.max(1)).collect();
     let rows = model.description.transform.inverse(pooled.select(ndarray::Axis(0), &chosen).view());
     // Chains of different conditions should not agree.
-    let enough = |x: f64| Some(x).filter(|x| x.is_finite() && !several);
-    let r_hat = run.convergence.iter().map(|c| c.r_hat).fold(f64::NEG_INFINITY, f64::max);
-    let size =
-        run.convergence.iter().map(|c| c.effective_sample_size).fold(f64::INFINITY, f64::min);
+    let known = |x: f64| Some(x).filter(|x| !x.is_nan() && !several);
+    let worst = |of: fn(&Convergence) -> f64, worse: fn(f64, f64) -> f64| {
+        run.convergence.iter().map(of).fold(f64::NAN, worse)
+    };
+    let r_hat = known(worst(|c| c.r_hat, f64::max));
+    // Of the rows that are kept of all draws.
+    let share = rows.nrows() as f64 / (config.chains * draws).max(1) as f64;
+    let least = rows.nrows().min(config.chains) as f64;
+    let of_rows =
+        |size| known(size).map(|size| if share < 1.0 { (size * share).max(least) } else { size });
+    let size = of_rows(worst(|c| c.effective_sample_size, f64::min));
+    let tails = of_rows(worst(|c| c.tail_effective_sample_size, f64::min));
+    let unknown = r_hat.is_none() || size.is_none();
+    let unchecked =
+        (unknown && !several && draws > 0).then(|| unchecked(config.chains, draws, run.completed));
+    let still = still_chains(run.draws.view());
     let numbered = |chains: &[usize]| chains.iter().map(|chain| chain + 1).collect();
     Drawn {
         draws: rows.nrows(),
@@ -604,11 +686,39 @@ fn summarise(
             step_size: run.step_size,
         },
         acceptance_rate: run.acceptance_rate(),
-        max_split_r_hat: enough(r_hat),
-        min_effective_sample_size: enough(size),
+        max_split_r_hat: r_hat,
+        min_effective_sample_size: size,
+        min_tail_effective_sample_size: tails,
+        unchecked,
+        still_chains: (still > 0 && !several).then_some(still),
         conditions_not_mixed: several.then(|| numbered(&run.not_mixed)),
         conditions_lost: numbered(&run.lost),
         completed: run.completed,
         note: None,
+        draws_a_chain: draws,
+        step_given: config.target_acceptance.is_none(),
     }
+}
+
+/// Why chains cannot be compared, and what to do.
+fn unchecked(chains: usize, draws: usize, completed: bool) -> String {
+    let (these, s) = if chains == 1 { ("this", "") } else { ("these", "s") };
+    let have = format!(
+        "{these} {chains} chain{s} have {draws} draw{} each",
+        if draws == 1 { "" } else { "s" }
+    );
+    let have =
+        if chains == 1 { have.replace(" have ", " has ").replace(" each", "") } else { have };
+    let (what, need) = match draws {
+        ..4 => ("whether the chains have met", "R-hat needs 4 draws of each"),
+        _ => (
+            "what the draws are worth",
+            "an effective sample size needs 20 chains, or 10 draws of each; or a column does not vary",
+        ),
+    };
+    let advice = match completed {
+        true => "leave --chains out, or ask for fewer chains or more rows (-n)",
+        false => "the run was stopped too early",
+    };
+    format!("{what} is not known: {need}, and {have}; {advice}")
 }

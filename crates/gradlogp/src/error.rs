@@ -30,6 +30,16 @@ pub enum Error {
         /// The shape it was given.
         found: Vec<usize>,
     },
+    /// Fewer rows than an operation can say something from.
+    #[error("{} too few for the {operation}, at least {least} are needed", rows_are(*.found))]
+    TooFewRows {
+        /// The operation that refused.
+        operation: &'static str,
+        /// Rows it was given.
+        found: usize,
+        /// Rows it needs.
+        least: usize,
+    },
     /// A table that cannot be used. Rows are counted from 1, the header not counted.
     #[error("{}{}", place(.source_name, *.row, .column.as_deref()), .message)]
     Data {
@@ -102,7 +112,7 @@ impl Error {
     pub fn class(&self) -> ErrorClass {
         match self {
             Error::Config { .. } => ErrorClass::Usage,
-            Error::Shape { .. } | Error::Data { .. } => ErrorClass::Data,
+            Error::Shape { .. } | Error::TooFewRows { .. } | Error::Data { .. } => ErrorClass::Data,
             Error::ModelFile { .. } => ErrorClass::Model,
             Error::Io { .. } => ErrorClass::Io,
             Error::Diverged { .. } | Error::Numerical { .. } => ErrorClass::Numerical,
@@ -133,6 +143,10 @@ impl Error {
     pub fn model_file(path: impl Into<PathBuf>, message: impl Into<String>) -> Self {
         Error::ModelFile { path: path.into(), message: message.into() }
     }
+}
+
+fn rows_are(n: usize) -> String {
+    if n == 1 { "1 row is".into() } else { format!("{n} rows are") }
 }
 
 fn place(source_name: &str, row: Option<usize>, column: Option<&str>) -> String {

@@ -18,13 +18,14 @@ use super::Show;
 use super::fit::{self, Plan, Prepared, describe};
 use super::info::{erased::Word, objective_words};
 use crate::args::{CompareArgs, ObjectiveArg};
-use crate::judgement::judge;
-use crate::limits::{check_network, check_step};
+use crate::input::in_table;
+use crate::interrupt;
+use crate::judgement::{enough_to_check, judge};
+use crate::limits::{check_memory, check_network, check_step};
 use crate::places::Places;
 use crate::progress::Progress;
 use crate::report::{self, Compared, Comparison};
 use crate::text::{aligned, short};
-use crate::{exit, interrupt};
 
 /// Steps timed to turn seconds into steps, after a few that are not.
 const TRIAL: u64 = 20;
@@ -90,7 +91,7 @@ struct Line {
 }
 
 pub(crate) fn run(args: &CompareArgs, show: Show) -> Result<ExitCode> {
-    interrupt::watch();
+    interrupt::say("stopped; nothing is shown of a comparison that is not complete");
     let plan = Plan::new(&args.as_fit())?;
     let ways = ways(args)?;
     check_settings(args, &plan)?;
@@ -102,17 +103,14 @@ pub(crate) fn run(args: &CompareArgs, show: Show) -> Result<ExitCode> {
         }
     }
     let prepared = Prepared::new(&plan)?;
+    enough_to_check(prepared.split.test.len())
+        .map_err(|e| in_table(e, &format!("{}, test rows", plan.source.name())))?;
+    check_memory("--seeds", 8.0 * args.seeds as f64 * prepared.split.test.len() as f64)?;
     let mut outcomes = Vec::new();
     let mut bar = Progress::new(show.silent(), "comparing", 0, (ways.len() * args.seeds) as u64);
     for way in ways {
-        match try_way(args, &plan, &prepared, way, outcomes.len() * args.seeds, &mut bar)? {
-            Some(outcome) => outcomes.push(outcome),
-            None => {
-                bar.finish();
-                show.note("stopped; nothing is shown of a comparison that is not complete");
-                return Ok(ExitCode::from(exit::INTERRUPTED));
-            }
-        }
+        let done = outcomes.len() * args.seeds;
+        outcomes.extend(try_way(args, &plan, &prepared, way, done, &mut bar)?);
     }
     bar.finish();
     outcomes.sort_by(|a, b| mean(&a.losses).total_cmp(&mean(&b.losses)));
@@ -187,7 +185,7 @@ fn check_settings(args: &CompareArgs, plan: &Plan) -> Result<()> {
         .check()
 }
 
-/// Fits one way with every seed; None if the user stopped it.
+/// Fits one way with every seed; None without any.
 fn try_way(
     args: &CompareArgs,
     plan: &Plan,
@@ -208,9 +206,6 @@ fn try_way(
         bar.at((done + k) as u64, || format!("{way}, seed {k},", way = name(way)));
         let mut trainer = trainer(plan, prepared, way, k as u64, steps)?;
         let (stop, gaps) = timed(&mut trainer, u64::MAX);
-        if stop == Stop::Interrupted {
-            return Ok(None);
-        }
         times.extend(gaps);
         let network = trainer.best_model();
         let words = if let Stop::Diverged { .. } = stop { "diverged" } else { "all steps taken" };
@@ -245,7 +240,7 @@ fn trainer(plan: &Plan, prepared: &Prepared, way: Way, seed: u64, steps: u64) ->
         steps,
         ..plan.config(prepared)
     };
-    check_network(prepared.dim(), &plan.hidden)?;
+    check_network(prepared.dim(), &plan.hidden, plan.kind, config.threads)?;
     let batch = config.batch.min(prepared.split.train.len());
     check_step(prepared.dim(), &plan.hidden, batch, &config.objective)?;
     let network = plan.mlp(prepared.dim()).build::<f32>(config.seed)?;
@@ -263,7 +258,7 @@ fn timed(trainer: &mut Trainer, most: u64) -> (Stop, Vec<f64>) {
         let now = Instant::now();
         gaps.push((now - last).as_secs_f64());
         last = now;
-        let enough = progress.step >= most || interrupt::requested();
+        let enough = progress.step >= most;
         if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     (stop, gaps)

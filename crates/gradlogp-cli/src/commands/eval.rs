@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{Show, call};
 use crate::args::EvalArgs;
 use crate::checks::Checks;
-use crate::input::{Source, show_warnings};
+use crate::input::{Source, in_named_table, show_warnings};
 use crate::judgement::judge;
 use crate::over_times::judge_over_times;
 use crate::places::Places;
@@ -25,6 +25,9 @@ pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
     let model = FittedModel::load(&args.model)?;
     let source = Source::new(&args.source, &args.read)?;
     let mut loaded = source.load_for(args.seed, &model)?;
+    let name = loaded.table.name.clone();
+    // Copies are looked for among the rows as they are in the file.
+    let as_read = args.checks.samples.is_some().then(|| loaded.table.rows.clone());
     show_warnings(&loaded.warnings);
     if let Some(noise) = &model.description.dequantization {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(args.seed))?;
@@ -32,17 +35,28 @@ pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
     }
     let (read, quiet) = (&args.read, show.silent());
     let call = call(&args.model, &args.source);
-    let checks = Checks { args: &args.checks, read, rows_for_samples: None, quiet, call: &call };
+    let as_read = as_read.as_ref().map(|rows| rows.view());
+    let checks = Checks {
+        args: &args.checks,
+        read,
+        rows_for_samples: None,
+        as_read,
+        name: &name,
+        quiet,
+        call: &call,
+    };
     if model.over_time().is_some() {
         let set = loaded.drawn_from.as_ref();
         let rows = loaded.table.rows.view();
-        let judgement = judge_over_times(&model, rows, set, args.seed, &checks)?;
+        let judgement = judge_over_times(&model, rows, set, args.seed, &checks)
+            .map_err(|e| in_named_table(e, &name))?;
         show.result(&judgement.table(), &judgement)?;
         return Ok(ExitCode::SUCCESS);
     }
     let model = loaded.model_given(model)?;
     let rows = loaded.table.rows.view();
-    let judgement = judge(&model, rows, loaded.drawn_from.as_ref(), args.seed, Some(checks))?;
+    let judgement = judge(&model, rows, loaded.drawn_from.as_ref(), args.seed, Some(checks))
+        .map_err(|e| in_named_table(e, &name))?;
     show.result(&judgement.table(), &judgement)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -31,7 +31,9 @@ use super::{Show, report};
 use crate::args::{FitArgs, ModelArg, ObjectiveArg, StandardizeArg};
 use crate::bounds::Region;
 use crate::checkpoints::{self, Standing};
-use crate::input::{Loaded, Place, Source, show_warnings};
+use crate::exit;
+use crate::input::{Loaded, Place, Source, in_named_table, show_warnings};
+use crate::interrupt::{self, Keeping};
 use crate::judgement::Judgement;
 use crate::limits::{check_network, check_step, check_threads};
 use crate::noise::{self, NoisePlan};
@@ -39,7 +41,6 @@ use crate::over_times::judge_at_its_time;
 use crate::places::Places;
 use crate::progress::Progress;
 use crate::text::{self, short};
-use crate::{exit, interrupt};
 
 /// Most columns for which kernel families take the exact trace unless told otherwise.
 const EXACT_COLUMNS: usize = 16;
@@ -135,7 +136,6 @@ struct Fitted {
 }
 
 pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
-    interrupt::watch();
     let (plan, checkpoint) = match &args.resume {
         Some(path) => {
             let (checkpoint, mut resumable) = read_checkpoint(path)?;
@@ -152,28 +152,23 @@ pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
     let place = checkpoints::Place::of_fit(&plan.output, run);
     plan.check_places(args.resume.as_deref(), &place, show)?;
     let prepared = Prepared::new(&plan)?;
-    let Some(plan) = plan.settle(&prepared, show)? else {
-        show.note("stopped while the objective was being chosen: there is nothing to keep");
-        return Ok(ExitCode::from(exit::INTERRUPTED));
-    };
+    let plan = plan.settle(&prepared, show)?;
     if let Some(kernel) = &plan.kernel {
         let start = Instant::now();
         let config = plan.training.clone();
         let training = prepared.inside(&prepared.split.train)?;
         let validation = prepared.inside(&prepared.split.validation)?;
+        let batch = config.batch.min(prepared.split.train.len());
+        kernel.check_step(prepared.dim(), batch, &config.objective)?;
         // Refused with a condition, so rows are x alone.
         let rows = [training.x, validation.x];
-        let fitted = fit_kernel::train(kernel, config, prepared.dim(), rows, show)?;
-        let Some((outcome, stop)) = fitted else {
-            show.note("stopped; a kernel family keeps no checkpoint, so nothing was written");
-            return Ok(ExitCode::from(exit::INTERRUPTED));
-        };
+        let (outcome, stop) = fit_kernel::train(kernel, config, prepared.dim(), rows, show)?;
         let seconds = start.elapsed().as_secs_f64();
-        return finish(&plan, &prepared, outcome, None, stop, seconds, show);
+        return finish(&plan, &prepared, outcome, None, (stop, interrupt::keep()), seconds, show);
     }
     let resumed = checkpoint.zip(args.resume.as_deref());
-    let (trainer, stop, keeping) = train(&plan, &prepared, &place, resumed, show)?;
-    let seconds = keeping.seconds();
+    let (trainer, stop, saver, keeping) = train(&plan, &prepared, &place, resumed, show)?;
+    let seconds = saver.seconds();
     if stop == Stop::Interrupted {
         show.note(&format!(
             "stopped at step {} of {}; go on with: {}",
@@ -193,7 +188,8 @@ pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
         history: trainer.history().to_vec(),
         kernel: None,
     };
-    finish(&plan, &prepared, outcome, Some((&trainer, keeping)), stop, seconds, show)
+    let kept = Some((&trainer, saver));
+    finish(&plan, &prepared, outcome, kept, (stop, keeping), seconds, show)
 }
 
 fn read_checkpoint(path: &Path) -> Result<(Checkpoint, Resumable)> {
@@ -262,10 +258,9 @@ impl Plan {
         if region.is_some() {
             check_boundary(args, objective)?;
         }
-        check_threads(training.threads)?;
         let over_time = noise.is_some();
         let hidden = model.hidden(over_time);
-        check_network(1, &hidden)?;
+        check_network(1, &hidden, kind, training.threads)?;
         // Refused here, also where the objective has no slices.
         Objective::Ssm { slices }.validate()?;
         let objective = noise.as_ref().map(|noise| noise.objective).or(objective);
@@ -349,7 +344,7 @@ impl Plan {
             noise.check()?;
         }
         self.training.validate()?;
-        check_network(1, &self.hidden)?;
+        check_network(1, &self.hidden, self.kind, self.training.threads)?;
         // A small stand-in: settings that no network can have are refused before the data is read.
         let stand_in = self.mlp(1).build::<f32>(0)?;
         if !self.choose {
@@ -416,10 +411,10 @@ impl Plan {
         }
     }
 
-    /// Chooses the objective where that was left to us; `None` if interrupted meanwhile.
-    pub(super) fn settle(mut self, prepared: &Prepared, show: Show) -> Result<Option<Plan>> {
+    /// Chooses the objective where that was left to us.
+    pub(super) fn settle(mut self, prepared: &Prepared, show: Show) -> Result<Plan> {
         if !self.choose {
-            return Ok(Some(self));
+            return Ok(self);
         }
         if self.kernel.is_some() {
             // Their weights have a closed form: there is no gradient to weigh.
@@ -427,7 +422,7 @@ impl Plan {
                 self.training.objective = Objective::Exact;
             }
             self.choose = false;
-            return Ok(Some(self));
+            return Ok(self);
         }
         let config = self.config(prepared);
         let network = self.network(prepared)?;
@@ -437,15 +432,16 @@ impl Plan {
             if let Event::Step(p) = event {
                 bar.at(p.step, String::new);
             }
-            if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            ControlFlow::Continue(())
         };
         let choice = choose_objective(&network, &training, &config, &mut observe)?;
         bar.finish();
-        let Some(choice) = choice else { return Ok(None) };
+        // It stops only where the observer asks for it.
+        let Some(choice) = choice else { return Ok(self) };
         show.note(&format!("objective {}", super::info::reason(&choice, &self.training)));
         self.training.objective = choice.objective;
         (self.choose, self.choice) = (false, Some(choice));
-        Ok(Some(self))
+        Ok(self)
     }
 
     /// The settings of training in the network's units.
@@ -466,7 +462,7 @@ impl Plan {
     /// Refuses what this machine cannot train.
     fn check_size(&self, prepared: &Prepared) -> Result<()> {
         let (dim, config) = (prepared.dim(), &self.training);
-        check_network(dim, &self.hidden)?;
+        check_network(dim, &self.hidden, self.kind, config.threads)?;
         let batch = config.batch.min(prepared.split.train.len());
         check_step(dim, &self.hidden, batch, &config.objective)
     }
@@ -753,14 +749,15 @@ fn dequantize(plan: &Plan, table: &mut Table) -> Result<Option<Dequantization>> 
     Ok(Some(noise))
 }
 
-/// Runs the training loop; returns why it ended, and what a checkpoint of it holds.
+/// Runs the training loop; returns why it ended, what a checkpoint of it holds, and what keeps signals from ending the
+/// program before the result is written.
 fn train(
     plan: &Plan,
     prepared: &Prepared,
     place: &checkpoints::Place,
     resumed: Option<((Checkpoint, Resumable), &Path)>,
     show: Show,
-) -> Result<(Trainer, Stop, Saver)> {
+) -> Result<(Trainer, Stop, Saver, Keeping)> {
     let mut config = plan.config(prepared);
     plan.check_size(prepared)?;
     let threads = resumed.as_ref().and_then(|((_, resumable), _)| resumable.threads);
@@ -829,6 +826,7 @@ fn train(
         }
         if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
+    let keeping = interrupt::keep();
     let stop = match out_of_patience(&trainer) {
         true => Stop::Patience,
         false => trainer.run(&mut observe),
@@ -837,7 +835,7 @@ fn train(
     if stop == Stop::Interrupted {
         saver.save(&trainer).context("stopped, but the checkpoint cannot be written")?;
     }
-    Ok((trainer, stop, saver))
+    Ok((trainer, stop, saver, keeping))
 }
 
 /// Said once, when this share of the steps has left the loss where it was.
@@ -928,7 +926,7 @@ fn finish(
     prepared: &Prepared,
     outcome: Outcome,
     trainer: Option<(&Trainer, Saver)>,
-    stop: Stop,
+    (stop, keeping): (Stop, Keeping),
     seconds: f64,
     show: Show,
 ) -> Result<ExitCode> {
@@ -963,6 +961,13 @@ fn finish(
     }
     if let Some((_, saver)) = trainer {
         saver.place.remove();
+    }
+    let unchecked = "stopped before the fit was checked; the model is written";
+    interrupt::say(unchecked);
+    drop(keeping);
+    if interrupt::requested() {
+        show.note(unchecked);
+        return Ok(ExitCode::from(exit::INTERRUPTED));
     }
     let judgement = check(&model, prepared)?;
     if let Err(why) = &judgement {
@@ -1022,7 +1027,10 @@ fn check(model: &FittedModel, prepared: &Prepared) -> Result<Result<Judgement, S
     {
         Ok(judgement) => Ok(Ok(judgement)),
         Err(error) => match error.downcast_ref::<Error>().map(Error::class) {
-            Some(gradlogp::ErrorClass::Data) => Ok(Err(exit::message(&error))),
+            Some(gradlogp::ErrorClass::Data) => {
+                let name = format!("{}, test rows", model.description.data.source);
+                Ok(Err(exit::message(&in_named_table(error, &name))))
+            }
             _ => Err(error),
         },
     }

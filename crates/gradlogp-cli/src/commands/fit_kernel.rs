@@ -56,6 +56,17 @@ impl KernelPlan {
         Ok(Some(plan))
     }
 
+    /// Refuses what this machine cannot train.
+    pub(super) fn check_step(&self, dim: usize, batch: usize, objective: &Objective) -> Result<()> {
+        let inducing = self.inducing as f64;
+        check_memory("--inducing", 8.0 * inducing * (3.0 * inducing + batch as f64))?;
+        match objective.slices() {
+            // Each slice of a row meets every kernel.
+            Some(slices) => check_memory("--slices", 8.0 * slices as f64 * (dim as f64 + inducing)),
+            None => Ok(()),
+        }
+    }
+
     fn family(&self, dim: usize, log_width: f64) -> KernelFamily {
         let family = match self.deep {
             true => KernelFamily::deep(dim),
@@ -101,14 +112,14 @@ fn estimator(objective: &Objective) -> Result<Estimator> {
     }
 }
 
-/// Fits a family; None where it was interrupted.
+/// Fits a family. It keeps no checkpoint, so a signal ends the program.
 pub(super) fn train(
     plan: &KernelPlan,
     config: TrainConfig,
     dim: usize,
     [training, validation]: [Vec<f32>; 2],
     show: Show,
-) -> Result<Option<(Outcome, Stop)>> {
+) -> Result<(Outcome, Stop)> {
     let estimator = estimator(&config.objective)?;
     let own = KernelConfig {
         estimator,
@@ -120,14 +131,15 @@ pub(super) fn train(
         threads: config.threads,
         ..KernelConfig::default()
     };
+    interrupt::say("stopped; a kernel family keeps no checkpoint, so nothing was written");
     let width = median_log_width(&training, dim);
     let family = plan.family(dim, width);
     let mut trainer = KernelTrainer::new(family, training, validation, own)?;
     let (fit, stop) = match plan.deep {
-        true => match run(&mut trainer, config.steps, show) {
-            Stop::Interrupted => return Ok(None),
-            stop => (trainer.finish()?, stop),
-        },
+        true => {
+            let stop = run(&mut trainer, config.steps, show);
+            (trainer.finish()?, stop)
+        }
         false => (trainer.choose(&WIDTHS.map(|w| width + w), &LAMBDAS)?, Stop::Completed),
     };
     let kernel = describe(&fit, estimator, config.seed)?;
@@ -144,7 +156,7 @@ pub(super) fn train(
         history: trainer.history().to_vec(),
         kernel: Some(kernel),
     };
-    Ok(Some((outcome, stop)))
+    Ok((outcome, stop))
 }
 
 fn run(trainer: &mut KernelTrainer<f32>, steps: u64, show: Show) -> Stop {
@@ -156,7 +168,7 @@ fn run(trainer: &mut KernelTrainer<f32>, steps: u64, show: Show) -> Stop {
             let held = held_out.map_or(String::new(), |l| format!(", held out {}", short(l)));
             format!("loss {}{held},", short(step.loss))
         });
-        if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        ControlFlow::Continue(())
     });
     bar.finish();
     stop

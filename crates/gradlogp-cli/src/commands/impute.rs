@@ -80,7 +80,7 @@ pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
     // Each chain has a generator of its own.
     let generators = 400.0 * incomplete.len() as f64 * args.draws as f64;
     check_memory("--draws", 8.0 * 8.0 * cells + generators)?;
-    interrupt::watch();
+    interrupt::say("stopped before the draws were done; nothing was written");
     let part = table.select(Axis(0), &incomplete);
     let drawn = draw(args, &model, part.view(), show);
     let Some(mut draws) = drawn.map_err(|error| all_in_table(error, &incomplete))? else {

@@ -173,15 +173,17 @@ fn columns(
 }
 
 fn text(s: &Summary) -> String {
-    let row = |name: &str, value: f64, se: f64| {
-        vec![name.to_string(), short(value), format!("+- {}", short(se))]
+    let spread = |se: f64| match se.is_nan() {
+        true => "(one row has no standard error)".to_string(),
+        false => format!("+- {}", short(se)),
     };
+    let row = |name: &str, value: f64, se: f64| vec![name.to_string(), short(value), spread(se)];
     let mut rows = vec![
         row("Mean log density, nats", s.mean_log_density, s.mean_log_density_se),
         row("Bits per dimension", s.bits_per_dimension, s.bits_per_dimension_se),
     ];
     rows.extend(s.discrete_bits_per_dimension.map(|bits| {
-        let se = format!("+- {}", short(s.bits_per_dimension_se));
+        let se = spread(s.bits_per_dimension_se);
         vec!["The same of the recorded values, at most".into(), short(bits), se]
     }));
     rows.extend(s.probe_se.map(|se| {

@@ -14,8 +14,7 @@ use super::Show;
 use super::info::{erased::Word, objective, settings};
 use crate::args::{ChainArgs, ReportArgs};
 use crate::checks::Checks;
-use crate::input::{Place, Source, show_warnings};
-use crate::interrupt;
+use crate::input::{Place, Source, in_named_table, show_warnings};
 use crate::judgement::Judgement;
 use crate::over_times::judge_at_its_time;
 use crate::picture::ImageShape;
@@ -65,7 +64,6 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
         .reads("--samples", args.checks.samples.as_deref())
         .writes("--output", Some(&args.output))
         .check()?;
-    interrupt::watch();
     // Not the seed of the fit: a drawn set is drawn anew, and no row trained the model.
     let fitted_with = model.description.training.seed;
     let (seed, seed_of_checks) = match args.seed {
@@ -82,6 +80,8 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
         show.warning(note);
         warnings.push(note.into());
     }
+    let name = loaded.table.name.clone();
+    let as_read = args.checks.samples.is_some().then(|| loaded.table.rows.clone());
     if let Some(noise) = &model.description.dequantization {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(seed))?;
     }
@@ -89,10 +89,20 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     let rows = loaded.table.rows;
     let (read, quiet) = (&args.read, show.silent());
     let call = text::quoted(&args.model);
-    let checks = Checks { args: &args.checks, read, rows_for_samples: None, quiet, call: &call };
+    let as_read = as_read.as_ref().map(|rows| rows.view());
+    let checks = Checks {
+        args: &args.checks,
+        read,
+        rows_for_samples: None,
+        as_read,
+        name: &name,
+        quiet,
+        call: &call,
+    };
     let set = loaded.drawn_from.as_ref();
     let judgement =
-        judge_at_its_time(&model, rows.view(), set, (seed, seed_of_checks), Some(checks))?;
+        judge_at_its_time(&model, rows.view(), set, (seed, seed_of_checks), Some(checks))
+            .map_err(|e| in_named_table(e, &name))?;
     let drawn = write_with(
         &model,
         Some(&judgement),
@@ -170,9 +180,6 @@ fn write_with(
     };
     let samples = drawn.as_ref().map(|drawn| drawn.rows.clone());
     let checks = drawn.as_ref().map(Drawn::checks).unwrap_or_default();
-    if interrupt::requested() {
-        warnings.push("sampling was stopped early".into());
-    }
     warnings[shown..].iter().for_each(|warning| show.warning(warning));
     let mut page = ReportData { frames, image, ..data(model, judgement, rows, samples, warnings) };
     page.checks.extend(checks);

@@ -15,6 +15,7 @@ use super::Show;
 use crate::args::SampleArgs;
 use crate::checkpoints::{Place, SAMPLING, Standing};
 use crate::input::{conditions_far_off, show_warnings};
+use crate::limits::check_memory;
 use crate::output::{write_array, write_table};
 use crate::picture::{Greys, ImageShape, Sheet};
 use crate::places::Places;
@@ -117,7 +118,13 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
             (model, job)
         }
     };
-    interrupt::watch();
+    let (first, last) = job.traced();
+    let frames = args.frames.min(last.saturating_sub(first) + 1) as f64;
+    if args.trace.is_some() {
+        let values = (job.rows_at_once() * model.description.columns.len()) as f64;
+        check_memory("--frames", 8.0 * frames * values)?;
+    }
+    let _keeping = interrupt::keep();
     let mut saver = Saver::new(args, place, || {
         Ok(Stopped {
             model: model_path.clone(),

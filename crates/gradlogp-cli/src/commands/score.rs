@@ -14,7 +14,7 @@ use super::Show;
 use crate::anomaly::Anomaly;
 use crate::args::ScoreArgs;
 use crate::checks::normaliser;
-use crate::input::{Source, conditions_far_off, show_warnings};
+use crate::input::{Source, conditions_far_off, in_named_table, show_warnings};
 use crate::output::write_table;
 use crate::places::Places;
 use crate::{exit, text};
@@ -57,7 +57,8 @@ pub(crate) fn run(args: &ScoreArgs, show: Show) -> Result<ExitCode> {
     }
     let rows = &loaded.table.rows;
     let anomaly = Anomaly::new(&model, &args.anomaly, &args.read)?;
-    let log_z = log_z(&model, args, rows.view(), show)?;
+    let name = &loaded.table.name;
+    let log_z = log_z(&model, args, rows.view(), show).map_err(|e| in_named_table(e, name))?;
     let plan = Plan { model: &model, diagonal: args.hessian_diagonal, anomaly, log_z };
     let columns = plan.column_names();
     let mut out = Array2::zeros((rows.nrows(), columns.len()));
@@ -118,6 +119,9 @@ fn log_z(
     if args.log_z.is_some() && model.as_log_density().is_none() {
         let message = "a score field has no density to normalise; fit with --model potential";
         return Err(Error::config("--log-z", message).into());
+    }
+    if args.log_z.is_some_and(|log_z| !log_z.is_finite()) {
+        return Err(Error::config("--log-z", "must be a finite number").into());
     }
     if !args.normalize {
         return Ok(args.log_z);

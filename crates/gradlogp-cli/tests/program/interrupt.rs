@@ -137,4 +137,67 @@ fn a_sampler_is_stopped_within_a_long_step() {
         assert_eq!(child.wait().unwrap().code(), Some(130), "{line}: {rest}");
         assert!(rest.contains("nothing was written") && !folder.has("s.csv"), "{rest}");
     }
+/// A launcher may send a signal to the program and to its group. Steps take long enough here that the second one
+/// comes while the first is still waited for.
+#[test]
+fn two_signals_of_one_moment_leave_the_checkpoint() {
+    let folder = Folder::new();
+    folder.write("good.csv", table(2000));
+    let heavy = "--hidden 256,256 --batch 2048 --threads 1 --objective exact --patience 0";
+    let line = format!("fit good.csv --steps 20000 {heavy} --checkpoint-every 1000 -o m");
+    let mut child = folder.start(&line);
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    said.read_line(&mut String::new()).unwrap();
+    let id = child.id();
+    let both = format!("kill -INT {id}; kill -INT {id}");
+    assert!(Command::new("sh").args(["-c", &both]).status().unwrap().success());
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
+    assert!(rest.contains("go on with: gradlogp fit --resume m.checkpoint"), "{rest}");
+    let info = folder.succeeds("info m.checkpoint").out;
+    assert!(info.contains("of 20000 done"), "{info}");
+}
+
+/// Where there is nothing to keep, no command waits for anything; half a file is none.
+#[test]
+fn every_command_ends_at_a_signal() {
+    let folder = Folder::with_model();
+    folder.write("holes.csv", "a,b\n0.5,\n,0.1\n");
+    folder.succeeds("fit good.csv --steps 20 --hidden 8 --threads 1 --noise vp -o t");
+    let before = folder.names();
+    let many = "--dataset two-moons --rows";
+    let lines = [
+        "compare good.csv --steps 1000000 --hidden 64 --threads 1".to_string(),
+        // In the variances of the gradients.
+        "compare good.csv --steps 1 --hidden 64 --draws 1000000 --threads 1".to_string(),
+        format!("eval m.safetensors {many} 1000000"),
+        format!("eval m.safetensors {many} 20000 --likelihood"),
+        format!("eval m.safetensors {many} 300 --draw 1000000"),
+        format!("score m.safetensors {many} 3000000 -o s.csv"),
+        format!("loglik t {many} 100000"),
+        "report m.safetensors --draw 1000000 -o r.html".to_string(),
+        "fit good.csv --model dkef --steps 1000000 -o k".to_string(),
+        "impute m.safetensors holes.csv --steps 100000000 -o o.csv".to_string(),
+        "bench step --dim 2 --seconds 3000 --threads 1".to_string(),
+        "bench fit good.csv --hidden 64 --steps 1000000 --patience 0 --threads 1".to_string(),
+        "bench score --dim 2 --rows 2000000 --passes 1000".to_string(),
+        "bench mala --dim 2 --steps 100000000".to_string(),
+        "bench stein --rows 1000000".to_string(),
+    ];
+    for some in lines.chunks(4) {
+        let children: Vec<_> = some.iter().map(|line| (line, folder.start(line))).collect();
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        for (_, child) in &children {
+            send("-INT", child);
+        }
+        for (line, child) in children {
+            let ended = child.wait_with_output().unwrap();
+            let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+            assert_eq!(ended.status.code(), Some(130), "{line}: {said}");
+            assert!(said.contains("stopped"), "{line}: {said}");
+            assert!(ended.stdout.is_empty(), "{line}");
+        }
+    }
+    assert_eq!(folder.names(), before);
 }

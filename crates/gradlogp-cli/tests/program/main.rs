@@ -10,6 +10,7 @@ mod bad_settings;
 mod bounds;
 mod compare;
 mod conditional;
+mod diagnostics;
 mod images;
 mod impute_and_resume;
 #[cfg(unix)]
@@ -18,6 +19,8 @@ mod kernel_families;
 #[cfg(unix)]
 mod kill;
 mod lost_files;
+#[cfg(unix)]
+mod numbers;
 mod quality;
 mod results;
 mod rows;

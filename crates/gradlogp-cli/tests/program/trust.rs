@@ -108,7 +108,7 @@ fn a_shifted_log_z_shifts_normalised_densities() {
     folder.fails(2, &format!("{line} --normalize --log-z 1"), &["--log-z"]);
     // Too few rows to check log Z on: refused, not guessed.
     let few = "score m.safetensors --dataset banana --rows 20 --normalize";
-    folder.fails(6, few, &["give more rows"]);
+    folder.fails(3, few, &["banana: 20 rows are too few", "at least 50 are needed"]);
 }
 
 /// 400 usual rows and a tight group of 8 far from them, which trains the model like all others.

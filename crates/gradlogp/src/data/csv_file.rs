@@ -137,6 +137,18 @@ fn read_in_blocks(
     Ok((table, warnings))
 }
 
+/// Room for more values, or an error where the machine gives none: a table too large is no reason to abort.
+fn make_room(values: &mut Vec<f64>, more: usize, source_name: &str) -> Result<()> {
+    values.try_reserve(more).map_err(|_| {
+        let read = 8e-9 * values.len() as f64;
+        let message = format!(
+            "the table does not fit into the memory of this machine, which gave out after {read:.1} gigabytes; \
+             read fewer columns, or a part of the rows"
+        );
+        Error::data(source_name, message)
+    })
+}
+
 /// What is where in the records of a file.
 struct Layout {
     /// Names of all columns of the file, unique.
@@ -357,7 +369,7 @@ impl<'a> Rows<'a> {
             .collect();
         for (k, (part, rows)) in parts.into_iter().zip(read).enumerate() {
             match rows {
-                Ok(rows) if k == 0 || !self.header_due => self.append(rows),
+                Ok(rows) if k == 0 || !self.header_due => self.append(rows)?,
                 // Once more: for a message with the number of rows before it, or because the part before
                 // was blank and this one begins with the names.
                 _ => self.read_part(part, delimiter)?,
@@ -402,8 +414,9 @@ impl<'a> Rows<'a> {
     }
 
     /// Takes over rows that follow those read so far.
-    fn append(&mut self, rows: Rows<'_>) {
+    fn append(&mut self, rows: Rows<'_>) -> Result<()> {
         let before = self.read;
+        make_room(&mut self.values, rows.values.len(), self.source_name)?;
         self.values.extend_from_slice(&rows.values);
         self.read += rows.read;
         self.header_due = rows.header_due;
@@ -417,6 +430,7 @@ impl<'a> Rows<'a> {
         self.first_comma = self.first_comma.take().or(rows.first_comma);
         let point = rows.first_point.map(|(row, column)| (before + row, column));
         self.first_point = self.first_point.or(point);
+        Ok(())
     }
 
     fn read_records<R: Read>(&mut self, mut reader: csv::Reader<R>) -> Result<()> {
@@ -447,6 +461,7 @@ impl<'a> Rows<'a> {
             return Err(self.ragged(record));
         }
         let start = self.values.len();
+        make_room(&mut self.values, self.layout.chosen.len(), self.source_name)?;
         let mut complete = true;
         for &column in &self.layout.chosen {
             let bytes = &record[column];

@@ -9,9 +9,10 @@
 //! ```
 //!
 //! of pooled standardised columns z (clipped to 5): the first three see means, spreads and tails, the random
-//! Fourier features everything else. With p the share of test rows that the classifier calls y, the number
-//! of correct answers has variance at most N p (1 - p) under the null, N the rows tested, and
-//! z = (accuracy - 1/2 - 1/(2N)) / sqrt(p (1 - p) / N) is compared with the normal law.
+//! Fourier features everything else. With N rows tested, half of each side, of which the classifier calls K y,
+//! under the null any K of the N are as likely to be those: of the N/2 that are y it calls H by their name, with
+//! a hypergeometric law, and p = P(H >= h) is exact (Fisher's test). With p_y = K/N the accuracy has the standard
+//! error sqrt(p_y (1 - p_y) / (N - 1)).
 //!
 //! References: Lopez-Paz, Oquab (2017), "Revisiting classifier two-sample tests", section 3; Rahimi, Recht
 //! (2007) for the features.
@@ -23,7 +24,11 @@ use faer::prelude::Solve;
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
-use statrs::distribution::{ContinuousCDF, Normal};
+use statrs::distribution::{DiscreteCDF, Hypergeometric};
+
+/// Least rows of each side: with 8, four of each are tested, and only to tell them all right has a p-value (1/70)
+/// below 0.05.
+const LEAST: usize = 8;
 
 /// Settings of [`classifier_test`].
 #[derive(Debug, Clone, PartialEq)]
@@ -45,13 +50,13 @@ impl Default for ClassifierConfig {
 
 impl ClassifierConfig {
     /// # Errors
-    /// [`Error::Config`] for a ridge that is not positive or fewer than 4 rows.
+    /// [`Error::Config`] for a ridge that is not positive or fewer than 8 rows.
     pub fn validate(&self) -> Result<()> {
         if !(self.ridge > 0.0 && self.ridge.is_finite()) {
             return Err(Error::config("ridge", "must be positive"));
         }
-        if self.most_rows < 4 {
-            return Err(Error::config("most_rows", "must be at least 4"));
+        if self.most_rows < LEAST {
+            return Err(Error::config("most_rows", format!("must be at least {LEAST}")));
         }
         Ok(())
     }
@@ -73,8 +78,8 @@ pub struct ClassifierTest {
 /// Tries to tell the rows of x (n x d) from those of y (m x d).
 ///
 /// # Errors
-/// [`Error::Config`] for settings out of range; [`Error::Shape`] where columns differ or a side has
-/// fewer than 4 rows; [`Error::Data`] for a value that is not finite.
+/// [`Error::Config`] for settings out of range; [`Error::Shape`] where columns differ,
+/// [`Error::TooFewRows`] where a side has fewer than 8 rows; [`Error::Data`] for a value that is not finite.
 pub fn classifier_test(
     x: ArrayView2<'_, f64>,
     y: ArrayView2<'_, f64>,
@@ -82,7 +87,7 @@ pub fn classifier_test(
     rng: &mut dyn Rng,
 ) -> Result<ClassifierTest> {
     config.validate()?;
-    check_pair("classifier test", x, y, 4)?;
+    check_pair("classifier test", x, y, LEAST)?;
     let each = x.nrows().min(y.nrows()).min(config.most_rows);
     let (x, y) = (subset(x, each, rng), subset(y, each, rng));
     // In random order, so that halves are random halves.
@@ -97,20 +102,22 @@ pub fn classifier_test(
     let called_y = part(half, each).dot(&weights).mapv(|score| score > 0.0);
     let tested = each - half;
     let right = called_y.iter().enumerate().filter(|(i, y)| **y == (*i >= tested)).count();
-    let share = called_y.iter().filter(|y| **y).count() as f64 / (2 * tested) as f64;
-    Ok(verdict(right, share, 2 * tested))
+    let called = called_y.iter().filter(|y| **y).count();
+    verdict(right, called, 2 * tested)
 }
 
-fn verdict(right: usize, share: f64, n: usize) -> ClassifierTest {
+/// Of n rows, half of each side, `called` are called y and `right` are told right.
+fn verdict(right: usize, called: usize, n: usize) -> Result<ClassifierTest> {
     let accuracy = right as f64 / n as f64;
-    let standard_error = (share * (1.0 - share) / n as f64).sqrt();
-    let excess = accuracy - 0.5 - 0.5 / n as f64;
-    let p_value = match standard_error > 0.0 {
-        true => 1.0 - Normal::standard().cdf(excess / standard_error),
-        // One answer for all rows tells nothing apart.
-        false => 1.0,
-    };
-    ClassifierTest { accuracy, standard_error, p_value, n }
+    let share = called as f64 / n as f64;
+    let standard_error = (share * (1.0 - share) / (n as f64 - 1.0)).sqrt();
+    // right = h + (n/2 - (called - h)).
+    let h = (right + called - n / 2) / 2;
+    let law = Hypergeometric::new(n as u64, n as u64 / 2, called as u64)
+        .map_err(|e| Error::Numerical { operation: "classifier test", message: e.to_string() })?;
+    // Sums of rounded terms must not exceed 1.
+    let p_value = if h == 0 { 1.0 } else { law.sf(h as u64 - 1).min(1.0) };
+    Ok(ClassifierTest { accuracy, standard_error, p_value, n })
 }
 
 /// The random part of the features: frequencies (d x count) and phases.
@@ -246,11 +253,31 @@ mod tests {
 
     #[test]
     fn verdicts_by_hand() {
-        // 60 of 100 right, as many called x as y: z = (0.1 - 0.005) / 0.05 = 1.9.
-        let found = verdict(60, 0.5, 100);
-        assert!((found.p_value - 0.028_716_56).abs() < 1e-6, "{found:?}");
-        assert_eq!((found.accuracy, found.standard_error), (0.6, 0.05));
-        assert_eq!(verdict(50, 0.0, 100).p_value, 1.0);
+        // 60 of 100 right, as many called x as y: 30 of 50 y so called or more,
+        // scipy.stats.hypergeom.sf(29, 100, 50, 50).
+        let found = verdict(60, 50, 100).unwrap();
+        assert!((found.p_value - 0.035_671_201_744_105_15).abs() < 1e-12, "{found:?}");
+        assert!(found.accuracy == 0.6 && (found.standard_error - 0.5 / 99f64.sqrt()).abs() < 1e-15);
+        // sf(1099, 4000, 2000, 2100): 1100 of 2100 called y are.
+        let many = verdict(2100, 2100, 4000).unwrap();
+        assert!((many.p_value / 0.000_858_807_589_192_123_6 - 1.0).abs() < 1e-9, "{many:?}");
+        // All of four and four right: one of 70 ways to choose four.
+        assert!((verdict(8, 4, 8).unwrap().p_value - 1.0 / 70.0).abs() < 1e-12);
+        for called in [0, 100] {
+            assert_eq!(verdict(50, called, 100).unwrap().p_value, 1.0);
+        }
+        assert!((verdict(0, 4, 8).unwrap().p_value - 1.0).abs() < 1e-12);
+    }
+
+    /// Chance of p <= a is at most a, however few rows there are: all 70 outcomes of four and four, by hand.
+    #[test]
+    fn p_values_of_few_rows_are_exact() {
+        let ways = [1.0, 16.0, 36.0, 16.0, 1.0];
+        for h in 0..=4 {
+            let p = verdict(2 * h, 4, 8).unwrap().p_value;
+            let chance: f64 = ways[h..].iter().sum::<f64>() / 70.0;
+            assert!((p - chance).abs() < 1e-12, "{h}: {p} {chance}");
+        }
     }
 
     #[test]
@@ -267,7 +294,8 @@ mod tests {
         };
         assert!(of(x.view(), &fine).unwrap().accuracy.is_finite());
         assert!(of(x.slice(s![.., ..1]), &fine).is_err());
-        assert!(of(x.slice(s![..3, ..]), &fine).is_err());
+        assert!(of(x.slice(s![..7, ..]), &fine).is_err());
+        assert!(of(x.slice(s![..8, ..]), &fine).is_ok());
         assert!(of(x.view(), &ClassifierConfig { ridge: 0.0, ..fine }).is_err());
     }
 
@@ -313,7 +341,7 @@ mod tests {
             let mut rng = ChaCha8Rng::seed_from_u64(9);
             classifier_test(x.view(), y.view(), &config, &mut rng).unwrap()
         };
-        for (most, n) in [(100, 12), (9, 10), (4, 4)] {
+        for (most, n) in [(100, 12), (9, 10), (8, 8)] {
             for found in [of(most, &x, &y), of(most, &y, &x)] {
                 // Nobody mistakes these for each other.
                 assert_eq!((found.n, found.accuracy), (n, 1.0), "{most}");
@@ -323,10 +351,10 @@ mod tests {
 
     #[test]
     fn settings_at_their_least_are_taken() {
-        let least = ClassifierConfig { features: 0, ridge: 1e-9, most_rows: 4 };
+        let least = ClassifierConfig { features: 0, ridge: 1e-9, most_rows: 8 };
         assert!(least.validate().is_ok());
         for bad in [
-            ClassifierConfig { most_rows: 3, ..least.clone() },
+            ClassifierConfig { most_rows: 7, ..least.clone() },
             ClassifierConfig { ridge: -1.0, ..least.clone() },
             ClassifierConfig { ridge: f64::INFINITY, ..least },
         ] {

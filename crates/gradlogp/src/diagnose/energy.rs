@@ -83,8 +83,8 @@ pub struct EnergyDistance {
 /// ```
 ///
 /// # Errors
-/// [`Error::Config`] for settings out of range; [`Error::Shape`] where columns differ or a side has
-/// fewer than 2 rows; [`Error::Data`] for a value that is not finite.
+/// [`Error::Config`] for settings out of range; [`Error::Shape`] where columns differ,
+/// [`Error::TooFewRows`] where a side has fewer than 2 rows; [`Error::Data`] for a value that is not finite.
 pub fn energy_distance(
     x: ArrayView2<'_, f64>,
     y: ArrayView2<'_, f64>,

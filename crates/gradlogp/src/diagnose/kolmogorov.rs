@@ -143,7 +143,7 @@ pub fn ks_uniform(values: &[f64]) -> KolmogorovSmirnov {
 /// [`kolmogorov_smirnov`] of every column of x (n x d) and y (m x d): d tests.
 ///
 /// # Errors
-/// [`Error::Shape`] where columns differ or a side is empty, [`Error::Data`] for a value that is not
+/// [`Error::Shape`] where columns differ, [`Error::TooFewRows`] where a side is empty, [`Error::Data`] for a value that is not
 /// a number.
 pub fn column_tests(
     x: ArrayView2<'_, f64>,

@@ -128,8 +128,8 @@ pub struct KernelSteinDiscrepancy {
 /// ```
 ///
 /// # Errors
-/// [`Error::Config`] for settings out of range; [`Error::Shape`] where columns differ or there are
-/// fewer than 3 rows; [`Error::Data`] for a constant column or rows most of which are equal;
+/// [`Error::Config`] for settings out of range; [`Error::Shape`] where columns differ,
+/// [`Error::TooFewRows`] for fewer than 3 rows; [`Error::Data`] for a constant column or rows most of which are equal;
 /// [`Error::Numerical`] where the score is not finite.
 pub fn kernel_stein_discrepancy(
     score: &dyn Score,

@@ -11,6 +11,7 @@ mod anomaly;
 mod baseline;
 mod bounded_stein;
 mod classifier;
+mod copies;
 mod energy;
 mod exact_loss;
 mod fisher;
@@ -29,6 +30,7 @@ pub use anomaly::{false_alarm_threshold, mean_over_scales, path_difference, scor
 pub use baseline::{Baseline, BaselineComparison, Baselines};
 pub use bounded_stein::stein_check_within;
 pub use classifier::{ClassifierConfig, ClassifierTest, classifier_test};
+pub use copies::{Copies, copies_of};
 pub use energy::{EnergyConfig, EnergyDistance, energy_distance};
 pub use exact_loss::{exact_loss, exact_loss_rows};
 pub use fisher::{FisherDivergence, fisher_divergence};
@@ -86,11 +88,19 @@ fn check_rows(
     x: ArrayView2<'_, f64>,
     least: usize,
 ) -> Result<()> {
-    if x.ncols() == score.dim() && x.nrows() >= least {
-        return Ok(());
+    if x.ncols() != score.dim() {
+        let expected = vec![x.nrows().max(least), score.dim()];
+        return Err(Error::Shape { operation, expected, found: x.shape().to_vec() });
     }
-    let expected = vec![x.nrows().max(least), score.dim()];
-    Err(Error::Shape { operation, expected, found: x.shape().to_vec() })
+    enough_rows(operation, x, least)
+}
+
+/// Refuses fewer rows than an operation needs.
+fn enough_rows(operation: &'static str, x: ArrayView2<'_, f64>, least: usize) -> Result<()> {
+    match x.nrows() {
+        found if found < least => Err(Error::TooFewRows { operation, found, least }),
+        _ => Ok(()),
+    }
 }
 
 /// s(x), refused where a value is not finite.
@@ -136,12 +146,13 @@ fn check_pair(
     least: usize,
 ) -> Result<()> {
     for (rows, columns) in [(x, y.ncols().max(1)), (y, x.ncols().max(1))] {
-        if rows.ncols() != columns || rows.nrows() < least {
+        if rows.ncols() != columns {
             let expected = vec![rows.nrows().max(least), columns];
             return Err(Error::Shape { operation, expected, found: rows.shape().to_vec() });
         }
     }
-    Ok(())
+    enough_rows(operation, x, least)?;
+    enough_rows(operation, y, least)
 }
 
 /// The rows of x, then those of y, standardised together; a column that is constant in both is 0.
@@ -237,16 +248,17 @@ mod tests {
     #[test]
     fn rows_of_other_shape_are_refused_with_the_shape_needed() {
         let score = Linear { a: Array2::eye(2), b: array![0.0, 0.0] };
-        let check =
-            |n, d, least| check_rows("a check", &score, Array2::zeros((n, d)).view(), least);
+        let check = |n, d, least| check_rows("check", &score, Array2::zeros((n, d)).view(), least);
         assert!(check(3, 2, 3).is_ok() && check(0, 2, 0).is_ok());
-        assert_eq!(shapes(check(2, 2, 3).unwrap_err()), (vec![3, 2], vec![2, 2]));
+        let few = check(2, 2, 3).unwrap_err().to_string();
+        assert_eq!(few, "2 rows are too few for the check, at least 3 are needed");
         assert_eq!(shapes(check(5, 1, 3).unwrap_err()), (vec![5, 2], vec![5, 1]));
-        let pair =
-            |a, b| check_pair("a check", Array2::zeros(a).view(), Array2::zeros(b).view(), 2);
+        let pair = |a, b| check_pair("check", Array2::zeros(a).view(), Array2::zeros(b).view(), 2);
         assert!(pair((2, 3), (4, 3)).is_ok() && pair((4, 3), (2, 3)).is_ok());
-        assert_eq!(shapes(pair((1, 3), (4, 3)).unwrap_err()), (vec![2, 3], vec![1, 3]));
-        assert_eq!(shapes(pair((4, 3), (1, 3)).unwrap_err()), (vec![2, 3], vec![1, 3]));
+        for (a, b) in [((1, 3), (4, 3)), ((4, 3), (1, 3))] {
+            let few = pair(a, b).unwrap_err().to_string();
+            assert_eq!(few, "1 row is too few for the check, at least 2 are needed");
+        }
         assert_eq!(shapes(pair((4, 2), (5, 3)).unwrap_err()), (vec![4, 3], vec![4, 2]));
         assert_eq!(shapes(pair((4, 0), (5, 0)).unwrap_err()), (vec![4, 1], vec![4, 0]));
     }

@@ -149,19 +149,20 @@ impl fmt::Display for Refusal {
             Refusal::FewEffective { effective, least } => write!(
                 f,
                 "the best estimate rests on {effective:.1} effective draws, {least:.0} are needed: \
-                 use more annealing rungs; if that does not help, the model may have no finite normaliser \
-                 (fit with a base scale) or mass far from the rows"
+                 the model may have no finite normaliser (fit with a base scale) or mass far from the rows; \
+                 more annealing rungs, a setting of the library, may help"
             ),
             Refusal::FewEffectiveReverse { effective, chains, least } => write!(
                 f,
                 "the check from the {chains} held-out rows rests on {effective:.1} effective chains, \
-                 {least:.0} are needed: give more rows, or use more annealing rungs"
+                 {least:.0} are needed: give more rows; more annealing rungs, a setting of the library, may \
+                 help"
             ),
             Refusal::Disagree { names, values, standard_errors } => write!(
                 f,
                 "{} gives {:.3} +- {:.3} and {} {:.3} +- {:.3}: the model has mass where no rows are, or \
                  the chains do not cross between its parts. Draw samples and look for rows far from \
-                 the data; fit with a smaller base scale or with noise; use more annealing rungs",
+                 the data; fit with a smaller base scale or with noise",
                 names[0], values[0], standard_errors[0], names[1], values[1], standard_errors[1]
             ),
         }
@@ -186,8 +187,8 @@ impl fmt::Display for Refusal {
 /// ```
 ///
 /// # Errors
-/// [`Error::Config`] for settings out of range; [`Error::Shape`] where columns differ or there are
-/// fewer than 10 rows; [`Error::Data`] for a constant column; [`Error::Numerical`] or
+/// [`Error::Config`] for settings out of range; [`Error::Shape`] where columns differ,
+/// [`Error::TooFewRows`] for fewer rows than `least_effective`, or than 10; [`Error::Data`] for a constant column; [`Error::Numerical`] or
 /// [`Error::Diverged`] where the density is not finite at rows or draws. That log Z cannot be trusted is no
 /// error but a [`Refusal`].
 pub fn estimate_normaliser(
@@ -197,7 +198,9 @@ pub fn estimate_normaliser(
     rng: &mut dyn Rng,
 ) -> Result<Normaliser> {
     config.validate()?;
-    check_rows("normalising constant", model, x, 10)?;
+    // No more chains descend from the rows than there are rows.
+    let least = config.least_effective.ceil().max(10.0) as usize;
+    check_rows("normalising constant", model, x, least)?;
     let whitening = Whitening::fit(x)?;
     let target = Whitened { model, whitening: &whitening };
     let rows = whitening.forward(x);
@@ -436,8 +439,12 @@ mod tests {
     #[test]
     fn few_rows_are_refused_with_advice() {
         let p = Gaussian::standard(2).unwrap();
-        let refusal = run(&p, &p, 30, 3).log_z.unwrap_err();
-        assert!(matches!(refusal, Refusal::FewEffectiveReverse { chains: 30, .. }), "{refusal}");
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let x = p.sample(49, &mut rng);
+        let error = estimate_normaliser(&p, x.view(), &quick(), &mut rng).unwrap_err().to_string();
+        assert!(error.starts_with("49 rows are too few for the normalising constant"), "{error}");
+        assert!(error.contains("at least 50 are needed"), "{error}");
+        let refusal = Refusal::FewEffectiveReverse { effective: 31.0, chains: 60, least: 50.0 };
         assert!(refusal.to_string().contains("give more rows"));
     }
 

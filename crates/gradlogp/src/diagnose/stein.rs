@@ -206,8 +206,8 @@ impl fmt::Display for Verdict {
 /// ```
 ///
 /// # Errors
-/// [`Error::Config`] for a level outside (0, 1); [`Error::Shape`] where columns differ or there are
-/// fewer than 3 rows; [`Error::Data`] for a constant column; [`Error::Numerical`] where the score is
+/// [`Error::Config`] for a level outside (0, 1); [`Error::Shape`] where columns differ,
+/// [`Error::TooFewRows`] for fewer than 3 rows; [`Error::Data`] for a constant column; [`Error::Numerical`] where the score is
 /// not finite.
 pub fn stein_check(score: &dyn Score, x: ArrayView2<'_, f64>, level: f64) -> Result<SteinReport> {
     stein_check_given(score, x, Array2::zeros((x.nrows(), 0)).view(), level)

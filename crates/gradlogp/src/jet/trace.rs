@@ -6,7 +6,8 @@
 //!
 //! one product with P per row whatever the number of columns d, where following d unit vectors takes d products
 //! with W2 and with W3. P is the same for all rows. With one hidden layer, W3 h(W1 x), the trace is
-//! diag(C) . h'1, and a skip connection around the second layer adds just that.
+//! diag(C) . h'1, and a skip connection around the second layer adds just that. Of one hidden layer no more of C than
+//! its diagonal is formed: memory grows with the units, not with their square.
 //!
 //! Adjoint, with Q that of the trace: H'2 += Q P h'1, H'1 += P^T (Q h'2), P_bar += (Q h'2) h'1^T; and at the end
 //! W2 += P_bar * C, C_bar = P_bar * W2, W3 += (C_bar W1)^T, W1 += (W3 C_bar)^T.
@@ -174,6 +175,9 @@ impl<T: Real> Trace<T> {
 
     /// C and P, which all rows share; adjoints zeroed.
     pub(super) fn prepare(&mut self, graph: &Graph, parameters: &[T]) {
+        if self.plan.second.is_none() {
+            return self.prepare_diagonal(graph, parameters);
+        }
         let (outer, inner) = self.units();
         let index = graph.parameters();
         for buffer in [&mut self.cross, &mut self.through_bar] {
@@ -198,6 +202,44 @@ impl<T: Real> Trace<T> {
             let weight = &parameters[index.range(weight)];
             self.through.clear();
             self.through.extend(self.cross.iter().zip(weight).map(|(c, w)| *c * *w));
+        }
+    }
+
+    /// diag(C) of one hidden layer: sum_j W1_kj W3_jk.
+    fn prepare_diagonal(&mut self, graph: &Graph, parameters: &[T]) {
+        let inner = self.units().1;
+        self.diagonal.resize(inner, T::ZERO);
+        self.diagonal.fill(T::ZERO);
+        self.diagonal_bar.clear();
+        self.diagonal_bar.resize(inner, T::ZERO);
+        let index = graph.parameters();
+        let (weight, columns, [_, width]) = &self.plan.inner;
+        let first = &parameters[index.range(*weight)];
+        let last = &parameters[index.range(self.plan.outer.0)];
+        let factor = T::of(self.plan.factor);
+        for (k, sum) in self.diagonal.iter_mut().enumerate() {
+            let row = &first[k * width + columns.start..k * width + columns.end];
+            for (a, b) in row.iter().zip(last.iter().skip(k).step_by(inner)) {
+                *sum = a.mul_add(*b, *sum);
+            }
+            *sum *= factor;
+        }
+    }
+
+    /// Adds to the adjoints of W1 and W3 of one hidden layer what all rows share.
+    fn finish_diagonal(&self, graph: &Graph, parameters: &[T], gradient: &mut [T]) {
+        let inner = self.units().1;
+        let index = graph.parameters();
+        let (weight, columns, [_, width]) = &self.plan.inner;
+        let (first, last) = (index.range(*weight).start, index.range(self.plan.outer.0).start);
+        let factor = T::of(self.plan.factor);
+        for (k, bar) in self.diagonal_bar.iter().enumerate() {
+            let bar = *bar * factor;
+            for (j, column) in columns.clone().enumerate() {
+                let (a, b) = (first + k * width + column, last + j * inner + k);
+                gradient[a] = bar.mul_add(parameters[b], gradient[a]);
+                gradient[b] = bar.mul_add(parameters[a], gradient[b]);
+            }
         }
     }
 
@@ -251,6 +293,9 @@ impl<T: Real> Trace<T> {
 
     /// Adds to the adjoints of W1, W2 and W3 what all rows share.
     pub(super) fn finish(&mut self, graph: &Graph, parameters: &[T], gradient: &mut [T]) {
+        if self.plan.second.is_none() {
+            return self.finish_diagonal(graph, parameters, gradient);
+        }
         let (outer, inner) = self.units();
         let index = graph.parameters();
         self.cross_bar.clear();
@@ -286,8 +331,11 @@ impl<T: Real> Trace<T> {
     pub(super) fn operations(&self, adjoint: bool) -> (usize, usize) {
         let (outer, inner) = self.units();
         let times = if adjoint { 3 } else { 1 };
-        let one = 2 * outer * inner * times;
-        (if self.plan.second.is_some() { one } else { 0 }, one * self.plan.inner.1.len())
+        let columns = self.plan.inner.1.len();
+        match self.plan.second {
+            Some(_) => (2 * outer * inner * times, 2 * outer * inner * times * columns),
+            None => (0, 2 * inner * times * columns),
+        }
     }
 
     /// Bytes held.
@@ -338,7 +386,8 @@ mod tests {
         // Per row 5 x 6 multiply-adds, and once those of W1 W3 with 3 columns between; thrice with adjoints.
         assert_eq!(trace(true).operations(false), (2 * 30, 2 * 30 * 3));
         assert_eq!(trace(true).operations(true), (3 * 2 * 30, 3 * 2 * 30 * 3));
-        assert_eq!(trace(false).operations(false), (0, 2 * 36 * 3));
+        // The diagonal alone.
+        assert_eq!(trace(false).operations(false), (0, 2 * 6 * 3));
     }
 
     #[test]

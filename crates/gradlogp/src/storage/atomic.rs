@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use super::descriptor;
 use super::faults::{self, Fallible};
@@ -10,6 +11,39 @@ use crate::{Error, Result};
 
 /// Links that are followed from one to the next, as systems have it.
 const LINKS: usize = 40;
+
+/// Temporary files that are being written.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Removes the temporary files that are being written, for a process that ends in the middle of it: no destructor
+/// will.
+pub fn discard_unfinished() {
+    if let Ok(mut paths) = UNFINISHED.lock() {
+        for path in paths.drain(..) {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// The entry of a temporary file in the list, taken out when it is dropped.
+struct Listed(PathBuf);
+
+impl Listed {
+    fn new(path: &Path) -> Self {
+        if let Ok(mut paths) = UNFINISHED.lock() {
+            paths.push(path.to_path_buf());
+        }
+        Listed(path.to_path_buf())
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        if let Ok(mut paths) = UNFINISHED.lock() {
+            paths.retain(|path| *path != self.0);
+        }
+    }
+}
 
 /// Writes `path` through a temporary file beside it, synced and renamed: a reader sees the old
 /// contents or the new, and a full disk or a crash leaves the old.
@@ -46,6 +80,7 @@ pub fn write_atomically(
         .tempfile_in(folder)
         // The reason without the name of the temporary file, which nobody asked for.
         .map_err(|e| failed(e.kind().into()))?;
+    let _listed = Listed::new(temporary.path());
     let mut out = BufWriter::new(Fallible(temporary));
     write(&mut out).and_then(|()| out.flush()).map_err(failed)?;
     let Fallible(temporary) = out.into_inner().map_err(|e| failed(e.into_error()))?;
@@ -114,6 +149,23 @@ fn permissions(path: &Path) -> std::fs::Permissions {
 mod tests {
     use super::*;
     use crate::storage::failing;
+
+    #[test]
+    fn unfinished_files_are_removed_and_finished_ones_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        let count = || std::fs::read_dir(folder.path()).unwrap().count();
+        write_atomically(&path, |out| out.write_all(b"whole")).unwrap();
+        let half = write_atomically(&path, |out| {
+            out.write_all(b"half")?;
+            assert_eq!(count(), 2);
+            discard_unfinished();
+            assert_eq!(count(), 1);
+            Ok(())
+        });
+        assert!(half.is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+    }
 
     #[test]
     fn a_failed_write_leaves_the_old_file_whole() {

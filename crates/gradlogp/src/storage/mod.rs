@@ -5,7 +5,7 @@ mod descriptor;
 mod faults;
 mod tensor_file;
 
-pub use atomic::{file_behind, write_atomically};
+pub use atomic::{discard_unfinished, file_behind, write_atomically};
 #[cfg(test)]
 pub(crate) use faults::failing;
 pub use tensor_file::{Tensor, TensorFile};

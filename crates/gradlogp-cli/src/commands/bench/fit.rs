@@ -18,7 +18,6 @@ use crate::args::FitClockArgs;
 use crate::output::write_table;
 use crate::places::Places;
 use crate::text::{aligned, short};
-use crate::{exit, interrupt};
 
 /// The files of rows: those that train, and those that judge.
 const ROWS_TO: [&str; 2] = ["training.npy", "held-out.npy"];
@@ -42,7 +41,6 @@ struct Point {
 }
 
 pub(crate) fn fit(args: &FitClockArgs, show: Show) -> Result<ExitCode> {
-    interrupt::watch();
     refuse_files(args)?;
     if let Some(folder) = args.rows_to.as_ref().filter(|folder| !folder.is_dir()) {
         let message = format!("there is no folder {}", folder.display());
@@ -66,9 +64,7 @@ pub(crate) fn fit(args: &FitClockArgs, show: Show) -> Result<ExitCode> {
     if plan.noise.is_some() {
         return Err(Error::config("--noise", "fits without noise are timed").into());
     }
-    let Some(plan) = plan.settle(&prepared, show)? else {
-        return Ok(ExitCode::from(exit::INTERRUPTED));
-    };
+    let plan = plan.settle(&prepared, show)?;
     let training = prepared.inside(&prepared.split.train)?;
     let held_out = prepared.inside(&prepared.split.validation)?;
     if let Some([first, second]) = &rows_to {
@@ -95,7 +91,7 @@ pub(crate) fn fit(args: &FitClockArgs, show: Show) -> Result<ExitCode> {
     });
     let text = aligned(&std::iter::once(heads).chain(cells).collect::<Vec<_>>());
     show.result(&text, &Measured { objective, choice, threads, history })?;
-    Ok(ExitCode::from(if interrupt::requested() { exit::INTERRUPTED } else { 0 }))
+    Ok(ExitCode::SUCCESS)
 }
 
 fn refuse_files(args: &FitClockArgs) -> Result<()> {
@@ -124,7 +120,6 @@ fn train(
     let (mut best, mut since) = (f64::INFINITY, 0);
     let mut stretch = |_: &Trainer, event: Event| match event {
         Event::Step(p) if p.step.is_multiple_of(config.evaluate_every) => ControlFlow::Break(()),
-        _ if interrupt::requested() => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     };
     loop {
@@ -137,7 +132,7 @@ fn train(
         since = if held_out.mean < best { 0 } else { since + 1 };
         best = best.min(held_out.mean);
         let patient = config.patience == 0 || since < config.patience;
-        if stop != Stop::Interrupted || interrupt::requested() || !patient {
+        if stop != Stop::Interrupted || !patient {
             return history;
         }
     }

@@ -33,7 +33,6 @@ struct Measured {
 }
 
 pub(crate) fn mala(args: &MalaClockArgs, show: Show) -> Result<ExitCode> {
-    interrupt::watch();
     let mlp = network(&args.network, ModelKind::Potential, Some(BASE_SCALE))?;
     check_memory("--chains", 8.0 * args.chains as f64 * args.network.dim as f64)?;
     let config = ChainConfig {

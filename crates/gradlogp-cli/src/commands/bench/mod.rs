@@ -13,7 +13,7 @@ use anyhow::Result;
 use gradlogp::{Error, Mlp, ModelKind};
 
 use crate::args::NetworkArgs;
-use crate::limits::{check_network, check_threads};
+use crate::limits::check_network;
 use crate::text::aligned;
 
 pub(crate) use fit::fit;
@@ -25,8 +25,7 @@ pub(crate) use step::step;
 
 /// The network of a measurement, if this machine can hold it.
 fn network(args: &NetworkArgs, kind: ModelKind, base_scale: Option<f64>) -> Result<Mlp> {
-    check_threads(args.threads)?;
-    check_network(args.dim, &args.hidden)?;
+    check_network(args.dim, &args.hidden, kind, args.threads)?;
     let (hidden, activation) = (args.hidden.clone(), args.activation.into());
     Ok(Mlp { hidden, activation, base_scale, ..Mlp::new(args.dim, kind) })
 }

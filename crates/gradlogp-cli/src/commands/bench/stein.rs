@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::super::Show;
 use super::{median_seconds, table};
 use crate::args::SteinClockArgs;
-use crate::limits::{check_memory, check_threads};
+use crate::limits::check_memory;
 use crate::text::short;
 
 #[derive(Serialize)]
@@ -29,7 +29,6 @@ struct Measured {
 
 /// The kernel Stein test of standard normal rows against their own score, which costs nothing beside it.
 pub(crate) fn stein(args: &SteinClockArgs, show: Show) -> Result<ExitCode> {
-    check_threads(args.threads)?;
     if args.rows < 3 {
         return Err(Error::config("--rows", "must be at least 3").into());
     }
@@ -43,6 +42,7 @@ pub(crate) fn stein(args: &SteinClockArgs, show: Show) -> Result<ExitCode> {
     let values = args.rows as f64 * args.dim as f64;
     let signs = args.rows.min(group) as f64 * args.bootstrap as f64;
     check_memory("--rows", 8.0 * (4.0 * values + signs))?;
+    check_memory("--dim", 16.0 * (args.dim as f64).powi(2))?;
     let threads = Threads::new(args.threads)?;
     let normal = Gaussian::standard(args.dim)?;
     let mut rng = ChaCha8Rng::seed_from_u64(1);

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::super::Show;
 use crate::args::StepArgs;
-use crate::limits::{check_network, check_step, check_threads};
+use crate::limits::{check_memory, check_network, check_step};
 use crate::text::{aligned, short};
 
 /// Steps before the clock counts.
@@ -98,8 +98,9 @@ fn trainer(args: &StepArgs) -> Result<(Trainer, usize)> {
         activation: args.activation.into(),
         ..Mlp::new(args.dim, args.model.into())
     };
-    check_threads(args.threads)?;
-    check_network(args.dim, &args.hidden)?;
+    check_network(args.dim, &args.hidden, args.model.into(), args.threads)?;
+    // Two tables of four batches each.
+    check_memory("--batch", 32.0 * args.batch as f64 * args.dim as f64)?;
     check_step(args.dim, &args.hidden, 4 * args.batch.min(usize::MAX / 4), &objective)?;
     let rows = rows(args);
     let config = TrainConfig {
