@@ -19,6 +19,7 @@ mod kernel_families;
 mod kill;
 mod lost_files;
 mod quality;
+mod reading;
 mod results;
 mod rows;
 mod support;
