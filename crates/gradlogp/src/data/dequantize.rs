@@ -80,6 +80,9 @@ impl Grid {
 
     /// The nearest value. Where step and origin are decimal fractions, so is it: 0.3, not 0.30000000000000004.
     pub fn nearest(&self, x: f64) -> f64 {
+        if !(self.step > 0.0 && self.step.is_finite() && self.origin.is_finite()) {
+            return x;
+        }
         let on = self.origin + ((x - self.origin) / self.step).round() * self.step;
         let whole = |x: f64, unit: f64| (x * unit - (x * unit).round()).abs() <= 1e-6;
         let unit = (0..=9).map(|k| 10f64.powi(k));
@@ -90,7 +93,7 @@ impl Grid {
             Some(unit) if (on * unit).abs() < 1e15 => (on * unit).round() / unit,
             _ => on,
         };
-        rounded.clamp(self.low, self.high)
+        rounded.max(self.low).min(self.high)
     }
 
     /// Whether all of these values are on it, within its bounds or not.
