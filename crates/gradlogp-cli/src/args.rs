@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use gradlogp::data::{GapRule, Standardization};
+use gradlogp::data::{GapRule, Mark, Standardization, split_names};
 use gradlogp::diagnose::Shape;
 use gradlogp::numeric::Activation;
 use gradlogp::sample::ImputeConfig;
@@ -217,7 +217,8 @@ impl Command {
 /// Where rows come from.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SourceArgs {
-    /// Table of numbers: CSV with `,` `;` or tab, with or without a header, gzipped or not.
+    /// Table of numbers: CSV with `,` `;` `|` tab or blanks, with or without a header, gzipped or not; .npy; .npz
+    /// (FILE.npz:NAME where it holds several arrays); - for standard input.
     #[arg(value_name = "DATA")]
     pub(crate) data: Option<PathBuf>,
     /// A built-in data set instead of a file; `gradlogp datasets` lists them.
@@ -233,23 +234,85 @@ pub(crate) struct SourceArgs {
 #[command(next_help_heading = "Reading")]
 pub(crate) struct ReadArgs {
     /// Columns to use, in this order [default: all].
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    pub(crate) columns: Option<Vec<String>>,
+    ///
+    /// Here and wherever names are listed, one with a comma is written in quotation marks: 'a,"mass, kg"'.
+    #[arg(long, value_parser = names, value_name = "NAMES")]
+    columns: Option<Vec<List<String>>>,
     /// Columns to leave out.
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    pub(crate) drop: Vec<String>,
+    #[arg(long, value_parser = names, value_name = "NAMES")]
+    drop: Vec<List<String>>,
     /// The first line holds column names [default: found].
     #[arg(long, conflicts_with = "no_header", hide_short_help = true)]
     pub(crate) header: bool,
     /// The first line is data; columns are called x0, x1, ... [default: found].
     #[arg(long, hide_short_help = true)]
     pub(crate) no_header: bool,
-    /// Character between fields, or the word tab [default: found among , ; and tab].
+    /// Character between fields, or the word tab [default: found among , ; | tab and blanks].
     #[arg(long, value_name = "CHAR", value_parser = delimiter, hide_short_help = true)]
     pub(crate) delimiter: Option<char>,
+    /// Mark before decimals, . or , [default: found from all numbers of the table; refused if nothing tells].
+    #[arg(long, value_name = "MARK", value_parser = mark, hide_short_help = true)]
+    decimal: Option<Mark>,
+    /// Mark between thousands, . or , so that the other one is decimal.
+    ///
+    /// Apostrophes and blanks between thousands are always read.
+    #[arg(long, value_name = "MARK", value_parser = mark, conflicts_with = "decimal", hide_short_help = true)]
+    thousands: Option<Mark>,
     /// Leave out rows with missing values instead of refusing the file.
     #[arg(long)]
     pub(crate) drop_missing: bool,
+}
+
+impl ReadArgs {
+    /// Columns to use, in this order; None for all.
+    pub(crate) fn columns(&self) -> Option<Vec<String>> {
+        self.columns.as_deref().map(flat)
+    }
+
+    /// Columns to leave out.
+    pub(crate) fn dropped(&self) -> Vec<String> {
+        flat(&self.drop)
+    }
+
+    /// The mark before decimals, if it was named.
+    pub(crate) fn decimal(&self) -> Option<Mark> {
+        self.decimal.or(self.thousands.map(Mark::other))
+    }
+}
+
+/// What one option lists between commas.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct List<T>(Vec<T>);
+
+/// What several options of one name list.
+pub(crate) fn flat<T: Clone>(lists: &[List<T>]) -> Vec<T> {
+    lists.iter().flat_map(|list| list.0.iter().cloned()).collect()
+}
+
+/// Names between commas, in quotation marks where they hold commas.
+fn names(text: &str) -> Result<List<String>, String> {
+    split_names(text).map(List)
+}
+
+/// What `item` parses, between commas.
+fn list<T>(text: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<List<T>, String> {
+    split_names(text)?.iter().map(|text| item(text)).collect::<Result<_, _>>().map(List)
+}
+
+fn bounds_list(text: &str) -> Result<List<ColumnBounds>, String> {
+    list(text, column_bounds)
+}
+
+fn named_values(text: &str) -> Result<List<(String, f64)>, String> {
+    list(text, named_value)
+}
+
+fn mark(text: &str) -> Result<Mark, String> {
+    match text {
+        "." => Ok(Mark::Point),
+        "," => Ok(Mark::Comma),
+        _ => Err("must be . or ,".into()),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -322,13 +385,13 @@ pub(crate) struct PrepareArgs {
     /// Columns c to condition on: fits the score of p(x | c), x being the other columns.
     ///
     /// They may be discrete; c is given whenever the model is used, and not modelled.
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    pub(crate) given: Vec<String>,
+    #[arg(long, value_parser = names, value_name = "NAMES")]
+    pub(crate) given: Vec<List<String>>,
     /// Add uniform noise as wide as a column's own step to rounded columns; with names, to these only.
     ///
     /// The ties of rounded columns make score matching degenerate: the loss falls without end.
-    #[arg(long, value_delimiter = ',', num_args = 0.., require_equals = true, value_name = "NAMES")]
-    pub(crate) dequantize: Option<Vec<String>>,
+    #[arg(long, value_parser = names, num_args = 0.., require_equals = true, value_name = "NAMES")]
+    pub(crate) dequantize: Option<Vec<List<String>>>,
     /// Width of that noise.
     #[arg(long, value_enum, default_value_t = GapRuleArg::Gap, value_name = "RULE", hide_short_help = true)]
     pub(crate) dequantize_rule: GapRuleArg,
@@ -373,8 +436,8 @@ pub(crate) struct BoundaryArgs {
     ///
     /// Score matching then weights the rows near them by their distance, without which it is wrong there; for
     /// exact, ssm and ssm-vr.
-    #[arg(long, value_delimiter = ',', value_name = "COLUMN=LOW:HIGH", value_parser = column_bounds)]
-    pub(crate) bounds: Vec<ColumnBounds>,
+    #[arg(long, value_name = "COLUMN=LOW:HIGH", value_parser = bounds_list)]
+    pub(crate) bounds: Vec<List<ColumnBounds>>,
     /// A domain of all columns together: simplex, or ball:RADIUS.
     ///
     /// simplex is for all but one part of a composition (each at least 0, their sum at most 1); ball:RADIUS lies
@@ -391,7 +454,7 @@ pub(crate) struct BoundaryArgs {
 impl BoundaryArgs {
     /// Where all rows are known to lie; None: anywhere.
     pub(crate) fn region(&self) -> Option<Region> {
-        let columns = (!self.bounds.is_empty()).then(|| Region::Columns(self.bounds.clone()));
+        let columns = (!self.bounds.is_empty()).then(|| Region::Columns(flat(&self.bounds)));
         self.domain.clone().or(columns)
     }
 }
@@ -755,11 +818,14 @@ pub(crate) struct SampleArgs {
     #[arg(short, default_value_t = 1000)]
     pub(crate) n: usize,
     /// Conditional models: the values at which to draw, such as age=40,dose=0.5.
-    #[arg(long, value_delimiter = ',', value_name = "NAME=VALUE", value_parser = named_value)]
-    pub(crate) given_values: Vec<(String, f64)>,
+    #[arg(long, value_name = "NAME=VALUE", value_parser = named_values)]
+    pub(crate) given_values: Vec<List<(String, f64)>>,
     /// Conditional models: a table with the given columns; -n rows are drawn at each of its rows.
     #[arg(long, value_name = "FILE", conflicts_with = "given_values")]
     pub(crate) given_rows: Option<PathBuf>,
+    /// Keep the noise that fit --dequantize added, and do not round the rows back to the columns' own values.
+    #[arg(long)]
+    pub(crate) keep_noise: bool,
     /// Where to write: .npy, else CSV [default: CSV to standard output].
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -851,12 +917,15 @@ impl Default for ChainArgs {
 pub(crate) struct ImputeArgs {
     /// Model file.
     pub(crate) model: PathBuf,
-    /// Table with missing values: empty cells, NaN, NA and their like.
+    /// Table with missing values: empty cells, NaN, NA and their like; - for standard input.
     #[arg(value_name = "DATA")]
     pub(crate) data: PathBuf,
     /// Where to write: .npy, else CSV [default: CSV to standard output].
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Keep the noise that fit --dequantize added, and do not round imputed values back to the columns' own.
+    #[arg(long)]
+    pub(crate) keep_noise: bool,
     /// Draws of every missing value: that many complete tables, one below the other.
     ///
     /// With columns `draw` and `row` in front if there is more than one.
@@ -1414,6 +1483,48 @@ mod tests {
         for bad in ["a", "=1", "a=", "a=x", "a=inf"] {
             assert!(named_value(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn names_with_commas_are_in_quotation_marks() {
+        let parse = |words: &[&str]| match Cli::try_parse_from(words).map(|cli| cli.command) {
+            Ok(Command::Fit(fit)) => *fit,
+            other => panic!("{other:?}"),
+        };
+        let fit = parse(&[
+            "gradlogp",
+            "fit",
+            "a.csv",
+            "--columns",
+            "a,\"mass, kg\"",
+            "--columns",
+            "b",
+            "--drop=\"x\"",
+            "--given",
+            "c, d",
+            "--dequantize=\"mass, kg\"",
+            "--bounds",
+            "\"mass, kg\"=0:inf,b=:1",
+            "--thousands",
+            ",",
+        ]);
+        assert_eq!(fit.read.columns().unwrap(), ["a", "mass, kg", "b"]);
+        assert_eq!(
+            (fit.read.dropped(), flat(&fit.prepare.given)),
+            (vec!["x".into()], vec!["c".into(), "d".into()])
+        );
+        assert_eq!(flat(&fit.prepare.dequantize.unwrap()), ["mass, kg"]);
+        assert_eq!(fit.boundary.bounds.len(), 1);
+        assert_eq!(flat(&fit.boundary.bounds).len(), 2);
+        assert_eq!(fit.read.decimal(), Some(Mark::Point));
+        assert!(
+            parse(&["gradlogp", "fit", "a.csv", "--dequantize"])
+                .prepare
+                .dequantize
+                .unwrap()
+                .is_empty()
+        );
+        assert!(Cli::try_parse_from(["gradlogp", "fit", "a.csv", "--drop", "\"a"]).is_err());
     }
 
     #[test]

@@ -204,9 +204,14 @@ impl Checks<'_> {
     fn samples(&self, model: &FittedModel, seed: u64) -> Result<Option<(String, Array2<f64>)>> {
         if let Some(path) = &self.args.samples {
             let source = Source::at(Place::File(path.clone()), self.read);
-            let loaded = source.load(0, Some(&model.description.columns))?;
+            let mut loaded = source.load(0, Some(&model.description.columns))?;
             show_warnings(&loaded.warnings);
-            return Ok(Some((path.display().to_string(), loaded.table.rows)));
+            if let Some(noise) = &model.description.dequantization {
+                // As the rows that they are compared with.
+                let seed = model.description.training.seed ^ (0x5a3b << 32);
+                noise.apply_to_rounded(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(seed))?;
+            }
+            return Ok(Some((source.name(), loaded.table.rows)));
         }
         let Some(n) = self.args.draw else { return Ok(None) };
         if n == 0 {

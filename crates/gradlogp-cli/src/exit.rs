@@ -48,13 +48,32 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
     for link in error.chain() {
         let text = match link.downcast_ref::<Error>() {
             Some(Error::Config { option, message }) => format!("{}: {message}", spelled(option)),
-            _ => link.to_string(),
+            _ => in_options(&link.to_string()),
         };
         if parts.last().is_none_or(|last| !last.ends_with(&text)) {
             parts.push(text);
         }
     }
     parts.join(": ")
+}
+
+/// A text of the library with its settings, which stand in backticks, as options: `drop` becomes --drop. Words that
+/// are no option stay.
+pub(crate) fn in_options(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('`') {
+        out += before;
+        let Some((word, following)) = after.split_once('`') else {
+            return out + "`" + after;
+        };
+        match spelled(word) {
+            option if option == word => out += &format!("`{word}`"),
+            option => out += &option,
+        }
+        rest = following;
+    }
+    out + rest
 }
 
 /// A setting of the library as the command line writes it, if it is an option there.
@@ -83,6 +102,9 @@ mod tests {
         assert_eq!(text(Error::config("base scale", "no")), "--base-scale: no");
         assert_eq!(text(Error::config("step_size", "no")), "--step-size: no");
         assert_eq!(text(Error::config("-n", "no")), "-n: no");
+        let data =
+            Error::data("a", "say `no header` or `drop missing`, not `this`; a lone ` stays");
+        assert_eq!(text(data), "a: say --no-header or --drop-missing, not `this`; a lone ` stays");
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
         let error = anyhow::Error::from(Error::io("a", "write", full)).context("on the way");
         assert_eq!(message(&error), "on the way: a: cannot write: no storage space");

@@ -1,10 +1,15 @@
 //! Tables from files and built-in sets.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use gradlogp::data::synthetic::{self, Dataset};
-use gradlogp::data::{DataWarning, Header, ReadOptions, Table, read_csv};
+use gradlogp::data::{
+    DataWarning, Header, Mark, ReadOptions, Table, TextTable, read_table, read_table_from,
+    read_text_from,
+};
 use gradlogp::{Error, FittedModel, Score};
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
@@ -12,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::args::{ReadArgs, SourceArgs};
 use crate::commands::Show;
 use crate::limits::check_memory;
-use crate::text;
+use crate::{exit, text};
 
 /// The built-in real table: 11 measured columns of UCI's red wine quality data (the twelfth, a grade
 /// from 3 to 8, is not a continuous quantity).
@@ -29,6 +34,8 @@ pub(crate) struct Source {
     drop: Vec<String>,
     header: Option<bool>,
     delimiter: Option<char>,
+    #[serde(default)]
+    decimal: Option<Mark>,
     drop_missing: bool,
     /// Missing values stay, as NaN.
     #[serde(default)]
@@ -85,10 +92,11 @@ impl Source {
     pub(crate) fn at(place: Place, read: &ReadArgs) -> Self {
         Source {
             place,
-            columns: read.columns.clone(),
-            drop: read.drop.clone(),
+            columns: read.columns(),
+            drop: read.dropped(),
             header: if read.header { Some(true) } else { read.no_header.then_some(false) },
             delimiter: read.delimiter,
+            decimal: read.decimal(),
             drop_missing: read.drop_missing,
             keep_missing: false,
         }
@@ -106,6 +114,7 @@ impl Source {
     /// The name that messages and model files use.
     pub(crate) fn name(&self) -> String {
         match &self.place {
+            Place::File(path) if is_standard_input(path) => STANDARD_INPUT.into(),
             Place::File(path) => path.display().to_string(),
             Place::BuiltIn { name, .. } => name.clone(),
         }
@@ -115,7 +124,7 @@ impl Source {
     pub(crate) fn load(&self, seed: u64, like: Option<&[String]>) -> Result<Loaded> {
         match &self.place {
             Place::File(path) => {
-                let (table, warnings) = read_csv(path, &self.options(like))?;
+                let (table, warnings) = read_file(path, &self.options(like))?;
                 Ok(Loaded { table, given: None, warnings, drawn_from: None })
             }
             Place::BuiltIn { name, rows } => {
@@ -137,6 +146,41 @@ impl Source {
                 Ok(Loaded { table, given: None, warnings, drawn_from })
             }
         }
+    }
+
+    /// Reads a file for a fitted model's columns; and its other columns as they are written, where it is text and no
+    /// columns were chosen.
+    pub(crate) fn load_with_text(&self, like: &[String]) -> Result<(Loaded, Option<TextTable>)> {
+        let Place::File(path) = &self.place else { return Ok((self.load(0, Some(like))?, None)) };
+        let bytes = match is_standard_input(path) {
+            true => {
+                let mut bytes = Vec::new();
+                let mut input = standard_input()?;
+                input.read_to_end(&mut bytes).map_err(|e| Error::io(STANDARD_INPUT, "read", e))?;
+                bytes
+            }
+            false if !path.is_file() => return Ok((self.load(0, Some(like))?, None)),
+            false => std::fs::read(path).map_err(|e| Error::io(path, "read", e))?,
+        };
+        let options = self.options(Some(like));
+        let (table, warnings) = read_table_from(&bytes[..], &self.name(), &options)?;
+        let loaded = Loaded { table, given: None, warnings, drawn_from: None };
+        if self.columns.is_some() || bytes.starts_with(b"\x93NUMPY") || bytes.starts_with(b"PK") {
+            return Ok((loaded, None));
+        }
+        let mut text = read_text_from(&bytes[..], &self.name(), &options)?;
+        let kept: Vec<usize> =
+            (0..text.columns.len()).filter(|j| !self.drop.contains(&text.columns[*j])).collect();
+        let others = kept.iter().any(|j| text.places[*j].is_none());
+        if kept.len() < text.columns.len() {
+            text.columns = kept.iter().map(|j| text.columns[*j].clone()).collect();
+            text.places = kept.iter().map(|j| text.places[*j]).collect();
+            for row in &mut text.rows {
+                *row = kept.iter().map(|j| row[*j].clone()).collect();
+            }
+        }
+        let same = text.rows.len() == loaded.table.n_rows();
+        Ok((loaded, Some(text).filter(|_| others && same)))
     }
 
     /// Reads or draws rows for a fitted model: its columns, and those of its condition apart.
@@ -169,8 +213,10 @@ impl Source {
             header,
             // Checked to be ASCII where the option is read.
             delimiter: self.delimiter.map(|c| c as u8),
+            decimal: self.decimal,
             drop_missing: self.drop_missing,
             keep_missing: self.keep_missing,
+            array: None,
         }
     }
 }
@@ -221,6 +267,33 @@ pub(crate) fn in_named_table(error: anyhow::Error, name: &str) -> anyhow::Error 
     }
 }
 
+/// What messages and model files call it.
+pub(crate) const STANDARD_INPUT: &str = "standard input";
+
+/// Whether a path is `-`.
+pub(crate) fn is_standard_input(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Reads a table from a file, or from standard input where that is called `-`, once.
+pub(crate) fn read_file(path: &Path, options: &ReadOptions) -> Result<(Table, Vec<DataWarning>)> {
+    match is_standard_input(path) {
+        true => Ok(read_table_from(standard_input()?, STANDARD_INPUT, options)?),
+        false => Ok(read_table(path, options)?),
+    }
+}
+
+/// Standard input, which can be read once.
+fn standard_input() -> Result<std::io::Stdin> {
+    static READ: AtomicBool = AtomicBool::new(false);
+    if READ.swap(true, Ordering::Relaxed) {
+        let message =
+            "standard input can be read once, and stands for two tables here; name a file for one";
+        return Err(Error::config("-", message).into());
+    }
+    Ok(std::io::stdin())
+}
+
 /// Warns of conditions far outside those that the model was fitted to, by column and row.
 pub(crate) fn conditions_far_off(model: &FittedModel, given: ArrayView2<'_, f64>, show: Show) {
     let Some(known) = &model.description.given else { return };
@@ -244,7 +317,12 @@ pub(crate) fn conditions_far_off(model: &FittedModel, given: ArrayView2<'_, f64>
 
 /// Prints the warnings, also where notes are not wanted.
 pub(crate) fn show_warnings(warnings: &[DataWarning]) {
-    warnings.iter().for_each(|w| text::warning(&w.to_string()));
+    warnings.iter().for_each(|w| text::warning(&warning_text(w)));
+}
+
+/// A warning with the settings that it names called by their options.
+pub(crate) fn warning_text(warning: &DataWarning) -> String {
+    exit::in_options(&warning.to_string())
 }
 
 /// Name, shape and description of every built-in set.

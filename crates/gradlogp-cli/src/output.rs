@@ -26,6 +26,24 @@ pub(crate) fn write_table(
     }
 }
 
+/// Whether a table that is written to `path` can hold text.
+pub(crate) fn holds_text(path: Option<&Path>) -> bool {
+    !path.is_some_and(|path| has_ending(path, "npy"))
+}
+
+/// Writes a table of text as CSV, to standard output without a path.
+pub(crate) fn write_text(
+    path: Option<&Path>,
+    columns: &[String],
+    rows: impl Iterator<Item = Vec<String>> + Clone,
+) -> Result<()> {
+    match path {
+        None => write_records(&mut std::io::stdout().lock(), columns, rows)
+            .context("standard output: cannot write"),
+        Some(path) => Ok(write_atomically(path, |out| write_records(out, columns, rows.clone()))?),
+    }
+}
+
 /// Refuses a file that cannot be written before hours are spent on what should go there; `what` names it.
 pub(crate) fn check_writable(what: &str, path: &Path) -> Result<()> {
     let fail = |why: String| Error::io(path, "write", std::io::Error::other(why));
@@ -80,6 +98,15 @@ fn has_ending(path: &Path, ending: &str) -> bool {
 }
 
 fn write_csv(out: &mut dyn Write, columns: &[String], rows: &Array2<f64>) -> std::io::Result<()> {
+    let rows = rows.outer_iter().map(|row| row.iter().map(f64::to_string).collect::<Vec<_>>());
+    write_records(out, columns, rows)
+}
+
+fn write_records(
+    out: &mut dyn Write,
+    columns: &[String],
+    rows: impl Iterator<Item = Vec<String>>,
+) -> std::io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     // The system's own error, so that a closed pipe is known for what it is.
     let plain = |e: csv::Error| match e.into_kind() {
@@ -87,8 +114,8 @@ fn write_csv(out: &mut dyn Write, columns: &[String], rows: &Array2<f64>) -> std
         _ => std::io::Error::other("the rows cannot be written as CSV"),
     };
     writer.write_record(columns).map_err(plain)?;
-    for row in rows.outer_iter() {
-        writer.write_record(row.iter().map(f64::to_string)).map_err(plain)?;
+    for row in rows {
+        writer.write_record(row).map_err(plain)?;
     }
     writer.flush()
 }

@@ -28,11 +28,11 @@ use serde::{Deserialize, Serialize};
 
 use super::fit_kernel::{self, KernelPlan};
 use super::{Show, report};
-use crate::args::{FitArgs, ModelArg, ObjectiveArg, StandardizeArg};
+use crate::args::{FitArgs, ModelArg, ObjectiveArg, StandardizeArg, flat};
 use crate::bounds::Region;
 use crate::checkpoints::{self, Standing};
 use crate::exit;
-use crate::input::{Loaded, Place, Source, in_named_table, show_warnings};
+use crate::input::{Loaded, Place, Source, in_named_table, show_warnings, warning_text};
 use crate::interrupt::{self, Keeping};
 use crate::judgement::Judgement;
 use crate::limits::{check_network, check_step, check_threads};
@@ -287,9 +287,9 @@ impl Plan {
             output: "model.safetensors".into(),
             report: None,
             checkpoint_every: 5.0,
-            given: args.prepare.given.clone(),
+            given: flat(&args.prepare.given),
             conditioning: args.noise.conditioning.map_or(Conditioning::Concat, Into::into),
-            dequantize: args.prepare.dequantize.clone(),
+            dequantize: args.prepare.dequantize.as_deref().map(flat),
             gap_rule: args.prepare.dequantize_rule.into(),
             standardization: args.prepare.standardize.into(),
             validation: args.prepare.validation,
@@ -614,7 +614,7 @@ impl Prepared {
         let given = given.transpose()?;
         let units = fit(Standardization::Standardize)?;
         let domain = domain(plan, &loaded.table, &units, dequantization.is_some())?;
-        let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        let mut warnings: Vec<String> = loaded.warnings.iter().map(warning_text).collect();
         let noise = plan.noise.as_ref().map(|noise| -> Result<NoiseRecord> {
             let columns = &loaded.table.columns;
             let notes = noise.notes(columns, transform.forward(training.view()).view())?;

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use gradlogp::data::TextTable;
 use gradlogp::diffusion::TimeModel;
 use gradlogp::sample::reverse::{Reverse, ReverseImpute, impute_reverse};
 use gradlogp::sample::{ImputeConfig, Parallel, Target, impute};
@@ -17,7 +18,7 @@ use super::Show;
 use crate::args::ImputeArgs;
 use crate::input::{Place, Source, show_warnings};
 use crate::limits::check_memory;
-use crate::output::write_table;
+use crate::output::{holds_text, write_table, write_text};
 use crate::places::Places;
 use crate::progress::Progress;
 use crate::{exit, interrupt, text};
@@ -73,7 +74,7 @@ pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
         let why = "was fitted with bounds, and imputed values would not keep to them; fit a model without --bounds and --domain";
         return Err(Error::config(super::MODEL, why).into());
     }
-    let table = load(args, &model)?;
+    let (table, text) = load(args, &model)?;
     let incomplete: Vec<usize> =
         (0..table.nrows()).filter(|row| table.row(*row).iter().any(|x| x.is_nan())).collect();
     let cells = table.len() as f64 * args.draws as f64;
@@ -87,8 +88,26 @@ pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
         show.note("stopped before the draws were done; nothing was written");
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
+    if let Some(noise) = model.description.dequantization.as_ref().filter(|_| !args.keep_noise) {
+        let count = part.nrows().max(1);
+        noise.restore(&mut draws.rows, |i, j| part[[i % count, j]].is_nan());
+    }
     let (columns, rows) = complete(args, &model, &table, &incomplete, &draws.rows);
-    write_table(args.output.as_deref(), &columns, &rows)?;
+    match &text {
+        Some(text) if holds_text(args.output.as_deref()) => {
+            write_with_text(args, text, &columns, &rows)?;
+        }
+        Some(text) => {
+            write_table(args.output.as_deref(), &columns, &rows)?;
+            let others = text.columns.iter().zip(&text.places).filter(|(_, place)| place.is_none());
+            let names: Vec<&str> = others.map(|(name, _)| name.as_str()).collect();
+            show.warning(&format!(
+                "an array cannot hold the columns that the model does not have, so they were left out: {}",
+                names.join(", ")
+            ));
+        }
+        None => write_table(args.output.as_deref(), &columns, &rows)?,
+    }
     let summary = Summary {
         rows: table.nrows(),
         incomplete_rows: incomplete.len(),
@@ -148,16 +167,38 @@ fn all_in_table(error: anyhow::Error, incomplete: &[usize]) -> anyhow::Error {
     }
 }
 
-fn load(args: &ImputeArgs, model: &FittedModel) -> Result<Array2<f64>> {
+/// The rows, and the file's other columns if there are any.
+fn load(args: &ImputeArgs, model: &FittedModel) -> Result<(Array2<f64>, Option<TextTable>)> {
     if args.read.drop_missing {
         let message = "rows with missing values are what this command is for; leave it out";
         return Err(Error::config("--drop-missing", message).into());
     }
     let mut source = Source::at(Place::File(args.data.clone()), &args.read);
     source.keep_missing = true;
-    let loaded = source.load(0, Some(&model.description.columns))?;
+    let (loaded, text) = source.load_with_text(&model.description.columns)?;
     show_warnings(&loaded.warnings);
-    Ok(loaded.table.rows)
+    Ok((loaded.table.rows, text))
+}
+
+/// The whole table with the file's other columns as they were, all in the order of the file.
+fn write_with_text(
+    args: &ImputeArgs,
+    text: &TextTable,
+    columns: &[String],
+    rows: &Array2<f64>,
+) -> Result<()> {
+    let front = rows.ncols() - text.places.iter().flatten().count();
+    let names: Vec<String> = columns[..front].iter().chain(&text.columns).cloned().collect();
+    let n = text.rows.len();
+    let records = (0..rows.nrows()).map(|at| {
+        let own = (0..front).map(|j| rows[[at, j]].to_string());
+        let of_file = text.places.iter().enumerate().map(|(j, place)| match place {
+            Some(slot) => rows[[at, front + slot]].to_string(),
+            None => text.rows[at % n][j].clone(),
+        });
+        own.chain(of_file).collect::<Vec<String>>()
+    });
+    write_text(args.output.as_deref(), &names, records)
 }
 
 /// None where Ctrl-C stopped it.

@@ -14,7 +14,7 @@ use super::Show;
 use super::info::{erased::Word, objective, settings};
 use crate::args::{ChainArgs, ReportArgs};
 use crate::checks::Checks;
-use crate::input::{Place, Source, in_named_table, show_warnings};
+use crate::input::{Place, STANDARD_INPUT, Source, in_named_table, show_warnings, warning_text};
 use crate::judgement::Judgement;
 use crate::over_times::judge_at_its_time;
 use crate::picture::ImageShape;
@@ -56,6 +56,10 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
         None if record.built_in => {
             Place::BuiltIn { name: record.source.clone(), rows: record.rows }
         }
+        None if record.source == STANDARD_INPUT => {
+            let message = "the model was fitted to standard input, which is gone; name a table";
+            return Err(Error::config("DATA", message).into());
+        }
         None => Place::File(record.source.clone().into()),
     };
     Places::default()
@@ -72,7 +76,7 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     };
     let source = Source::at(place, &args.read);
     let mut loaded = source.load_for(seed, &model)?;
-    let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    let mut warnings: Vec<String> = loaded.warnings.iter().map(warning_text).collect();
     show_warnings(&loaded.warnings);
     if args.data.is_none() && loaded.drawn_from.is_none() {
         let note = "these rows include those that trained the model, so the check is too kind; \

@@ -5,16 +5,16 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use gradlogp::data::{ReadOptions, read_csv};
+use gradlogp::data::ReadOptions;
 use gradlogp::storage::{TensorFile, write_atomically};
 use gradlogp::{Error, ErrorClass, FittedModel};
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use serde::{Deserialize, Serialize};
 
 use super::Show;
-use crate::args::SampleArgs;
+use crate::args::{SampleArgs, flat};
 use crate::checkpoints::{Place, SAMPLING, Standing};
-use crate::input::{conditions_far_off, show_warnings};
+use crate::input::{conditions_far_off, read_file, show_warnings};
 use crate::limits::check_memory;
 use crate::output::{write_array, write_table};
 use crate::picture::{Greys, ImageShape, Sheet};
@@ -41,6 +41,9 @@ struct Stopped {
     /// What was asked for, by which a checkpoint is known to be of this run.
     #[serde(default)]
     run: serde_json::Value,
+    /// Rounded columns keep the noise of the fit.
+    #[serde(default)]
+    keep_noise: bool,
     job: Job,
 }
 
@@ -75,6 +78,7 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
         Some(_) => Some(ImageShape::of(args.image, model.description.columns.len())?),
         None => None,
     };
+    let keep_noise = stopped.as_ref().map_or(args.keep_noise, |(_, stopped)| stopped.keep_noise);
     let (conditions, n) = match &stopped {
         Some((path, stopped)) => {
             stopped.check_model(path, &model)?;
@@ -133,6 +137,7 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
             output: output.clone().unwrap_or_default(),
             conditions: conditions.as_ref().map(rows_of),
             run: serde_json::Value::Null,
+            keep_noise,
             job: job.clone(),
         })
     })?;
@@ -144,7 +149,10 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
         }
         Ok(())
     });
-    let outcome = run.map_err(|error| blamed(args.resume.as_deref(), error))?;
+    let mut outcome = run.map_err(|error| blamed(args.resume.as_deref(), error))?;
+    if let Some(noise) = model.description.dequantization.as_ref().filter(|_| !keep_noise) {
+        noise.restore(&mut outcome.drawn.rows, |_, _| true);
+    }
     let picture = match image {
         Some(shape) => {
             let rows = outcome.drawn.rows.view();
@@ -408,15 +416,16 @@ fn conditions(args: &SampleArgs, model: &FittedModel) -> Result<Option<Array2<f6
     }
     if let Some(path) = &args.given_rows {
         let options = ReadOptions { columns: Some(names.to_vec()), ..ReadOptions::default() };
-        let (table, warnings) = read_csv(path, &options)?;
+        let (table, warnings) = read_file(path, &options)?;
         show_warnings(&warnings);
         return Ok(Some(table.rows));
     }
-    if args.given_values.is_empty() {
+    let values = flat(&args.given_values);
+    if values.is_empty() {
         return Ok(None);
     }
-    for (k, (name, _)) in args.given_values.iter().enumerate() {
-        let again = args.given_values[..k].iter().any(|(other, _)| other == name);
+    for (k, (name, _)) in values.iter().enumerate() {
+        let again = values[..k].iter().any(|(other, _)| other == name);
         if again || !names.contains(name) {
             let guess = text::did_you_mean(name, names.iter().map(String::as_str));
             let message = match again {
@@ -433,7 +442,7 @@ fn conditions(args: &SampleArgs, model: &FittedModel) -> Result<Option<Array2<f6
         }
     }
     let value = |name: &String| {
-        let found = args.given_values.iter().find(|(given, _)| given == name);
+        let found = values.iter().find(|(given, _)| given == name);
         let missing = || Error::config(asked, format!("\"{name}\" is missing"));
         found.map(|(_, value)| *value).ok_or_else(missing)
     };

@@ -130,8 +130,8 @@ fn values_beyond_single_precision_are_refused_before_training() {
 fn other_kinds_of_files() {
     refused("\u{0}\u{1}binary", "", &["binary file"]);
     let folder = Folder::new();
-    folder.write("t.csv", b"gr\xF6\xDFe,b\n1,2\n3,4\n");
-    folder.fails(3, "fit t.csv", &["not valid UTF-8"]);
+    folder.write("t.csv", b"gr\xF6\xDFe,b\n1,2\n3,4\n5,6\xB2\n");
+    folder.fails(3, "fit t.csv", &["row 3, column \"b\"", "not valid UTF-8"]);
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod lost_files;
 #[cfg(unix)]
 mod numbers;
 mod quality;
+mod reading;
 mod results;
 mod rows;
 mod support;

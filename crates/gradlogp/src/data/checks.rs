@@ -2,8 +2,8 @@
 //!
 //! Errors are what no setting can train on (one row, constant columns: no density). Warnings are what
 //! makes the fit degenerate or its figures misleading: repeated values (see [`Ties`]), repeated rows,
-//! columns that copy each other, too few rows. Linear dependence among three or more columns matters
-//! only for whitening and is refused by [`Transform::fit`](super::Transform::fit).
+//! columns that copy each other or follow from several others, compositions, columns that name rows, single values
+//! far from all others, too few rows.
 
 use std::collections::HashSet;
 
@@ -12,8 +12,10 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::dependence::{Relation, constant_sum, relations};
+use super::identifiers::{Identity, identity};
 use super::names::{option_list, quoted_list};
-use super::{ColumnTies, DataWarning, Table, Ties};
+use super::{ColumnTies, DataWarning, Dependence, Table, Ties};
 use crate::{Error, Result};
 
 /// Columns whose |correlation| is nearer to 1 than this copy each other: the remaining direction is
@@ -37,12 +39,123 @@ pub fn check_table(table: &Table) -> Result<Vec<DataWarning>> {
     if n < d {
         warnings.push(DataWarning::FewerRowsThanColumns { rows: n, columns: d });
     }
-    warnings.extend(row_numbers(table));
+    warnings.extend(identifiers(table, &ties));
+    warnings.extend(far_values(table));
     warnings.extend(spikes(table, &ties));
     warnings.extend(discrete_columns(table, ties));
     warnings.extend(duplicate_rows(table));
-    warnings.extend(duplicate_columns(table));
+    let copies = duplicate_columns(table);
+    let copied: Vec<usize> = match &copies {
+        Some(DataWarning::DuplicateColumns { pairs }) => {
+            let of = |name: &String| table.columns.iter().position(|column| column == name);
+            pairs.iter().filter_map(|(_, second, _)| of(second)).collect()
+        }
+        _ => Vec::new(),
+    };
+    warnings.extend(copies);
+    warnings.extend(dependent_columns(table, &copied));
     Ok(warnings)
+}
+
+/// Columns that follow from others; sums that are the same in every row apart.
+fn dependent_columns(table: &Table, copied: &[usize]) -> Vec<DataWarning> {
+    let rows = table.rows.view();
+    let name = |j: usize| table.columns[j].clone();
+    let mut warnings = Vec::new();
+    let found = relations(rows, copied);
+    // Some of the columns have a constant sum, and the others vary little beside them.
+    let part = |r: &Relation| sums_to_one_value(r) && r.terms.len() + 1 < table.n_columns();
+    let whole = constant_sum(rows).filter(|_| !found.iter().any(part));
+    if let Some(total) = whole {
+        let total = round_total(total);
+        warnings.push(DataWarning::Composition { columns: table.columns.clone(), total });
+    }
+    let mut relations_left = Vec::new();
+    for relation in found {
+        let of: Vec<usize> =
+            relation.terms.iter().map(|(j, _)| *j).chain([relation.column]).collect();
+        match sums_to_one_value(&relation) {
+            true if whole.is_some() && of.len() == table.n_columns() => {}
+            true if of.iter().all(|j| rows.column(*j).iter().all(|x| *x >= 0.0)) => {
+                let indicators =
+                    of.iter().all(|j| rows.column(*j).iter().all(|x| *x == 0.0 || *x == 1.0));
+                let mut of = of;
+                of.sort_unstable();
+                let columns = of.into_iter().map(name).collect();
+                warnings.push(match indicators {
+                    true => DataWarning::Indicators { columns },
+                    false => {
+                        DataWarning::Composition { columns, total: round_total(relation.constant) }
+                    }
+                });
+            }
+            _ => relations_left.push(Dependence {
+                column: name(relation.column),
+                terms: relation.terms.iter().map(|(j, c)| (name(*j), *c)).collect(),
+                constant: relation.constant,
+                own_share: relation.own_share,
+            }),
+        }
+    }
+    if !relations_left.is_empty() {
+        warnings.push(DataWarning::DependentColumns { columns: relations_left });
+    }
+    warnings
+}
+
+/// Whether a relation says that its columns have one sum in every row.
+fn sums_to_one_value(relation: &Relation) -> bool {
+    !relation.terms.is_empty()
+        && relation.constant > 0.0
+        && relation.terms.iter().all(|(_, c)| (c + 1.0).abs() < 1e-2)
+}
+
+/// 1 or 100 where that is meant.
+fn round_total(total: f64) -> f64 {
+    let near = [1.0, 100.0].into_iter().find(|round| (total / round - 1.0).abs() < 5e-3);
+    near.unwrap_or(total)
+}
+
+/// Columns that name or number rows, or say when.
+fn identifiers(table: &Table, ties: &[Ties]) -> Vec<DataWarning> {
+    let of = |j: usize| Some((table.columns[j].clone(), identity(table, j, &ties[j])?));
+    let warn = |(column, what)| match what {
+        Identity::EvenSteps { step: 1.0 } => DataWarning::RowNumbers { column },
+        what => DataWarning::Identifier { column, what },
+    };
+    (0..table.n_columns()).filter_map(of).map(warn).collect()
+}
+
+/// A standard deviation that is so many times the distance between the quartiles comes from single values.
+const SQUEEZED: f64 = 50.0;
+
+/// Columns in which single values, such as codes for missing ones, decide how all are scaled.
+fn far_values(table: &Table) -> Vec<DataWarning> {
+    let far = |j: usize| {
+        let column = table.rows.column(j);
+        let mut sorted = column.to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let n = sorted.len();
+        let (low, middle, high) = (sorted[n / 4], sorted[n / 2], sorted[(3 * n / 4).min(n - 1)]);
+        let far = |x: &f64| (x - middle).abs();
+        // Scaled, for numbers near the limit.
+        let range = far(&sorted[0]).max(far(&sorted[n - 1]));
+        let sd = range * column.mapv(|x| (x - middle) / range).std(0.0);
+        let spread = high - low;
+        if n < 20 || !(spread > 0.0 && sd > SQUEEZED * spread) {
+            return None;
+        }
+        let by_distance =
+            |(_, a): &(usize, &f64), (_, b): &(usize, &f64)| far(a).total_cmp(&far(b));
+        let (row, value) = column.iter().enumerate().max_by(by_distance)?;
+        Some(DataWarning::FarValue {
+            column: table.columns[j].clone(),
+            row: row + 1,
+            value: *value,
+            middle: (low, high),
+        })
+    };
+    (0..table.n_columns()).into_par_iter().filter_map(far).collect()
 }
 
 fn refuse_constant(table: &Table, ties: &[Ties]) -> Result<()> {
@@ -58,19 +171,6 @@ fn refuse_constant(table: &Table, ties: &[Ties]) -> Result<()> {
         option_list(&constant)
     );
     Err(Error::data(&table.name, message))
-}
-
-/// Columns that are k, k + 1, k + 2, ... from the first row to the last, at least ten of them.
-fn row_numbers(table: &Table) -> impl Iterator<Item = DataWarning> {
-    let counts = |column: ArrayView1<'_, f64>| {
-        column.len() >= 10 && column.iter().zip(column.iter().skip(1)).all(|(a, b)| b - a == 1.0)
-    };
-    table
-        .columns
-        .iter()
-        .zip(table.rows.columns())
-        .filter(move |(_, column)| counts(column.view()))
-        .map(|(name, _)| DataWarning::RowNumbers { column: name.clone() })
 }
 
 fn discrete_columns(table: &Table, ties: Vec<Ties>) -> Option<DataWarning> {
@@ -264,6 +364,67 @@ mod tests {
         let tiny = rows.mapv(|x| 1e-200 * x);
         let scaled = off_correlation(tiny.column(0), rows.column(1));
         assert!((scaled - (1.0 - r.abs())).abs() < 1e-12);
+    }
+
+    fn texts(rows: Array2<f64>) -> Vec<String> {
+        check_table(&table(rows)).unwrap().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn columns_that_follow_from_others_are_named() {
+        let x = uniform(800, 3);
+        let with = |column: Array1<f64>| concatenate![Axis(1), x, column.insert_axis(Axis(1))];
+        let sum = &texts(with(&x.column(0) + &x.column(2)))[..];
+        assert_eq!(sum.len(), 1, "{sum:?}");
+        assert!(
+            sum[0].contains("\"c3\" = \"c0\" + \"c2\"") && sum[0].contains("`drop` c3"),
+            "{sum:?}"
+        );
+        let near = &texts(with(7.0 - 2.5 * &x.column(0) + 0.02 * &x.column(1)))[..];
+        assert_eq!(near.len(), 1, "{near:?}");
+        assert!(near[0].contains("\"c3\" = 7") && near[0].contains("- 2.5 \"c0\""), "{near:?}");
+        assert!(texts(with(&x.column(0) + 0.5 * &x.column(2).mapv(|x| x * x * x))).is_empty());
+    }
+
+    #[test]
+    fn compositions_and_indicators_are_told_apart() {
+        let x = uniform(600, 4);
+        let shares = &x / &x.sum_axis(Axis(1)).insert_axis(Axis(1));
+        let text = &texts(shares.clone())[..];
+        assert_eq!(text.len(), 1, "{text:?}");
+        assert!(
+            text[0].starts_with("\"c0\", \"c1\", \"c2\", \"c3\" sum to 1 in every row"),
+            "{text:?}"
+        );
+        assert!(text[0].contains("`domain` simplex") && text[0].contains("`drop` c3"), "{text:?}");
+        // Beside other columns the domain of all columns is none.
+        let text = &texts(concatenate![
+            Axis(1),
+            uniform(600, 5).slice(ndarray::s![.., 4..]),
+            100.0 * &shares
+        ])[..];
+        assert_eq!(text.len(), 1, "{text:?}");
+        assert!(text[0].contains("sum to 100") && !text[0].contains("domain"), "{text:?}");
+        let kind = x.column(0).mapv(|x| (3.0 * x).floor());
+        let is = |k: f64| kind.mapv(|x| f64::from(u8::from(x == k))).insert_axis(Axis(1));
+        let text = texts(concatenate![Axis(1), uniform(600, 1), is(0.0), is(1.0), is(2.0)]);
+        let found =
+            text.iter().any(|t| t.starts_with("\"c1\", \"c2\", \"c3\" say which of 3 kinds"));
+        assert!(found, "{text:?}");
+    }
+
+    #[test]
+    fn single_values_far_from_all_others_are_named() {
+        let mut rows = uniform(300, 2);
+        rows[[16, 1]] = 1e6;
+        let warnings = check_table(&table(rows)).unwrap();
+        let [DataWarning::FarValue { column, row: 17, value: 1e6, .. }] = &warnings[..] else {
+            panic!("{warnings:?}")
+        };
+        assert_eq!(column, "c1");
+        // Heavy tails are none.
+        let tails = uniform(1500, 2).mapv(|u| u.powf(-0.4));
+        assert_eq!(check_table(&table(tails)).unwrap(), []);
     }
 
     #[test]

@@ -128,7 +128,11 @@ fn decimal_commas_are_read_with_a_warning() {
     let mixed = message("a;b\n1,500;2\n1.5;3\n");
     assert!(mixed.starts_with("t.csv, row 2, column \"a\""), "{mixed}");
     let thousands = message("a,b\n\"1,500\",2\n");
-    assert!(thousands.contains("thousands separators"), "{thousands}");
+    assert!(
+        thousands.starts_with("t.csv, row 1, column \"a\": \"1,500\" is 1500 if"),
+        "{thousands}"
+    );
+    assert!(thousands.ends_with("say `thousands` , or `decimal` ,"), "{thousands}");
 }
 
 #[test]
@@ -187,7 +191,7 @@ fn text_in_a_number_column() {
     );
     let several = message("id,a,note\nk,1,hello\n");
     assert!(several.contains("--drop id,note"), "{several}");
-    let spaces = message("1 2 3\n4 5 6\n");
+    let spaces = message("1:2:3\n4:5:6\n");
     assert!(spaces.contains("separated by commas, semicolons or tabs"), "{spaces}");
     let long = message(format!("a\n1\n{}\n", "z".repeat(500)));
     assert!(long.len() < 200, "{long}");
@@ -200,14 +204,14 @@ fn missing_values_are_counted_or_dropped() {
     assert_eq!(
         error,
         "t.csv, row 2, column \"a\": 4 missing values in 3 of 5 rows, the first here (\"\"); leave \
-         these rows out with --drop-missing, or fill them in"
+         these rows out with --drop-missing (2 are left), or fill them in"
     );
     let drop = ReadOptions { drop_missing: true, ..Default::default() };
     let (table, warnings) = read_with(text, &drop).unwrap();
     assert_eq!(table.rows, array![[1.0, 2.0], [5.0, 6.0]]);
     assert_eq!(warnings, [DataWarning::MissingDropped { dropped: 3, total: 5 }]);
     let everywhere = read_with("a,b\n1,\n2,\n", &drop).unwrap_err().to_string();
-    assert!(everywhere.contains("every row") && everywhere.contains("--drop b"), "{everywhere}");
+    assert!(everywhere.contains("every row") && everywhere.contains("`drop` b"), "{everywhere}");
     for token in ["", "NA", "nan", "-NaN", "NULL", "None", ".", "-", "?", "#N/A", " "] {
         let error = message(format!("a,b\n1,2\n{token},3\n"));
         assert!(error.contains("1 missing value in 1 of 2 rows"), "{token:?} {error}");
@@ -233,11 +237,27 @@ fn infinite_and_huge_numbers() {
 fn other_encodings_and_formats() {
     let latin = message(b"a,b\n1,2\n3,4\xE9\n");
     assert!(latin.contains("column \"b\": \"4\\u{fffd}\" is not valid UTF-8"), "{latin}");
-    assert!(message(b"caf\xE9,b\n1,2\n").contains("column names are not valid UTF-8"));
-    let utf16: Vec<u8> = "\u{feff}a,b\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    assert!(message(utf16).contains("UTF-16"));
-    assert!(message(b"PK\x03\x04rest").contains("export it as CSV"));
-    assert!(message(b"\x93NUMPY\x01\x00").contains("NumPy"));
+    // Names in Latin-1 are read, with a warning where they are used.
+    let (table, warnings) = read(b"caf\xE9,b\n1,2\n").unwrap();
+    assert_eq!(table.columns, ["caf\u{e9}", "b"]);
+    assert_eq!(warnings, [DataWarning::NamesInLatin1 { columns: list(&["caf\u{e9}"]) }]);
+    let unused = ReadOptions { columns: Some(list(&["b"])), ..Default::default() };
+    let (table, warnings) = read_with(b"caf\xE9,b\n\xE9,2\n", &unused).unwrap();
+    assert_eq!((table.rows, warnings), (array![[2.0]], vec![]));
+    let utf16: Vec<u8> = "\u{feff}a,b\n1,2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_eq!(read(&utf16).unwrap().0.rows, array![[1.0, 2.0]]);
+    assert!(message(&utf16[2..]).contains("UTF-16 text without"));
+    for (begin, words) in [
+        (&b"PK\x03\x04rest"[..], "export the sheet as CSV"),
+        (b"PAR1\0\0", "a Parquet file: write it as CSV"),
+        (b"ARROW1\0\0", "a Feather or Arrow file"),
+        (b"\x80\x04\x95", "a Python pickle"),
+        (b"{\"a\": 1}", "JSON"),
+        (b"<!DOCTYPE html>", "a web page"),
+    ] {
+        let text = message(begin);
+        assert!(text.contains(words), "{text}");
+    }
     assert!(message(b"1,2\n\x00\n").contains("binary"));
     // Text that is not UTF-8 does no harm in a column that is left out.
     let options = ReadOptions { drop: list(&["a"]), ..Default::default() };
@@ -251,7 +271,7 @@ fn files_longer_than_the_sample_are_read_whole() {
     for i in 0..n {
         text += &format!("{i};{}\n", 0.5 * f64::from(i));
     }
-    assert!(text.len() as u64 > 2 * SAMPLE_BYTES);
+    assert!(text.len() > 2 * SAMPLE_BYTES);
     let table = good(&text);
     assert_eq!(table.n_rows(), n as usize);
     for i in 0..n {
@@ -353,4 +373,231 @@ fn a_table_that_does_not_fit_into_memory_is_refused_and_not_the_end() {
     let said = error.to_string();
     assert!(said.starts_with("a.csv: the table does not fit into the memory"), "{said}");
     assert_eq!((values.len(), error.class()), (3, crate::ErrorClass::Data));
+}
+
+#[test]
+fn thousands_are_told_from_decimals_by_the_whole_column() {
+    // As spreadsheets write them into tab-separated text.
+    let (table, warnings) =
+        read("income\tspend\n1,213\t1,165\n791\t1,846\n2,843\t612\n847\t820\n").unwrap();
+    let rows = array![[1213.0, 1165.0], [791.0, 1846.0], [2843.0, 612.0], [847.0, 820.0]];
+    assert_eq!(table.rows, rows);
+    let text = warnings[0].to_string();
+    assert!(text.starts_with("4 numbers were read with \",\" between thousands"), "{text}");
+    assert!(
+        text.contains("\"1,213\", read as 1213") && text.ends_with("say `decimal` ,"),
+        "{text}"
+    );
+    // Every mark and delimiter.
+    for text in [
+        "a;b\n1'213;0.5\n12;1.5\n",
+        "a;b\n1\u{2019}213;0.5\n12;1.5\n",
+        "a;b\n1 213;0,5\n12;1,5\n",
+        "a\tb\n1\u{a0}213\t0,5\n12\t1,5\n",
+        "a;b\n1\u{202f}213;0.5\n12;1.5\n",
+        "a,b\n\"1,213\",0.5\n12,1.5\n",
+        "a;b\n1.213;0,5\n12;1,5\n",
+        "a,b\n\"1.213\",\"0,5\"\n12,\"1,5\"\n",
+    ] {
+        let (table, warnings) = read(text).unwrap();
+        assert_eq!(table.rows, array![[1213.0, 0.5], [12.0, 1.5]], "{text:?}");
+        let thousands = |w: &DataWarning| matches!(w, DataWarning::Thousands { count: 1, .. });
+        assert!(warnings.iter().any(thousands), "{text:?}: {warnings:?}");
+    }
+    // Nothing tells: refused, and read as the user says.
+    for (text, mark) in [("a\tb\n1,213\t7\n2,400\t7\n", ','), ("a;b\n1.213;7\n847;8\n911;8\n", '.')]
+    {
+        let error = message(text);
+        assert!(
+            error.starts_with("t.csv, row 1, column \"a\": \"1") && error.contains("is 1213 if"),
+            "{error}"
+        );
+        assert!(error.contains(&format!("`thousands` {mark} or `decimal` {mark}")), "{error}");
+        let as_decimal = if mark == ',' { Mark::Comma } else { Mark::Point };
+        for (decimal, value) in [(as_decimal, 1.213), (as_decimal.other(), 1213.0)] {
+            let options = ReadOptions { decimal: Some(decimal), ..Default::default() };
+            let (table, warnings) = read_with(text, &options).unwrap();
+            assert_eq!((table.rows[[0, 0]], warnings), (value, vec![]), "{text:?}");
+        }
+    }
+    let point = ReadOptions { decimal: Some(Mark::Point), ..Default::default() };
+    let error = read_with("a;b\n1,5;2\n", &point).unwrap_err().to_string();
+    assert!(error.contains("\"1,5\" cannot be read with \".\" before decimals"), "{error}");
+}
+
+#[test]
+fn numbers_that_are_names_are_told_from_rows() {
+    let rows = "0.12,0.34,0.31\n0.22,0.31,0.28\n0.18,0.30,0.33\n0.21,0.33,0.35\n";
+    for names in ["400,410,420", "1990,1991,1992", "0,1,2", "3.0,9.0,6.0"] {
+        let (table, warnings) = read(format!("{names}\n{rows}")).unwrap();
+        if names == "3.0,9.0,6.0" {
+            assert_eq!(table.n_rows(), 5);
+            let text = warnings[0].to_string();
+            assert!(
+                text.contains("was taken for data") && text.ends_with("say `header`"),
+                "{text}"
+            );
+            continue;
+        }
+        assert_eq!((table.columns.join(","), table.n_rows()), (names.to_string(), 4));
+        let text = warnings[0].to_string();
+        assert!(
+            text.contains("taken for column names") && text.ends_with("say `no header`"),
+            "{text}"
+        );
+        let absent = ReadOptions { header: Header::Absent, ..Default::default() };
+        assert_eq!(read_with(format!("{names}\n{rows}"), &absent).unwrap().0.n_rows(), 5);
+    }
+    // Names that are asked for are names, however few rows there are.
+    let like = ReadOptions { like: Some(list(&["410", "400"])), ..Default::default() };
+    let (table, warnings) = read_with("400,410\n1,2\n", &like).unwrap();
+    assert_eq!((table.rows, warnings), (array![[2.0, 1.0]], vec![]));
+}
+
+#[test]
+fn comments_and_the_header_of_numpy() {
+    let expected = array![[1.5, 2.0], [3.0, 4.5]];
+    for text in [
+        "# a,b\n1.5,2\n3,4.5\n",
+        "# by instrument 7\n# a, b\n1.5,2\n3,4.5\n",
+        "# by instrument 7\na,b\n1.5,2\n3,4.5\n",
+        "#\n\n#\"a\",\"b\"\n1.5,2\n# a pause\n3,4.5\n# end",
+        "sep=;\r\na;b\r\n1.5;2\r\n3;4.5\r\n",
+        "sep=;\na;b\n1,5;2\n3;4,5\n",
+        "# a b\n1.5 2\n3.0 4.5\n",
+        "# a b\n  1.5   2\n 3.0   4.5\n",
+        "\"a\", \"b\"\n1.5, 2\n\"3\", \"4.5\"\n",
+        "a,b,\n1.5,2,\n3,4.5,\n",
+        "a,b\n1.5,2,\n3,4.5,\n",
+        "a,b\r1.5,2\r3,4.5\r",
+        "a|b\n1.5|2\n3|4.5\n",
+    ] {
+        let (table, _) = read(text).unwrap_or_else(|e| panic!("{text:?}: {e}"));
+        assert_eq!(table.columns, ["a", "b"], "{text:?}");
+        assert_eq!(table.rows, expected, "{text:?}");
+    }
+    let table = good("\"a\", \"mass, kg\"\n1, 2\n");
+    assert_eq!(table.columns, ["a", "mass, kg"]);
+    // A column that is called #, and rows whose names begin with it, which are read or counted.
+    assert_eq!(good("#,a\n1,2\n2,3\n").columns, ["#", "a"]);
+    let drop = ReadOptions { drop: list(&["id"]), ..Default::default() };
+    assert_eq!(read_with("id,a\n#1,2\n#2,3\n", &drop).unwrap().0.n_rows(), 2);
+    let (table, warnings) = read("a,b\n1,2\n# 7,8\n3,4\n").unwrap();
+    assert_eq!(table.n_rows(), 2);
+    assert_eq!(warnings, [DataWarning::CommentRows { count: 1, first: "# 7".into() }]);
+    assert!(message("id,a\n#1,2\n#2,3\n").contains("all 2 rows begin with #"));
+    assert!(message("# nothing else\n").contains("empty"));
+}
+
+#[test]
+fn names_of_rows_are_left_out_with_a_warning() {
+    let left =
+        |column: &str| DataWarning::ColumnLeftOut { column: column.into(), why: LeftOut::RowNames };
+    for text in [
+        "\"a\" \"b\"\n\"1\" 0.5 2\n\"2\" 3 4\n",
+        "a,b\nr1,0.5,2\nr2,3,4\n",
+        "\"\",\"a\",\"b\"\n\"Mazda RX4\",0.5,2\n\"Datsun\",3,4\n",
+        ",a,b\n0,0.5,2\n1,3,4\n",
+    ] {
+        let (table, warnings) = read(text).unwrap_or_else(|e| panic!("{text:?}: {e}"));
+        assert_eq!(table.columns, ["a", "b"], "{text:?}");
+        assert_eq!(table.rows, array![[0.5, 2.0], [3.0, 4.0]], "{text:?}");
+        assert_eq!(warnings, [left("row_names")], "{text:?}");
+    }
+    // Numbers that count nothing are data; and what is asked for is read.
+    let (table, _) = read(",a,b\n0.3,0.5,2\n1.7,3,4\n").unwrap();
+    assert_eq!(table.columns, ["x0", "a", "b"]);
+    let asked = ReadOptions { columns: Some(list(&["row_names", "a"])), ..Default::default() };
+    let table = read_with(",a,b\n0,0.5,2\n1,3,4\n", &asked).unwrap().0;
+    assert_eq!(table.rows, array![[0.0, 0.5], [1.0, 3.0]]);
+}
+
+#[test]
+fn true_and_false_are_numbers_with_a_warning() {
+    let (table, warnings) = read("a,smoker\n1,True\n2,False\n3,TRUE\n").unwrap();
+    assert_eq!(table.rows.column(1).to_vec(), [1.0, 0.0, 1.0]);
+    assert_eq!(warnings, [DataWarning::Booleans { columns: list(&["smoker"]) }]);
+}
+
+#[test]
+fn letters_of_names_may_differ_with_a_warning() {
+    let like = ReadOptions { like: Some(list(&["a", "Body Mass"])), ..Default::default() };
+    let (table, warnings) = read_with("body_mass,A\n1,2\n", &like).unwrap();
+    assert_eq!(table.rows, array![[2.0, 1.0]]);
+    let text = warnings[0].to_string();
+    assert!(text.contains("\"A\" for \"a\", \"body_mass\" for \"Body Mass\""), "{text}");
+}
+
+#[test]
+fn advice_for_holes_works() {
+    let every =
+        |options: &ReadOptions, text: &str| read_with(text, options).unwrap_err().to_string();
+    let plain = ReadOptions::default();
+    let one = every(&plain, "a,b,c\n1,,3\n2,,4\n");
+    assert!(one.ends_with("leave that column out with `drop` b"), "{one}");
+    // b is nearly empty, and the others have holes, too: all that is said helps.
+    let text: String = (0..40)
+        .map(|i| match i {
+            0 => "1,2,3\n".into(),
+            i if i % 4 == 0 => format!(",,{i}\n"),
+            i => format!("{i},,{}\n", i * i),
+        })
+        .skip(1)
+        .collect();
+    let some = every(&plain, &format!("a,b,c\n{text}"));
+    assert!(some.contains("`drop` b and the rows that still have holes"), "{some}");
+    assert!(some.ends_with("with `drop missing`, which leaves 30 of 39 rows"), "{some}");
+    let follow = ReadOptions { drop: list(&["b"]), drop_missing: true, ..Default::default() };
+    assert_eq!(read_with(format!("a,b,c\n{text}"), &follow).unwrap().0.n_rows(), 30);
+    // Holes everywhere: no column to leave out is named.
+    let scattered: String = (0..60u32)
+        .map(|i| {
+            let hole = |j: u32| (i * 7 + j * j * 5 + i * i * (j + 3)) % 10 < 3 || j == i % 12;
+            (0..12)
+                .map(|j| if hole(j) { String::new() } else { format!("{i}") })
+                .collect::<Vec<_>>()
+                .join(",")
+                + "\n"
+        })
+        .collect();
+    let none = every(&plain, &format!("a,b,c,d,e,f,g,h,i,j,k,l\n{scattered}"));
+    assert!(none.contains("12 of 12 columns have holes") && !none.contains("`drop`"), "{none}");
+    assert!(none.ends_with("fill the holes in with another program first"), "{none}");
+    // A column that a model needs is not to be left out.
+    let like = ReadOptions { like: Some(list(&["a", "b"])), ..Default::default() };
+    for text in ["a,b\n1,x\n", "a,b\n1,\n2,\n", "a,b\n1,inf\n", "a,b\n1,1e300\n", "1,2,3\n1,x,3\n"]
+    {
+        let error = every(&like, text);
+        assert!(!error.contains("drop"), "{error}");
+    }
+}
+
+#[test]
+fn very_wide_tables_and_endless_lines() {
+    let d = 17_000;
+    let names: Vec<String> = (0..d).map(|i| format!("ENSG{i:011}")).collect();
+    let row = vec!["1"; d].join(",");
+    let text = format!("{}\n{row}\n{row}\n", names.join(","));
+    let options = ReadOptions {
+        columns: Some(list(&["ENSG00000016999", "ENSG00000000003"])),
+        ..Default::default()
+    };
+    assert_eq!(read_with(&text, &options).unwrap().0.rows, array![[1.0, 1.0], [1.0, 1.0]]);
+    assert_eq!(good(&text).n_columns(), d);
+    let endless = std::io::Read::take(std::io::repeat(b'1'), 600 << 20);
+    let error = read_csv_from(endless, "t.csv", &ReadOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("goes on for more than 64 MiB"), "{error}");
+}
+
+#[test]
+fn texts_are_kept_as_they_are_written() {
+    let options =
+        ReadOptions { like: Some(list(&["b", "a"])), keep_missing: true, ..Default::default() };
+    let text = "# by hand\na,name,b\n1.50,\"Smith, J.\",\n# pause\n,caf\u{e9} , 2\n";
+    let table = read_text_from(text.as_bytes(), "t.csv", &options).unwrap();
+    assert_eq!(table.columns, ["a", "name", "b"]);
+    assert_eq!(table.places, [Some(1), None, Some(0)]);
+    assert_eq!(table.rows, [["1.50", "Smith, J.", ""], ["", "caf\u{e9}", "2"]]);
+    assert_eq!(read_with(text, &options).unwrap().0.n_rows(), 2);
+    assert!(read_text_from(&b"a,b\n1\n"[..], "t.csv", &options).is_err());
 }

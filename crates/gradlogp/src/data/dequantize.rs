@@ -10,6 +10,7 @@
 //! [`GapRule::MedianGap`] is what Wenliang et al. 2019 (deep kernel exponential families) and the
 //! sliced score matching paper did: h = the median gap between distinct values, twice as wide.
 
+use ndarray::Array2;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,58 @@ pub struct Dequantization {
     pub rule: GapRule,
     /// h for every column, in its unit; 0 for a column that gets no noise.
     pub half_widths: Vec<f64>,
+    /// The values between which the noise lies, for the columns that get it; empty in files of versions that did
+    /// not note them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grids: Vec<Option<Grid>>,
+}
+
+/// The values that a rounded column can have: origin + k step from low to high.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Grid {
+    /// Any of them.
+    pub origin: f64,
+    /// The distance between neighbours.
+    pub step: f64,
+    /// The least that was seen.
+    pub low: f64,
+    /// The greatest that was seen.
+    pub high: f64,
+}
+
+impl Grid {
+    /// The grid of a column of whole multiples of `step`.
+    fn of(column: ndarray::ArrayView1<'_, f64>, origin: f64, step: f64) -> Grid {
+        let low = column.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = column.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        Grid { origin, step, low, high }
+    }
+
+    /// The nearest value. Where step and origin are decimal fractions, so is it: 0.3, not 0.30000000000000004.
+    pub fn nearest(&self, x: f64) -> f64 {
+        if !(self.step > 0.0 && self.step.is_finite() && self.origin.is_finite()) {
+            return x;
+        }
+        let on = self.origin + ((x - self.origin) / self.step).round() * self.step;
+        let whole = |x: f64, unit: f64| (x * unit - (x * unit).round()).abs() <= 1e-6;
+        let unit = (0..=9).map(|k| 10f64.powi(k));
+        let mut decimal = unit.filter(|unit| {
+            whole(self.step, *unit) && whole(self.origin, *unit) && self.step * unit > 0.5
+        });
+        let rounded = match decimal.next() {
+            Some(unit) if (on * unit).abs() < 1e15 => (on * unit).round() / unit,
+            _ => on,
+        };
+        rounded.max(self.low).min(self.high)
+    }
+
+    /// Whether all of these values are on it, within its bounds or not.
+    fn holds(&self, column: ndarray::ArrayView1<'_, f64>) -> bool {
+        column.iter().all(|x| {
+            let steps = (x - self.origin) / self.step;
+            (steps - steps.round()).abs() < 1e-6
+        })
+    }
 }
 
 impl Dequantization {
@@ -67,6 +120,7 @@ impl Dequantization {
             _ => Vec::new(),
         };
         let mut half_widths = vec![0.0; table.n_columns()];
+        let mut grids = vec![None; table.n_columns()];
         for (j, half_width) in half_widths.iter_mut().enumerate() {
             if rule == GapRule::Whole {
                 let fraction = table.rows.column(j).iter().position(|x| x.fract() != 0.0);
@@ -79,6 +133,7 @@ impl Dequantization {
                     }
                     (Some(_), _) => {}
                 }
+                grids[j] = (*half_width > 0.0).then(|| Grid::of(table.rows.column(j), 0.0, 1.0));
                 continue;
             }
             let ties = Ties::of(table.rows.column(j));
@@ -89,9 +144,13 @@ impl Dequantization {
             };
             if chosen {
                 *half_width = positive_half_width(table, j, &ties, rule)?;
+                let step = if ties.tied_gap > 0.0 { ties.tied_gap } else { *half_width };
+                // A column without ties is no rounded one, whatever was asked for.
+                grids[j] =
+                    (ties.tied > 0).then(|| Grid::of(table.rows.column(j), ties.most_common, step));
             }
         }
-        Ok(Dequantization { rule, half_widths })
+        Ok(Dequantization { rule, half_widths, grids })
     }
 
     /// Sum over columns of log 2h, the logarithm of the volume of a cell: log p(x + noise) + this has, on average over
@@ -125,6 +184,34 @@ impl Dequantization {
             }
         }
         Ok(())
+    }
+
+    /// Undoes the noise in rows drawn from a model: values of columns that got noise are rounded to their grids and kept
+    /// within what was seen, where `which` (row, column) says so. Nothing without grids.
+    pub fn restore(&self, rows: &mut Array2<f64>, which: impl Fn(usize, usize) -> bool) {
+        for (j, grid) in self.grids.iter().enumerate().take(rows.ncols()) {
+            let Some(grid) = grid else { continue };
+            for (i, x) in rows.column_mut(j).iter_mut().enumerate() {
+                if x.is_finite() && which(i, j) {
+                    *x = grid.nearest(*x);
+                }
+            }
+        }
+    }
+
+    /// Adds the noise to columns of a table that are rounded as those were that it was fitted to: to compare rows that
+    /// may or may not have been rounded with rows that got noise.
+    ///
+    /// # Errors
+    /// Those of [`apply`](Dequantization::apply).
+    pub fn apply_to_rounded(&self, table: &mut Table, rng: &mut impl Rng) -> Result<()> {
+        let rounded = |j: usize| match self.grids.get(j) {
+            Some(Some(grid)) => grid.holds(table.rows.column(j)),
+            _ => false,
+        };
+        let widths = self.half_widths.iter().enumerate();
+        let half_widths = widths.map(|(j, h)| if rounded(j) { *h } else { 0.0 }).collect();
+        Dequantization { half_widths, ..self.clone() }.apply(table, rng)
     }
 }
 
@@ -220,7 +307,8 @@ mod tests {
                 "{error}"
             );
         }
-        let whole = Dequantization { rule: GapRule::Whole, half_widths: vec![0.5, 2.0] };
+        let whole =
+            Dequantization { rule: GapRule::Whole, half_widths: vec![0.5, 2.0], grids: vec![] };
         // Cells of 1 x 4.
         assert!((whole.log_cell().unwrap() - 4f64.ln()).abs() < 1e-15);
     }
@@ -277,9 +365,56 @@ mod tests {
 
     #[test]
     fn json_round_trip_is_exact() {
-        let d = Dequantization { rule: GapRule::MedianGap, half_widths: vec![0.1 + 0.2, 0.0] };
+        let grid = Grid { origin: 0.1, step: 0.3 - 0.2, low: -1.5, high: 2.5 };
+        let grids = vec![Some(grid), None];
+        let half_widths = vec![0.1 + 0.2, 0.0];
+        let d = Dequantization { rule: GapRule::MedianGap, half_widths, grids };
         let text = serde_json::to_string(&d).unwrap();
         assert!(text.contains("\"median_gap\""), "{text}");
         assert_eq!(serde_json::from_str::<Dequantization>(&text).unwrap(), d);
+        // As files of older versions have it.
+        let older = r#"{"rule":"gap","half_widths":[0.5]}"#;
+        let older: Dequantization = serde_json::from_str(older).unwrap();
+        let mut rows = ndarray::array![[0.7]];
+        older.restore(&mut rows, |_, _| true);
+        assert_eq!(rows, ndarray::array![[0.7]]);
+    }
+
+    #[test]
+    fn restored_rows_are_those_that_got_the_noise() {
+        for rule in [GapRule::Gap, GapRule::Whole] {
+            let d = match rule {
+                GapRule::Whole => fit(rule, DequantizeColumns::Named(vec!["c".into()])),
+                _ => fit(rule, DequantizeColumns::Discrete),
+            };
+            let (before, mut after) = (table(), table());
+            d.apply(&mut after, &mut ChaCha8Rng::seed_from_u64(8)).unwrap();
+            assert_ne!(before.rows, after.rows);
+            let mut restored = after.rows.clone();
+            d.restore(&mut restored, |_, _| true);
+            assert_eq!(restored, before.rows, "to the bit: no 0.30000000000000004");
+            let mut some = after.rows.clone();
+            d.restore(&mut some, |row, _| row > 0);
+            assert_eq!(some.row(0), after.rows.row(0));
+            // Beyond what was seen.
+            let mut far = Array2::from_elem((1, 3), -7.3);
+            d.restore(&mut far, |_, _| true);
+            let least = before.rows.column(2).iter().copied().fold(f64::INFINITY, f64::min);
+            assert_eq!(far[[0, 2]], least);
+            assert_eq!(far[[0, 0]], -7.3, "a column without noise");
+        }
+        // Only what is rounded gets noise again.
+        let d = fit(GapRule::Gap, DequantizeColumns::Discrete);
+        let mut mixed = table();
+        mixed.rows.column_mut(1).mapv_inplace(|x| x + 0.01);
+        let before = mixed.clone();
+        d.apply_to_rounded(&mut mixed, &mut ChaCha8Rng::seed_from_u64(8)).unwrap();
+        assert_eq!(mixed.rows.column(1), before.rows.column(1));
+        assert_ne!(mixed.rows.column(2), before.rows.column(2));
+        let tenth = Grid { origin: 0.1, step: 0.3 - 0.2, low: 0.0, high: 9.0 };
+        assert_eq!(
+            (tenth.nearest(0.31), tenth.nearest(99.0), tenth.nearest(-1.0)),
+            (0.3, 9.0, 0.0)
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! From a file to rows that a model can be trained on, and back to the user's own units.
 //!
-//! The way of a table: [`read_csv`] (columns chosen before a number is parsed) -> [`check_table`]
+//! The way of a table: [`read_table`] (columns chosen before a number is parsed) -> [`check_table`]
 //! (errors and [`DataWarning`]s) -> [`Dequantization`] on request -> [`split_rows`] ->
 //! [`Transform`] fitted on the training rows -> [`BatchPlan`]. Only the transform is needed again
 //! afterwards: it carries samples, scores, log densities and Hessians back.
@@ -11,8 +11,13 @@ mod csv_field;
 mod csv_file;
 mod csv_plain;
 mod csv_sniff;
+mod csv_stream;
+mod dependence;
 mod dequantize;
+mod identifiers;
 mod names;
+mod npy_file;
+mod number_style;
 mod permutation;
 mod split;
 pub mod synthetic;
@@ -26,11 +31,15 @@ mod real_file_tests;
 
 pub use batches::BatchPlan;
 pub use checks::check_table;
-pub use csv_file::{Header, ReadOptions, read_csv, read_csv_from};
-pub use dequantize::{Dequantization, DequantizeColumns, GapRule};
+pub use csv_file::{Header, ReadOptions, TextTable, read_csv, read_csv_from, read_text_from};
+pub use dequantize::{Dequantization, DequantizeColumns, GapRule, Grid};
+pub use identifiers::Identity;
+pub use names::split_names;
+pub use npy_file::{read_table, read_table_from};
+pub use number_style::Mark;
 pub use split::{Split, SplitFractions, split_rows};
 pub(crate) use table::Fnv;
 pub use table::Table;
 pub use ties::Ties;
 pub use transform::{Standardization, Transform};
-pub use warning::{ColumnTies, DataWarning};
+pub use warning::{ColumnTies, DataWarning, Dependence, LeftOut};

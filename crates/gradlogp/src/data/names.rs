@@ -1,21 +1,56 @@
 //! Choosing columns by name, with an error that helps when a name is not there.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::{Error, Result};
 
 /// At most this many names are written into one message.
 const LISTED: usize = 20;
 
+/// Where names are among the columns of a table.
+struct Index<'a> {
+    source: &'a str,
+    available: &'a [String],
+    places: HashMap<&'a str, usize>,
+}
+
+impl<'a> Index<'a> {
+    fn new(source: &'a str, available: &'a [String]) -> Self {
+        // The first of equal names.
+        let places =
+            available.iter().enumerate().rev().map(|(i, name)| (name.as_str(), i)).collect();
+        Index { source, available, places }
+    }
+
+    /// Where `name` is; otherwise an error with the near names and what there is.
+    fn position(&self, name: &str) -> Result<usize> {
+        self.places.get(name).copied().ok_or_else(|| {
+            let near = near_names(self.available, name);
+            let part = |column: &&String| {
+                column.contains(',') && column.split(',').any(|part| part.trim() == name.trim())
+            };
+            let hint = match (near.is_empty(), self.available.iter().find(part)) {
+                (_, Some(whole)) => format!(
+                    " There is a column \"{whole}\"; in a list, a name with a comma is written in \
+                     quotation marks, here as {}.",
+                    option_list(&[whole])
+                ),
+                (true, None) => String::new(),
+                (false, None) => format!(" Did you mean {}?", quoted_list(&near)),
+            };
+            let there = quoted_list(self.available);
+            Error::data(
+                self.source,
+                format!("there is no column \"{name}\".{hint} The columns are {there}"),
+            )
+        })
+    }
+}
+
 /// Where `name` is among `available`; otherwise an error with the near names and what there is.
-pub(crate) fn position(source: &str, available: &[String], name: &str) -> Result<usize> {
-    available.iter().position(|column| column == name).ok_or_else(|| {
-        let near = near_names(available, name);
-        let hint = match near.is_empty() {
-            true => String::new(),
-            false => format!(" Did you mean {}?", quoted_list(&near)),
-        };
-        let there = quoted_list(available);
-        Error::data(source, format!("there is no column \"{name}\".{hint} The columns are {there}"))
-    })
+#[cfg(test)]
+fn position(source: &str, available: &[String], name: &str) -> Result<usize> {
+    Index::new(source, available).position(name)
 }
 
 /// Indices of the columns to keep: `columns` in the order given (all of them when `None`), without
@@ -26,18 +61,18 @@ pub(crate) fn choose(
     columns: Option<&[String]>,
     drop: &[String],
 ) -> Result<Vec<usize>> {
-    let find = |name: &String| position(source, available, name);
+    let index = Index::new(source, available);
+    let find = |name: &String| index.position(name);
     let mut chosen: Vec<usize> = match columns {
         Some(names) => names.iter().map(find).collect::<Result<_>>()?,
         None => (0..available.len()).collect(),
     };
-    for (k, index) in chosen.iter().enumerate() {
-        if chosen[..k].contains(index) && columns.is_some() {
-            let name = &available[*index];
-            return Err(Error::data(source, format!("column \"{name}\" is chosen twice")));
-        }
+    let mut seen = HashSet::new();
+    if let Some(twice) = chosen.iter().find(|at| !seen.insert(**at)) {
+        let name = &available[*twice];
+        return Err(Error::data(source, format!("column \"{name}\" is chosen twice")));
     }
-    let dropped: Vec<usize> = drop.iter().map(find).collect::<Result<_>>()?;
+    let dropped: HashSet<usize> = drop.iter().map(find).collect::<Result<_>>()?;
     chosen.retain(|index| !dropped.contains(index));
     if chosen.is_empty() {
         return Err(Error::data(source, "no column is left after choosing and dropping columns"));
@@ -49,24 +84,30 @@ pub(crate) fn choose(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Match {
     /// Every wanted name is there: indices in the wanted order.
-    ByName(Vec<usize>),
+    Names(Vec<usize>),
+    /// Every wanted name is there, some only in other letters: small or capital, or other blanks.
+    Letters(Vec<usize>),
     /// No wanted name is there, but the number of columns is right.
-    ByPosition,
+    Positions,
 }
 
-/// Finds a model's columns in a table: by name, else (no name in common, same number) by position,
-/// else an error. A table with some of the names but not all is refused even when the number is
-/// right, because positions cannot be trusted then.
+/// Finds a model's columns in a table: by name, where need be in small or capital letters, else (no
+/// name in common, same number) by position, else an error. A table with some of the names but not
+/// all is refused even when the number is right, because positions cannot be trusted then.
 pub(crate) fn match_model(source: &str, available: &[String], wanted: &[String]) -> Result<Match> {
-    let found: Vec<Option<usize>> =
-        wanted.iter().map(|name| available.iter().position(|column| column == name)).collect();
+    let index = Index::new(source, available);
+    let find = |name: &String| index.places.get(name.as_str()).copied();
+    let found: Vec<Option<usize>> = wanted.iter().map(find).collect();
     if let Some(indices) = found.iter().copied().collect::<Option<Vec<usize>>>() {
-        return Ok(Match::ByName(indices));
+        return Ok(Match::Names(indices));
+    }
+    if let Some(indices) = match_letters(available, wanted, &found) {
+        return Ok(Match::Letters(indices));
     }
     let absent: Vec<String> =
         wanted.iter().zip(&found).filter(|(_, f)| f.is_none()).map(|(n, _)| n.clone()).collect();
     if absent.len() == wanted.len() && available.len() == wanted.len() {
-        return Ok(Match::ByPosition);
+        return Ok(Match::Positions);
     }
     let there = quoted_list(available);
     let absent = quoted_list(&absent);
@@ -79,6 +120,61 @@ pub(crate) fn match_model(source: &str, available: &[String], wanted: &[String])
     Err(Error::data(source, message))
 }
 
+/// The columns whose names are the same but for small and capital letters, blanks and underscores; None unless
+/// there is exactly one for each.
+fn match_letters(
+    available: &[String],
+    wanted: &[String],
+    found: &[Option<usize>],
+) -> Option<Vec<usize>> {
+    let key = |name: &str| -> String {
+        name.chars()
+            .filter(|c| !c.is_whitespace() && *c != '_')
+            .flat_map(char::to_lowercase)
+            .collect()
+    };
+    let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+    for (at, name) in available.iter().enumerate() {
+        places.entry(key(name)).or_default().push(at);
+    }
+    let mut taken = HashSet::new();
+    let letters = |(name, found): (&String, &Option<usize>)| match found {
+        Some(at) => Some(*at),
+        None => match places.get(&key(name))?.as_slice() {
+            [at] => Some(*at),
+            _ => None,
+        },
+    };
+    let indices: Vec<usize> = wanted.iter().zip(found).map(letters).collect::<Option<_>>()?;
+    indices.iter().all(|at| taken.insert(*at)).then_some(indices)
+}
+
+/// Renames empty and repeated names: a repeated name gets _2, _3, ..., an empty one x and its index; returns
+/// (old, new).
+pub(crate) fn make_unique(names: &mut [String]) -> Vec<(String, String)> {
+    let mut taken: HashSet<String> = names.iter().cloned().collect();
+    let (mut before, mut last) = (HashSet::new(), HashMap::new());
+    let mut renamed = Vec::new();
+    for i in 0..names.len() {
+        let old = names[i].clone();
+        if !old.is_empty() && before.insert(old.clone()) {
+            continue;
+        }
+        let base = if old.is_empty() { format!("x{i}") } else { old.clone() };
+        // Numbers below are taken.
+        let number = last.entry(base.clone()).or_insert(1);
+        let mut new = base.clone();
+        while taken.contains(&new) {
+            *number += 1;
+            new = format!("{base}_{number}");
+        }
+        taken.insert(new.clone());
+        renamed.push((old, new.clone()));
+        names[i] = new;
+    }
+    renamed
+}
+
 /// `"a", "b", "c" and 7 more`.
 pub(crate) fn quoted_list<S: AsRef<str>>(names: &[S]) -> String {
     let shown: Vec<String> =
@@ -89,20 +185,75 @@ pub(crate) fn quoted_list<S: AsRef<str>>(names: &[S]) -> String {
     }
 }
 
-/// `a,b,c`: as `--drop` takes it.
+/// `a,b,c`: as an option takes it in a shell. Names with a comma or a quotation mark are in quotation
+/// marks; [`split_names`] takes the list apart again.
 pub(crate) fn option_list<S: AsRef<str>>(names: &[S]) -> String {
-    let shown: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-    let list = shown.join(",");
+    let written = |name: &S| {
+        let name = name.as_ref();
+        match name.contains([',', '"']) || name.trim() != name {
+            true => format!("\"{}\"", name.replace('"', "\"\"")),
+            false => name.to_string(),
+        }
+    };
+    let list = names.iter().map(written).collect::<Vec<_>>().join(",");
     let plain = list.chars().all(|c| c.is_ascii_alphanumeric() || "_.,:-".contains(c));
-    if plain { list } else { format!("'{list}'") }
+    if plain { list } else { format!("'{}'", list.replace('\'', "'\\''")) }
+}
+
+/// Takes a list such as `a,"mass, kg",b` apart at its commas. A name in quotation marks can hold commas, and
+/// quotation marks that are doubled.
+///
+/// ```
+/// use gradlogp::data::split_names;
+/// assert_eq!(split_names("a, \"mass, kg\",b=1").unwrap(), ["a", "mass, kg", "b=1"]);
+/// ```
+///
+/// # Errors
+/// What is wrong, where a quotation mark is not closed.
+pub fn split_names(list: &str) -> std::result::Result<Vec<String>, String> {
+    let mut names = vec![String::new()];
+    let (mut quoted, mut started, mut trims) = (false, false, true);
+    let mut letters = list.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let Some(name) = names.last_mut() else { break };
+        match letter {
+            '"' if quoted && letters.peek() == Some(&'"') => {
+                name.push('"');
+                letters.next();
+            }
+            '"' if quoted => quoted = false,
+            '"' if !started => (quoted, started, trims) = (true, true, false),
+            ',' if !quoted => {
+                if trims {
+                    name.truncate(name.trim_end().len());
+                }
+                (started, trims) = (false, true);
+                names.push(String::new());
+            }
+            letter if letter.is_whitespace() && !started => {}
+            letter => {
+                started = true;
+                name.push(letter);
+            }
+        }
+    }
+    if let Some(name) = names.last_mut().filter(|_| trims) {
+        name.truncate(name.trim_end().len());
+    }
+    match quoted {
+        true => Err(format!("a quotation mark is not closed in {list}")),
+        false => Ok(names),
+    }
 }
 
 /// Up to three available names within a third of the letters of `name`, the nearest first.
 fn near_names(available: &[String], name: &str) -> Vec<String> {
     let wanted = name.to_lowercase();
-    let limit = (wanted.chars().count() / 3).max(1);
+    let length = wanted.chars().count();
+    let limit = (length / 3).max(1);
     let mut scored: Vec<(usize, &String)> = available
         .iter()
+        .filter(|column| column.chars().count().abs_diff(length) <= limit)
         .map(|column| (edit_distance(&column.to_lowercase(), &wanted), column))
         .filter(|(distance, _)| *distance <= limit)
         .collect();
@@ -169,11 +320,15 @@ mod tests {
     fn model_columns_match_by_name_then_by_number_else_not() {
         let wanted = names(&["b", "a"]);
         let by = |have: &[&str]| match_model("t", &names(have), &wanted);
-        assert_eq!(by(&["id", "a", "b"]).unwrap(), Match::ByName(vec![2, 1]));
-        assert_eq!(by(&["x0", "x1"]).unwrap(), Match::ByPosition);
+        assert_eq!(by(&["id", "a", "b"]).unwrap(), Match::Names(vec![2, 1]));
+        assert_eq!(by(&["x0", "x1"]).unwrap(), Match::Positions);
         assert!(by(&["x0", "x1", "x2"]).is_err());
-        let partly = by(&["a", "B"]).unwrap_err().to_string();
+        let partly = by(&["a", "c"]).unwrap_err().to_string();
         assert!(partly.contains("lacks \"b\""), "{partly}");
+        assert_eq!(by(&["A", "b "]).unwrap(), Match::Letters(vec![1, 0]));
+        assert_eq!(by(&["a", "B", "x"]).unwrap(), Match::Letters(vec![1, 0]));
+        // Which of the two is meant?
+        assert!(by(&["A", "a_", "B"]).is_err());
     }
 
     #[test]
@@ -182,5 +337,43 @@ mod tests {
         assert!(quoted_list(&many).ends_with("\"x19\" and 5 more"));
         assert_eq!(option_list(&["a", "b"]), "a,b");
         assert_eq!(option_list(&["a b"]), "'a b'");
+    }
+
+    #[test]
+    fn many_equal_names_are_told_apart() {
+        let mut names = vec!["a".to_string(); 20_000];
+        names[7] = String::new();
+        let renamed = make_unique(&mut names);
+        assert_eq!(
+            (renamed.len(), names[1].as_str(), names[19_999].as_str()),
+            (19_999, "a_2", "a_19999")
+        );
+        assert_eq!(names[7], "x7");
+        assert_eq!(names.iter().collect::<HashSet<_>>().len(), 20_000);
+        let every: Vec<usize> = (0..20_000).collect();
+        assert_eq!(choose("t", &names, Some(&names), &[]).unwrap(), every);
+        assert_eq!(match_model("t", &names, &names).unwrap(), Match::Names(every));
+    }
+
+    #[test]
+    fn a_name_with_a_comma_is_written_as_it_is_read() {
+        assert_eq!(option_list(&["mass, kg", "b"]), "'\"mass, kg\",b'");
+        assert_eq!(option_list(&["it's"]), "'it'\\''s'");
+        let have = names(&["a", "mass, kg"]);
+        let text = position("t", &have, "mass").unwrap_err().to_string();
+        assert!(text.contains("here as '\"mass, kg\"'"), "{text}");
+        assert!(split_names("a,\"b").is_err());
+        assert_eq!(split_names("a, b ,").unwrap(), ["a", "b", ""]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn lists_are_taken_apart_as_they_were_put_together(
+            names in proptest::collection::vec("[a-c \",é]{1,6}", 1..5),
+        ) {
+            let list = option_list(&names);
+            let inside = list.strip_prefix('\'').and_then(|l| l.strip_suffix('\'')).unwrap_or(&list);
+            proptest::prop_assert_eq!(split_names(inside).unwrap(), names);
+        }
     }
 }

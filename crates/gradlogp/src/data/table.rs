@@ -117,8 +117,13 @@ impl Table {
     /// [`Error::Data`] when they can be matched neither way.
     pub fn like_model(&self, model: &[String]) -> Result<(Table, Option<DataWarning>)> {
         match names::match_model(&self.name, &self.columns, model)? {
-            names::Match::ByName(indices) => Ok((self.take(&indices), None)),
-            names::Match::ByPosition => {
+            names::Match::Names(indices) => Ok((self.take(&indices), None)),
+            names::Match::Letters(indices) => {
+                let taken = self.take(&indices);
+                let (model, table) = (model.to_vec(), taken.columns.clone());
+                Ok((taken, Some(DataWarning::MatchedByLetters { model, table })))
+            }
+            names::Match::Positions => {
                 let (model, table) = (model.to_vec(), self.columns.clone());
                 Ok((self.clone(), Some(DataWarning::MatchedByPosition { model, table })))
             }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::identifiers::Identity;
 use super::names::{option_list, quoted_list};
 use super::ties::Ties;
 
@@ -15,6 +16,28 @@ pub struct ColumnTies {
     pub column: String,
     /// What repeats in it.
     pub ties: Ties,
+}
+
+/// A column that is a linear function of others, up to a rest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dependence {
+    /// Its name.
+    pub column: String,
+    /// The others and their coefficients.
+    pub terms: Vec<(String, f64)>,
+    /// What is added.
+    pub constant: f64,
+    /// Share of the column's variance that is the rest's.
+    pub own_share: f64,
+}
+
+/// Why a column of a file is none of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftOut {
+    /// It holds names or numbers of rows, as R and pandas write them.
+    RowNames,
+    /// It holds nothing: every line ends with a delimiter.
+    Empty,
 }
 
 /// Something the user should know about the data. `Display` gives the text.
@@ -35,6 +58,49 @@ pub enum DataWarning {
         /// The first of them as written.
         first: String,
     },
+    /// Numbers with marks between thousands.
+    Thousands {
+        /// The mark.
+        mark: char,
+        /// How many.
+        count: usize,
+        /// The first of them as written.
+        first: String,
+    },
+    /// `true` and `false` were read as 1 and 0.
+    Booleans {
+        /// The columns.
+        columns: Vec<String>,
+    },
+    /// Rows were passed over as comments.
+    CommentRows {
+        /// How many.
+        count: usize,
+        /// The beginning of the first.
+        first: String,
+    },
+    /// A column of the file was left out without being asked for.
+    ColumnLeftOut {
+        /// What it can be asked for by.
+        column: String,
+        /// Why.
+        why: LeftOut,
+    },
+    /// Column names that are not UTF-8 and were read as Latin-1.
+    NamesInLatin1 {
+        /// As they were read.
+        columns: Vec<String>,
+    },
+    /// The first line, all numbers, was taken for the column names.
+    NumbersAsNames {
+        /// Its fields.
+        fields: Vec<String>,
+    },
+    /// The first line, all numbers, was taken for data although it may hold the column names.
+    NamesAsNumbers {
+        /// Its fields.
+        fields: Vec<String>,
+    },
     /// Names that occurred twice in the header, and what the later ones are called now.
     RenamedColumns {
         /// (name in the file, name in the table).
@@ -44,6 +110,14 @@ pub enum DataWarning {
     NumericHeader {
         /// The fields that are numbers.
         fields: Vec<String>,
+    },
+    /// The model's columns were matched although small and capital letters, blanks or underscores of their
+    /// names differ.
+    MatchedByLetters {
+        /// The model's names.
+        model: Vec<String>,
+        /// The table's names, in the same order.
+        table: Vec<String>,
     },
     /// The model's columns were matched by position because no name was the same.
     MatchedByPosition {
@@ -88,6 +162,41 @@ pub enum DataWarning {
         /// Its name.
         column: String,
     },
+    /// A column that names or numbers rows, or says when.
+    Identifier {
+        /// Its name.
+        column: String,
+        /// What it looks like.
+        what: Identity,
+    },
+    /// Columns that follow from others.
+    DependentColumns {
+        /// Each with what it follows from.
+        columns: Vec<Dependence>,
+    },
+    /// Columns that are not negative and have one sum in every row.
+    Composition {
+        /// The columns.
+        columns: Vec<String>,
+        /// The sum.
+        total: f64,
+    },
+    /// Columns of 0 and 1 of which one is 1 in every row.
+    Indicators {
+        /// The columns.
+        columns: Vec<String>,
+    },
+    /// A value so far from the others that it alone decides how its column is scaled.
+    FarValue {
+        /// The column.
+        column: String,
+        /// Its row, counted from 1.
+        row: usize,
+        /// The value.
+        value: f64,
+        /// Between which values half of the column lies.
+        middle: (f64, f64),
+    },
 }
 
 impl fmt::Display for DataWarning {
@@ -99,7 +208,60 @@ impl fmt::Display for DataWarning {
             Self::DecimalCommas { count, first } => write!(
                 f,
                 "{count} numbers were read with a decimal comma (the first is \"{first}\"); if the \
-                 comma separates thousands, remove it from the file"
+                 comma separates thousands, say `thousands` ,"
+            ),
+            Self::Thousands { mark, count, first } => {
+                let digits: String = first.chars().filter(|c| c != mark).collect();
+                write!(
+                    f,
+                    "{count} numbers were read with {} between thousands (the first is \"{first}\", read as {digits})",
+                    match mark {
+                        ' ' => "blanks".to_string(),
+                        mark => format!("\"{mark}\""),
+                    }
+                )?;
+                match mark {
+                    ',' | '.' => write!(f, "; if they are decimals, say `decimal` {mark}"),
+                    _ => Ok(()),
+                }
+            }
+            Self::Booleans { columns } => write!(
+                f,
+                "true and false were read as 1 and 0 in {}; such a column is discrete, and better left out or \
+                 conditioned on",
+                quoted_list(columns)
+            ),
+            Self::CommentRows { count, first } => write!(
+                f,
+                "{count} {} passed over as comments because they begin with # (the first is \"{first}\")",
+                if *count == 1 { "row was" } else { "rows were" }
+            ),
+            Self::ColumnLeftOut { column, why: LeftOut::RowNames } => write!(
+                f,
+                "the first column has no name and only names or numbers the rows: it was left out (its name for \
+                 `columns` is \"{column}\")"
+            ),
+            Self::ColumnLeftOut { column, why: LeftOut::Empty } => write!(
+                f,
+                "the last column has no name and is empty, as if every line ended with a delimiter: it was left out \
+                 (its name for `columns` is \"{column}\")"
+            ),
+            Self::NamesInLatin1 { columns } => write!(
+                f,
+                "the column names are not valid UTF-8 and were read as Latin-1: {}",
+                quoted_list(columns)
+            ),
+            Self::NumbersAsNames { fields } => write!(
+                f,
+                "the first line was taken for column names although it is all numbers ({}): they are unlike those \
+                 below; if it is data, say `no header`",
+                quoted_list(fields)
+            ),
+            Self::NamesAsNumbers { fields } => write!(
+                f,
+                "the first line, all numbers ({}), was taken for data, but is unlike the rows below; if it holds the \
+                 column names, say `header`",
+                quoted_list(fields)
             ),
             Self::RenamedColumns { renamed } => write_renamed(f, renamed),
             Self::NumericHeader { fields } => write!(
@@ -108,6 +270,20 @@ impl fmt::Display for DataWarning {
                  it is data, say --no-header",
                 quoted_list(fields)
             ),
+            Self::MatchedByLetters { model, table } => {
+                let differ = || model.iter().zip(table).filter(|(model, table)| model != table);
+                let pairs: Vec<String> = differ()
+                    .take(DESCRIBED)
+                    .map(|(model, table)| format!("\"{table}\" for \"{model}\""))
+                    .collect();
+                write!(
+                    f,
+                    "columns were taken for the model's although their names differ in letters or blanks: {}{}; name \
+                     them like the model's to be sure",
+                    pairs.join(", "),
+                    and_more(differ().count())
+                )
+            }
             Self::MatchedByPosition { model, table } => write!(
                 f,
                 "the table has none of the model's column names, so its columns {} were taken in \
@@ -133,6 +309,66 @@ impl fmt::Display for DataWarning {
                 f,
                 "column \"{column}\" only counts the rows; leave it out with --drop {}",
                 option_list(&[column])
+            ),
+            Self::Identifier { column, what } => write!(
+                f,
+                "column \"{column}\" {}; leave it out with `drop` {}",
+                match what {
+                    Identity::AllDifferent => "is whole numbers, all different, as ids or counters are: if it is one, \
+                                               it measures nothing"
+                        .to_string(),
+                    Identity::Shuffled =>
+                        "numbers the rows, in another order: it measures nothing".to_string(),
+                    Identity::EvenSteps { step } => format!(
+                        "goes on by {} from each row to the next, as counters and clocks do: it measures nothing",
+                        short(*step)
+                    ),
+                    Identity::Epoch { unit } => format!(
+                        "looks like times in {unit} since 1970, which never come again: unless hours or weekdays \
+                         taken from it are what you want"
+                    ),
+                    Identity::Dates => "looks like dates written as numbers, which have gaps between months: unless \
+                                        you turn it into days"
+                        .to_string(),
+                    Identity::NamedSo =>
+                        "has the name of an id: if it is one, it measures nothing".to_string(),
+                },
+                option_list(&[column])
+            ),
+            Self::DependentColumns { columns } => write_dependent(f, columns),
+            Self::Composition { columns, total } => {
+                let last = columns.last().map_or("", String::as_str);
+                write!(
+                    f,
+                    "{} sum to {} in every row, so they have no density together: leave one part out with `drop` {}",
+                    quoted_list(columns),
+                    short(*total),
+                    option_list(&[last])
+                )?;
+                match *total {
+                    1.0 => write!(
+                        f,
+                        "; if there are no other columns, say `domain` simplex, so that the others keep to their bounds"
+                    ),
+                    _ => Ok(()),
+                }
+            }
+            Self::Indicators { columns } => write!(
+                f,
+                "{} say which of {} kinds a row is: one of them is 1 in every row. Kinds have no density; leave the \
+                 columns out with `drop` {list}, or condition on them with `given` {list}",
+                quoted_list(columns),
+                columns.len(),
+                list = option_list(columns)
+            ),
+            Self::FarValue { column, row, value, middle: (low, high) } => write!(
+                f,
+                "column \"{column}\" has {} in row {row}, and half of its values between {} and {}: a code for a \
+                 missing value, or an error? Scaled by such values, all others look alike; correct or remove them, or \
+                 say `standardize` robust",
+                short(*value),
+                short(*low),
+                short(*high)
             ),
         }
     }
@@ -219,6 +455,54 @@ fn write_pairs(f: &mut fmt::Formatter<'_>, pairs: &[(String, String, f64)]) -> f
         and_more(pairs.len()),
         option_list(&drop)
     )
+}
+
+fn write_dependent(f: &mut fmt::Formatter<'_>, columns: &[Dependence]) -> fmt::Result {
+    let list: Vec<String> = columns.iter().take(DESCRIBED).map(describe_dependence).collect();
+    let names: Vec<&str> = columns.iter().map(|d| d.column.as_str()).collect();
+    write!(
+        f,
+        "columns that follow from others: {}{}. They have no density together, so the score across them grows without \
+         bound: leave out what follows from the rest, `drop` {}",
+        list.join("; "),
+        and_more(columns.len()),
+        option_list(&names)
+    )
+}
+
+/// `"c" = 3 + 2 "a" - "b"`.
+fn describe_dependence(of: &Dependence) -> String {
+    const TERMS: usize = 6;
+    let share = match of.own_share {
+        share if share < 1e-9 => String::new(),
+        share => format!(" (up to {}% of its variance)", short(100.0 * share)),
+    };
+    if of.terms.len() > TERMS {
+        let names: Vec<&String> = of.terms.iter().map(|(name, _)| name).collect();
+        return format!("\"{}\" from {}{share}", of.column, quoted_list(&names));
+    }
+    let near = |a: f64, b: f64| (a - b).abs() < 2e-3 * b.abs().max(1.0);
+    let largest = of.terms.iter().map(|(_, c)| c.abs()).fold(0.0f64, f64::max);
+    let mut parts: Vec<(bool, String)> = Vec::new();
+    if of.constant.abs() > 1e-6 * largest.max(1e-300) && !near(of.constant, 0.0) {
+        parts.push((of.constant < 0.0, short(of.constant.abs())));
+    }
+    for (name, c) in &of.terms {
+        let factor =
+            if near(c.abs(), 1.0) { String::new() } else { format!("{} ", short(c.abs())) };
+        parts.push((*c < 0.0, format!("{factor}\"{name}\"")));
+    }
+    let mut text = format!("\"{}\" =", of.column);
+    for (k, (minus, part)) in parts.iter().enumerate() {
+        text += match (k, minus) {
+            (0, false) => " ",
+            (0, true) => " -",
+            (_, false) => " + ",
+            (_, true) => " - ",
+        };
+        text += part;
+    }
+    text + &share
 }
 
 fn and_more(count: usize) -> String {

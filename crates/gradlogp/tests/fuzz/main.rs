@@ -14,6 +14,7 @@ mod kernel_checkpoint;
 mod model_file;
 mod mutate;
 mod snapshot;
+mod table;
 mod tensor_file;
 
 /// Counts bytes, so that an allocation on the word of an input is noticed.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gradlogp::data::{Dequantization, GapRule, Standardization, Transform};
+use gradlogp::data::{Dequantization, GapRule, Grid, Standardization, Transform};
 use gradlogp::diffusion::{Conditioning, NoiseConfig, TimeFeatures, TimeMlp};
 use gradlogp::domain::{Bounds, Boxed, Domain};
 use gradlogp::fitted::{DataRecord, Description, FitSummary, GivenColumns, NoiseRecord};
@@ -101,8 +101,12 @@ pub(crate) fn models() -> Vec<FittedModel> {
     let mut description = describe(&mlp, Standardization::Standardize);
     let bounds = vec![Bounds::new(Some(-5.0), None, 1.0), Bounds::new(None, None, 1.0)];
     description.domain = Some(Domain::Box(Boxed { columns: bounds, power: 1.0 }));
-    description.dequantization =
-        Some(Dequantization { rule: GapRule::Gap, half_widths: vec![0.5, 0.0] });
+    let grid = Grid { origin: 0.0, step: 1.0, low: 0.0, high: 9.0 };
+    description.dequantization = Some(Dequantization {
+        rule: GapRule::Gap,
+        half_widths: vec![0.5, 0.0],
+        grids: vec![Some(grid), None],
+    });
     models.push(joined(mlp.build(1).unwrap(), description));
 
     let mlp = Mlp { activation: Activation::Tanh, ..plain(score) };

@@ -341,7 +341,7 @@ fn operations_and_memory_of_a_trace_are_those_of_its_parts() {
 fn the_trace_of_one_wide_layer_takes_memory_by_its_units() {
     let mlp = Mlp { hidden: vec![20_000], ..Mlp::new(2, ModelKind::Score) };
     let model = mlp.build::<f64>(1).unwrap();
-    let mut tape = Tape::<f64>::new(model.graph(), Request::trace());
+    let mut tape = Tape::<f64>::new(model.graph(), Request::Trace);
     tape.prepare(model.graph(), &model.parameters);
     let inputs = Inputs { rows: 1, x: &[0.3, -0.7], contexts: &[], directions: &[] };
     tape.forward(model.graph(), &model.parameters, inputs);
