@@ -172,7 +172,9 @@ pub(crate) struct NoiseArgs {
     /// custom: the drift, in the columns' own units, such as "x - x^3".
     ///
     /// One expression in t and x, the column itself, for all columns; or one for each, in order, in t and the names
-    /// of columns.
+    /// of columns. There are + - * / ^, numbers, pi, e, and exp, log, sqrt, sin, cos, tan, sinh, cosh, tanh, abs, sign of
+    /// one number in parentheses. These words, t and x keep their meaning whatever the columns are called; any column
+    /// can be written {name}.
     #[arg(
         long,
         hide_short_help = true,

@@ -24,6 +24,9 @@ use crate::sampling::{Drawn, Job, Look, Outcome, Watch, Way};
 /// after any block.
 const BLOCK: usize = 2000;
 
+/// Most steps from noise to data: far more than help.
+const MOST_STEPS: usize = 10_000_000;
+
 /// Error of a step of the adaptive solver, relative and absolute.
 const TOLERANCE: f64 = 1e-5;
 
@@ -99,8 +102,16 @@ impl ReversePlan {
                 Error::config("done", "the rows drawn are not those of whole blocks").into()
             );
         }
-        if self.blocks().checked_mul(self.steps).is_none() {
-            return Err(Error::config("--steps", "so many steps cannot be counted").into());
+        if matches!(
+            self.sampler,
+            SamplerArg::Auto | SamplerArg::Ula | SamplerArg::Mala | SamplerArg::Hmc
+        ) {
+            let message = format!("{} does not go from noise to data", self.sampler.word());
+            return Err(Error::config("--sampler", message).into());
+        }
+        // Each step has a time, and they are all laid out before the first.
+        if self.steps > MOST_STEPS || self.blocks().checked_mul(self.steps).is_none() {
+            return Err(Error::config("--steps", format!("must be at most {MOST_STEPS}")).into());
         }
         let Some(time_model) = model.over_time() else {
             let message =
