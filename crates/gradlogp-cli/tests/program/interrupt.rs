@@ -137,6 +137,8 @@ fn a_sampler_is_stopped_within_a_long_step() {
         assert_eq!(child.wait().unwrap().code(), Some(130), "{line}: {rest}");
         assert!(rest.contains("nothing was written") && !folder.has("s.csv"), "{rest}");
     }
+}
+
 /// A launcher may send a signal to the program and to its group. Steps take long enough here that the second one
 /// comes while the first is still waited for.
 #[test]
