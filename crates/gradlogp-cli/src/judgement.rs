@@ -3,8 +3,8 @@
 use anyhow::Result;
 use gradlogp::data::synthetic::Dataset;
 use gradlogp::diagnose::{
-    Estimate, KernelSteinDiscrepancy, KsdConfig, SteinReport, fisher_divergence,
-    kernel_stein_discrepancy, stein_check_given, stein_check_within,
+    BaselineComparison, Estimate, KernelSteinDiscrepancy, KsdConfig, SteinReport,
+    fisher_divergence, kernel_stein_discrepancy, stein_check_given, stein_check_within,
 };
 use gradlogp::{Error, FittedModel};
 use ndarray::{Array2, ArrayView2};
@@ -44,6 +44,9 @@ pub(crate) struct Judgement {
     pub(crate) kernel_stein_p_value: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kernel_stein_groups: Option<usize>,
+    /// The fit beside densities fitted to the same training rows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) baselines: Vec<Beside>,
     /// Whether the identities are those within bounds.
     #[serde(skip)]
     pub(crate) bounded: bool,
@@ -55,6 +58,70 @@ pub(crate) struct Judgement {
     pub(crate) relative_fisher_divergence_se: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fisher_divergence: Option<f64>,
+}
+
+/// A fit beside one baseline, on the same rows.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Beside {
+    pub(crate) baseline: String,
+    /// The baseline's.
+    pub(crate) exact_loss: f64,
+    /// The fit's less the baseline's.
+    pub(crate) difference: f64,
+    pub(crate) difference_se: f64,
+    pub(crate) relative_difference: f64,
+    #[serde(skip)]
+    better: Better,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Better {
+    Fit,
+    Baseline,
+    Neither,
+}
+
+/// Standard errors beyond which a difference is one.
+const APART: f64 = 2.0;
+
+impl Beside {
+    fn of(found: &BaselineComparison) -> Self {
+        Beside {
+            baseline: found.baseline.to_string(),
+            exact_loss: found.loss,
+            difference: found.difference.mean,
+            difference_se: found.difference.standard_error,
+            relative_difference: found.relative,
+            better: match (found.is_beaten(APART), found.is_better(APART)) {
+                (true, _) => Better::Fit,
+                (_, true) => Better::Baseline,
+                _ => Better::Neither,
+            },
+        }
+    }
+
+    fn check(&self) -> report::Check {
+        report::Check {
+            name: format!("Loss beside a {}", self.baseline),
+            value: report::Estimate {
+                value: self.difference,
+                standard_error: Some(self.difference_se),
+            },
+            expected: Some("below 0".into()),
+            grade: match self.better {
+                Better::Fit => Grade::Pass,
+                Better::Neither => Grade::Warn,
+                Better::Baseline => Grade::Fail,
+            },
+            explanation: format!(
+                "Exact loss of the fit less that of a {} fitted to the same training rows, on the same held-out \
+                 rows: half of the difference of their Fisher divergences. Below 0 the fit is nearer to the \
+                 true score. Its share of what there is to know: {}%.",
+                self.baseline,
+                short(100.0 * self.relative_difference)
+            ),
+        }
+    }
 }
 
 /// Judges a model, at the rows' conditions if it has any, on held-out rows, and against the truth where
@@ -101,6 +168,7 @@ pub(crate) fn judge(
         kernel_stein_squared: kernel_stein.map(|k| k.squared),
         kernel_stein_p_value: kernel_stein.map(|k| k.p_value),
         kernel_stein_groups: kernel_stein.map(|k| k.groups),
+        baselines: Vec::new(),
         bounded: model.description.domain.is_some(),
         findings,
         relative_fisher_divergence: fisher.map(|f| f.relative.mean),
@@ -157,6 +225,24 @@ fn sentence(stein: &SteinReport, columns: &[String]) -> String {
 }
 
 impl Judgement {
+    /// Sets the fit beside baselines, which the verdict then names first where they are not beaten.
+    pub(crate) fn beside(&mut self, found: &[BaselineComparison]) {
+        self.baselines = found.iter().map(Beside::of).collect();
+        let better = |wanted| self.baselines.iter().find(|beside| beside.better == wanted);
+        let said = match (better(Better::Baseline), better(Better::Neither)) {
+            (Some(beside), _) => format!(
+                "worse than a {}, whose exact loss is {} lower",
+                beside.baseline,
+                short(beside.difference)
+            ),
+            (None, Some(beside)) => {
+                format!("no better than a {}, as far as these rows can tell", beside.baseline)
+            }
+            (None, None) => return,
+        };
+        self.verdict = format!("{said}; {}", self.verdict);
+    }
+
     /// The check table of the report and the terminal.
     pub(crate) fn checks(&self) -> Vec<report::Check> {
         let estimate = |value, se: f64| report::Estimate { value, standard_error: Some(se) };
@@ -238,6 +324,7 @@ impl Judgement {
                         .into(),
             });
         }
+        checks.extend(self.baselines.iter().map(Beside::check));
         checks.extend(self.findings.checks());
         if let (Some(value), Some(se)) =
             (self.relative_fisher_divergence, self.relative_fisher_divergence_se)
@@ -258,7 +345,13 @@ impl Judgement {
 
     /// The verdict as the report shows it.
     pub(crate) fn as_verdict(&self) -> report::Verdict {
-        let grade = if self.consistent { Grade::Pass } else { Grade::Fail };
+        let worse = self.baselines.iter().any(|beside| beside.better == Better::Baseline);
+        let beaten = self.baselines.iter().all(|beside| beside.better == Better::Fit);
+        let grade = match self.consistent && !worse {
+            false => Grade::Fail,
+            true if beaten => Grade::Pass,
+            true => Grade::Warn,
+        };
         let mut headline = self.verdict.clone();
         if let Some(first) = headline.get_mut(..1) {
             first.make_ascii_uppercase();

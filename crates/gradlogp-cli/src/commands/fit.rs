@@ -10,6 +10,7 @@ use gradlogp::data::{
     Dequantization, DequantizeColumns, GapRule, Split, SplitFractions, Standardization, Table,
     Transform, check_table, split_rows,
 };
+use gradlogp::diagnose::BaselineComparison;
 use gradlogp::domain::{Boxed, Domain};
 use gradlogp::fitted::{
     DataRecord, Description, FitSummary, GivenColumns, KernelDescription, NoiseRecord,
@@ -21,7 +22,7 @@ use gradlogp::train::{
     choose_objective,
 };
 use gradlogp::{Error, FittedModel, Mlp, Model, ModelKind, Objective};
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -1025,7 +1026,10 @@ fn check(model: &FittedModel, prepared: &Prepared) -> Result<Result<Judgement, S
     let (set, seed) = (prepared.loaded.drawn_from.as_ref(), model.description.training.seed);
     match judge_at_its_time(&model, test.view(), set, (seed, model.description.training.seed), None)
     {
-        Ok(judgement) => Ok(Ok(judgement)),
+        Ok(mut judgement) => {
+            judgement.beside(&baselines(&model, prepared, test.view())?);
+            Ok(Ok(judgement))
+        }
         Err(error) => match error.downcast_ref::<Error>().map(Error::class) {
             Some(gradlogp::ErrorClass::Data) => {
                 let name = format!("{}, test rows", model.description.data.source);
@@ -1033,6 +1037,24 @@ fn check(model: &FittedModel, prepared: &Prepared) -> Result<Result<Judgement, S
             }
             _ => Err(error),
         },
+    }
+}
+
+/// The densities that a fit has to beat, on its test rows; none where they cannot be fitted.
+fn baselines(
+    model: &FittedModel,
+    prepared: &Prepared,
+    test: ArrayView2<'_, f64>,
+) -> Result<Vec<BaselineComparison>> {
+    let [training, validation] =
+        [&prepared.split.train, &prepared.split.validation].map(|part| prepared.rows(part));
+    let mut rng = ChaCha8Rng::seed_from_u64(model.description.training.seed);
+    let found = model.beside_baselines(training.view(), validation.view(), test, &mut rng);
+    match found {
+        Ok(found) => Ok(found.unwrap_or_default()),
+        // Rows without a covariance have no Gaussian.
+        Err(Error::Numerical { .. }) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -7,15 +7,22 @@
 //!
 //! The Gaussian is the maximum likelihood; the mixture comes from expectation-maximisation
 //! (`proposal.rs`) with 1, 2, 4, ... components, of which the number with the highest likelihood on
-//! validation rows is kept. Columns should be of comparable scale.
+//! validation rows is kept. Columns should be of comparable scale. Of more than 10,000 training rows as many are
+//! taken, evenly spaced, and no more components than can be fitted to them in some seconds: a baseline must not take
+//! longer than the fit.
 
 use super::proposal::fit_mixture;
 use super::{Paired, exact_loss_rows, paired_difference};
 use crate::error::{Error, Result};
 use crate::oracle::GaussianMixture;
 use crate::score::{LogDensity, Score};
-use ndarray::{Array1, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array1, ArrayView1, ArrayView2, Axis, s};
 use rand::Rng;
+
+/// Most rows to fit to.
+const ROWS: usize = 10_000;
+/// Most floating-point operations of one fit of a mixture.
+const OPERATIONS: f64 = 1e11;
 
 /// One of the densities to compare with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,11 +95,16 @@ impl Baselines {
             let expected = vec![2, d, 1, d];
             return Err(Error::Shape { operation: "baselines", expected, found });
         }
+        let every = training.nrows().div_ceil(ROWS);
+        let training = training.slice(s![..;every as isize, ..]);
+        // Forty iterations, each with a product of d x d and one of its factor per row and component.
+        let one = 160.0 * training.nrows() as f64 * (d * d) as f64;
         let mean = |p: &GaussianMixture| p.log_density(validation).mean().unwrap_or(f64::NAN);
         let fit = |count, rng: &mut dyn Rng| fit_mixture(training, count, rng);
         let Some(gaussian) = fit(1, rng)? else { unreachable!("one component always fits") };
         let (mut best, mut mixture, mut count) = (mean(&gaussian), None, 2);
-        while let Some(p) = fit(count, rng)? {
+        while one * count as f64 <= OPERATIONS {
+            let Some(p) = fit(count, rng)? else { break };
             let found = mean(&p);
             if found > best {
                 (best, mixture) = (found, Some(p));
