@@ -8,6 +8,7 @@ use std::alloc::System;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
+mod expressions;
 mod fit_checkpoint;
 mod harness;
 mod kernel_checkpoint;

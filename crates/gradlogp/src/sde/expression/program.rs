@@ -266,42 +266,84 @@ pub(super) fn push(ops: &mut Vec<Op>, op: Op) {
     }
 }
 
-/// The formula in full parentheses.
+/// The formula with the parentheses that it needs: long sums stay flat.
 pub(super) fn to_text(ops: &[Op], columns: &[String]) -> String {
     // Pieces in the order of the text, and what goes before some of them; no operand is ever copied.
-    let mut pieces: Vec<String> = Vec::with_capacity(ops.len());
+    let mut pieces: Vec<&str> = Vec::with_capacity(ops.len());
+    let mut written: Vec<String> = vec![String::new(); ops.len()];
     let mut before: Vec<(usize, String)> = Vec::new();
-    // Where the operands that wait begin.
-    let mut starts: Vec<usize> = Vec::new();
-    for op in ops {
-        let (piece, opening) = match *op {
-            Op::Number(number) if number.is_sign_negative() => (format!("({number:?})"), None),
-            Op::Number(number) => (format!("{number:?}"), None),
+    // Where the operands that wait begin, and how tightly they bind.
+    let mut waiting: Vec<(usize, Tightness)> = Vec::new();
+    for (at, (op, written)) in ops.iter().zip(&mut written).enumerate() {
+        let (start, tightness, piece) = match *op {
+            Op::Number(number) if number.is_sign_negative() => {
+                *written = format!("({number:?})");
+                (at, ATOM, "")
+            }
+            Op::Number(number) => {
+                *written = format!("{number:?}");
+                (at, ATOM, "")
+            }
             Op::Column(k) => {
                 let name = columns.get(k).map_or(String::new(), |name| name.replace('}', "}}"));
-                (format!("{{{name}}}"), None)
+                *written = format!("{{{name}}}");
+                (at, ATOM, "")
             }
-            Op::Time => ("t".to_string(), None),
-            Op::Negate => (")".to_string(), Some("(-".to_string())),
-            Op::Call(function) => (")".to_string(), Some(format!("{}(", function.name()))),
+            Op::Time => (at, ATOM, "t"),
+            Op::Negate => {
+                let (start, of) = waiting.pop().unwrap_or((at, ATOM));
+                let close = of < ATOM;
+                before.push((start, if close { "-(" } else { "-" }.to_string()));
+                (start, PREFIX, if close { ")" } else { "" })
+            }
+            Op::Call(function) => {
+                let (start, _) = waiting.pop().unwrap_or((at, ATOM));
+                before.push((start, format!("{}(", function.name())));
+                (start, ATOM, ")")
+            }
             Op::Join(join) => {
-                before.push((starts.pop().unwrap_or(0), join.sign().to_string()));
-                (")".to_string(), Some("(".to_string()))
+                let (right, of_right) = waiting.pop().unwrap_or((at, ATOM));
+                let (left, of_left) = waiting.pop().unwrap_or((right, ATOM));
+                let own = tightness(join);
+                // Sums and products group from the left, powers from the right; a minus sign stands at the start of a
+                // text or in parentheses.
+                let close_left = of_left < own || (of_left == own && own == POWER);
+                let close_right =
+                    of_right == PREFIX || of_right < own || (of_right == own && own != POWER);
+                if close_left {
+                    before.push((left, "(".to_string()));
+                }
+                let (close, open) =
+                    (if close_left { ")" } else { "" }, if close_right { "(" } else { "" });
+                before.push((right, format!("{close}{}{open}", join.sign())));
+                (left, own, if close_right { ")" } else { "" })
             }
         };
-        match opening {
-            None => starts.push(pieces.len()),
-            Some(opening) => before.push((starts.last().copied().unwrap_or(0), opening)),
-        }
+        waiting.push((start, tightness));
         pieces.push(piece);
     }
-    let mut openings = vec![Vec::new(); pieces.len()];
+    let mut openings = vec![Vec::new(); ops.len()];
     before.into_iter().for_each(|(at, opening)| openings[at].push(opening));
     let mut text = String::new();
-    for (piece, openings) in pieces.iter().zip(&openings) {
+    for ((piece, written), openings) in pieces.iter().zip(&written).zip(&openings) {
         // What was opened last encloses the rest.
         openings.iter().rev().for_each(|opening| text.push_str(opening));
+        text.push_str(written);
         text.push_str(piece);
     }
     text
+}
+
+/// How tightly what an operation gives holds together in a text.
+type Tightness = u8;
+const PREFIX: Tightness = 3;
+const POWER: Tightness = 4;
+const ATOM: Tightness = 5;
+
+fn tightness(join: Join) -> Tightness {
+    match join {
+        Join::Add | Join::Subtract => 1,
+        Join::Multiply | Join::Divide => 2,
+        Join::Power => POWER,
+    }
 }
