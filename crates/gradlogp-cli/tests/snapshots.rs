@@ -133,5 +133,5 @@ fn info() {
     let shown = masked(&text);
     // Names of Rust types begin with capitals and have braces behind them.
     assert!(!shown.contains('{') && !shown.contains("Some("), "{shown}");
-    expect_file!["snapshots/info.txt"].assert_eq(&shown);
+    expect_file!["snapshots/models.txt"].assert_eq(&shown);
 }

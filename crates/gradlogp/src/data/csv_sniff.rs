@@ -103,7 +103,8 @@ pub(super) fn quoted_reader<'a, R: Read + Send + 'a>(
 ) -> csv::Reader<Box<dyn Read + 'a>> {
     let input: Box<dyn Read + 'a> = match delimiter {
         b' ' => Box::new(with_single_blanks(input)),
-        _ => Box::new(without_leading_blanks(input, delimiter)),
+        // Blanks at the very end are a line, too.
+        _ => Box::new(without_leading_blanks(input.chain(&b"\n"[..]), delimiter)),
     };
     csv_reader(input, delimiter)
 }
