@@ -80,7 +80,7 @@ fn quiet_is_quiet() {
     let folder = Folder::with_model();
     folder.write("more.csv", table(150));
     for line in [
-        &format!("fit good.csv {QUICK} --quiet --report r.html"),
+        "fit good.csv --steps 600 --hidden 16 --threads 1 --quiet --report r.html",
         "eval m.safetensors good.csv -q",
         "score -q m.safetensors good.csv -o s.csv",
         "sample m.safetensors -n 5 --warm-up 10 --thinning 1 --quiet",

@@ -488,6 +488,19 @@ fn answers_in_a_frame_are_in_the_units_of_the_process() {
         }
         let trace = model.trace_at(x.view(), t);
         assert!((&sum - &trace).iter().all(|e| e.abs() < 1e-9 * (1.0 + sum[0].abs())));
+        // Rows at times of their own: each what it is at its time alone.
+        let (times, v) = ([0.2, 0.9], array![[3.0, 0.1], [-1.0, 0.4]]);
+        let score = model.score_at_times(x.view(), &times);
+        let trace = model.trace_at_times(x.view(), &times);
+        let product = model.jacobian_vector_at_times(x.view(), &times, v.view());
+        for (i, t) in times.into_iter().enumerate() {
+            let row = |of: &Array2<f64>| of.slice(ndarray::s![i..i + 1, ..]).to_owned();
+            assert_eq!(row(&score), model.score_at(row(&x).view(), t), "{kind:?}");
+            let alone = model.trace_at(row(&x).view(), t)[0];
+            assert!((trace[i] - alone).abs() < 1e-9 * (1.0 + alone.abs()), "{kind:?}");
+            let alone = model.jacobian_vector_at(row(&x).view(), t, row(&v).view());
+            assert_eq!(row(&product), alone, "{kind:?}");
+        }
     }
 }
 

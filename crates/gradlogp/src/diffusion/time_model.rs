@@ -70,6 +70,21 @@ impl<T: Real> TimeModel<T> {
     }
 }
 
+impl<T: Real> TimeModel<T> {
+    /// Rows, each at a time of its own, in the units of the network, and the width of each column there.
+    fn inside_each(&self, x: ArrayView2<'_, f64>, times: &[f64]) -> (Vec<T>, Option<Array2<f64>>) {
+        let Some(frame) = self.clock.frame() else { return (narrow::<T>(x), None) };
+        let (mut z, mut widths) = (x.to_owned(), Array2::zeros(x.dim()));
+        for ((mut z, mut widths), t) in z.outer_iter_mut().zip(widths.outer_iter_mut()).zip(times) {
+            let (place, width) = frame.at(*t);
+            widths.assign(&Array1::from(width));
+            z -= &Array1::from(place);
+            z /= &widths;
+        }
+        (narrow::<T>(z.view()), Some(widths))
+    }
+}
+
 impl<T: Real> TimeScore for TimeModel<T> {
     fn dim(&self) -> usize {
         self.network.dim()
@@ -117,11 +132,26 @@ impl<T: Real> TimeScore for TimeModel<T> {
     }
 
     fn score_at_times(&self, x: ArrayView2<'_, f64>, times: &[f64]) -> Array2<f64> {
-        rows(&self.ask_each(&narrow::<T>(x), times, |at, x| at.score(x)), self.network.dim())
+        let (z, widths) = self.inside_each(x, times);
+        outside(rows(&self.ask_each(&z, times, |at, z| at.score(z)), self.network.dim()), widths)
     }
 
     fn trace_at_times(&self, x: ArrayView2<'_, f64>, times: &[f64]) -> Array1<f64> {
-        let trace = self.ask_each(&narrow::<T>(x), times, |at, x| at.trace(x));
+        let (z, widths) = self.inside_each(x, times);
+        let trace = self.ask_each(&z, times, |at, z| match widths {
+            None => at.trace(z),
+            Some(widths) => {
+                // The sum over k of e_k/s_k . (grad s_z) e_k/s_k, with s_k of each row.
+                let mut sum = vec![T::ZERO; times.len()];
+                for (k, width) in widths.columns().into_iter().enumerate() {
+                    let mut along = Array2::zeros(widths.dim());
+                    along.column_mut(k).assign(&width.recip());
+                    let part = at.curvature(z, &narrow::<T>(along.view()));
+                    sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+                }
+                sum
+            }
+        });
         trace.iter().map(|v| v.to_f64()).collect()
     }
 
@@ -131,7 +161,20 @@ impl<T: Real> TimeScore for TimeModel<T> {
         times: &[f64],
         v: ArrayView2<'_, f64>,
     ) -> Array2<f64> {
-        let (x, v) = (narrow::<T>(x), narrow::<T>(v));
-        rows(&self.ask_each(&x, times, |at, x| at.jacobian_vector(x, &v)), self.network.dim())
+        let (z, widths) = self.inside_each(x, times);
+        let along = match &widths {
+            None => narrow::<T>(v),
+            Some(widths) => narrow::<T>((&v / widths).view()),
+        };
+        let product = self.ask_each(&z, times, |at, z| at.jacobian_vector(z, &along));
+        outside(rows(&product, self.network.dim()), widths)
+    }
+}
+
+/// Gradients in the units of the rows.
+fn outside(inside: Array2<f64>, widths: Option<Array2<f64>>) -> Array2<f64> {
+    match widths {
+        None => inside,
+        Some(widths) => inside / &widths,
     }
 }

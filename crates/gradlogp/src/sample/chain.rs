@@ -586,7 +586,12 @@ impl Snapshot {
         let mut adaptations = self.adaptation.iter().chain(&self.adaptations);
         let adapted = adaptations.all(DualAveraging::is_finite);
         let mut steps = [self.step_size].into_iter().chain(self.step_sizes.iter().copied());
-        let learnt = self.spread.as_ref().is_none_or(|spread| spread.is_sound(self.dim));
+        let apart = if self.config.apart { chains } else { 0 };
+        // Without a spread these are no scales, but what another sampler keeps of its chains.
+        let scales = match &self.spread {
+            Some(spread) => spread.is_sound(self.dim, apart) && self.scale.iter().all(|s| *s > 0.0),
+            None => true,
+        };
         let wrong = if end.is_none_or(|end| self.step > end) {
             "it has taken more steps than there are to take"
         } else if draws != Some(self.draws.len()) || !finite(&self.draws) {
@@ -595,7 +600,7 @@ impl Snapshot {
             "its positions are not finite"
         } else if !(steps.all(|step| step >= 0.0 && step.is_finite()) && adapted) {
             "its step size is none"
-        } else if !(self.scale.iter().all(|s| *s > 0.0) && finite(&self.scale) && learnt) {
+        } else if !(finite(&self.scale) && scales) {
             "its scales are none"
         } else if !self.acceptance.as_ref().is_none_or(|rates| finite(rates)) {
             "its acceptance rates are not finite"

@@ -51,11 +51,13 @@ impl Spread {
         self.mean.len()
     }
 
-    /// Whether these can be sums over rows of `d` columns.
-    pub(super) fn is_sound(&self, d: usize) -> bool {
+    /// Whether these can be sums over rows of `d` columns, of `apart` chains each by itself, or with 0 of all together.
+    pub(super) fn is_sound(&self, d: usize, apart: usize) -> bool {
+        let length = d.checked_mul(apart.max(1));
         let finite = self.mean.iter().all(|x| x.is_finite());
         let sums = self.squares.iter().chain([&self.count]).all(|x| *x >= 0.0 && x.is_finite());
-        finite && sums && (self.mean.len(), self.squares.len()) == (d, d)
+        let lengths = [Some(self.mean.len()), Some(self.squares.len())];
+        finite && sums && self.apart == apart && lengths == [length; 2]
     }
 
     /// Takes in the rows of `position`.

@@ -93,7 +93,7 @@ impl Expression {
         &self.shadowed
     }
 
-    /// The formula in full parentheses, which [`Expression::read`] reads as the same one.
+    /// The formula with the parentheses that it needs, which [`Expression::read`] reads as the same one.
     pub fn to_text(&self, columns: &[String]) -> String {
         program::to_text(&self.ops, columns)
     }
