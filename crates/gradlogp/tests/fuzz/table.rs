@@ -140,8 +140,11 @@ fn accepts(input: &Input<'_>) -> bool {
     true
 }
 
+/// Names, bits of the numbers and warnings of a table, or what is said of it.
+type Seen = Result<(Vec<String>, Vec<u64>, Vec<String>), String>;
+
 /// What two readings must have in common, to the bit.
-fn same(read: &Read) -> Result<(Vec<String>, Vec<u64>, Vec<String>), String> {
+fn same(read: &Read) -> Seen {
     let (table, warnings) = read.as_ref().map_err(Clone::clone)?;
     let bits = table.rows.iter().map(|x| x.to_bits()).collect();
     Ok((table.columns.clone(), bits, warnings.iter().map(ToString::to_string).collect()))
