@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Result;
 use gradlogp::data::synthetic::{self, Dataset};
 use gradlogp::data::{
-    DataWarning, Header, Mark, ReadOptions, Table, TextTable, read_table, read_table_from,
-    read_text_from,
+    DataWarning, Header, Mark, ReadOptions, Table, TextTable, parquet_as_text, read_table,
+    read_table_from, read_text_from,
 };
 use gradlogp::{Error, FittedModel, Score};
 use ndarray::{Array2, ArrayView2};
@@ -162,6 +162,7 @@ impl Source {
             false if !path.is_file() => return Ok((self.load(0, Some(like))?, None)),
             false => std::fs::read(path).map_err(|e| Error::io(path, "read", e))?,
         };
+        let bytes = parquet_as_text(bytes, &self.name())?;
         let options = self.options(Some(like));
         let (table, warnings) = read_table_from(&bytes[..], &self.name(), &options)?;
         let loaded = Loaded { table, given: None, warnings, drawn_from: None };

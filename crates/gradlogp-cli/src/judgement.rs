@@ -47,6 +47,9 @@ pub(crate) struct Judgement {
     /// The fit beside densities fitted to the same training rows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) baselines: Vec<Beside>,
+    /// Whether the rows are too few to show a fault.
+    #[serde(skip)]
+    pub(crate) cannot_tell: bool,
     /// Whether the identities are those within bounds.
     #[serde(skip)]
     pub(crate) bounded: bool,
@@ -169,6 +172,7 @@ pub(crate) fn judge(
         kernel_stein_p_value: kernel_stein.map(|k| k.p_value),
         kernel_stein_groups: kernel_stein.map(|k| k.groups),
         baselines: Vec::new(),
+        cannot_tell: is_too_wide(&stein),
         bounded: model.description.domain.is_some(),
         findings,
         relative_fisher_divergence: fisher.map(|f| f.relative.mean),
@@ -208,12 +212,18 @@ fn kernel_stein(
     }
 }
 
+/// Whether no fault was found in a band so wide that it holds no score at all, whose slope is 0, and one of twice the
+/// size alike.
+fn is_too_wide(stein: &SteinReport) -> bool {
+    let half_width = stein.critical_z * stein.slope.standard_error;
+    stein.verdict.is_consistent() && half_width >= 1.0
+}
+
 fn sentence(stein: &SteinReport, columns: &[String]) -> String {
     let half_width = stein.critical_z * stein.slope.standard_error;
-    // So wide a band holds no score at all, whose slope is 0, and one of twice the size alike.
-    if stein.verdict.is_consistent() && half_width >= 1.0 {
+    if is_too_wide(stein) {
         return format!(
-            "no fault found, but {} rows would hardly show one: they give the slope to +- {} only",
+            "cannot tell: {} rows give the slope to +- {} only, so that they would hardly show a fault",
             stein.n,
             short(half_width)
         );
@@ -349,7 +359,7 @@ impl Judgement {
         let beaten = self.baselines.iter().all(|beside| beside.better == Better::Fit);
         let grade = match self.consistent && !worse {
             false => Grade::Fail,
-            true if beaten => Grade::Pass,
+            true if beaten && !self.cannot_tell => Grade::Pass,
             true => Grade::Warn,
         };
         let mut headline = self.verdict.clone();

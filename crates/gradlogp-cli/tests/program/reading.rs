@@ -138,7 +138,7 @@ fn arrays_that_the_program_wrote_are_read() {
 fn files_that_are_no_tables_are_named() {
     let folder = Folder::new();
     for (begin, words) in [
-        (&b"PAR1\0\0\x15"[..], "Parquet file: write it as CSV"),
+        (&b"PAR1\0\0\x15"[..], "the Parquet file cannot be read"),
         (b"PK\x03\x04\x14\0", "zip archive"),
         (b"\x80\x04\x95", "pickle"),
         (b"", "the file is empty"),

@@ -83,7 +83,7 @@ fn quiet_is_quiet() {
         "fit good.csv --steps 600 --hidden 16 --threads 1 --quiet --report r.html",
         "eval m.safetensors good.csv -q",
         "score -q m.safetensors good.csv -o s.csv",
-        "sample m.safetensors -n 5 --warm-up 10 --thinning 1 --quiet",
+        "sample m.safetensors -n 400 --chains 20 --warm-up 300 --thinning 10 --quiet",
         "report m.safetensors more.csv -o r.html --quiet",
         "info m.safetensors -q",
     ] {

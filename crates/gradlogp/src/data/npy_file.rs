@@ -1,4 +1,4 @@
-//! Tables from any file that is read: NumPy's `.npy` and `.npz`, else delimited text.
+//! Tables from any file that is read: NumPy's `.npy` and `.npz`, Parquet, else delimited text.
 //!
 //! Arrays have no names: columns are called x0, x1, ...; NaN is missing. A matrix has one row in each line, a vector
 //! one column.
@@ -14,13 +14,14 @@ use super::csv_field::LARGEST;
 use super::csv_file::open;
 use super::csv_stream::peek;
 use super::names::{self, Match};
+use super::parquet_file::{PARQUET, parquet_as_text};
 use super::{DataWarning, ReadOptions, Table, read_csv_from};
 use crate::{Error, Result};
 
 const NPY: &[u8] = b"\x93NUMPY";
 const ZIP: &[u8] = b"PK\x03\x04";
 
-/// Reads a table from a file: `.npy`, `.npz` or delimited text, told apart by their contents. `FILE.npz:NAME` is an
+/// Reads a table from a file: `.npy`, `.npz`, Parquet or delimited text, told apart by their contents. `FILE.npz:NAME` is an
 /// array of several.
 ///
 /// # Errors
@@ -48,17 +49,23 @@ pub fn read_table_from(
 ) -> Result<(Table, Vec<DataWarning>)> {
     let unreadable = |source| Error::io(source_name, "read", source);
     let (head, mut input) = peek(input, 6).map_err(unreadable)?;
-    if !head.starts_with(NPY) && !head.starts_with(ZIP) {
+    let is_array = head.starts_with(NPY) || head.starts_with(ZIP);
+    if !is_array {
         if options.array.is_some() {
             return Err(Error::data(
                 source_name,
                 "this is no .npz file, so it has no array by name",
             ));
         }
-        return read_csv_from(input, source_name, options);
+        if !head.starts_with(PARQUET) {
+            return read_csv_from(input, source_name, options);
+        }
     }
     let mut bytes = Vec::new();
     input.read_to_end(&mut bytes).map_err(unreadable)?;
+    if !is_array {
+        return read_csv_from(&parquet_as_text(bytes, source_name)?[..], source_name, options);
+    }
     let rows = match head.starts_with(NPY) {
         true => array(&bytes[..], source_name)?,
         false => match archive(Cursor::new(&bytes[..]), source_name, options)? {
