@@ -232,6 +232,7 @@ fn called(name: &str, of: f64) -> f64 {
         "abs" => of.abs(),
         "sign" if of > 0.0 => 1.0,
         "sign" if of < 0.0 => -1.0,
+        "sign" if of == 0.0 => 0.0,
         "sign" => of,
         other => panic!("{other}"),
     }
