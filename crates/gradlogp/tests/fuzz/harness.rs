@@ -5,6 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng};
@@ -12,8 +13,10 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::COUNTED;
 
-/// Bytes that one input may ask for in all. Targets run side by side, so this is far above what each needs.
+/// Bytes that one input may ask for in all, far above what each needs.
 const MOST_BYTES: usize = 1 << 30;
+/// Held while an input is watched: what targets on other threads ask for must not count.
+static WATCHED: Mutex<()> = Mutex::new(());
 /// An input that takes longer is a fault: they take about a millisecond.
 const LONGEST: Duration = Duration::from_secs(30);
 /// Inputs without a note of how far the run is.
@@ -137,6 +140,7 @@ fn input(target: &Target, seeds: &[Vec<u8>], k: u64) -> Vec<u8> {
 
 /// What becomes of one input: whether it was accepted, or what was wrong.
 fn watched(target: &Target, input: &Input<'_>, most: usize) -> (Duration, Result<bool, String>) {
+    let _alone = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
     let (start, before) = (Instant::now(), COUNTED.stats().bytes_allocated);
     let ended = catch_unwind(AssertUnwindSafe(|| (target.accepts)(input)));
     let (took, bytes) = (start.elapsed(), COUNTED.stats().bytes_allocated.wrapping_sub(before));

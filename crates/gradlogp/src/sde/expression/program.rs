@@ -292,7 +292,7 @@ pub(super) fn to_text(ops: &[Op], columns: &[String]) -> String {
             Op::Time => (at, ATOM, "t"),
             Op::Negate => {
                 let (start, of) = waiting.pop().unwrap_or((at, ATOM));
-                let close = of < ATOM;
+                let close = of < PREFIX;
                 before.push((start, if close { "-(" } else { "-" }.to_string()));
                 (start, PREFIX, if close { ")" } else { "" })
             }
@@ -305,11 +305,12 @@ pub(super) fn to_text(ops: &[Op], columns: &[String]) -> String {
                 let (right, of_right) = waiting.pop().unwrap_or((at, ATOM));
                 let (left, of_left) = waiting.pop().unwrap_or((right, ATOM));
                 let own = tightness(join);
-                // Sums and products group from the left, powers from the right; a minus sign stands at the start of a
-                // text or in parentheses.
+                // Sums and products group from the left, powers from the right, where a sign may stand, too.
                 let close_left = of_left < own || (of_left == own && own == POWER);
-                let close_right =
-                    of_right == PREFIX || of_right < own || (of_right == own && own != POWER);
+                let close_right = match own {
+                    POWER => of_right < PREFIX,
+                    _ => of_right <= own,
+                };
                 if close_left {
                     before.push((left, "(".to_string()));
                 }
