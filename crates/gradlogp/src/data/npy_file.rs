@@ -110,10 +110,28 @@ fn archive(
     array(file, source_name).map(Some)
 }
 
+/// Longest header of an array: those of tables have a few hundred bytes, and all that it claims is asked of memory.
+const LONGEST_HEADER: usize = 1 << 20;
+
+/// The length that the first bytes of an array claim for its header: two bytes of it in version 1, four later.
+fn header_length(head: &[u8]) -> usize {
+    match head {
+        [.., low, high, _, _] if head.get(6) == Some(&1) => {
+            usize::from(*low) | usize::from(*high) << 8
+        }
+        [.., a, b, c, d] if head.len() == 12 => u32::from_le_bytes([*a, *b, *c, *d]) as usize,
+        _ => 0,
+    }
+}
+
 /// A vector or matrix of numbers.
 fn array(file: impl Read, source_name: &str) -> Result<Array2<f64>> {
     let refuse = |message: String| Error::data(source_name, message);
     let damaged = |e: std::io::Error| refuse(format!("the array cannot be read: {e}"));
+    let (head, file) = peek(file, 12).map_err(damaged)?;
+    if header_length(&head) > LONGEST_HEADER {
+        return Err(refuse("the array cannot be read: its header is longer than any is".into()));
+    }
     let file = NpyFile::new(file).map_err(damaged)?;
     let shape = file.shape().to_vec();
     let (n, d) = match shape[..] {
@@ -326,6 +344,16 @@ mod tests {
         assert!(words(&npy(&[f64::INFINITY], &[1], Order::C)).contains("infinite"));
         assert!(words(&bytes[..bytes.len() - 3]).contains("array"));
         assert!(words(&npy::<f64>(&[], &[0, 2], Order::C)).contains("no rows"));
+    }
+
+    /// The header of version 3 claims 661 million bytes; the file has 168.
+    #[test]
+    fn headers_that_claim_all_memory_are_refused() {
+        let mut bytes = npy(&[1.5, -2.0], &[2, 1], Order::C);
+        (bytes[6], bytes[7]) = (3, 0);
+        bytes[8..12].copy_from_slice(&0x277b_0076u32.to_le_bytes());
+        let error = read(&bytes, &ReadOptions::default()).unwrap_err().to_string();
+        assert!(error.contains("its header is longer than any is"), "{error}");
     }
 
     #[test]
