@@ -113,6 +113,23 @@ fn archive(
 /// Longest header of an array: those of tables have a few hundred bytes, and all that it claims is asked of memory.
 const LONGEST_HEADER: usize = 1 << 20;
 
+/// Deepest brackets of a header: the crate that reads it takes time that doubles with each.
+const DEEPEST_HEADER: usize = 6;
+
+/// How deeply brackets are nested.
+fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    for byte in text {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
 /// The length that the first bytes of an array claim for its header: two bytes of it in version 1, four later.
 fn header_length(head: &[u8]) -> usize {
     match head {
@@ -129,8 +146,15 @@ fn array(file: impl Read, source_name: &str) -> Result<Array2<f64>> {
     let refuse = |message: String| Error::data(source_name, message);
     let damaged = |e: std::io::Error| refuse(format!("the array cannot be read: {e}"));
     let (head, file) = peek(file, 12).map_err(damaged)?;
-    if header_length(&head) > LONGEST_HEADER {
+    let length = header_length(&head);
+    if length > LONGEST_HEADER {
         return Err(refuse("the array cannot be read: its header is longer than any is".into()));
+    }
+    let (header, file) = peek(file, 12 + length as u64).map_err(damaged)?;
+    if depth(&header) > DEEPEST_HEADER {
+        return Err(refuse(
+            "the array cannot be read: its header is nested deeper than any is".into(),
+        ));
     }
     let file = NpyFile::new(file).map_err(damaged)?;
     let shape = file.shape().to_vec();
@@ -354,6 +378,13 @@ mod tests {
         bytes[8..12].copy_from_slice(&0x277b_0076u32.to_le_bytes());
         let error = read(&bytes, &ReadOptions::default()).unwrap_err().to_string();
         assert!(error.contains("its header is longer than any is"), "{error}");
+        // Brackets that would take ages.
+        let header = format!("{{'descr': {}", "(".repeat(100));
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend_from_slice(&(header.len() as u16).to_le_bytes());
+        bytes.extend_from_slice(header.as_bytes());
+        let error = read(&bytes, &ReadOptions::default()).unwrap_err().to_string();
+        assert!(error.contains("its header is nested deeper than any is"), "{error}");
     }
 
     #[test]
