@@ -54,6 +54,25 @@ fn delimiters_line_ends_quotes_spaces_and_bom() {
 }
 
 #[test]
+fn a_byte_order_mark_counts_at_the_start_alone() {
+    // After plain numbers, after a line for the csv reader, in blocks of any size, within quotation marks: the same.
+    let quoted = "a,b\n1,2\n\u{feff}3,4\n\"5\",6\n";
+    for text in ["a,b\n1,2\n\u{feff}3,4\n5,6\n", "a,b\n1, 2\n\u{feff}3,4\n5,6\n", quoted] {
+        for block in [1, 8, 1 << 20] {
+            let read = read_in_blocks(text.as_bytes(), "t", &ReadOptions::default(), block);
+            let error = read.unwrap_err().to_string();
+            assert!(error.starts_with("t, row 2, column \"a\": "), "{text:?} {block} {error}");
+        }
+    }
+    // A line of nothing else is a row of text, for numbers and for text alike.
+    let (text, holes) =
+        ("1\n\u{feff}\n3\n", ReadOptions { keep_missing: true, ..Default::default() });
+    let error = read_with(text, &holes).unwrap_err().to_string();
+    assert!(error.starts_with("t.csv, row 2"), "{error}");
+    assert_eq!(read_text_from(text.as_bytes(), "t.csv", &holes).unwrap().rows.len(), 3);
+}
+
+#[test]
 fn header_is_found_or_not() {
     let bare = good("1,2\n3,4\n");
     assert_eq!((bare.columns, bare.rows), (list(&["x0", "x1"]), array![[1.0, 2.0], [3.0, 4.0]]));

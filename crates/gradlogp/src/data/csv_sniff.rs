@@ -86,13 +86,13 @@ pub(super) fn latin_or_utf8(bytes: &[u8]) -> (String, bool) {
 }
 
 /// A reader of records as they are.
-pub(super) fn csv_reader<R: Read>(input: R, delimiter: u8) -> csv::Reader<R> {
+pub(super) fn csv_reader<R: Read>(input: R, delimiter: u8) -> csv::Reader<impl Read> {
     csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .has_headers(false)
         .flexible(true)
         .buffer_capacity(64 * 1024)
-        .from_reader(input)
+        .from_reader((&b"\n"[..]).chain(input))
 }
 
 /// A reader of records that may have quotation marks after blanks; with a blank as the delimiter, runs of blanks
@@ -100,7 +100,7 @@ pub(super) fn csv_reader<R: Read>(input: R, delimiter: u8) -> csv::Reader<R> {
 pub(super) fn quoted_reader<'a, R: Read + Send + 'a>(
     input: R,
     delimiter: u8,
-) -> csv::Reader<Box<dyn Read + 'a>> {
+) -> csv::Reader<impl Read + 'a> {
     let input: Box<dyn Read + 'a> = match delimiter {
         b' ' => Box::new(with_single_blanks(input)),
         // Blanks at the very end are a line, too.
