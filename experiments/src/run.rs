@@ -63,7 +63,7 @@ fn protocol(
     let per_epoch = (train.nrows() / config.batch).max(1) as u64;
     let config = KernelConfig {
         steps: sizes.epochs * per_epoch,
-        patience: sizes.patience,
+        patience: sizes.patience.div_ceil(config.evaluate_every),
         lambda_steps: sizes.lambda_steps,
         ..config
     };

@@ -63,7 +63,7 @@ impl Anomaly {
     /// How unusual each row is.
     pub(crate) fn of(&self, model: &FittedModel, rows: ArrayView2<'_, f64>) -> Result<Array1<f64>> {
         let array = |values: &[f64]| Array1::from(values.to_vec());
-        let description = &model.description;
+        let description = model.description();
         match (self.kind, model.as_log_density()) {
             (AnomalyArg::Scales, _) => over_scales(model, rows),
             (AnomalyArg::Norm, _) => {
@@ -83,7 +83,7 @@ fn known_scales(model: &FittedModel) -> Result<(Ve, Vec<f64>), Error> {
     if model.kind() != ModelKind::Potential {
         return refuse("scales needs densities; fit with --for anomaly, or use path or norm");
     }
-    let process = model.description.noise.as_ref().map(|noise| &noise.process);
+    let process = model.description().noise.as_ref().map(|noise| &noise.process);
     let Some(AnyProcess::Named(Process::Ve(ve))) = process else {
         return refuse("scales needs the densities of noised data; fit with --for anomaly");
     };
@@ -99,7 +99,7 @@ fn known_scales(model: &FittedModel) -> Result<(Ve, Vec<f64>), Error> {
 /// The score over scales, 0 at the centre of the model's units.
 fn over_scales(model: &FittedModel, rows: ArrayView2<'_, f64>) -> Result<Array1<f64>> {
     let (ve, scales) = known_scales(model)?;
-    let centre = model.description.transform.mean().insert_axis(Axis(0)).to_owned();
+    let centre = model.description().transform.mean().insert_axis(Axis(0)).to_owned();
     let mut levels = Vec::with_capacity(scales.len());
     for sigma in scales {
         let time = (sigma / ve.sigma_min).ln() / (ve.sigma_max / ve.sigma_min).ln();

@@ -178,7 +178,7 @@ impl Checks<'_> {
             return Ok(Vec::new());
         }
         without_bounds(model, "--test-functions")?;
-        let columns = model.description.columns.iter().enumerate();
+        let columns = model.description().columns.iter().enumerate();
         let functions: Vec<ColumnFunction> = columns
             .flat_map(|(column, name)| {
                 self.args.test_functions.iter().map(move |shape| ColumnFunction {
@@ -204,11 +204,11 @@ impl Checks<'_> {
     fn samples(&self, model: &FittedModel, seed: u64) -> Result<Option<(String, Array2<f64>)>> {
         if let Some(path) = &self.args.samples {
             let source = Source::at(Place::File(path.clone()), self.read);
-            let mut loaded = source.load(0, Some(&model.description.columns))?;
+            let mut loaded = source.load(0, Some(&model.description().columns))?;
             show_warnings(&loaded.warnings);
-            if let Some(noise) = &model.description.dequantization {
+            if let Some(noise) = &model.description().dequantization {
                 // As the rows that they are compared with.
-                let seed = model.description.training.seed ^ (0x5a3b << 32);
+                let seed = model.description().training.seed ^ (0x5a3b << 32);
                 noise.apply_to_rounded(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(seed))?;
             }
             return Ok(Some((source.name(), loaded.table.rows)));
@@ -222,7 +222,7 @@ impl Checks<'_> {
             let message = format!("must be at least {LEAST_COMPARED}, to be compared with rows");
             return Err(Error::config("--draw", message).into());
         }
-        check_memory("--draw", 16.0 * n as f64 * model.description.columns.len() as f64)?;
+        check_memory("--draw", 16.0 * n as f64 * model.description().columns.len() as f64)?;
         let chains = ChainArgs { seed, ..ChainArgs::default() };
         let drawn = sampling::draw(model, n, &chains, self.quiet)?;
         if let Some(warning) = drawn.warning() {
@@ -252,7 +252,7 @@ impl Checks<'_> {
         let classifier = classifier_test(rows, samples, &ClassifierConfig::default(), rng)?;
         let columns = column_tests(rows, samples)?
             .into_iter()
-            .zip(&model.description.columns)
+            .zip(&model.description().columns)
             .map(|(test, name)| ColumnComparison {
                 column: name.clone(),
                 ks_distance: test.distance,
@@ -283,7 +283,7 @@ impl Checks<'_> {
         source: &str,
     ) -> Option<Copies> {
         let rows = self.as_read?;
-        let record = &model.description.data;
+        let record = &model.description().data;
         let here = copies_of(rows, samples);
         let of_training = (record.source != self.name && !record.built_in)
             .then(|| self.fitted_to(model))
@@ -306,16 +306,16 @@ impl Checks<'_> {
 
     /// The table that the model was fitted to, if it is there and has not changed.
     fn fitted_to(&self, model: &FittedModel) -> Option<Array2<f64>> {
-        let record = &model.description.data;
+        let record = &model.description().data;
         let source = Source::at(Place::File(record.source.clone().into()), self.read);
-        let table = source.load(0, Some(&model.description.columns)).ok()?.table;
+        let table = source.load(0, Some(&model.description().columns)).ok()?.table;
         (table.n_rows() == record.rows).then_some(table.rows)
     }
 }
 
 /// Refuses a model with bounds for what integrates over all of R^d.
 fn without_bounds(model: &FittedModel, option: &str) -> Result<()> {
-    if model.description.domain.is_none() {
+    if model.description().domain.is_none() {
         return Ok(());
     }
     let message =

@@ -192,7 +192,7 @@ impl Source {
             let message = format!(
                 "no column has a name of the model's; for a conditional model they must be named: \
                  {} given {}",
-                model.description.columns.join(", "),
+                model.description().columns.join(", "),
                 model.given_columns().join(", ")
             );
             return Err(Error::data(self.name(), message).into());
@@ -297,7 +297,7 @@ fn standard_input() -> Result<std::io::Stdin> {
 
 /// Warns of conditions far outside those that the model was fitted to, by column and row.
 pub(crate) fn conditions_far_off(model: &FittedModel, given: ArrayView2<'_, f64>, show: Show) {
-    let Some(known) = &model.description.given else { return };
+    let Some(known) = &model.description().given else { return };
     for far in known.far_off(given) {
         let rows: Vec<usize> = far.rows.iter().map(|row| row + 1).collect();
         let what = match far.range {

@@ -142,7 +142,7 @@ pub(crate) fn judge(
     // One condition for all rows says nothing of how the score follows it.
     let c = if c.nrows() == rows.nrows() { c } else { Array2::zeros((rows.nrows(), 0)) };
     model.check_domain(rows, "held-out rows")?;
-    let stein = match &model.description.domain {
+    let stein = match &model.description().domain {
         Some(domain) => stein_check_within(model, domain, rows, LEVEL)?,
         None => stein_check_given(model, rows, c.view(), LEVEL)?,
     };
@@ -173,7 +173,7 @@ pub(crate) fn judge(
         kernel_stein_groups: kernel_stein.map(|k| k.groups),
         baselines: Vec::new(),
         cannot_tell: is_too_wide(&stein),
-        bounded: model.description.domain.is_some(),
+        bounded: model.description().domain.is_some(),
         findings,
         relative_fisher_divergence: fisher.map(|f| f.relative.mean),
         relative_fisher_divergence_se: fisher.map(|f| f.relative.standard_error),
@@ -201,7 +201,7 @@ fn kernel_stein(
     seed: u64,
 ) -> Result<Option<KernelSteinDiscrepancy>> {
     // Of n rows half of the 2^n patterns of signs are different: of 5 rows no p-value can be below 0.05.
-    if model.description.domain.is_some() || rows.nrows() < 6 {
+    if model.description().domain.is_some() || rows.nrows() < 6 {
         return Ok(None);
     }
     let mut rng = ChaCha8Rng::seed_from_u64(seed);

@@ -697,11 +697,11 @@ pub(crate) fn noised(
     rows: ArrayView2<'_, f64>,
     seed: u64,
 ) -> Result<Option<Array2<f64>>> {
-    let (Some(record), Some(time)) = (&model.description.noise, model.time()) else {
+    let (Some(record), Some(time)) = (&model.description().noise, model.time()) else {
         return Ok(None);
     };
     let sde = record.process.sde()?;
-    let transform = &model.description.transform;
+    let transform = &model.description().transform;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut z = transform.forward(rows);
     match sde.kernel(time) {

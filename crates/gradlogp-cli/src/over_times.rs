@@ -82,7 +82,7 @@ pub(crate) fn judge_over_times(
     checks: &Checks<'_>,
 ) -> Result<OverTimes> {
     enough_to_check(rows.nrows())?;
-    let Some((family, record)) = model.over_time().zip(model.description.noise.as_ref()) else {
+    let Some((family, record)) = model.over_time().zip(model.description().noise.as_ref()) else {
         return Err(Error::config(crate::commands::MODEL, "was fitted without --noise").into());
     };
     let truth = truth(model, record, drawn_from)?;
@@ -108,7 +108,7 @@ pub(crate) fn judge_over_times(
         };
         let verdict = match stein.verdict.is_consistent() {
             true => "no fault found".to_string(),
-            false => stein.verdict.describe(&model.description.columns),
+            false => stein.verdict.describe(&model.description().columns),
         };
         times.push(AtOneTime {
             time,
@@ -146,7 +146,7 @@ fn truth(
     let AnyProcess::Named(process) = record.process else { return Ok(None) };
     let oracle = drawn_from.and_then(Dataset::oracle);
     let Some(parts) = oracle.and_then(|oracle| oracle.gaussians()) else { return Ok(None) };
-    let transform = &model.description.transform;
+    let transform = &model.description().transform;
     // Rows are A e_k: the transpose of A.
     let turned = transform.column_directions();
     let means =

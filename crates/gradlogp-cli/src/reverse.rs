@@ -92,7 +92,7 @@ impl ReversePlan {
 
     /// Refuses what no run with this model can be, whether it comes from a command line or from a checkpoint.
     pub(crate) fn check(&self, model: &FittedModel) -> Result<()> {
-        let d = model.description.columns.len();
+        let d = model.description().columns.len();
         check_memory("-n", 16.0 * self.n as f64 * d as f64)?;
         let done = self.block.checked_mul(BLOCK).map(|rows| rows.min(self.n));
         let fits =
@@ -242,13 +242,13 @@ impl ReversePlan {
     }
 
     fn drawn(self, model: &FittedModel) -> Result<Drawn> {
-        let d = model.description.columns.len();
+        let d = model.description().columns.len();
         let completed = self.block == self.blocks();
         let rows = Array2::from_shape_vec((self.done.len() / d, d), self.done)?;
         Ok(Drawn {
             draws: rows.nrows(),
             chain: (0..rows.nrows()).collect(),
-            rows: model.description.transform.inverse(rows.view()),
+            rows: model.description().transform.inverse(rows.view()),
             sampler: self.sampler.word(),
             way: Way::Reverse {
                 steps: self.steps,

@@ -223,7 +223,7 @@ fn try_way(
         let model = prepared
             .model_at(&FittedModel::new(network.clone(), description)?, &prepared.split.test)?;
         losses.row_mut(k).assign(&model.exact_loss_rows(test.view()));
-        let judgement = judge(&model, test.view(), None, model.description.training.seed, None)?;
+        let judgement = judge(&model, test.view(), None, model.description().training.seed, None)?;
         consistent += usize::from(judgement.consistent);
         first.get_or_insert((judgement.verdict, network));
     }

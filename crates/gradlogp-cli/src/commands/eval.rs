@@ -29,7 +29,7 @@ pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
     // Copies are looked for among the rows as they are in the file.
     let as_read = args.checks.samples.is_some().then(|| loaded.table.rows.clone());
     show_warnings(&loaded.warnings);
-    if let Some(noise) = &model.description.dequantization {
+    if let Some(noise) = &model.description().dequantization {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(args.seed))?;
         show.note("rounded columns were dequantised as when the model was fitted");
     }

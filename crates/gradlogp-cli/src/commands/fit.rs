@@ -1023,16 +1023,21 @@ fn check(model: &FittedModel, prepared: &Prepared) -> Result<Result<Judgement, S
         0 => model.clone(),
         _ => prepared.model_at(model, &prepared.split.test)?,
     };
-    let (set, seed) = (prepared.loaded.drawn_from.as_ref(), model.description.training.seed);
-    match judge_at_its_time(&model, test.view(), set, (seed, model.description.training.seed), None)
-    {
+    let (set, seed) = (prepared.loaded.drawn_from.as_ref(), model.description().training.seed);
+    match judge_at_its_time(
+        &model,
+        test.view(),
+        set,
+        (seed, model.description().training.seed),
+        None,
+    ) {
         Ok(mut judgement) => {
             judgement.beside(&baselines(&model, prepared, test.view())?);
             Ok(Ok(judgement))
         }
         Err(error) => match error.downcast_ref::<Error>().map(Error::class) {
             Some(gradlogp::ErrorClass::Data) => {
-                let name = format!("{}, test rows", model.description.data.source);
+                let name = format!("{}, test rows", model.description().data.source);
                 Ok(Err(exit::message(&in_named_table(error, &name))))
             }
             _ => Err(error),
@@ -1048,7 +1053,7 @@ fn baselines(
 ) -> Result<Vec<BaselineComparison>> {
     let [training, validation] =
         [&prepared.split.train, &prepared.split.validation].map(|part| prepared.rows(part));
-    let mut rng = ChaCha8Rng::seed_from_u64(model.description.training.seed);
+    let mut rng = ChaCha8Rng::seed_from_u64(model.description().training.seed);
     let found = model.beside_baselines(training.view(), validation.view(), test, &mut rng);
     match found {
         Ok(found) => Ok(found.unwrap_or_default()),
@@ -1134,14 +1139,14 @@ fn present(
     warnings: Vec<String>,
     show: Show,
 ) -> Result<()> {
-    let summary = &model.description.summary;
+    let summary = &model.description().summary;
     let best = outcome.best.map(|b| b.1);
     let fitted = Fitted {
         model: plan.output.display().to_string(),
         report: plan.report.as_ref().map(|p| p.display().to_string()),
         stopped: summary.stopped.clone(),
-        objective: model.description.training.objective,
-        choice: model.description.choice,
+        objective: model.description().training.objective,
+        choice: model.description().choice,
         steps: summary.steps,
         best_step: summary.best_step,
         seconds: summary.seconds,
@@ -1153,7 +1158,7 @@ fn present(
     };
     let table = fitted.judgement.as_ref().map_or(String::new(), |j| j.table() + "\n");
     let report = fitted.report.as_ref().map_or(String::new(), |r| format!("Report: {r}\n"));
-    let kernel = model.description.kernel.as_ref().map_or(String::new(), fit_kernel::summary);
+    let kernel = model.description().kernel.as_ref().map_or(String::new(), fit_kernel::summary);
     let text = format!(
         "{table}{kernel}Fitted in {} s: {}, {} steps ({}), weights of step {}\nModel: {}\n{report}",
         short(fitted.seconds),

@@ -87,7 +87,7 @@ impl KernelPlan {
             decay: 0.0,
             ema: 0.0,
             evaluate_every: 5,
-            patience: 300,
+            patience: 60,
             ..asked.clone()
         }
     }

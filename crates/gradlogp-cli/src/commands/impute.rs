@@ -70,7 +70,7 @@ pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
                        them; fit one without --given";
         return Err(Error::model_file(&args.model, message).into());
     }
-    if model.description.domain.is_some() {
+    if model.description().domain.is_some() {
         let why = "was fitted with bounds, and imputed values would not keep to them; fit a model without --bounds and --domain";
         return Err(Error::config(super::MODEL, why).into());
     }
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
         show.note("stopped before the draws were done; nothing was written");
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
-    if let Some(noise) = model.description.dequantization.as_ref().filter(|_| !args.keep_noise) {
+    if let Some(noise) = model.description().dequantization.as_ref().filter(|_| !args.keep_noise) {
         let count = part.nrows().max(1);
         noise.restore(&mut draws.rows, |i, j| part[[i % count, j]].is_nan());
     }
@@ -175,7 +175,7 @@ fn load(args: &ImputeArgs, model: &FittedModel) -> Result<(Array2<f64>, Option<T
     }
     let mut source = Source::at(Place::File(args.data.clone()), &args.read);
     source.keep_missing = true;
-    let (loaded, text) = source.load_with_text(&model.description.columns)?;
+    let (loaded, text) = source.load_with_text(&model.description().columns)?;
     show_warnings(&loaded.warnings);
     Ok((loaded.table.rows, text))
 }
@@ -230,7 +230,7 @@ fn draw(
     if let Some(time_model) = model.over_time() {
         return draw_in_reverse(args, model, time_model, rows, show);
     }
-    let known = (&model.description.column_mean[..], &model.description.column_scale[..]);
+    let known = (&model.description().column_mean[..], &model.description().column_scale[..]);
     let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
     let mut bar = Progress::new(show.silent(), "imputing", 0, (args.warm_up + args.steps) as u64);
     let mut observe = |step: usize, _: usize| {
@@ -265,7 +265,7 @@ fn draw_in_reverse(
     rows: ArrayView2<'_, f64>,
     show: Show,
 ) -> Result<Option<Draws>> {
-    let transform = &model.description.transform;
+    let transform = &model.description().transform;
     if transform.diagonal_scale().is_none() {
         let message = "this model mixes the columns (--standardize whiten), and the reverse process of \
                        noise in mixed columns cannot hold single ones; fit with --standardize standardize";
@@ -320,7 +320,7 @@ fn complete(
         }
     }
     let own = ["draw", "row"].iter().take(front).map(ToString::to_string);
-    (own.chain(model.description.columns.iter().cloned()).collect(), out)
+    (own.chain(model.description().columns.iter().cloned()).collect(), out)
 }
 
 impl Summary {

@@ -81,14 +81,14 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
         show.warning(&warning);
     }
     let source = Source::new(&args.source, &args.read)?;
-    let mut loaded = source.load(args.seed, Some(&model.description.columns))?;
+    let mut loaded = source.load(args.seed, Some(&model.description().columns))?;
     show_warnings(&loaded.warnings);
     let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
-    if let Some(noise) = &model.description.dequantization {
+    if let Some(noise) = &model.description().dequantization {
         noise.apply(&mut loaded.table, &mut rng)?;
         show.note("rounded columns were dequantised as when the model was fitted");
     }
-    let transform = &model.description.transform;
+    let transform = &model.description().transform;
     let z = transform.forward(loaded.table.rows.view());
     let d = z.ncols();
     let probes = args.probes.unwrap_or(if d <= EXACT_COLUMNS { 0 } else { PROBES });
@@ -116,7 +116,7 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
         bits_per_dimension: bits_per_dimension(mean.mean, d),
         bits_per_dimension_se: bits_per_dimension(mean.standard_error, d).abs(),
         discrete_bits_per_dimension: model
-            .description
+            .description()
             .dequantization
             .as_ref()
             .and_then(|noise| noise.log_cell())
@@ -150,7 +150,7 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
 /// The law at the horizon: columns of standard deviation 1, shrunk and noised by the kernel; without one, normal
 /// with the moments of simulated rows.
 fn prior(model: &FittedModel, sde: &dyn Sde) -> Result<Gaussian> {
-    let dim = model.description.columns.len();
+    let dim = model.description().columns.len();
     let Some(kernel) = sde.kernel(sde.horizon()) else {
         return law_at_the_end(model);
     };

@@ -48,9 +48,9 @@ struct Written {
 
 pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     let model = FittedModel::load(&args.model)?;
-    let columns = model.description.columns.len();
+    let columns = model.description().columns.len();
     let image = args.image.map(|shape| ImageShape::of(Some(shape), columns)).transpose()?;
-    let record = &model.description.data;
+    let record = &model.description().data;
     let place = match &args.data {
         Some(path) => Place::File(path.clone()),
         None if record.built_in => {
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
         .writes("--output", Some(&args.output))
         .check()?;
     // Not the seed of the fit: a drawn set is drawn anew, and no row trained the model.
-    let fitted_with = model.description.training.seed;
+    let fitted_with = model.description().training.seed;
     let (seed, seed_of_checks) = match args.seed {
         Some(seed) => (seed, seed),
         None => (fitted_with.wrapping_add(1), fitted_with),
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     }
     let name = loaded.table.name.clone();
     let as_read = args.checks.samples.is_some().then(|| loaded.table.rows.clone());
-    if let Some(noise) = &model.description.dequantization {
+    if let Some(noise) = &model.description().dequantization {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(seed))?;
     }
     let model = loaded.model_given(model)?;
@@ -146,7 +146,7 @@ fn write_with(
     show: Show,
 ) -> Result<Option<Drawn>> {
     let mut warnings = warnings;
-    if model.description.columns.len() == 2 && model.condition().is_some() {
+    if model.description().columns.len() == 2 && model.condition().is_some() {
         warnings.push("the pictures of the field are at the mean of the given columns".into());
     }
     // Those so far are known already, or about the pictures alone.
@@ -202,7 +202,7 @@ fn draw(
 ) -> Result<Outcome> {
     let job = Job::new(model, count, chain)?;
     let (first, last) = job.traced();
-    let Some(times) = model.over_time().filter(|_| model.description.columns.len() == 2) else {
+    let Some(times) = model.over_time().filter(|_| model.description().columns.len() == 2) else {
         return job.run(model, show.silent(), &mut |_| Ok(()));
     };
     job.run(model, show.silent(), &mut |look| {
@@ -211,7 +211,7 @@ fn draw(
         // What comes after belongs to further rows.
         if due && look.step <= last && frames.len() <= spaces {
             let time = look.time.unwrap_or_else(|| times.clock().horizon());
-            let rows = model.description.transform.inverse(look.position);
+            let rows = model.description().transform.inverse(look.position);
             frames.push((format!("t = {}", short(time)), rows));
         }
         Ok(())
@@ -225,7 +225,7 @@ fn data(
     samples: Option<Array2<f64>>,
     warnings: Vec<String>,
 ) -> ReportData {
-    let d = &model.description;
+    let d = model.description();
     let shown = rows.nrows().min(SHOWN);
     let rows = rows.slice(s![..shown, ..]).to_owned();
     let grid = (rows.ncols() == 2).then(|| field(model, &rows));

@@ -75,7 +75,7 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
         .check()?;
     let model = FittedModel::load(&model_path)?;
     let image = match &args.sheet {
-        Some(_) => Some(ImageShape::of(args.image, model.description.columns.len())?),
+        Some(_) => Some(ImageShape::of(args.image, model.description().columns.len())?),
         None => None,
     };
     let keep_noise = stopped.as_ref().map_or(args.keep_noise, |(_, stopped)| stopped.keep_noise);
@@ -125,14 +125,14 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
     let (first, last) = job.traced();
     let frames = args.frames.min(last.saturating_sub(first) + 1) as f64;
     if args.trace.is_some() {
-        let values = (job.rows_at_once() * model.description.columns.len()) as f64;
+        let values = (job.rows_at_once() * model.description().columns.len()) as f64;
         check_memory("--frames", 8.0 * frames * values)?;
     }
     let _keeping = interrupt::keep();
     let mut saver = Saver::new(args, place, || {
         Ok(Stopped {
             model: model_path.clone(),
-            description: serde_json::to_value(&model.description)?,
+            description: serde_json::to_value(model.description())?,
             weights: model.fingerprint(),
             output: output.clone().unwrap_or_default(),
             conditions: conditions.as_ref().map(rows_of),
@@ -150,7 +150,7 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
         Ok(())
     });
     let mut outcome = run.map_err(|error| blamed(args.resume.as_deref(), error))?;
-    if let Some(noise) = model.description.dequantization.as_ref().filter(|_| !keep_noise) {
+    if let Some(noise) = model.description().dequantization.as_ref().filter(|_| !keep_noise) {
         noise.restore(&mut outcome.drawn.rows, |_, _| true);
     }
     let picture = match image {
@@ -255,7 +255,7 @@ fn blamed(resume: Option<&Path>, error: anyhow::Error) -> anyhow::Error {
 impl Stopped {
     /// Refuses another model than the one with which the run began.
     fn check_model(&self, path: &Path, model: &FittedModel) -> Result<()> {
-        let described = serde_json::to_value(&model.description)? == self.description;
+        let described = serde_json::to_value(model.description())? == self.description;
         if described && (self.weights.is_empty() || self.weights == model.fingerprint()) {
             return Ok(());
         }
@@ -383,7 +383,7 @@ impl Trace {
         // Within long steps it is told several times the same.
         let again = self.last.replace(step) == Some(step);
         if !again && self.at.binary_search(&step).is_ok() {
-            self.frames.push(model.description.transform.inverse(position));
+            self.frames.push(model.description().transform.inverse(position));
         }
     }
 

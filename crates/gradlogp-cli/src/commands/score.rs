@@ -156,7 +156,7 @@ impl Plan<'_> {
 
     fn column_names(&self) -> Vec<String> {
         let of = |what: &str| -> Vec<String> {
-            self.model.description.columns.iter().map(|c| format!("{what}_{c}")).collect()
+            self.model.description().columns.iter().map(|c| format!("{what}_{c}")).collect()
         };
         let mut names = of("score");
         let potential = self.model.as_log_density().is_some();

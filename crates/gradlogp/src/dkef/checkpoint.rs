@@ -21,6 +21,9 @@ const KIND: &str = "gradlogp.kernel-checkpoint";
 struct Description {
     family: KernelFamily,
     config: KernelConfig,
+    /// False in older files, whose patience counts steps.
+    #[serde(default)]
+    patience_in_evaluations: bool,
     rows: (usize, usize),
     step: u64,
     optimiser_step: u64,
@@ -81,6 +84,7 @@ impl KernelTrainer<f32> {
         let description = Description {
             family: self.family.clone(),
             config: self.config.clone(),
+            patience_in_evaluations: true,
             rows: (self.x.len(), self.held_out.len()),
             step: self.step,
             optimiser_step: self.adam.step,
@@ -112,7 +116,11 @@ impl KernelTrainer<f32> {
     /// A file that cannot be read or is damaged, or of another family, other settings or other numbers of rows;
     /// then this trainer is as it was.
     pub fn restore(&mut self, path: &Path) -> Result<String> {
-        let (found, mut tensors) = TensorFile::read::<Description>(path, KIND)?;
+        let (mut found, mut tensors) = TensorFile::read::<Description>(path, KIND)?;
+        if !found.patience_in_evaluations {
+            found.config.patience =
+                found.config.patience.div_ceil(found.config.evaluate_every.max(1));
+        }
         let rows = (self.x.len(), self.held_out.len());
         if (&found.family, &found.config, found.rows) != (&self.family, &self.config, rows) {
             let message = "is of a run with another family, other settings or other rows";
@@ -207,6 +215,39 @@ mod tests {
             let (a, b) = (whole.finish().unwrap(), broken.finish().unwrap());
             assert_eq!((a.theta, a.alpha, a.record), (b.theta, b.alpha, b.record));
         }
+    }
+
+    /// Patience counts validations; files in which it counted steps still go on.
+    #[test]
+    fn patience_counts_validations_and_older_files_are_taken_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.checkpoint");
+        let every_fourth = || {
+            let mut trainer = trainer(Estimator::Ssm { slices: 1 }, 3);
+            (trainer.config.evaluate_every, trainer.config.patience) = (4, 2);
+            trainer.config.steps = 400;
+            trainer
+        };
+        let mut whole = every_fourth();
+        assert_eq!(whole.run(&mut |_| ControlFlow::Continue(())), Stop::Patience);
+        assert_eq!(whole.steps(), whole.best().unwrap().0 + 2 * 4 + 1);
+
+        let mut old = every_fourth();
+        old.run(&mut |step| {
+            if step.step == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        old.save(&path, "").unwrap();
+        let (mut contents, tensors) = TensorFile::read::<serde_json::Value>(&path, KIND).unwrap();
+        contents["config"]["patience"] = 8.into();
+        assert_eq!(
+            contents.as_object_mut().unwrap().remove("patience_in_evaluations"),
+            Some(true.into())
+        );
+        TensorFile::write(&path, KIND, &contents, tensors).unwrap();
+        let mut again = every_fourth();
+        again.restore(&path).unwrap();
+        assert_eq!(again.run(&mut |_| ControlFlow::Continue(())), Stop::Patience);
+        assert_eq!((again.steps(), again.theta()), (whole.steps(), whole.theta()));
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub struct KernelConfig {
     pub evaluate_every: u64,
     /// Training rows that a validation fits alpha to, drawn anew each time.
     pub validation_rows: usize,
-    /// Stop after so many steps without a better validation loss; 0: never.
+    /// Stop after so many validations without a better one, as [`crate::train::TrainConfig::patience`]; 0: never.
     pub patience: u64,
     /// Steps that tune lambda on held-out rows at the end.
     pub lambda_steps: u64,
@@ -272,7 +272,9 @@ impl<T: Real> KernelTrainer<T> {
     pub fn run(&mut self, observe: &mut dyn FnMut(&KernelStep) -> ControlFlow<()>) -> Stop {
         while self.step < self.config.steps {
             let since = self.step - self.best.as_ref().map_or(0, |best| best.0);
-            if self.config.patience > 0 && since > self.config.patience {
+            // One step further than the last of these validations.
+            let patience = self.config.patience.saturating_mul(self.config.evaluate_every);
+            if patience > 0 && since > patience {
                 return Stop::Patience;
             }
             let step = match self.take_step() {

@@ -22,7 +22,7 @@ impl FittedModel {
         x: ArrayView2<'_, f64>,
         rng: &mut dyn Rng,
     ) -> Result<Option<Vec<BaselineComparison>>> {
-        let description = &self.description;
+        let description = self.description();
         let elsewhere = description.domain.is_some()
             || description.given.is_some()
             || description.noise.is_some();

@@ -27,17 +27,17 @@ impl FittedModel {
     /// # Errors
     /// When the file cannot be written; an older file stays whole.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let graph = self.network.graph().clone();
+        let graph = self.network().graph().clone();
         let tensors = graph
             .parameters()
             .iter()
             .map(|(p, range)| Tensor {
                 name: p.name.clone(),
                 shape: p.shape.clone(),
-                data: self.network.parameters[range].to_vec(),
+                data: self.network().parameters[range].to_vec(),
             })
             .collect();
-        let contents = Contents { kind: self.kind(), graph, fit: self.description.clone() };
+        let contents = Contents { kind: self.kind(), graph, fit: self.description().clone() };
         TensorFile::write(path, KIND, &contents, tensors)
     }
 
@@ -45,8 +45,8 @@ impl FittedModel {
     /// columns, in hexadecimal. Not a defence against forgery.
     pub fn fingerprint(&self) -> String {
         let mut hash = Fnv::new();
-        self.network.parameters.iter().for_each(|p| hash.write(&p.to_bits().to_le_bytes()));
-        let transform = &self.description.transform;
+        self.network().parameters.iter().for_each(|p| hash.write(&p.to_bits().to_le_bytes()));
+        let transform = &self.description().transform;
         let (mean, factor) = (transform.mean(), transform.jacobian_factor());
         mean.iter().chain(&factor).for_each(|x| hash.write(&x.to_bits().to_le_bytes()));
         format!("{:016x}", hash.0)

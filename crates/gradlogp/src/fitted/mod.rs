@@ -17,6 +17,7 @@ pub use description::{
 pub use scaling::{End, Scaling};
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 
@@ -27,19 +28,30 @@ use crate::model::{Contexts, Derivatives, Given, Model, ModelKind, Points};
 use crate::score::{LogDensity, Score};
 use crate::{Error, Result};
 
-/// A network with its description.
+/// A network with its description. Copies share both: a model at a condition or a time costs no second set of weights.
 #[derive(Debug, Clone)]
 pub struct FittedModel {
-    /// The network as trained and stored; its units are those of the transform's z.
-    pub network: Model<f32>,
-    /// The same in f64, for answers without rounding.
-    precise: Model<f64>,
-    /// For time models: the same with its process; and the time at which the model answers.
-    over_time: Option<(TimeModel<f64>, f64)>,
+    fit: Arc<Fit>,
+    /// For time models: the time at which the model answers.
+    time: Option<f64>,
     /// The condition in the network's units, once given.
     contexts: Contexts<f64>,
-    /// What is known of the fit.
-    pub description: Description,
+}
+
+/// What a model is at every condition and time. Nothing edits one of its parts: they say the same of one network.
+#[derive(Debug)]
+struct Fit {
+    /// The network as trained and stored; its units are those of the transform's z.
+    network: Model<f32>,
+    /// The same in f64, for answers without rounding.
+    precise: Precise,
+    description: Description,
+}
+
+#[derive(Debug)]
+enum Precise {
+    One(Model<f64>),
+    OverTime(TimeModel<f64>),
 }
 
 /// Everything `score` tells about rows.
@@ -86,9 +98,8 @@ impl FittedModel {
                 found,
             });
         }
-        let precise = network.cast();
-        let over_time = match &description.noise {
-            None => None,
+        let (precise, time) = match &description.noise {
+            None => (Precise::One(network.cast()), None),
             Some(noise) => {
                 if *network.graph() != noise.network.graph()? {
                     let message = "the network is not the one that its description tells of";
@@ -111,21 +122,35 @@ impl FittedModel {
                         return Err(Error::config("standardize", message));
                     }
                 }
-                Some((TimeModel::new(network.cast(), noise.network.clone(), clock), t_min))
+                let settings = noise.network.clone();
+                (Precise::OverTime(TimeModel::new(network.cast(), settings, clock)), Some(t_min))
             }
         };
-        let contexts = Contexts::None;
-        Ok(FittedModel { precise, over_time, network, contexts, description })
+        let fit = Arc::new(Fit { network, precise, description });
+        Ok(FittedModel { fit, time, contexts: Contexts::None })
+    }
+
+    /// The network as trained and stored; its units are those of the transform's z.
+    pub fn network(&self) -> &Model<f32> {
+        &self.fit.network
+    }
+
+    /// What is known of the fit.
+    pub fn description(&self) -> &Description {
+        &self.fit.description
     }
 
     /// The score at every time, in the network's units; None for a model of one density.
     pub fn over_time(&self) -> Option<&TimeModel<f64>> {
-        self.over_time.as_ref().map(|(model, _)| model)
+        match &self.fit.precise {
+            Precise::One(_) => None,
+            Precise::OverTime(model) => Some(model),
+        }
     }
 
     /// The time at which it answers; None for a model of one density.
     pub fn time(&self) -> Option<f64> {
-        self.over_time.as_ref().map(|(_, time)| *time)
+        self.time
     }
 
     /// The same model, answering at `time`.
@@ -133,7 +158,7 @@ impl FittedModel {
     /// # Errors
     /// A model of one density; a time outside those of the process.
     pub fn at_time(mut self, time: f64) -> Result<Self> {
-        let Some((model, at)) = &mut self.over_time else {
+        let Some(model) = self.over_time() else {
             let message = "this model was fitted without --noise: it knows one density, not times";
             return Err(Error::config("at", message));
         };
@@ -142,23 +167,23 @@ impl FittedModel {
             let message = format!("must be a time from {low} to {high}, not {time}");
             return Err(Error::config("at", message));
         }
-        *at = time;
+        self.time = Some(time);
         Ok(self)
     }
 
     /// For a time model of a process of the user's own: what is known of the law in which it ends.
     pub fn end(&self) -> Option<&End> {
-        self.description.noise.as_ref()?.scaling.as_ref()?.end.as_ref()
+        self.description().noise.as_ref()?.scaling.as_ref()?.end.as_ref()
     }
 
     /// Names of the columns that the model is conditioned on; none for a model of p(x).
     pub fn given_columns(&self) -> &[String] {
-        self.description.given.as_ref().map_or(&[], |g| &g.columns)
+        self.description().given.as_ref().map_or(&[], |g| &g.columns)
     }
 
     /// Names of all columns that rows for this model need: those of x, then those of c.
     pub fn all_columns(&self) -> Vec<String> {
-        [&self.description.columns, self.given_columns()].concat()
+        [&self.description().columns, self.given_columns()].concat()
     }
 
     /// The model of p(x | c) at given c, in the user's units: one row for all rows of x, or as many
@@ -177,7 +202,7 @@ impl FittedModel {
     /// [`Error::Shape`] where `c` has not the columns of the condition, or no row; [`Error::Data`]
     /// where a value is not finite.
     pub fn given(&self, c: ArrayView2<'_, f64>) -> Result<FittedModel> {
-        let inside = match &self.description.given {
+        let inside = match &self.description().given {
             Some(given) if c.ncols() == given.transform.dim() => given.transform.forward(c),
             _ => c.to_owned(),
         };
@@ -221,12 +246,12 @@ impl FittedModel {
 
     /// The network as a score in its own units, at the given condition if there is one.
     pub fn in_network_units(&self) -> Given<'_, f32> {
-        self.network.at(self.contexts.cast())
+        self.network().at(self.contexts.cast())
     }
 
     /// Score field or potential.
     pub fn kind(&self) -> ModelKind {
-        self.network.kind()
+        self.network().kind()
     }
 
     /// Refuses rows of `x` (n x d) outside the model's domain, if it has one; `source` is what they are.
@@ -234,13 +259,13 @@ impl FittedModel {
     /// # Errors
     /// [`Error::Data`] naming the first such row, and the column where there is one.
     pub fn check_domain(&self, x: ArrayView2<'_, f64>, source: &str) -> Result<()> {
-        let Some(domain) = &self.description.domain else { return Ok(()) };
-        domain.check(x, &self.description.columns, source)
+        let Some(domain) = &self.description().domain else { return Ok(()) };
+        domain.check(x, &self.description().columns, source)
     }
 
     /// The rows of `x` (n x d) that are within `limit` standard deviations of the training rows' mean in every column.
     pub fn near_training(&self, x: ArrayView2<'_, f64>, limit: f64) -> Vec<usize> {
-        let (mean, scale) = (&self.description.column_mean, &self.description.column_scale);
+        let (mean, scale) = (&self.description().column_mean, &self.description().column_scale);
         let near = |i: &usize| {
             let row = x.row(*i);
             let mut columns = row.iter().zip(mean).zip(scale);
@@ -251,9 +276,9 @@ impl FittedModel {
 
     /// From the user's units to the network's, which those of some time models depend on the time.
     fn transform(&self) -> Cow<'_, Transform> {
-        let over_time = self.over_time.as_ref();
-        match over_time.and_then(|(model, time)| Some((model.clock().frame()?, *time))) {
-            None => Cow::Borrowed(&self.description.transform),
+        let over_time = self.over_time().zip(self.time);
+        match over_time.and_then(|(model, time)| Some((model.clock().frame()?, time))) {
+            None => Cow::Borrowed(&self.description().transform),
             Some((frame, time)) => Cow::Owned(Transform::from_frame(frame.at(time))),
         }
     }
@@ -270,10 +295,12 @@ impl FittedModel {
         f: impl FnOnce(Derivatives<'_, f64>, Points<'_, f64>) -> R,
     ) -> R {
         let z = self.inside(x);
-        match &self.over_time {
-            Some((model, time)) => model.ask(&z, *time, f),
-            None => {
-                let at = Derivatives::new(&self.precise);
+        match (&self.fit.precise, self.time) {
+            (Precise::OverTime(model), time) => {
+                model.ask(&z, time.unwrap_or(model.clock().t_min()), f)
+            }
+            (Precise::One(model), _) => {
+                let at = Derivatives::new(model);
                 self.contexts.with(&z, x.nrows(), |points| f(at, points))
             }
         }
@@ -285,7 +312,7 @@ impl FittedModel {
     }
 
     fn outside(&self, score: &[f64]) -> Array2<f64> {
-        let rows = crate::model::rows(score, self.network.dim());
+        let rows = crate::model::rows(score, self.network().dim());
         self.transform().score_to_user(rows.view())
     }
 
@@ -300,7 +327,7 @@ impl FittedModel {
     /// log p in the user's units from the network's, -infinity outside the domain.
     fn log_density(&self, x: ArrayView2<'_, f64>, value: Vec<f64>) -> Array1<f64> {
         let log_density = self.transform().log_density_to_user(Array1::from(value).view());
-        match &self.description.domain {
+        match &self.description().domain {
             Some(domain) => domain.cut(x, log_density),
             None => log_density,
         }
@@ -311,12 +338,12 @@ impl FittedModel {
     pub fn jacobian_diagonal(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
         let directions = standard_layout(self.directions());
         let flat = self.at(x, |at, points| at.curvatures(points, &directions));
-        crate::model::rows(&flat, self.network.dim())
+        crate::model::rows(&flat, self.network().dim())
     }
 
     /// Mean over the rows of the Jacobian grad s (row i, column j: d s_i / d x_j), d x d.
     pub fn mean_jacobian(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
-        let d = self.network.dim();
+        let d = self.network().dim();
         let mut out = Array2::zeros((d, d));
         for (j, direction) in self.directions().outer_iter().enumerate() {
             let along: Vec<f64> = (0..x.nrows()).flat_map(|_| direction.to_vec()).collect();
@@ -336,10 +363,10 @@ impl FittedModel {
     /// one table can be compared. On a domain with a boundary it is the weighted loss, MATH (7), in the same
     /// units.
     pub fn exact_loss_rows(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        if let Some(domain) = &self.description.domain {
+        if let Some(domain) = &self.description().domain {
             return self.weighted_loss_rows(domain, x);
         }
-        let scale = Array1::from(self.description.column_scale.clone());
+        let scale = Array1::from(self.description().column_scale.clone());
         let directions = standard_layout(self.directions() * scale.view().insert_axis(Axis(1)));
         let (trace, score) =
             self.at(x, |at, points| (at.curvature_sum(points, &directions), at.score(points)));
@@ -349,9 +376,9 @@ impl FittedModel {
     }
 
     fn weighted_loss_rows(&self, domain: &Domain, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        let scale = Array1::from(self.description.column_scale.clone());
+        let scale = Array1::from(self.description().column_scale.clone());
         // In y = x / scale: s_y = scale s, J_y = scale^2 J on the diagonal.
-        let inside = domain.scaled(&vec![0.0; scale.len()], &self.description.column_scale);
+        let inside = domain.scaled(&vec![0.0; scale.len()], &self.description().column_scale);
         let (y, score) = (&x / &scale, self.score(x) * &scale);
         let diagonal = self.jacobian_diagonal(x) * &scale * &scale;
         let rows = y.outer_iter().zip(score.outer_iter()).zip(diagonal.outer_iter());
@@ -370,7 +397,7 @@ fn standard_layout(matrix: Array2<f64>) -> Vec<f64> {
 
 impl Score for FittedModel {
     fn dim(&self) -> usize {
-        self.network.dim()
+        self.network().dim()
     }
 
     fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {

@@ -53,9 +53,9 @@ fn table() -> Array2<f64> {
 
 /// A small model of its own weights for every seed.
 pub(super) fn small(seed: u64) -> FittedModel {
-    let mut model = fitted(ModelKind::Potential, Standardization::Standardize, &table());
-    model.network = model.description.network.build(seed).unwrap();
-    FittedModel::new(model.network, model.description).unwrap()
+    let model = fitted(ModelKind::Potential, Standardization::Standardize, &table());
+    let description = model.description().clone();
+    FittedModel::new(description.network.build(seed).unwrap(), description).unwrap()
 }
 
 const KINDS: [Standardization; 3] =
@@ -135,8 +135,8 @@ fn exact_loss_is_that_of_columns_in_standard_deviations() {
     }
     // Standardised columns are the network's own: there it is the loss of the network.
     let model = fitted(ModelKind::Score, Standardization::Standardize, &x);
-    let z = model.description.transform.forward(x.view());
-    let (s, t) = (model.network.score(z.view()), Score::trace(&model.network, z.view()));
+    let z = model.description().transform.forward(x.view());
+    let (s, t) = (model.network().score(z.view()), Score::trace(model.network(), z.view()));
     let want = t + s.map_axis(Axis(1), |s| 0.5 * s.dot(&s));
     for (got, want) in model.exact_loss_rows(x.view()).iter().zip(&want) {
         assert!((got - want).abs() < 1e-4 * (1.0 + want.abs()), "{got} {want}");
@@ -150,11 +150,12 @@ fn conditional(
     c: &Array2<f64>,
 ) -> FittedModel {
     let plain = fitted(kind, Standardization::Whiten, x);
-    let network = Mlp { given: c.ncols(), conditioning, ..plain.description.network.clone() };
+    let network = Mlp { given: c.ncols(), conditioning, ..plain.description().network.clone() };
     let columns = vec!["g0".to_string(), "g1".to_string()];
     let transform = Transform::fit(Standardization::Standardize, c.view(), &columns).unwrap();
     let given = Some(GivenColumns { columns, transform, range: None });
-    let description = Description { network: network.clone(), given, ..plain.description };
+    let description =
+        Description { network: network.clone(), given, ..plain.description().clone() };
     FittedModel::new(network.build(4).unwrap(), description).unwrap()
 }
 
@@ -202,9 +203,9 @@ fn answers_at_its_condition(model: &FittedModel, x: &Array2<f64>, c: &Array2<f64
     let other = model.given((c + 1.0).view()).unwrap().score(x.view());
     assert!((&other - &all.score).iter().any(|gap| gap.abs() > 1e-3), "c has no effect");
     // The network's own units, in single precision.
-    let z = model.description.transform.forward(x.view());
+    let z = model.description().transform.forward(x.view());
     let inside = at.in_network_units().score(z.view());
-    let outside = model.description.transform.score_to_user(inside.view());
+    let outside = model.description().transform.score_to_user(inside.view());
     assert!((&outside - &all.score).iter().all(|gap| gap.abs() < 1e-4 * 20.0));
     assert_eq!(at.at_first_conditions(3).condition().unwrap().nrows(), 3);
     let mean = at.at_mean_condition().condition().unwrap();
@@ -219,8 +220,8 @@ fn conditions_that_do_not_fit_are_refused_and_files_keep_them() {
     assert!(model.given(c.slice(s![..0, ..])).is_err());
     let error = model.given((&c * f64::NAN).view()).unwrap_err().to_string();
     assert!(error.contains("g0"), "{error}");
-    let description = Description { given: None, ..model.description.clone() };
-    assert!(FittedModel::new(model.network.clone(), description).is_err());
+    let description = Description { given: None, ..model.description().clone() };
+    assert!(FittedModel::new(model.network().clone(), description).is_err());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
     model.save(&path).unwrap();
@@ -230,15 +231,26 @@ fn conditions_that_do_not_fit_are_refused_and_files_keep_them() {
     let film = conditional((ModelKind::Score, Conditioning::Film), &x, &c);
     film.save(&path).unwrap();
     let back = FittedModel::load(&path).unwrap();
-    assert_eq!((&back.description, at(&back)), (&film.description, at(&film)));
+    assert_eq!((back.description(), at(&back)), (film.description(), at(&film)));
     assert_ne!(at(&film), at(&model));
     // A file from before there were conditions.
     let plain = fitted(ModelKind::Score, Standardization::None, &x);
-    let mut json = serde_json::to_value(&plain.description).unwrap();
+    let mut json = serde_json::to_value(plain.description()).unwrap();
     assert!(json.get("given").is_none());
     json["network"].as_object_mut().unwrap().remove("given");
     json["network"].as_object_mut().unwrap().remove("conditioning");
-    assert_eq!(serde_json::from_value::<Description>(json).unwrap(), plain.description);
+    assert_eq!(serde_json::from_value::<Description>(json).unwrap(), *plain.description());
+}
+
+#[test]
+fn a_model_at_a_condition_shares_weights_and_description() {
+    let (x, c) = (table(), Array2::from_shape_fn((12, 2), |(i, j)| (i + j) as f64));
+    let model = conditional((ModelKind::Score, Conditioning::Concat), &x, &c);
+    let at = model.given(c.view()).unwrap();
+    for copy in [&at, &at.at_first_conditions(2), &at.at_mean_condition(), &model.clone()] {
+        assert!(std::ptr::eq(copy.network(), model.network()), "weights are copied");
+        assert!(std::ptr::eq(copy.description(), model.description()));
+    }
 }
 
 #[test]
@@ -250,7 +262,7 @@ fn file_round_trip_gives_the_same_answers() {
         let model = fitted(kind, Standardization::Whiten, &x);
         model.save(&path).unwrap();
         let back = FittedModel::load(&path).unwrap();
-        assert_eq!(back.description, model.description);
+        assert_eq!(back.description(), model.description());
         assert_eq!(back.scores(x.view()).score, model.scores(x.view()).score);
         assert_eq!(back.as_log_density().is_some(), kind == ModelKind::Potential);
     }
@@ -266,8 +278,9 @@ fn a_bounded_model_has_the_weighted_loss_in_every_unit_and_no_density_outside() 
     let columns = (0..3).map(|j| Bounds::new((j != 1).then(|| low(j)), None, scale[j])).collect();
     let domain = Domain::Box(Boxed { columns, power: 1.0 });
     for standardization in [Standardization::Standardize, Standardization::None] {
-        let mut model = fitted(ModelKind::Potential, standardization, &x);
-        model.description.domain = Some(domain.clone());
+        let model = fitted(ModelKind::Potential, standardization, &x);
+        let bounded = Description { domain: Some(domain.clone()), ..model.description().clone() };
+        let model = FittedModel::new(model.network().clone(), bounded).unwrap();
         model.check_domain(x.view(), "table").unwrap();
         let (s, j) = (model.score(x.view()), model.jacobian_diagonal(x.view()));
         let got = model.exact_loss_rows(x.view());
@@ -335,7 +348,7 @@ fn a_model_in_a_frame_answers_in_the_users_units_at_every_time() {
     let process = ExpressionProcess {
         drift: vec!["-x".into()],
         diffusion: "1".into(),
-        columns: plain.description.columns.clone(),
+        columns: plain.description().columns.clone(),
         horizon: 1.0,
         t_min: 0.1,
     };
@@ -351,7 +364,7 @@ fn a_model_in_a_frame_answers_in_the_users_units_at_every_time() {
     // Without weights the network is the density -|z|^2/2.
     let mut zero = network.build::<f32>(1).unwrap();
     zero.parameters.fill(0.0);
-    let description = Description { noise: Some(record.clone()), ..plain.description.clone() };
+    let description = Description { noise: Some(record.clone()), ..plain.description().clone() };
     let model = FittedModel::new(zero.clone(), description.clone()).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     model.save(file.path()).unwrap();

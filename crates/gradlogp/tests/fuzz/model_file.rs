@@ -37,7 +37,7 @@ fn changed_model_files_are_refused_or_answer() {
 
 fn accepts(input: &Input<'_>) -> bool {
     let Ok(model) = FittedModel::from_bytes(input.bytes, Path::new("m")) else { return false };
-    let d = model.description.columns.len();
+    let d = model.description().columns.len();
     let x = Array2::from_shape_fn((3, d), |(i, j)| (i + 2 * j) as f64 * 0.3 - 0.4);
     let given = model.given_columns().len();
     let model = match given {
