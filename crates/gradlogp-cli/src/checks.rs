@@ -13,6 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use crate::args::{ChainArgs, CheckArgs, ReadArgs};
+use crate::exit;
 use crate::input::{Place, Source, in_table, show_warnings};
 use crate::limits::check_memory;
 use crate::report::{Check, Estimate, Grade};
@@ -320,7 +321,7 @@ fn without_bounds(model: &FittedModel, option: &str) -> Result<()> {
     }
     let message =
         "this model has bounds, and the check is for densities on all of R^d; leave it out";
-    Err(Error::config(option, message).into())
+    Err(Error::config(option.to_string(), message).into())
 }
 
 /// Refuses a conditional model for what is about one density.
@@ -329,7 +330,7 @@ fn without_condition(model: &FittedModel, option: &str) -> Result<()> {
         return Ok(());
     }
     let message = "this model is conditional: it has one density for each condition; leave it out";
-    Err(Error::config(option, message).into())
+    Err(Error::config(option.to_string(), message).into())
 }
 
 /// log Z of a model, estimated and checked on rows; the estimates, and what comes of them.
@@ -394,7 +395,7 @@ fn normalised(
     };
     Ok(Normalised {
         found,
-        refused: estimates.log_z.err().map(|why| why.to_string()),
+        refused: estimates.log_z.err().map(|why| exit::in_options(&why.to_string())),
         importance: Some(route(estimates.importance)),
         forward_annealing: Some(route(estimates.forward)),
         reverse_annealing: Some(route(estimates.reverse)),

@@ -47,7 +47,9 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     for link in error.chain() {
         let text = match link.downcast_ref::<Error>() {
-            Some(Error::Config { option, message }) => format!("{}: {message}", spelled(option)),
+            Some(Error::Config { option, message }) => {
+                format!("{}: {}", spelled(option), in_options(message))
+            }
             _ => in_options(&link.to_string()),
         };
         if parts.last().is_none_or(|last| !last.ends_with(&text)) {
@@ -76,9 +78,13 @@ pub(crate) fn in_options(text: &str) -> String {
     out + rest
 }
 
+/// Settings of the library whose options have another name.
+const OPTIONS: [(&str, &str); 2] = [("decay", "weight-decay"), ("base_sd", "base-scale")];
+
 /// A setting of the library as the command line writes it, if it is an option there.
 fn spelled(setting: &str) -> String {
-    let long = setting.replace(['_', ' '], "-");
+    let named = OPTIONS.iter().find(|(field, _)| *field == setting);
+    let long = named.map_or(setting.replace(['_', ' '], "-"), |(_, option)| option.to_string());
     let command = <crate::args::Cli as clap::CommandFactory>::command();
     let known = all_commands(&command)
         .iter()
@@ -99,7 +105,9 @@ mod tests {
     #[test]
     fn settings_are_called_by_their_options_and_reasons_said_once() {
         let text = |e: Error| message(&anyhow::Error::from(e));
-        assert_eq!(text(Error::config("base scale", "no")), "--base-scale: no");
+        assert_eq!(text(Error::config("base_scale", "no")), "--base-scale: no");
+        assert_eq!(text(Error::config("decay", "or `rate`")), "--weight-decay: or --rate");
+        assert!(OPTIONS.iter().all(|(field, option)| spelled(field) == format!("--{option}")));
         assert_eq!(text(Error::config("step_size", "no")), "--step-size: no");
         assert_eq!(text(Error::config("-n", "no")), "-n: no");
         let data =

@@ -105,7 +105,7 @@ pub(crate) fn check_memory(option: &str, bytes: f64) -> Result<()> {
         None => "this machine does not give it".into(),
     };
     let message = format!("needs about {} of memory, and {limit}; choose less", gigabytes(bytes));
-    Err(Error::config(option, message).into())
+    Err(Error::config(option.to_string(), message).into())
 }
 
 fn gigabytes(bytes: f64) -> String {

@@ -303,7 +303,7 @@ enum ProcessPlan {
 }
 
 fn refuse<T>(option: &str, message: impl Into<String>) -> Result<T> {
-    Err(Error::config(option, message).into())
+    Err(Error::config(option.to_string(), message).into())
 }
 
 impl NoisePlan {

@@ -48,7 +48,7 @@ pub(crate) fn write_text(
 pub(crate) fn check_writable(what: &str, path: &Path) -> Result<()> {
     let fail = |why: String| Error::io(path, "write", std::io::Error::other(why));
     if path.as_os_str().is_empty() {
-        return Err(Error::config(what, "name a file").into());
+        return Err(Error::config(what.to_string(), "name a file").into());
     }
     let Some(file) = file_behind(path) else { return Ok(()) };
     if file.is_dir() {

@@ -50,7 +50,7 @@ impl Places {
                     "{path} would replace what is read as {}; name another file",
                     input.named.what
                 );
-                return Err(Error::config(what, message).into());
+                return Err(Error::config(what.to_string(), message).into());
             }
             if let Some(other) = written[..k].iter().find(|other| other.same(output)) {
                 let message = format!(
@@ -58,7 +58,7 @@ impl Places {
                      file",
                     other.named.what
                 );
-                return Err(Error::config(what, message).into());
+                return Err(Error::config(what.to_string(), message).into());
             }
         }
         check_standard_output(&read, &written)

@@ -1,8 +1,10 @@
 //! One error type for the whole library.
 //!
-//! Every variant says what was wrong in the user's terms (file, row, column, option) and, where
-//! there is one, what to do about it. [`Error::class`] groups them for a program's exit code.
+//! Every variant says what was wrong in the user's terms (file, row, column, setting) and, where
+//! there is one, what to do about it. Settings are called by the names of their fields, in backticks within a sentence, so
+//! that a program can put its own words in their places. [`Error::class`] groups errors by what to change.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// Result with the library's [`Error`].
@@ -15,8 +17,8 @@ pub enum Error {
     /// A setting that cannot be used, alone or with another.
     #[error("{option}: {message}")]
     Config {
-        /// The setting's name, as the user writes it.
-        option: String,
+        /// The setting's name: that of the field or argument.
+        option: Cow<'static, str>,
         /// Why it is refused and what to use instead.
         message: String,
     },
@@ -92,7 +94,7 @@ pub enum Error {
     },
 }
 
-/// Coarse kinds of errors, one per exit code of a program.
+/// Coarse kinds of errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorClass {
     /// A setting was wrong: change the command.
@@ -120,7 +122,7 @@ impl Error {
     }
 
     /// A setting that cannot be used.
-    pub fn config(option: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn config(option: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Error::Config { option: option.into(), message: message.into() }
     }
 

@@ -233,7 +233,7 @@ pub fn integrate_rows(
 ) -> Result<Option<Solution>> {
     config.validate()?;
     if !(t0.is_finite() && t1.is_finite()) {
-        return Err(Error::config("t0, t1", "must be finite"));
+        return Err(Error::config("t0", "must be finite"));
     }
     let (n, direction, length) = (y0.nrows(), (t1 - t0).signum(), (t1 - t0).abs());
     let next_steps = first_steps.map_or_else(|| vec![length; n], <[f64]>::to_vec);

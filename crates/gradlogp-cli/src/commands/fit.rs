@@ -938,7 +938,7 @@ fn finish(
         warnings.push(warning);
     }
     let diverged = match &stop {
-        Stop::Diverged { message } => Some(message.clone()),
+        Stop::Diverged { message } => Some(crate::exit::in_options(message)),
         _ => None,
     };
     if let Some(message) = &diverged {

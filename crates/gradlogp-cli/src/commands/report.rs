@@ -14,6 +14,7 @@ use super::Show;
 use super::info::{erased::Word, objective, settings};
 use crate::args::{ChainArgs, ReportArgs};
 use crate::checks::Checks;
+use crate::exit;
 use crate::input::{Place, STANDARD_INPUT, Source, in_named_table, show_warnings, warning_text};
 use crate::judgement::Judgement;
 use crate::over_times::judge_at_its_time;
@@ -175,8 +176,8 @@ fn write_with(
         }
         Err(error) => {
             let why = match error.downcast_ref::<Error>() {
-                Some(Error::Config { message, .. }) => message.clone(),
-                _ => error.to_string(),
+                Some(Error::Config { message, .. }) => exit::in_options(message),
+                _ => exit::message(&error),
             };
             warnings.push(format!("no samples: {why}"));
             None

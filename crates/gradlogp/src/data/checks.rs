@@ -26,7 +26,7 @@ const COPY: f64 = 1e-6;
 ///
 /// # Errors
 /// Those of [`Table::validate`]; [`Error::Data`] for a single row and for constant columns (all are
-/// named, with the `--drop` that removes them).
+/// named, with what to leave out).
 pub fn check_table(table: &Table) -> Result<Vec<DataWarning>> {
     table.validate()?;
     let (n, d) = table.rows.dim();
@@ -166,7 +166,7 @@ fn refuse_constant(table: &Table, ties: &[Ties]) -> Result<()> {
     }
     let plural = if constant.len() == 1 { "column" } else { "columns" };
     let message = format!(
-        "constant {plural} {}: a value that never varies has no density; use --drop {}",
+        "constant {plural} {}: a value that never varies has no density; use `drop` {}",
         quoted_list(&constant),
         option_list(&constant)
     );
@@ -301,7 +301,7 @@ mod tests {
         rows[[4, 1]] = 0.1 + 0.2;
         let error = check_table(&table(rows)).unwrap_err().to_string();
         assert!(error.contains("constant columns \"c1\", \"c3\""), "{error}");
-        assert!(error.ends_with("--drop c1,c3"), "{error}");
+        assert!(error.ends_with("`drop` c1,c3"), "{error}");
         assert!(check_table(&table(uniform(1, 3))).unwrap_err().to_string().contains("one row"));
     }
 
@@ -323,7 +323,7 @@ mod tests {
         assert_eq!((columns[0].ties.distinct, columns[0].ties.tied), (4, 400));
         let text = warnings[0].to_string();
         assert!(text.starts_with("1 of 3 columns are discrete or rounded: \"c1\" (4 distinct"));
-        assert!(text.contains("smallest gap 1") && text.contains("--dequantize"), "{text}");
+        assert!(text.contains("smallest gap 1") && text.contains("`dequantize`"), "{text}");
     }
 
     #[test]

@@ -826,7 +826,7 @@ impl<'a> Rows<'a> {
         let needed = self.is_needed(column);
         let or_leave_out = match needed {
             true => "; the model needs this column".to_string(),
-            false => format!(", or leave it out with --drop {name}"),
+            false => format!(", or leave it out with `drop` {name}"),
         };
         let message = match bad {
             Field::Infinite if needed => format!(
@@ -834,7 +834,7 @@ impl<'a> Rows<'a> {
             ),
             Field::Infinite => format!(
                 "\"{text}\" is infinite; remove the row, mark it as missing or leave the column out \
-                 with --drop {name}"
+                 with `drop` {name}"
             ),
             Field::Huge => format!(
                 "{text} is too large: its square overflows (the limit is {LARGEST:e}); rescale the \
@@ -857,20 +857,20 @@ impl<'a> Rows<'a> {
         if layout.names.len() == 1 && text.contains([' ', '|', ':']) {
             "; columns must be separated by commas, semicolons or tabs".into()
         } else if !layout.has_header && self.read == 1 && !self.is_needed(column) {
-            format!("; if this line holds the column names, say --header, otherwise --drop {drop}")
+            format!("; if this line holds the column names, say `header`, otherwise `drop` {drop}")
         } else if self.is_needed(column) {
             "; correct it: the model needs this column".into()
         } else if columns.len() > 1 {
-            format!("; columns {} hold text: --drop {drop}", quoted_list(&columns))
+            format!("; columns {} hold text: `drop` {drop}", quoted_list(&columns))
         } else if is_date(text) {
             format!(
-                ": it looks like a date; write days or seconds as numbers, or leave the column out with --drop \
+                ": it looks like a date; write days or seconds as numbers, or leave the column out with `drop` \
                  {drop}"
             )
         } else if digits && text.contains(',') {
             "; numbers are written with a decimal point and without thousands separators".into()
         } else {
-            format!("; correct it, or leave the column out with --drop {drop}")
+            format!("; correct it, or leave the column out with `drop` {drop}")
         }
     }
 
@@ -885,7 +885,7 @@ impl<'a> Rows<'a> {
         }
         if self.read == 0 {
             let message = "there is a line of column names but no row of data (if it is data, say \
-                           --no-header)";
+                           `no header`)";
             return Err(Error::data(self.source_name, message));
         }
         let width = self.layout.chosen.len();
@@ -967,7 +967,7 @@ impl<'a> Rows<'a> {
         let left = self.read - rows;
         let message = format!(
             "{values} missing {plural} in {rows} of {} rows, the first here (\"{text}\"); leave these \
-             rows out with --drop-missing ({left} {} left), or fill them in",
+             rows out with `drop_missing` ({left} {} left), or fill them in",
             self.read,
             if left == 1 { "is" } else { "are" }
         );
@@ -1005,7 +1005,7 @@ impl<'a> Rows<'a> {
                 let rows = match all {
                     true => String::new(),
                     false => format!(
-                        " and the rows that still have holes with `drop missing`, which leaves {sum} of {} rows",
+                        " and the rows that still have holes with `drop_missing`, which leaves {sum} of {} rows",
                         self.missing.holes.len()
                     ),
                 };

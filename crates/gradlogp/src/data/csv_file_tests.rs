@@ -99,7 +99,7 @@ fn header_can_be_forced() {
     assert_eq!((table.columns, table.rows), (list(&["1", "2"]), array![[3.0, 4.0]]));
     let error = read_with("a,b\n3,4\n", &with(Header::Absent)).unwrap_err().to_string();
     assert!(error.starts_with("t.csv, row 1, column \"x0\": \"a\" is not a number"), "{error}");
-    assert!(error.contains("--header"), "{error}");
+    assert!(error.contains("`header`"), "{error}");
 }
 
 #[test]
@@ -206,10 +206,10 @@ fn text_in_a_number_column() {
     assert_eq!(
         one,
         "t.csv, row 2, column \"b\": \"12 kg\" is not a number; correct it, or leave the column out \
-         with --drop b"
+         with `drop` b"
     );
     let several = message("id,a,note\nk,1,hello\n");
-    assert!(several.contains("--drop id,note"), "{several}");
+    assert!(several.contains("`drop` id,note"), "{several}");
     let spaces = message("1:2:3\n4:5:6\n");
     assert!(spaces.contains("separated by commas, semicolons or tabs"), "{spaces}");
     let long = message(format!("a\n1\n{}\n", "z".repeat(500)));
@@ -223,7 +223,7 @@ fn missing_values_are_counted_or_dropped() {
     assert_eq!(
         error,
         "t.csv, row 2, column \"a\": 4 missing values in 3 of 5 rows, the first here (\"\"); leave \
-         these rows out with --drop-missing (2 are left), or fill them in"
+         these rows out with `drop_missing` (2 are left), or fill them in"
     );
     let drop = ReadOptions { drop_missing: true, ..Default::default() };
     let (table, warnings) = read_with(text, &drop).unwrap();
@@ -565,7 +565,7 @@ fn advice_for_holes_works() {
         .collect();
     let some = every(&plain, &format!("a,b,c\n{text}"));
     assert!(some.contains("`drop` b and the rows that still have holes"), "{some}");
-    assert!(some.ends_with("with `drop missing`, which leaves 30 of 39 rows"), "{some}");
+    assert!(some.ends_with("with `drop_missing`, which leaves 30 of 39 rows"), "{some}");
     let follow = ReadOptions { drop: list(&["b"]), drop_missing: true, ..Default::default() };
     assert_eq!(read_with(format!("a,b,c\n{text}"), &follow).unwrap().0.n_rows(), 30);
     // Holes everywhere: no column to leave out is named.

@@ -273,7 +273,7 @@ fn choose(
             let what = match left {
                 0 => "fill the holes in with another program first".to_string(),
                 left => format!(
-                    "leave these rows out with `drop missing` ({left} left), or fill them in"
+                    "leave these rows out with `drop_missing` ({left} left), or fill them in"
                 ),
             };
             let message = format!(

@@ -267,7 +267,7 @@ impl fmt::Display for DataWarning {
             Self::NumericHeader { fields } => write!(
                 f,
                 "the first line was taken for column names although it has numbers in it ({}); if \
-                 it is data, say --no-header",
+                 it is data, say `no header`",
                 quoted_list(fields)
             ),
             Self::MatchedByLetters { model, table } => {
@@ -294,7 +294,7 @@ impl fmt::Display for DataWarning {
             Self::FewerRowsThanColumns { rows, columns } => write!(
                 f,
                 "{rows} rows for {columns} columns: too few to learn a density from; choose fewer \
-                 columns with --columns or get more rows"
+                 columns with `columns` or get more rows"
             ),
             Self::DiscreteColumns { columns, total } => write_discrete(f, columns, *total),
             Self::Spikes { columns } => write_spikes(f, columns),
@@ -302,12 +302,12 @@ impl fmt::Display for DataWarning {
                 f,
                 "{count} of {total} rows repeat an earlier row: the copies can fall into both the \
                  training and the held-out part and make the held-out loss look too good; remove \
-                 them, or use --dequantize if they come from rounding"
+                 them, or use `dequantize` if they come from rounding"
             ),
             Self::DuplicateColumns { pairs } => write_pairs(f, pairs),
             Self::RowNumbers { column } => write!(
                 f,
-                "column \"{column}\" only counts the rows; leave it out with --drop {}",
+                "column \"{column}\" only counts the rows; leave it out with `drop` {}",
                 option_list(&[column])
             ),
             Self::Identifier { column, what } => write!(
@@ -392,7 +392,7 @@ fn write_discrete(f: &mut fmt::Formatter<'_>, columns: &[ColumnTies], total: usi
         f,
         "{} of {total} columns are discrete or rounded: {}{}. Score matching is degenerate on \
          repeated values (the loss can run to minus infinity by piling density on them): add noise \
-         of the columns' own step with --dequantize, or leave the columns out with --drop",
+         of the columns' own step with `dequantize`, or leave the columns out with `drop`",
         columns.len(),
         list.join("; "),
         and_more(columns.len())
@@ -411,8 +411,8 @@ fn write_spikes(f: &mut fmt::Formatter<'_>, columns: &[ColumnTies]) -> fmt::Resu
     write!(
         f,
         "one value holds more rows than rounding explains in {}{}: a mixture of such a value and a \
-         density has no score, and --dequantize only turns it into a needle. Leave such columns out \
-         with --drop, or fit the rows without that value on their own",
+         density has no score, and `dequantize` only turns it into a needle. Leave such columns out \
+         with `drop`, or fit the rows without that value on their own",
         list.join(", "),
         and_more(columns.len())
     )
@@ -450,7 +450,7 @@ fn write_pairs(f: &mut fmt::Formatter<'_>, pairs: &[(String, String, f64)]) -> f
     write!(
         f,
         "columns that are equal up to scale and shift: {}{}. They have no density together, so the \
-         score across them grows without bound: keep one of each, --drop {}",
+         score across them grows without bound: keep one of each, `drop` {}",
         list.join(", "),
         and_more(pairs.len()),
         option_list(&drop)
@@ -538,8 +538,8 @@ mod tests {
         let text = DataWarning::DuplicateColumns { pairs }.to_string();
         assert!(text.contains("\"a0\" and \"b0\""), "{text}");
         assert!(text.contains("and 2 more"), "{text}");
-        assert!(text.ends_with("--drop b0,b1,b2,b3,b4,b5,b6,b7"), "{text}");
+        assert!(text.ends_with("`drop` b0,b1,b2,b3,b4,b5,b6,b7"), "{text}");
         let text = DataWarning::RowNumbers { column: "row id".into() }.to_string();
-        assert!(text.ends_with("--drop 'row id'"), "{text}");
+        assert!(text.ends_with("`drop` 'row id'"), "{text}");
     }
 }

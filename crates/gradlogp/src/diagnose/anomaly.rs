@@ -95,13 +95,13 @@ pub fn score_norm(
 /// of rows.
 pub fn mean_over_scales(levels: &[(f64, Array1<f64>)]) -> Result<Array1<f64>> {
     let Some((_, first)) = levels.first() else {
-        return Err(Error::config("noise levels", "there must be at least one"));
+        return Err(Error::config("noise_levels", "there must be at least one"));
     };
     let mut sum = Array1::zeros(first.len());
     for (sigma, log_density) in levels {
         if !(*sigma > 0.0 && sigma.is_finite()) {
             let message = format!("must be positive numbers, not {sigma}");
-            return Err(Error::config("noise levels", message));
+            return Err(Error::config("noise_levels", message));
         }
         if log_density.len() != first.len() {
             let (expected, found) = (vec![first.len()], vec![log_density.len()]);
@@ -130,7 +130,7 @@ pub fn mean_over_scales(levels: &[(f64, Array1<f64>)]) -> Result<Array1<f64>> {
 /// that is not a number.
 pub fn false_alarm_threshold(held_out: ArrayView1<'_, f64>, false_alarm: f64) -> Result<f64> {
     if !(false_alarm > 0.0 && false_alarm < 1.0) {
-        return Err(Error::config("false alarm", "must lie between 0 and 1, such as 0.01"));
+        return Err(Error::config("false_alarm", "must lie between 0 and 1, such as 0.01"));
     }
     let n = held_out.len();
     // Rounding must not push an exact count over the next integer.

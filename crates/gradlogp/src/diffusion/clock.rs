@@ -93,7 +93,7 @@ impl Clock {
         let least = clock.noise(t_min).std;
         if clock.has_kernel() && least < LEAST {
             // The noise that data carry from the start does not depend on the time.
-            let option = if clock.sde.initial_std() > 0.0 { "sigma-min" } else { "t-min" };
+            let option = if clock.sde.initial_std() > 0.0 { "sigma_min" } else { "t_min" };
             let message = format!(
                 "is so small that the least noise is {least:.1e}, which single precision cannot tell from none; \
                  {LEAST:e} is the least"
@@ -133,7 +133,7 @@ impl Clock {
                           grow without bound"
                     .to_string(),
             };
-            return Error::config("t-min", message);
+            return Error::config("t_min", message);
         }
         let message = format!(
             "adds no noise between t = {t_min} and {horizon}; give one that is not 0 there, or an earlier end"

@@ -82,7 +82,7 @@ fn scaled_networks_are_the_linear_score_and_g_times_the_network() {
         }
     }
     let refused = TimeMlp { floor: -1.0, ..small(ModelKind::Score, Conditioning::Film) };
-    assert!(refused.graph().unwrap_err().to_string().contains("noise-floor"));
+    assert!(refused.graph().unwrap_err().to_string().contains("noise_floor"));
 }
 
 /// A file that says nothing of a floor is of a model that had none.
@@ -426,7 +426,7 @@ fn refuses_what_cannot_be_noised() {
     assert!(says.contains("diffusion") && says.contains("NaN"), "{says}");
     let start = OrnsteinUhlenbeck { t_min: 0.0, ..OrnsteinUhlenbeck::default() };
     let says = |sde: Arc<dyn Sde>| Clock::new(sde).unwrap_err().to_string();
-    assert!(says(Arc::new(start)).contains("t-min: must be above 0"));
+    assert!(says(Arc::new(start)).contains("t_min: must be above 0"));
     // Each is blamed on the setting that is at fault.
     let own = |g: fn(f64) -> f64, horizon: f64, t_min: f64| -> Arc<dyn Sde> {
         Arc::new(CustomSde::new(|_, _, f| f.fill(0.0), g, horizon, t_min).unwrap())
@@ -436,14 +436,14 @@ fn refuses_what_cannot_be_noised() {
     assert!(says(own(|_| 1e-100, 1e-200, 0.0)).starts_with("horizon: is so small"));
     assert!(says(own(|_| 1e200, 1.0, 0.01)).starts_with("diffusion: is so large"));
     assert!(says(own(|_| 1e10, 1e300, 0.01)).starts_with("horizon: is so large"));
-    assert!(says(own(|_| 1.0, 1.0, 0.0)).starts_with("t-min: must be above 0"));
+    assert!(says(own(|_| 1.0, 1.0, 0.0)).starts_with("t_min: must be above 0"));
     let late = |t: f64| if t > 0.5 { 1.0 } else { 0.0 };
-    assert!(says(own(late, 1.0, 0.01)).starts_with("t-min: must be later"));
+    assert!(says(own(late, 1.0, 0.01)).starts_with("t_min: must be later"));
     let early = |t: f64| if t > 0.5 { 0.0 } else { 1.0 };
     assert!(says(own(early, 1.0, 0.6)).starts_with("diffusion: adds no noise between"));
     let quiet = OrnsteinUhlenbeck { t_min: 1e-30, ..OrnsteinUhlenbeck::default() };
-    assert!(says(Arc::new(quiet)).starts_with("t-min: is so small that the least noise"));
-    assert!(says(Arc::new(Ve { sigma_min: 1e-12, sigma_max: 1.0 })).starts_with("sigma-min: "));
+    assert!(says(Arc::new(quiet)).starts_with("t_min: is so small that the least noise"));
+    assert!(says(Arc::new(Ve { sigma_min: 1e-12, sigma_max: 1.0 })).starts_with("sigma_min: "));
     let steps = |n| NoiseConfig { simulate: Some(n), ..NoiseConfig::default() };
     assert!(refused(&scaled, clock(Vp::default()), steps(usize::MAX)).contains("at most 10000"));
 }

@@ -97,7 +97,7 @@ impl TimeMlp {
         }
         if !(self.floor >= 0.0 && self.floor.is_finite()) {
             let message = format!("must be 0 or a positive number, not {}", self.floor);
-            return Err(Error::config("noise-floor", message));
+            return Err(Error::config("noise_floor", message));
         }
         // Far beyond any use, and sums of them can still be counted.
         if self.dim > MOST_WIDTH || self.features.width() > MOST_WIDTH {

@@ -65,16 +65,16 @@ impl KernelFamily {
             return Err(Error::config("inducing", "needs at least one inducing point"));
         }
         if self.log_widths.is_empty() || self.log_widths.iter().any(|s| !s.is_finite()) {
-            return Err(Error::config("log widths", "needs at least one kernel, each finite"));
+            return Err(Error::config("log_widths", "needs at least one kernel, each finite"));
         }
         if self.features == Some(0) {
             return Err(Error::config("features", "every feature layer needs at least one unit"));
         }
         if !positive(self.base_sd) {
-            return Err(Error::config("base scale", "must be a positive number"));
+            return Err(Error::config("base_sd", "must be a positive number"));
         }
         if !self.log_lambda.is_finite() {
-            return Err(Error::config("log lambda", "must be finite"));
+            return Err(Error::config("log_lambda", "must be finite"));
         }
         Ok(())
     }

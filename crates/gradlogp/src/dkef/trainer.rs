@@ -87,10 +87,14 @@ impl KernelConfig {
             return Err(Error::config("batch", "needs two rows: one half fits, the other judges"));
         }
         if self.evaluate_every == 0 {
-            return Err(Error::config("evaluate-every", "must be at least 1"));
+            return Err(Error::config("evaluate_every", "must be at least 1"));
         }
-        if self.validation_rows == 0 || self.lambda_batch == 0 {
-            return Err(Error::config("validation rows", "must be at least 1"));
+        for (name, rows) in
+            [("validation_rows", self.validation_rows), ("lambda_batch", self.lambda_batch)]
+        {
+            if rows == 0 {
+                return Err(Error::config(name, "must be at least 1"));
+            }
         }
         let positive = |x: f64| x > 0.0 && x.is_finite();
         if !(positive(self.rate) && positive(self.lambda_rate) && self.clip > 0.0) {

@@ -170,10 +170,10 @@ fn check_power(power: f64) -> Result<()> {
     if power >= 1.0 && power.is_finite() {
         return Ok(());
     }
-    Err(Error::config("boundary-power", format!("must be 1 or more, not {power}")))
+    Err(Error::config("boundary_power", format!("must be 1 or more, not {power}")))
 }
 
-fn check_width(name: &str, width: f64) -> Result<()> {
+fn check_width(name: &'static str, width: f64) -> Result<()> {
     if width > 0.0 && width.is_finite() {
         return Ok(());
     }

@@ -124,7 +124,7 @@ fn settings_that_make_no_domain_are_refused() {
         let error = domain.validate().unwrap_err().to_string();
         assert!(error.starts_with(name), "{error}");
     };
-    refuse(Domain::Box(Boxed { columns: vec![column], power: 0.5 }), "boundary-power");
+    refuse(Domain::Box(Boxed { columns: vec![column], power: 0.5 }), "boundary_power");
     let upside_down = Bounds { low: Some(1.0), high: Some(0.0), cap: 1.0 };
     refuse(Domain::Box(Boxed { columns: vec![upside_down], power: 1.0 }), "bounds");
     refuse(Domain::Polytope(Polytope { faces: vec![], power: 1.0 }), "faces");

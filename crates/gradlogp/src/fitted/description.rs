@@ -64,7 +64,7 @@ impl Description {
             true => Ok(()),
             false => Err(Error::Shape { operation, expected: vec![d; found.len()], found }),
         };
-        let refuse = |name: &str, message: &str| Err(Error::config(name, message));
+        let refuse = |name: &'static str, message: &str| Err(Error::config(name, message));
         let known = vec![self.transform.dim(), self.column_mean.len(), self.column_scale.len()];
         lengths("fitted model", known)?;
         lengths("settings of the network", vec![self.network.dim])?;

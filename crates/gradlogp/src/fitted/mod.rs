@@ -159,7 +159,7 @@ impl FittedModel {
     /// A model of one density; a time outside those of the process.
     pub fn at_time(mut self, time: f64) -> Result<Self> {
         let Some(model) = self.over_time() else {
-            let message = "this model was fitted without --noise: it knows one density, not times";
+            let message = "this model was fitted without `noise`: it knows one density, not times";
             return Err(Error::config("at", message));
         };
         let (low, high) = (model.clock().t_min(), model.clock().horizon());

@@ -64,10 +64,10 @@ impl Mlp {
         }
         match self.base_scale {
             Some(_) if self.kind == ModelKind::Score => {
-                Err(Error::config("base scale", "a Gaussian base belongs to a potential"))
+                Err(Error::config("base_scale", "a Gaussian base belongs to a potential"))
             }
             Some(tau) if !(tau > 0.0 && tau.is_finite()) => {
-                Err(Error::config("base scale", format!("must be a positive number, not {tau}")))
+                Err(Error::config("base_scale", format!("must be a positive number, not {tau}")))
             }
             _ => Ok(()),
         }

@@ -243,11 +243,11 @@ impl Objective {
             return Err(Error::config("slices", "must be at least 1"));
         }
         positive("sigma", self.sigma())?;
-        positive("fd-eps", self.differences().and_then(|d| d.eps))
+        positive("fd_eps", self.differences().and_then(|d| d.eps))
     }
 }
 
-fn positive(option: &str, value: Option<f64>) -> Result<()> {
+fn positive(option: &'static str, value: Option<f64>) -> Result<()> {
     match value {
         Some(value) if !(value > 0.0 && value.is_finite()) => {
             Err(Error::config(option, format!("must be a positive number, not {value}")))
@@ -390,8 +390,8 @@ mod tests {
         for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(refusal(Objective::Dsm { sigma: bad }).contains("sigma"));
             let eps = Some(bad);
-            assert!(refusal(Objective::FdSsm { slices: 1, eps }).contains("fd-eps"));
-            assert!(refusal(Objective::FdDsm { slices: 1, sigma: 1.0, eps }).contains("fd-eps"));
+            assert!(refusal(Objective::FdSsm { slices: 1, eps }).contains("fd_eps"));
+            assert!(refusal(Objective::FdDsm { slices: 1, sigma: 1.0, eps }).contains("fd_eps"));
         }
     }
 

@@ -57,7 +57,7 @@ impl AnnealedConfig {
     /// [`Error::Config`] naming the field.
     pub fn validate(&self) -> Result<()> {
         if self.steps == 0 {
-            return Err(Error::config("steps per level", "at least one is needed"));
+            return Err(Error::config("steps_per_level", "at least one is needed"));
         }
         // The factor of the noise, 1 - step/2, must lie within (-1, 1).
         if !(self.step > 0.0 && self.step < 4.0) {

@@ -75,11 +75,11 @@ impl BetaSchedule {
     /// Rates that are not positive, or that fall.
     pub fn validate(&self) -> Result<()> {
         let BetaSchedule::Linear { beta_min, beta_max } = *self else { return Ok(()) };
-        check_positive("beta-min", beta_min)?;
-        check_positive("beta-max", beta_max)?;
+        check_positive("beta_min", beta_min)?;
+        check_positive("beta_max", beta_max)?;
         if beta_min > beta_max {
             let message = format!("must not be below beta-min = {beta_min}, and is {beta_max}");
-            return Err(Error::config("beta-max", message));
+            return Err(Error::config("beta_max", message));
         }
         // The signal shrinks by e^(-B/2), B being the mean of both.
         if 0.5 * (beta_min + beta_max) > 2.0 * FORGOTTEN {
@@ -88,7 +88,7 @@ impl BetaSchedule {
                  be at most {}",
                 2.0 * FORGOTTEN
             );
-            return Err(Error::config("beta-max", message));
+            return Err(Error::config("beta_max", message));
         }
         Ok(())
     }

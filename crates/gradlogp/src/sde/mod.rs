@@ -120,7 +120,7 @@ pub trait Sde: Send + Sync {
 }
 
 /// Refuses a number that is not positive and finite.
-fn check_positive(option: &str, value: f64) -> Result<()> {
+fn check_positive(option: &'static str, value: f64) -> Result<()> {
     if value > 0.0 && value.is_finite() {
         return Ok(());
     }
@@ -132,14 +132,14 @@ fn check_t_min(t_min: f64, horizon: f64) -> Result<()> {
     if (0.0..horizon).contains(&t_min) {
         return Ok(());
     }
-    Err(Error::config("t-min", format!("must be in [0, {horizon}), not {t_min}")))
+    Err(Error::config("t_min", format!("must be in [0, {horizon}), not {t_min}")))
 }
 
 /// Largest noise, in standardised units, whose square single precision still holds with room to spare.
 const LARGEST: f64 = 1e15;
 
 /// Refuses a size of noise that single precision cannot hold.
-fn check_size(option: &str, value: f64) -> Result<()> {
+fn check_size(option: &'static str, value: f64) -> Result<()> {
     check_positive(option, value)?;
     if (1.0 / LARGEST..=LARGEST).contains(&value) {
         return Ok(());

@@ -38,8 +38,8 @@ impl OrnsteinUhlenbeck {
     /// # Errors
     /// A number that is not positive, or a least time outside \[0, T).
     pub fn validate(&self) -> Result<()> {
-        check_positive("ou-rate", self.rate)?;
-        check_size("ou-diffusion", self.diffusion)?;
+        check_positive("ou_rate", self.rate)?;
+        check_size("ou_diffusion", self.diffusion)?;
         check_positive("horizon", self.horizon)?;
         if self.rate * self.horizon > FORGOTTEN {
             let message = format!(
@@ -49,7 +49,7 @@ impl OrnsteinUhlenbeck {
             );
             return Err(match self.horizon > FORGOTTEN {
                 true => Error::config("horizon", message),
-                false => Error::config("ou-rate", format!("a horizon {message}")),
+                false => Error::config("ou_rate", format!("a horizon {message}")),
             });
         }
         check_t_min(self.t_min, self.horizon)

@@ -209,26 +209,26 @@ fn refuses_what_is_no_process() {
     };
     says(Process::Ve(Ve { sigma_min: 2.0, sigma_max: 1.0 }), "sigma-max = 1");
     says(Process::Ve(Ve { sigma_min: 1.0, sigma_max: 1.0 }), "below");
-    says(Process::Ve(Ve { sigma_min: 0.0, sigma_max: 1.0 }), "sigma-min");
-    says(Process::Ve(Ve { sigma_min: 1e-300, sigma_max: 1.0 }), "sigma-min: must be from 1e-15");
+    says(Process::Ve(Ve { sigma_min: 0.0, sigma_max: 1.0 }), "sigma_min");
+    says(Process::Ve(Ve { sigma_min: 1e-300, sigma_max: 1.0 }), "sigma_min: must be from 1e-15");
     says(
         Process::Ve(Ve { sigma_min: 1.0, sigma_max: 1e300 }),
-        "sigma-max: must be from 1e-15 to 1e15",
+        "sigma_max: must be from 1e-15 to 1e15",
     );
     let fast = BetaSchedule::Linear { beta_min: 1.0, beta_max: 1e9 };
-    says(Process::Vp(Vp { beta: fast, t_min: 0.01 }), "beta-max: of 1000000000 forgets");
+    says(Process::Vp(Vp { beta: fast, t_min: 0.01 }), "beta_max: of 1000000000 forgets");
     let falling = BetaSchedule::Linear { beta_min: 2.0, beta_max: 1.0 };
-    says(Process::Vp(Vp { beta: falling, t_min: 0.01 }), "beta-max");
-    says(Process::Vp(Vp { t_min: 1.0, ..Vp::default() }), "t-min");
-    says(Process::SubVp(SubVp { t_min: -0.1, ..SubVp::default() }), "t-min");
+    says(Process::Vp(Vp { beta: falling, t_min: 0.01 }), "beta_max");
+    says(Process::Vp(Vp { t_min: 1.0, ..Vp::default() }), "t_min");
+    says(Process::SubVp(SubVp { t_min: -0.1, ..SubVp::default() }), "t_min");
     let backwards = OrnsteinUhlenbeck { rate: -1.0, ..OrnsteinUhlenbeck::default() };
-    says(Process::OrnsteinUhlenbeck(backwards), "ou-rate: must be a positive number");
+    says(Process::OrnsteinUhlenbeck(backwards), "ou_rate: must be a positive number");
     let strong = OrnsteinUhlenbeck { rate: 1000.0, ..OrnsteinUhlenbeck::default() };
-    says(Process::OrnsteinUhlenbeck(strong), "ou-rate: a horizon of 5 with a rate of 1000");
+    says(Process::OrnsteinUhlenbeck(strong), "ou_rate: a horizon of 5 with a rate of 1000");
     let long = OrnsteinUhlenbeck { horizon: 1e9, ..OrnsteinUhlenbeck::default() };
     says(Process::OrnsteinUhlenbeck(long), "horizon: of 1000000000 with a rate of 1");
     let loud = OrnsteinUhlenbeck { diffusion: -1.0, ..OrnsteinUhlenbeck::default() };
-    says(Process::OrnsteinUhlenbeck(loud), "ou-diffusion: ");
+    says(Process::OrnsteinUhlenbeck(loud), "ou_diffusion: ");
     assert!(CustomSde::new(|_, _, _| {}, |_| 1.0, f64::NAN, 0.1).is_err());
     let blind = CustomSde::new(|_, _, f| f.fill(0.0), |_| 1.0, 1.0, 0.1).unwrap();
     assert!(Marginal::new(mixture(), blind).is_err());

@@ -40,12 +40,12 @@ impl Ve {
     /// # Errors
     /// Levels that are not positive, or that do not rise.
     pub fn validate(&self) -> Result<()> {
-        check_size("sigma-min", self.sigma_min)?;
-        check_size("sigma-max", self.sigma_max)?;
+        check_size("sigma_min", self.sigma_min)?;
+        check_size("sigma_max", self.sigma_max)?;
         if self.sigma_min >= self.sigma_max {
             let message =
                 format!("must be below sigma-max = {}, and is {}", self.sigma_max, self.sigma_min);
-            return Err(Error::config("sigma-min", message));
+            return Err(Error::config("sigma_min", message));
         }
         Ok(())
     }

@@ -88,21 +88,21 @@ impl TrainConfig {
             domain.validate()?;
             self.objective.check_bounded()?;
         }
-        let positive = |name: &str, value: f64| {
+        let positive = |name: &'static str, value: f64| {
             let fine = value > 0.0 && !value.is_nan();
             let message = || format!("must be a positive number, not {value}");
             if fine { Ok(()) } else { Err(Error::config(name, message())) }
         };
         positive("steps", self.steps as f64)?;
         positive("batch", self.batch as f64)?;
-        positive("evaluate-every", self.evaluate_every as f64)?;
+        positive("evaluate_every", self.evaluate_every as f64)?;
         positive("clip", self.clip)?;
         positive("rate", self.rate)?;
         if !self.rate.is_finite() {
             return Err(Error::config("rate", "must be finite"));
         }
         if !(self.decay >= 0.0 && self.decay.is_finite()) {
-            return Err(Error::config("weight-decay", "must be zero or a positive number"));
+            return Err(Error::config("decay", "must be zero or a positive number"));
         }
         if !(0.0..1.0).contains(&self.ema) {
             return Err(Error::config("ema", format!("must be in [0, 1), not {}", self.ema)));
@@ -235,11 +235,11 @@ impl Trainer {
             Objective::Regression => {
                 let message = "denoising needs the closed-form kernel of the process; where x_t is \
                                simulated, use ssm, ssm-vr or exact";
-                return Err(Error::config("noise-objective", message));
+                return Err(Error::config("noise_objective", message));
             }
             _ => {
                 let message = "must be ssm, ssm-vr, exact or regression for a time model";
-                return Err(Error::config("noise-objective", message));
+                return Err(Error::config("noise_objective", message));
             }
         }
         let (mut noised, d) = (Noised::default(), model.dim());
@@ -533,7 +533,7 @@ impl Trainer {
         Stop::Diverged {
             message: format!(
                 "diverged at step {}: {what}; {kept}. Try a learning rate of {:.1e}, more warm-up steps, \
-                 or --dequantize if columns are rounded",
+                 or `dequantize` if columns are rounded",
                 self.state.step,
                 self.config.rate / 4.0
             ),

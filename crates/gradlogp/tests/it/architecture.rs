@@ -429,6 +429,41 @@ fn the_terminal_is_reached_from_few_files() {
     assert_eq!(found, WRITES);
 }
 
+/// Flags of a command line in a text, such as `--drop`.
+fn flags(text: &str) -> Vec<String> {
+    let name = |rest: &str| -> String {
+        rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect()
+    };
+    let alone = |at: usize| !text[..at].ends_with('-');
+    let found =
+        text.match_indices("--").filter(|(at, _)| alone(*at)).map(|(at, _)| name(&text[at + 2..]));
+    found.filter(|name| name.len() > 1 && !name.starts_with('-')).collect()
+}
+
+#[test]
+fn the_library_names_no_option_of_a_command_line() {
+    assert_eq!(
+        flags("leave it out with --drop a, or --no-header; a --- b, 3--x"),
+        ["drop", "no-header"]
+    );
+    let files: Vec<Source> = [library(), arithmetic()].iter().flat_map(|f| sources(f)).collect();
+    assert!(files.len() > 100);
+    let found: Vec<String> = files
+        .iter()
+        .flat_map(|s| flags(&s.text).into_iter().map(|flag| format!("{}: --{flag}", s.path)))
+        .collect();
+    assert!(found.is_empty(), "say the name of the field in backticks: {found:?}");
+    // Settings are called by the names of fields and arguments.
+    for source in &files {
+        for rest in source.text.split("Error::config(").skip(1) {
+            let Some(name) = rest.trim_start().strip_prefix('"') else { continue };
+            let name = name.split('"').next().unwrap_or_default();
+            let field = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            assert!(name.chars().all(field), "{}: {name:?} is no name of a field", source.path);
+        }
+    }
+}
+
 #[test]
 fn every_cited_formula_is_in_the_document() {
     let document = std::fs::read_to_string(repository().join("docs/MATH.md")).unwrap();

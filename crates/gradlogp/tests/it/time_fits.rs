@@ -398,7 +398,7 @@ fn objectives_that_do_not_suit_a_time_model_are_refused() {
     let simulated = refused(SIMULATED, Objective::Regression);
     assert!(simulated.contains("kernel"), "{simulated}");
     let noisy = refused(NoiseConfig::default(), Objective::Dsm { sigma: 0.1 });
-    assert!(noisy.contains("noise-objective"), "{noisy}");
+    assert!(noisy.contains("noise_objective"), "{noisy}");
     assert_eq!(refused(NoiseConfig::default(), Objective::Exact), "");
     let plain = gradlogp::Mlp::new(2, ModelKind::Score).build(1).unwrap();
     let rows = vec![0.0f32; 8];

@@ -321,10 +321,10 @@ fn settings_that_cannot_be_used_are_named() {
     refuse(TrainConfig { rate: -1.0, ..base() }, "rate");
     refuse(TrainConfig { clip: 0.0, ..base() }, "clip");
     refuse(TrainConfig { ema: 1.0, ..base() }, "ema");
-    refuse(TrainConfig { decay: -0.1, ..base() }, "weight-decay");
+    refuse(TrainConfig { decay: -0.1, ..base() }, "decay: ");
     refuse(TrainConfig { objective: Objective::Ssm { slices: 0 }, ..base() }, "slices");
     refuse(TrainConfig { objective: Objective::Dsm { sigma: 0.0 }, ..base() }, "sigma");
     let fd = |slices, eps| TrainConfig { objective: Objective::FdSsm { slices, eps }, ..base() };
     refuse(fd(0, None), "slices");
-    refuse(fd(1, Some(0.0)), "fd-eps");
+    refuse(fd(1, Some(0.0)), "fd_eps");
 }
