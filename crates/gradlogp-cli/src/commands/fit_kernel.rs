@@ -46,13 +46,7 @@ impl KernelPlan {
         let base_sd = args.base_scale.unwrap_or(2.0);
         let plan = KernelPlan { deep, inducing, base_sd };
         check_memory("--inducing", 24.0 * inducing as f64 * inducing as f64)?;
-        let named = |e: Error| match e {
-            Error::Config { option, message } => {
-                Error::config(format!("--{}", option.replace(' ', "-")), message)
-            }
-            other => other,
-        };
-        plan.family(1, 0.0).validate().map_err(named)?;
+        plan.family(1, 0.0).validate()?;
         Ok(Some(plan))
     }
 
