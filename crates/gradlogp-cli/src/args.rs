@@ -7,6 +7,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use gradlogp::data::{GapRule, Mark, Standardization, split_names};
 use gradlogp::diagnose::Shape;
+use gradlogp::fit::{ColumnBounds, Region};
 use gradlogp::numeric::Activation;
 use gradlogp::sample::ImputeConfig;
 use gradlogp::slice::SliceLaw;
@@ -14,7 +15,7 @@ use gradlogp::train::{Schedule, TrainConfig};
 use gradlogp::{ModelKind, Objective};
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::{ColumnBounds, Region, column_bounds, region};
+use crate::bounds::{column_bounds, region};
 use crate::examples;
 use crate::limits::check_largest;
 use crate::picture::ImageShape;
@@ -412,19 +413,14 @@ pub(crate) struct PrepareArgs {
 }
 
 impl ModelArgs {
-    /// Widths of the hidden layers; the scores of all noise levels together need one more than that of one.
-    pub(crate) fn hidden(&self, over_time: bool) -> Vec<usize> {
-        match (self.hidden.as_slice(), over_time) {
-            ([], true) => vec![128; 3],
-            ([], false) => vec![128; 2],
-            (given, _) => given.to_vec(),
-        }
+    /// Widths of the hidden layers, those of a family unless given.
+    pub(crate) fn hidden_or(&self, usual: Vec<usize>) -> Vec<usize> {
+        if self.hidden.is_empty() { usual } else { self.hidden.clone() }
     }
 
-    /// The nonlinearity between them.
-    pub(crate) fn activation(&self, over_time: bool) -> ActivationArg {
-        let usual = if over_time { ActivationArg::Silu } else { ActivationArg::Softplus };
-        self.activation.unwrap_or(usual)
+    /// The nonlinearity between them, that of a family unless given.
+    pub(crate) fn activation_or(&self, usual: Activation) -> Activation {
+        self.activation.map_or(usual, Into::into)
     }
 }
 

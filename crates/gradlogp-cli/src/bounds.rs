@@ -1,32 +1,6 @@
-//! Bounds of the data as the user writes them, and the domain that they make.
+//! Bounds of the data as the user writes them.
 
-use anyhow::Result;
-use gradlogp::Error;
-use gradlogp::data::Transform;
-use gradlogp::domain::{Bounds, Boxed, Domain, Ellipsoid, Polytope};
-use ndarray::ArrayView2;
-use serde::{Deserialize, Serialize};
-
-use crate::text;
-
-/// Where all rows are known to lie.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Region {
-    /// Bounds of single columns.
-    Columns(Vec<ColumnBounds>),
-    /// All columns at least 0, their sum at most 1.
-    Simplex,
-    /// Within this distance of the origin.
-    Ball(f64),
-}
-
-/// `column=low:high`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ColumnBounds {
-    column: String,
-    low: Option<f64>,
-    high: Option<f64>,
-}
+use gradlogp::fit::{ColumnBounds, Region};
 
 /// Parses `column=low:high`, where a missing or infinite bound is none.
 pub(crate) fn column_bounds(text: &str) -> Result<ColumnBounds, String> {
@@ -61,70 +35,6 @@ pub(crate) fn region(text: &str) -> Result<Region, String> {
         Some(radius) if radius > 0.0 && radius.is_finite() => Ok(Region::Ball(radius)),
         _ => Err("must be simplex, or ball:RADIUS with a positive radius".into()),
     }
-}
-
-impl Region {
-    /// The domain for columns of these names and standard deviations, by which the weights are scaled.
-    pub(crate) fn domain(
-        &self,
-        columns: &[String],
-        units: &Transform,
-        power: f64,
-    ) -> Result<Domain> {
-        let sd = units.standard_deviations().to_vec();
-        let domain = match self {
-            Region::Columns(bounds) => {
-                Domain::Box(Boxed { columns: boxed(bounds, columns, &sd)?, power })
-            }
-            Region::Simplex => Domain::Polytope(Polytope::simplex(&sd, power)),
-            Region::Ball(radius) => {
-                let typical = (sd.iter().map(|s| s * s).sum::<f64>() / sd.len() as f64).sqrt();
-                let centre = vec![0.0; sd.len()];
-                Domain::Ellipsoid(Ellipsoid::ball(centre, *radius, typical, power))
-            }
-        };
-        domain.validate()?;
-        Ok(domain)
-    }
-
-    /// Refuses all parts of a composition: with a sum of 1 in every row there is no density in all columns.
-    pub(crate) fn check_parts(
-        &self,
-        rows: ArrayView2<'_, f64>,
-        columns: &[String],
-        name: &str,
-    ) -> Result<()> {
-        let whole = |row: ndarray::ArrayView1<'_, f64>| (row.sum() - 1.0).abs() < 1e-6;
-        if *self != Region::Simplex || rows.is_empty() || !rows.outer_iter().all(whole) {
-            return Ok(());
-        }
-        let message = format!(
-            "the columns sum to 1 in every row, so each is known from the others and there is no density \
-             in all of them; leave one part out, as with --drop {}",
-            text::quoted(columns.last().map_or("", String::as_str).as_ref())
-        );
-        Err(Error::data(name, message).into())
-    }
-}
-
-fn boxed(bounds: &[ColumnBounds], columns: &[String], sd: &[f64]) -> Result<Vec<Bounds>> {
-    let mut out: Vec<Bounds> = sd.iter().map(|sd| Bounds::new(None, None, *sd)).collect();
-    for ColumnBounds { column, low, high } in bounds {
-        let Some(at) = columns.iter().position(|name| name == column) else {
-            let message = format!(
-                "there is no column \"{column}\".{} The columns are {}",
-                text::did_you_mean(column, columns.iter().map(String::as_str)),
-                columns.join(", ")
-            );
-            return Err(Error::config("--bounds", message).into());
-        };
-        if out[at].low.is_some() || out[at].high.is_some() {
-            let message = format!("column \"{column}\" is given twice");
-            return Err(Error::config("--bounds", message).into());
-        }
-        out[at] = Bounds::new(*low, *high, sd[at]);
-    }
-    Ok(out)
 }
 
 #[cfg(test)]

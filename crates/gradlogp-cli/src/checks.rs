@@ -6,6 +6,7 @@ use gradlogp::diagnose::{
     TestFunction, classifier_test, column_tests, copies_of, energy_distance, estimate_normaliser,
     likelihood, test_functions,
 };
+use gradlogp::fit::LEVEL;
 use gradlogp::{Error, FittedModel, LogDensity};
 use ndarray::{Array2, ArrayView2, Axis};
 use rand::SeedableRng;
@@ -19,9 +20,6 @@ use crate::limits::check_memory;
 use crate::report::{Check, Estimate, Grade};
 use crate::sampling;
 use crate::text::{self, short};
-
-/// Chance of a fault reported where there is none.
-pub(crate) const LEVEL: f64 = 0.05;
 
 /// Standard deviations from the mean of training beyond which a row is no guide to where the density is.
 const FAR: f64 = 8.0;

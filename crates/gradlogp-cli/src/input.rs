@@ -10,7 +10,7 @@ use gradlogp::data::{
     DataWarning, Header, Mark, ReadOptions, Table, TextTable, parquet_as_text, read_table,
     read_table_from, read_text_from,
 };
-use gradlogp::{Error, FittedModel, Score};
+use gradlogp::{Error, FittedModel};
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
@@ -361,9 +361,4 @@ fn red_wine() -> Result<Table> {
     let rows = Array2::from_shape_fn(records.dim(), |(i, j)| records[[i, j]]);
     let columns = wine.feature_names().iter().map(ToString::to_string).collect();
     Ok(Table::new(RED_WINE, columns, rows)?)
-}
-
-/// The exact density behind a drawn set.
-pub(crate) fn truth(loaded: Option<&Dataset>) -> Option<&dyn Score> {
-    loaded.and_then(Dataset::oracle).map(|oracle| oracle as &dyn Score)
 }

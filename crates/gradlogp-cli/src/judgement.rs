@@ -2,25 +2,15 @@
 
 use anyhow::Result;
 use gradlogp::data::synthetic::Dataset;
-use gradlogp::diagnose::{
-    BaselineComparison, Estimate, KernelSteinDiscrepancy, KsdConfig, SteinReport,
-    fisher_divergence, kernel_stein_discrepancy, stein_check_given, stein_check_within,
-};
-use gradlogp::{Error, FittedModel};
-use ndarray::{Array2, ArrayView2};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
+use gradlogp::diagnose::BaselineComparison;
+use gradlogp::fit::{Evaluation, LEVEL, Standing, evaluate, evaluate_at_its_time};
+use gradlogp::{FittedModel, fit};
+use ndarray::ArrayView2;
 use serde::Serialize;
 
-use crate::checks::{Checks, Findings, LEVEL};
-use crate::input::truth;
+use crate::checks::{Checks, Findings};
 use crate::report::{self, Grade};
 use crate::text::short;
-
-/// Fresh rows on which a fit is compared with a known truth.
-const FRESH_ROWS: usize = 10_000;
-/// Seed offset of fresh rows: not the rows that trained the model.
-const FRESH: u64 = 0x5eed_f5e5;
 
 /// The figures, as `--json` shows them. Keys are described in docs/json.md.
 #[derive(Debug, Clone, Serialize)]
@@ -47,9 +37,8 @@ pub(crate) struct Judgement {
     /// The fit beside densities fitted to the same training rows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) baselines: Vec<Beside>,
-    /// Whether the rows are too few to show a fault.
     #[serde(skip)]
-    pub(crate) cannot_tell: bool,
+    grade: fit::Grade,
     /// Whether the identities are those within bounds.
     #[serde(skip)]
     pub(crate) bounded: bool,
@@ -74,18 +63,8 @@ pub(crate) struct Beside {
     pub(crate) difference_se: f64,
     pub(crate) relative_difference: f64,
     #[serde(skip)]
-    better: Better,
+    standing: Standing,
 }
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Better {
-    Fit,
-    Baseline,
-    Neither,
-}
-
-/// Standard errors beyond which a difference is one.
-const APART: f64 = 2.0;
 
 impl Beside {
     fn of(found: &BaselineComparison) -> Self {
@@ -95,11 +74,7 @@ impl Beside {
             difference: found.difference.mean,
             difference_se: found.difference.standard_error,
             relative_difference: found.relative,
-            better: match (found.is_beaten(APART), found.is_better(APART)) {
-                (true, _) => Better::Fit,
-                (_, true) => Better::Baseline,
-                _ => Better::Neither,
-            },
+            standing: Standing::of(found),
         }
     }
 
@@ -111,10 +86,10 @@ impl Beside {
                 standard_error: Some(self.difference_se),
             },
             expected: Some("below 0".into()),
-            grade: match self.better {
-                Better::Fit => Grade::Pass,
-                Better::Neither => Grade::Warn,
-                Better::Baseline => Grade::Fail,
+            grade: match self.standing {
+                Standing::Better => Grade::Pass,
+                Standing::Neither => Grade::Warn,
+                Standing::Worse => Grade::Fail,
             },
             explanation: format!(
                 "Exact loss of the fit less that of a {} fitted to the same training rows, on the same held-out \
@@ -127,8 +102,7 @@ impl Beside {
     }
 }
 
-/// Judges a model, at the rows' conditions if it has any, on held-out rows, and against the truth where
-/// the rows were drawn from one; `checks` are what was asked for beyond. All draws come from `seed`.
+/// Judges a model on held-out rows; `checks` are what was asked for beyond the usual. All draws come from `seed`.
 pub(crate) fn judge(
     model: &FittedModel,
     rows: ArrayView2<'_, f64>,
@@ -136,123 +110,62 @@ pub(crate) fn judge(
     seed: u64,
     checks: Option<Checks<'_>>,
 ) -> Result<Judgement> {
-    enough_to_check(rows.nrows())?;
-    let loss = Estimate::of(model.exact_loss_rows(rows).view());
-    let c = model.condition().unwrap_or_default();
-    // One condition for all rows says nothing of how the score follows it.
-    let c = if c.nrows() == rows.nrows() { c } else { Array2::zeros((rows.nrows(), 0)) };
-    model.check_domain(rows, "held-out rows")?;
-    let stein = match &model.description().domain {
-        Some(domain) => stein_check_within(model, domain, rows, LEVEL)?,
-        None => stein_check_given(model, rows, c.view(), LEVEL)?,
-    };
-    let kernel_stein = kernel_stein(model, rows, seed)?;
-    let findings =
-        checks.map_or(Ok(Findings::default()), |checks| checks.run(model, rows, seed))?;
-    let fisher = match (drawn_from, truth(drawn_from)) {
-        (Some(set), Some(truth)) => {
-            let fresh = set.sample_seeded(FRESH_ROWS, FRESH ^ seed);
-            Some(fisher_divergence(model, truth, fresh.view())?)
-        }
-        _ => None,
-    };
-    Ok(Judgement {
-        rows: rows.nrows(),
-        exact_loss: loss.mean,
-        exact_loss_se: loss.standard_error,
-        stein_mean_max_z: stein.mean_max_z,
-        stein_product_max_z: stein.product_max_z,
-        stein_given_max_z: (c.ncols() > 0).then_some(stein.given_max_z),
-        stein_critical_z: stein.critical_z,
-        stein_slope: stein.slope.mean,
-        stein_slope_se: stein.slope.standard_error,
-        consistent: stein.verdict.is_consistent(),
-        verdict: sentence(&stein, &model.all_columns()),
-        kernel_stein_squared: kernel_stein.map(|k| k.squared),
-        kernel_stein_p_value: kernel_stein.map(|k| k.p_value),
-        kernel_stein_groups: kernel_stein.map(|k| k.groups),
-        baselines: Vec::new(),
-        cannot_tell: is_too_wide(&stein),
-        bounded: model.description().domain.is_some(),
-        findings,
-        relative_fisher_divergence: fisher.map(|f| f.relative.mean),
-        relative_fisher_divergence_se: fisher.map(|f| f.relative.standard_error),
-        fisher_divergence: fisher.map(|f| f.absolute.mean),
-    })
+    let evaluation = evaluate(model, rows, drawn_from, seed)?;
+    let findings = checks.map(|checks| checks.run(model, rows, seed)).transpose()?;
+    Ok(Judgement { findings: findings.unwrap_or_default(), ..Judgement::from(&evaluation) })
 }
 
-/// Least rows on which a fit is checked.
-const LEAST: usize = 3;
-
-/// Refuses fewer rows than a check needs.
-pub(crate) fn enough_to_check(found: usize) -> Result<(), Error> {
-    let operation = "check of a fit";
-    match found < LEAST {
-        true => Err(Error::TooFewRows { operation, found, least: LEAST }),
-        false => Ok(()),
-    }
-}
-
-/// None for too few rows to find anything, where half of the rows are equal, which no density explains, and for
-/// models with bounds, at which the identity behind the test need not hold.
-fn kernel_stein(
+/// As [`judge`]; a time model on the rows noised to the time at which it answers. Samples are compared with the rows
+/// as they are.
+pub(crate) fn judge_at_its_time(
     model: &FittedModel,
     rows: ArrayView2<'_, f64>,
-    seed: u64,
-) -> Result<Option<KernelSteinDiscrepancy>> {
-    // Of n rows half of the 2^n patterns of signs are different: of 5 rows no p-value can be below 0.05.
-    if model.description().domain.is_some() || rows.nrows() < 6 {
-        return Ok(None);
-    }
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    match kernel_stein_discrepancy(model, rows, &KsdConfig::default(), &mut rng) {
-        Ok(found) => Ok(Some(found)),
-        Err(Error::Data { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    drawn_from: Option<&Dataset>,
+    seeds: (u64, u64),
+    checks: Checks<'_>,
+) -> Result<Judgement> {
+    let evaluation = evaluate_at_its_time(model, rows, drawn_from, seeds)?;
+    let findings = match model.noised(rows, seeds.0)? {
+        Some(noised) => {
+            let checks = Checks { rows_for_samples: Some(rows), ..checks };
+            checks.run(model, noised.view(), seeds.1)?
+        }
+        None => checks.run(model, rows, seeds.1)?,
+    };
+    Ok(Judgement { findings, ..Judgement::from(&evaluation) })
 }
 
-/// Whether no fault was found in a band so wide that it holds no score at all, whose slope is 0, and one of twice the
-/// size alike.
-fn is_too_wide(stein: &SteinReport) -> bool {
-    let half_width = stein.critical_z * stein.slope.standard_error;
-    stein.verdict.is_consistent() && half_width >= 1.0
-}
-
-fn sentence(stein: &SteinReport, columns: &[String]) -> String {
-    let half_width = stein.critical_z * stein.slope.standard_error;
-    if is_too_wide(stein) {
-        return format!(
-            "cannot tell: {} rows give the slope to +- {} only, so that they would hardly show a fault",
-            stein.n,
-            short(half_width)
-        );
+impl From<&Evaluation> for Judgement {
+    fn from(found: &Evaluation) -> Self {
+        let (stein, kernel_stein, fisher) = (&found.stein, found.kernel_stein, found.fisher);
+        let verdict = found.verdict();
+        Judgement {
+            rows: found.rows,
+            exact_loss: found.exact_loss.mean,
+            exact_loss_se: found.exact_loss.standard_error,
+            stein_mean_max_z: stein.mean_max_z,
+            stein_product_max_z: stein.product_max_z,
+            stein_given_max_z: found.conditional.then_some(stein.given_max_z),
+            stein_critical_z: stein.critical_z,
+            stein_slope: stein.slope.mean,
+            stein_slope_se: stein.slope.standard_error,
+            consistent: found.is_consistent(),
+            grade: verdict.grade,
+            verdict: verdict.reason,
+            kernel_stein_squared: kernel_stein.map(|k| k.squared),
+            kernel_stein_p_value: kernel_stein.map(|k| k.p_value),
+            kernel_stein_groups: kernel_stein.map(|k| k.groups),
+            baselines: found.baselines.iter().map(Beside::of).collect(),
+            bounded: found.bounded,
+            findings: Findings::default(),
+            relative_fisher_divergence: fisher.map(|f| f.relative.mean),
+            relative_fisher_divergence_se: fisher.map(|f| f.relative.standard_error),
+            fisher_divergence: fisher.map(|f| f.absolute.mean),
+        }
     }
-    if stein.verdict.is_consistent() {
-        return "no fault found: the score agrees with the held-out rows in mean and slope".into();
-    }
-    stein.verdict.describe(columns)
 }
 
 impl Judgement {
-    /// Sets the fit beside baselines, which the verdict then names first where they are not beaten.
-    pub(crate) fn beside(&mut self, found: &[BaselineComparison]) {
-        self.baselines = found.iter().map(Beside::of).collect();
-        let better = |wanted| self.baselines.iter().find(|beside| beside.better == wanted);
-        let said = match (better(Better::Baseline), better(Better::Neither)) {
-            (Some(beside), _) => format!(
-                "worse than a {}, whose exact loss is {} lower",
-                beside.baseline,
-                short(beside.difference)
-            ),
-            (None, Some(beside)) => {
-                format!("no better than a {}, as far as these rows can tell", beside.baseline)
-            }
-            (None, None) => return,
-        };
-        self.verdict = format!("{said}; {}", self.verdict);
-    }
-
     /// The check table of the report and the terminal.
     pub(crate) fn checks(&self) -> Vec<report::Check> {
         let estimate = |value, se: f64| report::Estimate { value, standard_error: Some(se) };
@@ -355,12 +268,10 @@ impl Judgement {
 
     /// The verdict as the report shows it.
     pub(crate) fn as_verdict(&self) -> report::Verdict {
-        let worse = self.baselines.iter().any(|beside| beside.better == Better::Baseline);
-        let beaten = self.baselines.iter().all(|beside| beside.better == Better::Fit);
-        let grade = match self.consistent && !worse {
-            false => Grade::Fail,
-            true if beaten && !self.cannot_tell => Grade::Pass,
-            true => Grade::Warn,
+        let grade = match self.grade {
+            fit::Grade::Good => Grade::Pass,
+            fit::Grade::Doubtful => Grade::Warn,
+            _ => Grade::Fail,
         };
         let mut headline = self.verdict.clone();
         if let Some(first) = headline.get_mut(..1) {

@@ -1,37 +1,15 @@
 //! `fit --noise`: a model of the score at every time of a noising process.
 
-use std::sync::Arc;
-
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use gradlogp::data::Transform;
-use gradlogp::diffusion::{
-    Clock, Conditioning, NoiseConfig, NoiseWeight, Noising, TimeFeatures, TimeLaw, TimeMlp,
-    TimeModel,
-};
-use gradlogp::fitted::{NoiseRecord, Scaling, root_mean_square_score};
-use gradlogp::score::AtTime;
-use gradlogp::sde::{
-    AnyProcess, BetaSchedule, ExpressionProcess, OrnsteinUhlenbeck, Process, Sde, SubVp, Ve, Vp,
-    simulate,
-};
-use gradlogp::{Error, FittedModel, Model, Objective};
-use ndarray::{Array2, ArrayView2};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
-use serde::{Deserialize, Serialize};
+use gradlogp::diffusion::{Conditioning, NoiseConfig, NoiseWeight, TimeFeatures, TimeLaw};
+use gradlogp::fit::{DiffusionConfig, ProcessConfig};
+use gradlogp::fitted::NoiseRecord;
+use gradlogp::sde::{AnyProcess, BetaSchedule, OrnsteinUhlenbeck, Process, SubVp, Ve, Vp};
+use gradlogp::{Error, Objective};
 
+use crate::args::ModelArgs;
 use crate::commands::info::erased::Word;
-
-/// Steps of the forward simulation where no kernel is known, unless asked for.
-const SIMULATED: usize = 100;
-/// Rows on which a process of the user's own is tried before training.
-const TRIED: usize = 256;
-/// Root mean square of a column, or 1 over it, from which on a named process does not suit it.
-const MISMATCHED: f64 = 4.0;
-/// Frequencies of the Fourier features.
-const FREQUENCIES: usize = 8;
 
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Noise")]
@@ -281,247 +259,67 @@ pub(crate) enum BetaArg {
     Cosine,
 }
 
-/// What `--noise` and its options ask for; kept in checkpoints.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct NoisePlan {
-    process: ProcessPlan,
-    config: NoiseConfig,
-    conditioning: Conditioning,
-    features: TimeFeatures,
-    /// Absent from checkpoints of before there was one.
-    #[serde(default)]
-    floor: f64,
-    pub(crate) objective: Objective,
-}
-
-/// A process, as far as it is known before the columns are.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum ProcessPlan {
-    Named(Process),
-    Custom { drift: Vec<String>, diffusion: String, horizon: f64, t_min: f64 },
-}
-
 fn refuse<T>(option: &str, message: impl Into<String>) -> Result<T> {
     Err(Error::config(option.to_string(), message).into())
 }
 
-impl NoisePlan {
-    /// The plan behind the options, None without `--noise`.
-    pub(crate) fn new(args: &NoiseArgs, slices: usize) -> Result<Option<Self>> {
-        let Some(noise) = args.noise else { return Ok(None) };
-        args.check_unused(noise)?;
-        args.check_order(noise)?;
-        let process = args.process(noise)?;
+impl NoiseArgs {
+    /// The diffusion model behind the options and its objective, None without `--noise`.
+    pub(crate) fn diffusion(
+        &self,
+        model: &ModelArgs,
+        slices: usize,
+    ) -> Result<Option<(DiffusionConfig, Objective)>> {
+        let Some(noise) = self.noise else { return Ok(None) };
+        self.check_unused(noise)?;
+        self.check_order(noise)?;
+        let usual = DiffusionConfig::of(self.process(noise)?);
         let custom = noise == NoiseArg::Custom;
         let default = if custom { NoiseObjectiveArg::SsmVr } else { NoiseObjectiveArg::Dsm };
-        let objective = match args.noise_objective.unwrap_or(default) {
+        let objective = match self.noise_objective.unwrap_or(default) {
             NoiseObjectiveArg::Dsm => Objective::Regression,
             NoiseObjectiveArg::Ssm => Objective::Ssm { slices },
             NoiseObjectiveArg::SsmVr => Objective::SsmVr { slices },
             NoiseObjectiveArg::Exact => Objective::Exact,
         };
-        let simulate = args.simulate.or(custom.then_some(SIMULATED));
+        let simulate = self.simulate.or(usual.noise.simulate);
         if objective == Objective::Regression && simulate.is_some() {
             let message = "dsm needs the closed-form kernel of the process, which custom has not and \
                            --simulate does without; use ssm, ssm-vr or exact";
             return refuse("--noise-objective", message);
         }
-        let weight = match args.noise_weight {
+        let weight = match self.noise_weight {
             Some(WeightArg::Balanced) => NoiseWeight::Balanced,
             Some(WeightArg::Noise) => NoiseWeight::Noise,
             Some(WeightArg::Likelihood) => NoiseWeight::Likelihood,
             Some(WeightArg::None) => NoiseWeight::None,
-            None if custom => NoiseWeight::None,
-            None => NoiseWeight::Balanced,
+            None => usual.noise.weight,
         };
-        let times = match args.times {
+        let times = match self.times {
             Some(TimesArg::Uniform) => TimeLaw::Uniform,
             Some(TimesArg::Importance) => TimeLaw::Importance,
             Some(TimesArg::LogNoise) => TimeLaw::LogNoise,
-            None if custom => TimeLaw::Uniform,
-            None => TimeLaw::LogNoise,
+            None => usual.noise.times,
         };
-        let floor = args.noise_floor.unwrap_or(TimeMlp::FLOOR);
-        let levels = (noise == NoiseArg::Ncsn).then(|| args.levels.unwrap_or(10));
-        let plan = NoisePlan {
-            process,
-            config: NoiseConfig { weight, times, levels, simulate },
-            conditioning: args.conditioning.map_or(Conditioning::Film, Into::into),
-            floor,
-            features: match args.time_features {
-                FeaturesArg::Fourier => TimeFeatures::Fourier { frequencies: FREQUENCIES },
+        let levels = (noise == NoiseArg::Ncsn).then(|| self.levels.unwrap_or(10));
+        let config = DiffusionConfig {
+            noise: NoiseConfig { weight, times, levels, simulate },
+            kind: model.model.map_or(usual.kind, Into::into),
+            hidden: model.hidden_or(usual.hidden),
+            activation: model.activation_or(usual.activation),
+            conditioning: self.conditioning.map_or(usual.conditioning, Into::into),
+            floor: self.noise_floor.unwrap_or(usual.floor),
+            features: match self.time_features {
+                FeaturesArg::Fourier => usual.features,
                 FeaturesArg::LogNoise => TimeFeatures::LogNoise,
             },
-            objective,
+            process: usual.process,
         };
-        plan.check()?;
-        Ok(Some(plan))
+        config.validate()?;
+        Ok(Some((config, objective)))
     }
 
-    /// Refuses what no process or network can have, whether it comes from a command line or from a checkpoint.
-    pub(crate) fn check(&self) -> Result<()> {
-        if let ProcessPlan::Named(process) = &self.process {
-            process.validate()?;
-        }
-        let NoisePlan { floor, config, .. } = self;
-        if !(*floor >= 0.0 && floor.is_finite()) {
-            return refuse("--noise-floor", format!("must be 0 or a positive number, not {floor}"));
-        }
-        if let Some(steps) = config.simulate {
-            Noising::check_steps(steps)?;
-        }
-        if config.levels.is_some_and(|levels| levels < 2) {
-            return refuse("--levels", "must be at least 2");
-        }
-        let most = TimeFeatures::Fourier { frequencies: FREQUENCIES }.width();
-        if matches!(self.features, TimeFeatures::Fourier { frequencies } if frequencies > most) {
-            return refuse("--time-features", format!("must be at most {most} frequencies"));
-        }
-        self.objective.validate()?;
-        Ok(())
-    }
-
-    /// Whether the process is stated in the columns' own units.
-    pub(crate) fn is_custom(&self) -> bool {
-        matches!(self.process, ProcessPlan::Custom { .. })
-    }
-
-    /// The record for the model file; `plain` are the settings of the network apart from the time, `rows` the
-    /// training rows in the columns' units, which `transform` scales.
-    pub(crate) fn record(
-        &self,
-        plain: &gradlogp::Mlp,
-        columns: &[String],
-        rows: ArrayView2<'_, f64>,
-        transform: &Transform,
-        seed: u64,
-    ) -> Result<NoiseRecord> {
-        let process = self.process(columns);
-        let scaling = match &process {
-            AnyProcess::Named(_) => None,
-            AnyProcess::Expressions(expressions) => {
-                let sde = process.sde()?;
-                let clock = Clock::new(Arc::clone(&sde))?;
-                let steps = self.config.simulate.unwrap_or(SIMULATED);
-                try_out(sde.as_ref(), expressions, steps, rows)?;
-                Scaling::fit(&clock, rows, columns, transform, steps, seed)?
-            }
-        };
-        let network = TimeMlp {
-            dim: plain.dim,
-            kind: plain.kind,
-            hidden: plain.hidden.clone(),
-            activation: plain.activation,
-            features: self.features,
-            conditioning: self.conditioning,
-            scaled: !self.is_custom() || scaling.is_some(),
-            floor: self.floor,
-        };
-        Ok(NoiseRecord { process, network, config: self.config, scaling })
-    }
-
-    /// What to know of the process beside its columns: of one's own, words that are columns' names too; of a named
-    /// one, columns that are not of the size it is made for. `rows` are training rows in the
-    /// network's units.
-    pub(crate) fn notes(
-        &self,
-        columns: &[String],
-        rows: ArrayView2<'_, f64>,
-    ) -> Result<Vec<String>> {
-        if let AnyProcess::Expressions(process) = self.process(columns) {
-            return Ok(process.notes()?);
-        }
-        let size = |column: ndarray::ArrayView1<'_, f64>| {
-            (column.iter().map(|x| x * x).sum::<f64>() / column.len().max(1) as f64).sqrt()
-        };
-        let sizes = rows.columns().into_iter().map(size).zip(columns);
-        let off = |size: f64| size.ln().abs();
-        let worst = sizes.max_by(|a, b| off(a.0).total_cmp(&off(b.0)));
-        let Some((size, name)) = worst.filter(|worst| off(worst.0) > MISMATCHED.ln()) else {
-            return Ok(Vec::new());
-        };
-        Ok(vec![format!(
-            "the process is made for columns of mean 0 and standard deviation 1, and column \"{name}\" has a root mean \
-             square of {}: scale it with --standardize standardize",
-            crate::text::short(size)
-        )])
-    }
-
-    fn process(&self, columns: &[String]) -> AnyProcess {
-        match &self.process {
-            ProcessPlan::Named(process) => AnyProcess::Named(*process),
-            ProcessPlan::Custom { drift, diffusion, horizon, t_min } => {
-                AnyProcess::Expressions(ExpressionProcess {
-                    drift: drift.clone(),
-                    diffusion: diffusion.clone(),
-                    columns: columns.to_vec(),
-                    horizon: *horizon,
-                    t_min: *t_min,
-                })
-            }
-        }
-    }
-}
-
-/// The noising behind a record.
-pub(crate) fn noising(record: &NoiseRecord) -> Result<Noising> {
-    Ok(Noising::new(record.network.clone(), record.clock()?, record.config)?)
-}
-
-/// Refuses a drift that is no number at the data, or a simulation that runs away.
-fn try_out(
-    sde: &dyn Sde,
-    process: &ExpressionProcess,
-    steps: usize,
-    rows: ArrayView2<'_, f64>,
-) -> Result<()> {
-    let text = |column: usize| &process.drift[column.min(process.drift.len() - 1)];
-    let check = |rows: &Array2<f64>, t: f64| -> Result<()> {
-        let drift = sde.drift_rows(rows.view(), t);
-        let Some(((row, column), value)) = drift.indexed_iter().find(|(_, f)| !f.is_finite())
-        else {
-            return Ok(());
-        };
-        let place: Vec<String> = process
-            .columns
-            .iter()
-            .zip(rows.row(row))
-            .map(|(name, x)| format!("{name} = {}", crate::text::short(*x)))
-            .collect();
-        let message = format!(
-            "\"{}\" is {value} at t = {}, {} (column {}); write it so that it is a number everywhere \
-             that the rows go",
-            text(column),
-            crate::text::short(t),
-            place.join(", "),
-            process.columns[column],
-        );
-        refuse("--drift", message)
-    };
-    check(&rows.to_owned(), 0.0)?;
-    let rows = rows.slice(ndarray::s![..rows.nrows().min(TRIED), ..]).to_owned();
-    for share in [0.1, 0.5, 1.0] {
-        let t = share * sde.horizon();
-        let mut moved: Vec<f64> = rows.iter().copied().collect();
-        let mut rng = ChaCha8Rng::seed_from_u64(0);
-        simulate(sde, &mut rng, &mut moved, &vec![t; rows.nrows()], steps);
-        if moved.iter().any(|x| !x.is_finite()) {
-            let message = format!(
-                "rows run away before t = {}, in steps of {} (--simulate {steps}); write a drift that turns back, \
-                 end earlier (--horizon), or take more steps",
-                crate::text::short(t),
-                crate::text::short(t / steps as f64)
-            );
-            return refuse("--drift", message);
-        }
-        check(&Array2::from_shape_vec(rows.dim(), moved)?, t)?;
-    }
-    Ok(())
-}
-
-impl NoiseArgs {
-    fn process(&self, noise: NoiseArg) -> Result<ProcessPlan> {
+    fn process(&self, noise: NoiseArg) -> Result<ProcessConfig> {
         let beta = match self.beta {
             BetaArg::Cosine => BetaSchedule::Cosine,
             BetaArg::Linear => BetaSchedule::Linear {
@@ -560,7 +358,7 @@ impl NoiseArgs {
                     return refuse("--noise custom", "needs --drift and --diffusion");
                 };
                 let horizon = self.horizon.unwrap_or(1.0);
-                return Ok(ProcessPlan::Custom {
+                return Ok(ProcessConfig::Custom {
                     drift: self.drift.clone(),
                     diffusion,
                     horizon,
@@ -568,7 +366,7 @@ impl NoiseArgs {
                 });
             }
         };
-        Ok(ProcessPlan::Named(named))
+        Ok(ProcessConfig::Named(named))
     }
 
     /// Refuses bounds in the wrong order, naming the one that was given.
@@ -688,47 +486,4 @@ pub(crate) fn settings(record: &NoiseRecord) -> Vec<(String, String)> {
     let config = &record.config;
     let how = format!("{rows}, weight {}, times {}", config.weight.word(), config.times.word());
     vec![("Process".into(), process), ("Noised rows".into(), how)]
-}
-
-/// Rows of the data (in the user's units) as the model's time sees them: noised to it. None for a model
-/// of one density.
-pub(crate) fn noised(
-    model: &FittedModel,
-    rows: ArrayView2<'_, f64>,
-    seed: u64,
-) -> Result<Option<Array2<f64>>> {
-    let (Some(record), Some(time)) = (&model.description().noise, model.time()) else {
-        return Ok(None);
-    };
-    let sde = record.process.sde()?;
-    let transform = &model.description().transform;
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut z = transform.forward(rows);
-    match sde.kernel(time) {
-        Some(kernel) => z.mapv_inplace(|z| {
-            let noise: f64 = StandardNormal.sample(&mut rng);
-            kernel.scale * z + kernel.std * noise
-        }),
-        None => {
-            let steps = record.config.simulate.unwrap_or(SIMULATED);
-            let mut flat: Vec<f64> = z.iter().copied().collect();
-            simulate(sde.as_ref(), &mut rng, &mut flat, &vec![time; z.nrows()], steps);
-            z = Array2::from_shape_vec(z.dim(), flat)?;
-        }
-    }
-    Ok(Some(transform.inverse(z.view())))
-}
-
-/// Root mean square of the score of a time model where noise is least, in the network's units; `rows` in those of
-/// the process.
-pub(crate) fn score_scale(
-    record: &NoiseRecord,
-    network: &Model<f32>,
-    rows: ArrayView2<'_, f64>,
-) -> Result<f64> {
-    let clock = record.clock()?;
-    let time = clock.t_min();
-    let width = clock.frame().map_or(1.0, |frame| frame.mean_square_width(time).sqrt());
-    let family = TimeModel::new(network.clone(), record.network.clone(), clock);
-    Ok(width * root_mean_square_score(&AtTime { family: &family, time }, rows))
 }

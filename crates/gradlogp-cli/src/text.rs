@@ -76,31 +76,11 @@ pub(crate) fn rows(numbers: &[usize]) -> String {
     format!("row{} {}{more}", if numbers.len() == 1 { "" } else { "s" }, few.join(", "))
 }
 
-/// A number with four significant digits.
-pub(crate) fn short(x: f64) -> String {
-    if x == 0.0 || !x.is_finite() {
-        return format!("{x}");
-    }
-    let digits = 3 - x.abs().log10().floor() as i32;
-    if (-2..=7).contains(&digits) {
-        format!("{x:.*}", digits.max(0) as usize)
-    } else {
-        format!("{x:.3e}")
-    }
-}
+pub(crate) use gradlogp::words::short;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_keep_four_digits() {
-        assert_eq!(short(-13.45678), "-13.46");
-        assert_eq!(short(0.00123456), "0.001235");
-        assert_eq!(short(123456.0), "123456");
-        assert_eq!(short(1.0e9), "1.000e9");
-        assert_eq!(short(f64::NAN), "NaN");
-    }
 
     #[test]
     fn paths_are_quoted_where_a_shell_needs_it() {

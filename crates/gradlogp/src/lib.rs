@@ -86,6 +86,7 @@
 //! | [`likelihood`] | log densities by the probability flow |
 //! | [`diagnose`] | exact loss, Stein identities, kernel Stein discrepancy, Fisher divergence, two-sample tests, normalisers |
 //! | [`fitted`] | a network with its transform: answers in the user's units, model files |
+//! | [`fit`] | a fit from end to end: prepare, train, describe, evaluate |
 //!
 //! # Conventions
 //!
@@ -100,6 +101,7 @@ pub mod dkef;
 pub mod domain;
 pub mod error;
 pub mod exec;
+pub mod fit;
 pub mod fitted;
 pub mod formulas;
 pub mod graph;
@@ -115,6 +117,7 @@ pub mod sde;
 pub mod slice;
 pub mod storage;
 pub mod train;
+pub mod words;
 
 pub use gradlogp_numeric as numeric;
 

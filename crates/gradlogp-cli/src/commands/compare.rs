@@ -7,20 +7,21 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use gradlogp::diagnose::{Estimate, paired_difference};
 use gradlogp::exec::{Threads, draw_variance_within};
+use gradlogp::fit::{Prepared, Trained, enough_rows};
 use gradlogp::model::LossPass;
 use gradlogp::storage::write_atomically;
 use gradlogp::train::{Event, Stop, TrainConfig, Trainer};
-use gradlogp::{Error, FittedModel, Model, Objective, SliceLaw};
+use gradlogp::{Error, Model, Objective, SliceLaw};
 use ndarray::Array2;
 use serde::Serialize;
 
 use super::Show;
-use super::fit::{self, Plan, Prepared, describe};
+use super::fit::Plan;
 use super::info::{erased::Word, objective_words};
 use crate::args::{CompareArgs, ObjectiveArg};
 use crate::input::in_table;
 use crate::interrupt;
-use crate::judgement::{enough_to_check, judge};
+use crate::judgement::judge;
 use crate::limits::{check_memory, check_network, check_step};
 use crate::places::Places;
 use crate::progress::Progress;
@@ -102,8 +103,8 @@ pub(crate) fn run(args: &CompareArgs, show: Show) -> Result<ExitCode> {
             way.objective.check_bounded()?;
         }
     }
-    let prepared = Prepared::new(&plan)?;
-    enough_to_check(prepared.split.test.len())
+    let (prepared, _) = plan.prepare()?;
+    enough_rows(prepared.split.test.len())
         .map_err(|e| in_table(e, &format!("{}, test rows", plan.source.name())))?;
     check_memory("--seeds", 8.0 * args.seeds as f64 * prepared.split.test.len() as f64)?;
     let mut outcomes = Vec::new();
@@ -161,7 +162,7 @@ fn ways(args: &CompareArgs) -> Result<Vec<Way>> {
 }
 
 fn check_settings(args: &CompareArgs, plan: &Plan) -> Result<()> {
-    if plan.kernel.is_some() {
+    if plan.is_kernel_family() {
         let message = "compares networks; use potential or score";
         return Err(Error::config("--model", message).into());
     }
@@ -174,7 +175,7 @@ fn check_settings(args: &CompareArgs, plan: &Plan) -> Result<()> {
     if args.seconds.is_some_and(|s| !(s > 0.0 && s <= 1e6)) {
         return Err(Error::config("--seconds", "must be above 0 and at most a million").into());
     }
-    if plan.test == 0.0 {
+    if plan.fit.prepare.test == 0.0 {
         return Err(
             Error::config("--test", "must be above 0: ways are compared on these rows").into()
         );
@@ -207,21 +208,11 @@ fn try_way(
         let mut trainer = trainer(plan, prepared, way, k as u64, steps)?;
         let (stop, gaps) = timed(&mut trainer, u64::MAX);
         times.extend(gaps);
-        let network = trainer.best_model();
-        let words = if let Stop::Diverged { .. } = stop { "diverged" } else { "all steps taken" };
-        diverged |= words == "diverged";
-        let outcome = fit::Outcome {
-            network: network.clone(),
-            settings: plan.mlp(prepared.dim()),
-            config: trainer.config().clone(),
-            steps: trainer.step(),
-            best: trainer.best(),
-            history: trainer.history().to_vec(),
-            kernel: None,
-        };
-        let description = describe(plan, prepared, &outcome, words, 0.0)?;
-        let model = prepared
-            .model_at(&FittedModel::new(network.clone(), description)?, &prepared.split.test)?;
+        diverged |= matches!(stop, Stop::Diverged { .. });
+        let trained = Trained::of(&trainer, plan.mlp(prepared.dim()), stop);
+        let network = trained.network.clone();
+        let model = prepared.model(&trained, None, 0.0)?;
+        let model = prepared.model_at(&model, &prepared.split.test)?;
         losses.row_mut(k).assign(&model.exact_loss_rows(test.view()));
         let judgement = judge(&model, test.view(), None, model.description().training.seed, None)?;
         consistent += usize::from(judgement.consistent);
@@ -236,17 +227,15 @@ fn trainer(plan: &Plan, prepared: &Prepared, way: Way, seed: u64, steps: u64) ->
     let config = TrainConfig {
         objective: way.objective,
         law: way.law,
-        seed: plan.training.seed.wrapping_add(seed),
+        seed: plan.fit.training.seed.wrapping_add(seed),
         steps,
-        ..plan.config(prepared)
+        ..prepared.training(&plan.fit)
     };
-    check_network(prepared.dim(), &plan.hidden, plan.kind, config.threads)?;
+    let (dim, hidden) = (prepared.dim(), plan.fit.hidden());
+    check_network(dim, hidden, plan.fit.kind(), config.threads)?;
     let batch = config.batch.min(prepared.split.train.len());
-    check_step(prepared.dim(), &plan.hidden, batch, &config.objective)?;
-    let network = plan.mlp(prepared.dim()).build::<f32>(config.seed)?;
-    let training = prepared.inside(&prepared.split.train)?;
-    let validation = prepared.inside(&prepared.split.validation)?;
-    Ok(Trainer::new(network, training, &validation, config)?)
+    check_step(dim, hidden, batch, &config.objective)?;
+    Ok(prepared.trainer(&plan.fit, config)?)
 }
 
 /// Runs to the end, or to `most` steps: why it ended, and the seconds of each step. A step after
@@ -296,12 +285,12 @@ fn compare(
 ) -> Result<Compare> {
     let best =
         outcomes.first().ok_or_else(|| Error::config("--objectives", "name at least one"))?;
-    let few = prepared.split.train.len().min(plan.training.batch);
-    let batch = prepared.inside(&prepared.split.train[..few])?;
-    let threads = Threads::new(plan.training.threads)?;
-    let domain = plan.config(prepared).domain;
+    let few = prepared.split.train.len().min(plan.fit.training.batch);
+    let batch = prepared.network_rows(&prepared.split.train[..few])?;
+    let threads = Threads::new(plan.fit.training.threads)?;
+    let domain = prepared.training(&plan.fit).domain;
     let variance = |way: Way, draws: usize| {
-        let named = (draws, plan.training.seed);
+        let named = (draws, plan.fit.training.seed);
         let domain = domain.as_ref();
         draw_variance_within(
             domain,
@@ -442,7 +431,7 @@ fn page(plan: &Plan, compare: &Compare) -> Comparison {
     });
     Comparison {
         data_name: plan.source.name(),
-        model: plan.kind.word(),
+        model: plan.fit.kind().word(),
         rows: compare.rows,
         seeds: compare.seeds,
         variance_rows: compare.variance_rows,

@@ -5,7 +5,6 @@ mod compare;
 mod datasets;
 mod eval;
 mod fit;
-mod fit_kernel;
 mod impute;
 pub(crate) mod info;
 mod loglik;

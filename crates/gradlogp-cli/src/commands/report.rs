@@ -16,8 +16,7 @@ use crate::args::{ChainArgs, ReportArgs};
 use crate::checks::Checks;
 use crate::exit;
 use crate::input::{Place, STANDARD_INPUT, Source, in_named_table, show_warnings, warning_text};
-use crate::judgement::Judgement;
-use crate::over_times::judge_at_its_time;
+use crate::judgement::{Judgement, judge_at_its_time};
 use crate::picture::ImageShape;
 use crate::places::Places;
 use crate::report::{self, FieldGrid, Fitted, GridSpec, ReportData};
@@ -106,7 +105,7 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     };
     let set = loaded.drawn_from.as_ref();
     let judgement =
-        judge_at_its_time(&model, rows.view(), set, (seed, seed_of_checks), Some(checks))
+        judge_at_its_time(&model, rows.view(), set, (seed, seed_of_checks), checks)
             .map_err(|e| in_named_table(e, &name))?;
     let drawn = write_with(
         &model,

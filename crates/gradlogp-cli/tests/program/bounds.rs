@@ -99,7 +99,7 @@ fn bounds_that_cannot_be_are_refused_by_name() {
     for (code, options, piece) in [
         (2, "--bounds wait=2:1", "must lie below the upper bound"),
         (2, "--bounds wait", "must be COLUMN=LOW:HIGH"),
-        (2, "--bounds gone=0:1", "there is no column \"gone\". The columns are wait, b"),
+        (2, "--bounds gone=0:1", "there is no column \"gone\". The columns are \"wait\", \"b\""),
         (2, "--bounds wait=0:,wait=0:", "given twice"),
         (2, "--bounds wait=0: --standardize whiten", "--standardize: whiten mixes the columns"),
         (2, "--bounds wait=0: --objective dsm", "--objective: is not for data with bounds"),

@@ -61,24 +61,27 @@ fn what_no_fit_has_written_is_not_resumed() {
     stopped(&folder, "", &format!("fit good.csv {LONG} --threads 1 -o m"), "m.checkpoint");
     let huge = json!(1u64 << 60);
     let plan = |path: &str| format!("/extra/plan/{path}");
+    let fit = |path: &str| format!("/extra/plan/fit/{path}");
+    let network = |path: &str| format!("/extra/plan/fit/family/network/{path}");
+    let kernel = json!({"kernel": {"deep": true, "inducing": 5, "base_sd": 2.0}});
     let changes = [
-        (plan("training/threads"), json!(100_000)),
-        (plan("training/batch"), json!(0)),
-        (plan("training/rate"), json!(-1.0)),
-        (plan("training/ema"), json!(1.5)),
-        (plan("training/evaluate_every"), json!(0)),
-        (plan("training/steps"), json!(1)),
-        (plan("training/objective"), json!({"name": "ssm", "slices": 0})),
-        (plan("hidden"), json!([0])),
-        (plan("hidden"), json!([huge, huge])),
-        (plan("hidden"), json!([9])),
-        (plan("validation"), json!(0.0)),
-        (plan("validation"), json!(0.95)),
-        (plan("test"), json!(-0.1)),
+        (fit("training/threads"), json!(100_000)),
+        (fit("training/batch"), json!(0)),
+        (fit("training/rate"), json!(-1.0)),
+        (fit("training/ema"), json!(1.5)),
+        (fit("training/evaluate_every"), json!(0)),
+        (fit("training/steps"), json!(1)),
+        (fit("training/objective"), json!({"name": "ssm", "slices": 0})),
+        (network("hidden"), json!([0])),
+        (network("hidden"), json!([huge, huge])),
+        (network("hidden"), json!([9])),
+        (fit("prepare/validation"), json!(0.0)),
+        (fit("prepare/validation"), json!(0.95)),
+        (fit("prepare/test"), json!(-0.1)),
         (plan("checkpoint_every"), json!(-1.0)),
         (plan("checkpoint_every"), json!(1e300)),
-        (plan("base_scale"), json!(-3.0)),
-        (plan("kernel"), json!({"deep": true, "inducing": 5, "base_sd": 2.0})),
+        (network("base_scale"), json!(-3.0)),
+        (fit("family"), kernel),
         (plan("source/delimiter"), json!("é")),
         ("/extra/threads".into(), json!(1_000_000)),
         ("/extra/seconds".into(), json!(-1.0)),

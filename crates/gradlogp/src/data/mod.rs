@@ -35,6 +35,7 @@ pub use checks::check_table;
 pub use csv_file::{Header, ReadOptions, TextTable, read_csv, read_csv_from, read_text_from};
 pub use dequantize::{Dequantization, DequantizeColumns, GapRule, Grid};
 pub use identifiers::Identity;
+pub(crate) use names::option_list;
 pub use names::split_names;
 pub use npy_file::{read_table, read_table_from};
 pub use number_style::Mark;

@@ -48,8 +48,7 @@ impl<'a> Index<'a> {
 }
 
 /// Where `name` is among `available`; otherwise an error with the near names and what there is.
-#[cfg(test)]
-fn position(source: &str, available: &[String], name: &str) -> Result<usize> {
+pub(super) fn position(source: &str, available: &[String], name: &str) -> Result<usize> {
     Index::new(source, available).position(name)
 }
 

@@ -93,6 +93,14 @@ impl Table {
         }
     }
 
+    /// Where a column is.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a name that is not there, with near names and all names.
+    pub fn position(&self, column: &str) -> Result<usize> {
+        names::position(&self.name, &self.columns, column)
+    }
+
     /// The named columns, in the order given.
     ///
     /// # Errors

@@ -199,6 +199,14 @@ pub enum DataWarning {
     },
 }
 
+impl DataWarning {
+    /// Whether it is about values or rows that are repeated, which the noise of rounding may cure.
+    pub fn is_about_ties(&self) -> bool {
+        use DataWarning::*;
+        matches!(self, DiscreteColumns { .. } | Spikes { .. } | DuplicateRows { .. })
+    }
+}
+
 impl fmt::Display for DataWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

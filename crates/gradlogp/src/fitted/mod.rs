@@ -20,12 +20,16 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
 
 use crate::data::{Standardization, Transform};
 use crate::diffusion::TimeModel;
 use crate::domain::Domain;
 use crate::model::{Contexts, Derivatives, Given, Model, ModelKind, Points};
 use crate::score::{LogDensity, Score};
+use crate::sde::simulate;
 use crate::{Error, Result};
 
 /// A network with its description. Copies share both: a model at a condition or a time costs no second set of weights.
@@ -169,6 +173,34 @@ impl FittedModel {
         }
         self.time = Some(time);
         Ok(self)
+    }
+
+    /// Rows of the data (n x d, in the user's units) as the model's time sees them: noised to it. None for a
+    /// model of one density.
+    ///
+    /// # Errors
+    /// A process that is none.
+    pub fn noised(&self, rows: ArrayView2<'_, f64>, seed: u64) -> Result<Option<Array2<f64>>> {
+        let (Some(record), Some(time)) = (&self.description.noise, self.time()) else {
+            return Ok(None);
+        };
+        let sde = record.process.sde()?;
+        let transform = &self.description.transform;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut z = transform.forward(rows);
+        match sde.kernel(time) {
+            Some(kernel) => z.mapv_inplace(|z| {
+                let noise: f64 = StandardNormal.sample(&mut rng);
+                kernel.scale * z + kernel.std * noise
+            }),
+            None => {
+                let steps = record.config.simulate.unwrap_or(crate::sde::SIMULATED);
+                let mut flat: Vec<f64> = z.iter().copied().collect();
+                simulate(sde.as_ref(), &mut rng, &mut flat, &vec![time; z.nrows()], steps);
+                z = crate::model::rows(&flat, z.ncols());
+            }
+        }
+        Ok(Some(transform.inverse(z.view())))
     }
 
     /// For a time model of a process of the user's own: what is known of the law in which it ends.

@@ -36,6 +36,9 @@ use ndarray::{Array2, ArrayView2};
 
 use crate::error::{Error, Result};
 
+/// Steps of the forward simulation where no kernel is known, unless asked for.
+pub const SIMULATED: usize = 100;
+
 /// The law of x_t given the data row x: N(scale x, std^2 I).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Kernel {

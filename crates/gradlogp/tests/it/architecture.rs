@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 const ORDER: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("score", &[]),
+    ("words", &[]),
     ("formulas", &[]),
     ("graph", &["error"]),
     ("jet", &["graph"]),
@@ -47,6 +48,25 @@ const ORDER: &[(&str, &[&str])] = &[
             "storage",
             "train",
             "dkef",
+        ],
+    ),
+    (
+        "fit",
+        &[
+            "error",
+            "words",
+            "score",
+            "domain",
+            "diagnose",
+            "model",
+            "objective",
+            "oracle",
+            "sde",
+            "diffusion",
+            "data",
+            "train",
+            "dkef",
+            "fitted",
         ],
     ),
 ];

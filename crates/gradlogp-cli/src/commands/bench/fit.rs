@@ -13,7 +13,7 @@ use ndarray::Array2;
 use serde::Serialize;
 
 use super::super::Show;
-use super::super::fit::{Plan, Prepared};
+use super::super::fit::Plan;
 use crate::args::FitClockArgs;
 use crate::output::write_table;
 use crate::places::Places;
@@ -53,36 +53,37 @@ pub(crate) fn fit(args: &FitClockArgs, show: Show) -> Result<ExitCode> {
         places = places.writes("--rows-to", Some(file));
     }
     places.check()?;
-    let prepared = Prepared::new(&plan)?;
-    if plan.kernel.is_some() {
+    let (prepared, _) = plan.prepare()?;
+    if plan.is_kernel_family() {
         let message = "fits of networks are timed: score or potential";
         return Err(Error::config("--model", message).into());
     }
     if !args.fit.prepare.given.is_empty() {
         return Err(Error::config("--given", "fits without a condition are timed").into());
     }
-    if plan.noise.is_some() {
+    if plan.is_diffusion() {
         return Err(Error::config("--noise", "fits without noise are timed").into());
     }
-    let plan = plan.settle(&prepared, show)?;
-    let training = prepared.inside(&prepared.split.train)?;
-    let held_out = prepared.inside(&prepared.split.validation)?;
+    let plan = plan.resolve_objective(&prepared, show)?;
+    let training = prepared.network_rows(&prepared.split.train)?;
+    let held_out = prepared.network_rows(&prepared.split.validation)?;
     if let Some([first, second]) = &rows_to {
         let columns = prepared.columns();
         write_rows(first, columns, &training.x)?;
         write_rows(second, columns, &held_out.x)?;
     }
-    let network = plan.network(&prepared)?;
-    let threads = Threads::new(plan.training.threads)?;
-    let config = plan.config(&prepared);
+    plan.check_size(&prepared)?;
+    let config = prepared.training(&plan.fit);
+    let network = plan.mlp(prepared.dim()).build::<f32>(config.seed)?;
+    let threads = Threads::new(config.threads)?;
     let domain = config.domain.as_ref();
     let judge = HeldOut::new(&network, (&held_out).into(), domain, config.seed, threads.count());
     // Its own evaluations decide nothing: one row makes them free.
     let config = TrainConfig { evaluate_every: u64::MAX, patience: 0, ..config.clone() };
     let trainer = Trainer::new(network, training, &held_out.x[..prepared.dim()], config)?;
-    let history = train(trainer, judge, &threads, &plan.training);
+    let history = train(trainer, judge, &threads, &plan.fit.training);
     let threads = threads.count();
-    let (objective, choice) = (plan.training.objective, plan.choice);
+    let (objective, choice) = (plan.fit.training.objective, plan.choice);
     let heads = ["step", "seconds", "held-out loss"].map(String::from).to_vec();
     let cells = history.iter().map(|p| {
         let loss = p.held_out;

@@ -1,25 +1,22 @@
-//! The part of `gradlogp fit` that is particular to kernel families, `--model dkef` and `--model kef`.
+//! Fits of kernel exponential families.
 
 use std::ops::ControlFlow;
 
-use anyhow::Result;
-use gradlogp::dkef::{
-    Estimator, ILL_CONDITIONED, KernelConfig, KernelFamily, KernelFit, KernelTrainer,
-    log_normalizer, median_log_width,
-};
-use gradlogp::fitted::KernelDescription;
-use gradlogp::train::{Schedule, Stop, TrainConfig};
-use gradlogp::{Error, Mlp, ModelKind, Objective};
 use serde::{Deserialize, Serialize};
 
-use super::Show;
-use super::fit::Outcome;
-use crate::args::{ModelArg, ModelArgs};
-use crate::interrupt;
-use crate::limits::check_memory;
-use crate::progress::Progress;
-use crate::text::short;
+use super::Trained;
+use crate::dkef::{
+    Estimator, ILL_CONDITIONED, KernelConfig, KernelFamily, KernelFit, KernelStep, KernelTrainer,
+    log_normalizer, median_log_width,
+};
+use crate::fitted::KernelDescription;
+use crate::model::{Mlp, ModelKind};
+use crate::objective::Objective;
+use crate::train::{Schedule, Stop, TrainConfig};
+use crate::{Error, Result};
 
+/// Most columns for which the exact trace is taken unless told otherwise.
+pub(super) const EXACT_COLUMNS: usize = 16;
 /// Draws for the log normaliser.
 const DRAWS: usize = 200_000;
 /// Below this share of the draws the normaliser is not to be trusted.
@@ -28,37 +25,31 @@ const EFFECTIVE: f64 = 0.005;
 const WIDTHS: [f64; 6] = [-0.6, -0.3, 0.0, 0.3, 0.6, 1.0];
 const LAMBDAS: [f64; 11] = [-7.0, -6.0, -5.0, -4.5, -4.0, -3.5, -3.0, -2.5, -2.0, -1.0, 0.0];
 
-/// A kernel family as the command line asks for it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct KernelPlan {
-    deep: bool,
-    inducing: usize,
-    pub(super) base_sd: f64,
+/// A kernel exponential family, MATH 7.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KernelFamilyConfig {
+    /// Whether the kernel is learnt; if not, its width and lambda are chosen on validation rows.
+    pub deep: bool,
+    /// Inducing points.
+    pub inducing: usize,
+    /// Standard deviation of the Gaussian base density, in standardised units.
+    pub base_sd: f64,
 }
 
-impl KernelPlan {
-    pub(super) fn new(args: &ModelArgs) -> Result<Option<Self>> {
-        let Some(model) = args.model.filter(|model| model.is_kernel_family()) else {
-            return Ok(None);
-        };
-        let deep = model == ModelArg::Dkef;
-        let inducing = args.inducing.unwrap_or(200);
-        let base_sd = args.base_scale.unwrap_or(2.0);
-        let plan = KernelPlan { deep, inducing, base_sd };
-        check_memory("--inducing", 24.0 * inducing as f64 * inducing as f64)?;
-        plan.family(1, 0.0).validate()?;
-        Ok(Some(plan))
+impl Default for KernelFamilyConfig {
+    /// A learnt kernel at 200 inducing points over a base of width 2.
+    fn default() -> Self {
+        KernelFamilyConfig { deep: true, inducing: 200, base_sd: 2.0 }
     }
+}
 
-    /// Refuses what this machine cannot train.
-    pub(super) fn check_step(&self, dim: usize, batch: usize, objective: &Objective) -> Result<()> {
-        let inducing = self.inducing as f64;
-        check_memory("--inducing", 8.0 * inducing * (3.0 * inducing + batch as f64))?;
-        match objective.slices() {
-            // Each slice of a row meets every kernel.
-            Some(slices) => check_memory("--slices", 8.0 * slices as f64 * (dim as f64 + inducing)),
-            None => Ok(()),
-        }
+impl KernelFamilyConfig {
+    /// Refuses settings of no family.
+    ///
+    /// # Errors
+    /// As [`KernelFamily::validate`].
+    pub fn validate(&self) -> Result<()> {
+        self.family(1, 0.0).validate()
     }
 
     fn family(&self, dim: usize, log_width: f64) -> KernelFamily {
@@ -70,7 +61,7 @@ impl KernelPlan {
     }
 
     /// The training settings that a family has, in place of those of networks.
-    pub(super) fn settings(&self, asked: &TrainConfig) -> TrainConfig {
+    pub fn settings(&self, asked: &TrainConfig) -> TrainConfig {
         let own = KernelConfig::default();
         TrainConfig {
             batch: own.batch,
@@ -81,12 +72,22 @@ impl KernelPlan {
             decay: 0.0,
             ema: 0.0,
             evaluate_every: 5,
-            patience: 60,
+            patience: 300,
             ..asked.clone()
+        }
+    }
+
+    /// The potential that a family becomes, as settings.
+    pub(super) fn stand_in(&self, dim: usize) -> Mlp {
+        Mlp {
+            hidden: Vec::new(),
+            base_scale: Some(self.base_sd),
+            ..Mlp::new(dim, ModelKind::Potential)
         }
     }
 }
 
+/// Which loss of kernel families an objective is.
 fn estimator(objective: &Objective) -> Result<Estimator> {
     match *objective {
         Objective::Exact => Ok(Estimator::Exact),
@@ -97,23 +98,23 @@ fn estimator(objective: &Objective) -> Result<Estimator> {
         Objective::ApproxBackprop => {
             let why = "learnt kernels drift to where the approximate diagonal is wrong, and the fit is useless; \
                        use exact, or cp without bias";
-            Err(Error::config("--objective", why).into())
+            Err(Error::config("objective", why))
         }
         _ => {
             let why = "kernel families know exact, ssm, ssm-vr, dsm and cp; choose one of them";
-            Err(Error::config("--objective", why).into())
+            Err(Error::config("objective", why))
         }
     }
 }
 
-/// Fits a family. It keeps no checkpoint, so a signal ends the program.
+/// Fits a family to rows of `dim` columns in the network's units.
 pub(super) fn train(
-    plan: &KernelPlan,
-    config: TrainConfig,
+    family: &KernelFamilyConfig,
+    config: &TrainConfig,
     dim: usize,
     [training, validation]: [Vec<f32>; 2],
-    show: Show,
-) -> Result<(Outcome, Stop)> {
+    observe: &mut dyn FnMut(&KernelStep) -> ControlFlow<()>,
+) -> Result<Trained> {
     let estimator = estimator(&config.objective)?;
     let own = KernelConfig {
         estimator,
@@ -125,53 +126,35 @@ pub(super) fn train(
         threads: config.threads,
         ..KernelConfig::default()
     };
-    interrupt::say("stopped; a kernel family keeps no checkpoint, so nothing was written");
     let width = median_log_width(&training, dim);
-    let family = plan.family(dim, width);
-    let mut trainer = KernelTrainer::new(family, training, validation, own)?;
-    let (fit, stop) = match plan.deep {
+    let mut trainer = KernelTrainer::new(family.family(dim, width), training, validation, own)?;
+    let (fit, stop) = match family.deep {
         true => {
-            let stop = run(&mut trainer, config.steps, show);
+            let stop = trainer.run(observe);
             (trainer.finish()?, stop)
         }
         false => (trainer.choose(&WIDTHS.map(|w| width + w), &LAMBDAS)?, Stop::Completed),
     };
     let kernel = describe(&fit, estimator, config.seed)?;
-    let outcome = Outcome {
+    Ok(Trained {
         network: fit.potential(-kernel.log_normalizer.value)?,
         settings: Mlp {
             hidden: fit.family.features.map_or(Vec::new(), |h| vec![h, h]),
-            base_scale: Some(plan.base_sd),
-            ..Mlp::new(dim, ModelKind::Potential)
+            ..family.stand_in(dim)
         },
-        config,
+        training: config.clone(),
         steps: trainer.steps(),
         best: trainer.best(),
         history: trainer.history().to_vec(),
         kernel: Some(kernel),
-    };
-    Ok((outcome, stop))
-}
-
-fn run(trainer: &mut KernelTrainer<f32>, steps: u64, show: Show) -> Stop {
-    let mut bar = Progress::new(show.silent(), "fitting", 0, steps);
-    let mut held_out = None;
-    let stop = trainer.run(&mut |step| {
-        held_out = step.validation.map(|v| v.mean).or(held_out);
-        bar.at(step.step, || {
-            let held = held_out.map_or(String::new(), |l| format!(", held out {}", short(l)));
-            format!("loss {}{held},", short(step.loss))
-        });
-        ControlFlow::Continue(())
-    });
-    bar.finish();
-    stop
+        stop,
+    })
 }
 
 fn describe(fit: &KernelFit, estimator: Estimator, seed: u64) -> Result<KernelDescription> {
     let potential = fit.potential(0.0)?.cast::<f64>();
     let Some(density) = potential.as_potential() else {
-        return Err(Error::config("--model", "a kernel family is a potential").into());
+        return Err(Error::config("model", "a kernel family is a log density"));
     };
     Ok(KernelDescription {
         family: fit.family.clone(),
@@ -181,14 +164,14 @@ fn describe(fit: &KernelFit, estimator: Estimator, seed: u64) -> Result<KernelDe
     })
 }
 
-/// What to tell the user of a fit that may not be trusted.
+/// What to know of a fit that may not be trusted.
 pub(super) fn warnings(kernel: &KernelDescription) -> Vec<String> {
     let mut out = Vec::new();
     let (record, z) = (&kernel.record, &kernel.log_normalizer);
     if record.condition > ILL_CONDITIONED {
         out.push(format!(
             "the system for alpha has condition number {:.1e}, so that half of its digits are lost; \
-             use fewer --inducing points",
+             use fewer `inducing` points",
             record.condition
         ));
     }
@@ -203,20 +186,4 @@ pub(super) fn warnings(kernel: &KernelDescription) -> Vec<String> {
         ));
     }
     out
-}
-
-/// The lines that `fit` and `info` add for a family.
-pub(crate) fn summary(kernel: &KernelDescription) -> String {
-    let z = &kernel.log_normalizer;
-    let (low, high) = z.interval();
-    format!(
-        "log Z {} (95% {} to {}, {:.0} effective draws of {}), lambda {:.2e}, condition {:.1e}\n",
-        short(z.value),
-        short(low),
-        short(high),
-        z.effective,
-        z.draws,
-        kernel.record.lambda,
-        kernel.record.condition
-    )
 }

@@ -1,0 +1,192 @@
+//! `gradlogp fit DATA -o model.safetensors`
+
+mod checkpoint;
+mod plan;
+mod result;
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use gradlogp::Error;
+use gradlogp::fit::{Prepared, Trained};
+use gradlogp::train::{Checkpoint, Event, HistoryPoint, Stop, TrainConfig, Trainer};
+
+use self::checkpoint::{Resumable, Saver, in_checkpoint, read_checkpoint, resume_command};
+use self::result::finish;
+use super::Show;
+use crate::args::FitArgs;
+use crate::checkpoints;
+use crate::exit;
+use crate::interrupt::{self, Keeping};
+use crate::progress::Progress;
+use crate::text::short;
+
+pub(super) use self::checkpoint::checkpoint_settings;
+pub(super) use self::plan::Plan;
+
+pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
+    let (plan, checkpoint) = match &args.resume {
+        Some(path) => {
+            let (checkpoint, mut resumable) = read_checkpoint(path)?;
+            resumable.check().map_err(|e| in_checkpoint(path, &e))?;
+            resumable.plan.override_outputs(args)?;
+            (resumable.plan.clone(), Some((checkpoint, resumable)))
+        }
+        None => (Plan::new(args)?, None),
+    };
+    let run = match &checkpoint {
+        Some((_, resumable)) => resumable.run.clone(),
+        None => plan.identity()?,
+    };
+    let place = checkpoints::Place::of_fit(&plan.output, run);
+    plan.check_places(args.resume.as_deref(), &place, show)?;
+    let (prepared, warnings) = plan.prepare()?;
+    let plan = plan.resolve_objective(&prepared, show)?;
+    plan.check_size(&prepared)?;
+    if plan.is_kernel_family() {
+        let start = Instant::now();
+        let trained = train_kernel_family(&plan, &prepared, show)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let rows = (&prepared, warnings);
+        return finish(&plan, rows, &trained, None, interrupt::keep(), seconds, show);
+    }
+    let resumed = checkpoint.zip(args.resume.as_deref());
+    let (trainer, stop, saver, keeping) = train(&plan, &prepared, &place, resumed, show)?;
+    let seconds = saver.seconds();
+    if stop == Stop::Interrupted {
+        show.note(&format!(
+            "stopped at step {} of {}; go on with: {}",
+            trainer.step(),
+            plan.fit.training.steps,
+            resume_command(&place.path)
+        ));
+        return Ok(ExitCode::from(exit::INTERRUPTED));
+    }
+    let trained = Trained::of(&trainer, plan.mlp(prepared.dim()), stop);
+    // The number of threads as it was asked for.
+    let training = TrainConfig { threads: plan.fit.training.threads, ..trained.training };
+    let trained = Trained { training, ..trained };
+    let kept = Some((&trainer, saver));
+    finish(&plan, (&prepared, warnings), &trained, kept, keeping, seconds, show)
+}
+
+/// Fits a kernel family. It keeps no checkpoint, so a signal ends the program.
+fn train_kernel_family(plan: &Plan, prepared: &Prepared, show: Show) -> Result<Trained> {
+    interrupt::say("stopped; a kernel family keeps no checkpoint, so nothing was written");
+    let mut bar = Progress::new(show.silent(), "fitting", 0, plan.fit.training.steps);
+    let mut held_out = None;
+    let trained = prepared.train_kernel_family(&plan.fit, &mut |step| {
+        held_out = step.validation.map(|v| v.mean).or(held_out);
+        bar.at(step.step, || {
+            let held = held_out.map_or(String::new(), |l| format!(", held out {}", short(l)));
+            format!("loss {}{held},", short(step.loss))
+        });
+        ControlFlow::Continue(())
+    });
+    bar.finish();
+    Ok(trained?)
+}
+
+/// Runs the training loop; returns why it ended, what a checkpoint of it holds, and what keeps signals from ending the
+/// program before the result is written.
+fn train(
+    plan: &Plan,
+    prepared: &Prepared,
+    place: &checkpoints::Place,
+    resumed: Option<((Checkpoint, Resumable), &Path)>,
+    show: Show,
+) -> Result<(Trainer, Stop, Saver, Keeping)> {
+    let mut config = prepared.training(&plan.fit);
+    let threads = resumed.as_ref().and_then(|((_, resumable), _)| resumable.threads);
+    if let Some(threads) = threads.filter(|_| config.threads == 0) {
+        config.threads = threads;
+        if std::thread::available_parallelism().is_ok_and(|cores| cores.get() != threads) {
+            show.note(&format!(
+                "going on with {threads} threads, as the fit began: its result depends on their number"
+            ));
+        }
+    }
+    let trainer = prepared.trainer(&plan.fit, config)?;
+    let threads = trainer.threads();
+    let (mut before, hash) = (0.0, prepared.checked().content_hash());
+    let mut trainer = match resumed {
+        None => trainer,
+        Some(((checkpoint, resumable), path)) => {
+            if resumable.content_hash != hash {
+                let message = "the table has changed since the checkpoint was written; start anew";
+                return Err(Error::data(plan.source.name(), message).into());
+            }
+            before = resumable.seconds;
+            trainer.restored(checkpoint).map_err(|e| in_checkpoint(path, &e.into()))?
+        }
+    };
+    let start = Instant::now();
+    let mut saver = Saver {
+        plan: plan.clone(),
+        place: place.clone(),
+        hash: hash.to_string(),
+        threads,
+        before,
+        start,
+        last: start,
+        warned: false,
+    };
+    let mut bar = Progress::new(show.silent(), "fitting", trainer.step(), plan.fit.training.steps);
+    let mut held_out = trainer.history().last().map(|p| p.held_out.mean);
+    let mut learns = trainer.history().iter().any(|p| p.held_out.beats_no_score());
+    let mut rows = 0u64;
+    let mut observe = |trainer: &Trainer, event| {
+        match event {
+            Event::Evaluated { point, .. } => {
+                held_out = Some(point.held_out.mean);
+                if !learns && point.held_out.beats_no_score() {
+                    learns = true;
+                } else if !learns && point.step >= plan.fit.training.steps.div_ceil(EARLY) {
+                    learns = true;
+                    bar.warn(&nothing_learnt(point, plan.fit.training.steps));
+                }
+            }
+            Event::Step(p) => {
+                rows += p.rows as u64;
+                bar.at(p.step, || {
+                    let rate = rows as f64 / start.elapsed().as_secs_f64();
+                    let held =
+                        held_out.map_or(String::new(), |l| format!(", held out {}", short(l)));
+                    format!("loss {}{held}, {rate:.0} rows/s,", short(p.loss))
+                });
+                if let Some(warning) = saver.after_step(trainer) {
+                    bar.warn(&warning);
+                }
+            }
+            _ => {}
+        }
+        if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let keeping = interrupt::keep();
+    let stop = match trainer.is_out_of_patience() {
+        true => Stop::Patience,
+        false => trainer.run(&mut observe),
+    };
+    bar.finish();
+    if stop == Stop::Interrupted {
+        saver.save(&trainer).context("stopped, but the checkpoint cannot be written")?;
+    }
+    Ok((trainer, stop, saver, keeping))
+}
+
+/// Said once, when this share of the steps has left the loss where it was.
+const EARLY: u64 = 5;
+
+fn nothing_learnt(point: HistoryPoint, steps: u64) -> String {
+    format!(
+        "after {} of {steps} steps the held-out loss, {} +- {}, is no better than that of a score of 0 everywhere. \
+         If that is not what the rows are like, stop with Ctrl-C and look at their scale (--standardize), at outliers, \
+         at rounded columns (--dequantize), or try a smaller --rate",
+        point.step,
+        short(point.held_out.mean),
+        short(point.held_out.standard_error)
+    )
+}

@@ -1,0 +1,338 @@
+//! What a fit is to do: made from the command line, or read from a checkpoint.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use gradlogp::fit::{
+    CheckedTable, DiffusionConfig, Family, FitConfig, KernelFamilyConfig, NetworkConfig,
+    PrepareConfig, Prepared, Support,
+};
+use gradlogp::model::Conditioning;
+use gradlogp::train::{Choice, TrainConfig, Trainer};
+use gradlogp::{Error, Mlp, ModelKind, Objective};
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+
+use super::checkpoint::resume_command;
+use crate::args::{FitArgs, ModelArg, ModelArgs, ObjectiveArg, StandardizeArg, flat};
+use crate::checkpoints::{self, Standing};
+use crate::commands::{Show, info};
+use crate::input::{Place, Source, show_warnings, warning_text};
+use crate::limits::{check_memory, check_network, check_step, check_threads};
+use crate::places::Places;
+use crate::progress::Progress;
+use crate::{exit, text};
+
+/// Everything a fit needs to know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::commands) struct Plan {
+    pub(in crate::commands) source: Source,
+    pub(super) output: PathBuf,
+    pub(super) report: Option<PathBuf>,
+    pub(super) checkpoint_every: f64,
+    pub(in crate::commands) fit: FitConfig,
+    /// How the objective was chosen.
+    pub(in crate::commands) choice: Option<Choice>,
+}
+
+impl Plan {
+    pub(in crate::commands) fn new(args: &FitArgs) -> Result<Self> {
+        let slices = args.objective.slices;
+        let diffusion = args.noise.diffusion(&args.model, slices)?;
+        check_beside_noise(args, diffusion.as_ref().map(|(config, _)| config))?;
+        let (family, objective) = match diffusion {
+            Some((diffusion, objective)) => (Family::Diffusion(diffusion), Some(objective)),
+            None => (family(args)?, args.objective.chosen()),
+        };
+        // Refused here, also where the objective has no slices.
+        Objective::Ssm { slices }.validate()?;
+        let training = &args.training;
+        let usual = FitConfig::of(family);
+        let asked = TrainConfig {
+            objective: objective.unwrap_or(Objective::SsmVr { slices }),
+            law: args.objective.slice_law.into(),
+            domain: None,
+            steps: training.steps,
+            batch: training.batch,
+            rate: training.rate,
+            schedule: training.schedule.into(),
+            warm_up: training.warm_up,
+            clip: training.clip,
+            decay: training.weight_decay,
+            ema: training.ema,
+            evaluate_every: training.evaluate_every,
+            patience: training.patience.unwrap_or(usual.training.patience),
+            seed: args.prepare.seed,
+            threads: training.threads,
+        };
+        asked.validate()?;
+        let prepare = PrepareConfig {
+            dequantize: args.prepare.dequantize.as_deref().map(flat),
+            gap_rule: args.prepare.dequantize_rule.into(),
+            standardization: args.prepare.standardize.into(),
+            validation: args.prepare.validation,
+            test: args.prepare.test,
+        };
+        let training = match &usual.family {
+            Family::Kernel(family) => family.settings(&asked),
+            _ => asked,
+        };
+        let mut plan = Plan {
+            source: Source::new(&args.source, &args.read)?,
+            output: "model.safetensors".into(),
+            report: None,
+            checkpoint_every: 5.0,
+            fit: FitConfig {
+                prepare,
+                training,
+                choose_objective: objective.is_none(),
+                ..usual
+            },
+            choice: None,
+        };
+        plan.override_outputs(args)?;
+        plan.check()?;
+        Ok(plan)
+    }
+
+    /// Refuses what no fit can have, whether it comes from a command line or from a checkpoint.
+    pub(super) fn check(&self) -> Result<()> {
+        self.source.check()?;
+        check_threads(self.fit.training.threads)?;
+        check_every(self.checkpoint_every)?;
+        let fit = &self.fit;
+        check_network(1, fit.hidden(), fit.kind(), fit.training.threads)?;
+        if let Family::Kernel(family) = &fit.family {
+            let inducing = family.inducing as f64;
+            check_memory("--inducing", 24.0 * inducing * inducing)?;
+        }
+        Ok(fit.validate()?)
+    }
+
+    /// All that decides the result, as it was asked for.
+    pub(super) fn identity(&self) -> Result<serde_json::Value> {
+        let (output, report, checkpoint_every) = (PathBuf::new(), None, 0.0);
+        Ok(serde_json::to_value(Plan { output, report, checkpoint_every, ..self.clone() })?)
+    }
+
+    /// Takes over where to write, as far as it is given.
+    pub(super) fn override_outputs(&mut self, args: &FitArgs) -> Result<()> {
+        if let Some(seconds) = args.checkpoint_every {
+            // JSON knows no infinity.
+            self.checkpoint_every = seconds.min(EVERY_MOST);
+            check_every(self.checkpoint_every)?;
+        }
+        self.output = args.output.clone().unwrap_or_else(|| self.output.clone());
+        self.report = args.report.clone().or_else(|| self.report.clone());
+        Ok(())
+    }
+
+    pub(in crate::commands) fn is_kernel_family(&self) -> bool {
+        matches!(self.fit.family, Family::Kernel(_))
+    }
+
+    pub(in crate::commands) fn is_diffusion(&self) -> bool {
+        matches!(self.fit.family, Family::Diffusion(_))
+    }
+
+    /// Refuses places that cannot be written, or hold what is read or another run's checkpoint.
+    pub(super) fn check_places(
+        &self,
+        resume: Option<&Path>,
+        place: &checkpoints::Place,
+        show: Show,
+    ) -> Result<()> {
+        // It goes on in the file that it came from.
+        let keeps = !self.is_kernel_family() && !place.is_file(resume);
+        Places::default()
+            .reads("DATA", self.source.place.file())
+            .reads("--resume", resume)
+            .writes("--output", Some(&self.output))
+            .writes("--report", self.report.as_deref())
+            .writes("the checkpoint of --output", keeps.then_some(&place.path))
+            .check()?;
+        if keeps && place.check()? == Standing::Ours {
+            let path = place.path.display();
+            show.warning(&format!(
+                "{path} holds an unfinished fit with the same settings, which this one replaces; to go \
+                 on with that one instead: {}",
+                resume_command(&place.path)
+            ));
+        }
+        Ok(())
+    }
+
+    /// Reads the table and makes it ready to train on; what is to be known of it, in words, is shown, and returned
+    /// beside it.
+    pub(in crate::commands) fn prepare(&self) -> Result<(Prepared, Vec<String>)> {
+        let loaded = self.source.load(self.fit.training.seed, None)?;
+        let mut checked = CheckedTable::new(loaded.table, &self.fit)?;
+        checked.drawn_from = loaded.drawn_from;
+        checked.built_in = matches!(self.source.place, Place::BuiltIn { .. });
+        let warnings = [loaded.warnings, checked.warnings.clone()].concat();
+        show_warnings(&warnings);
+        let prepared = checked.prepare(&self.fit)?;
+        let notes = prepared.notes.iter().map(|note| exit::in_options(note));
+        let notes: Vec<String> = notes.collect();
+        notes.iter().for_each(|note| text::warning(note));
+        Ok((prepared, warnings.iter().map(warning_text).chain(notes).collect()))
+    }
+
+    /// Chooses the objective where that was left to us.
+    pub(in crate::commands) fn resolve_objective(
+        mut self,
+        prepared: &Prepared,
+        show: Show,
+    ) -> Result<Plan> {
+        if !self.fit.choose_objective {
+            return Ok(self);
+        }
+        if !self.is_kernel_family() {
+            self.check_size(prepared)?;
+        }
+        let steps = gradlogp::train::PILOT;
+        let mut bar = Progress::new(show.silent(), "choosing the objective", 0, steps);
+        let (fit, choice) =
+            prepared.choose_objective(&self.fit, &mut |trainer: &Trainer, _| {
+                bar.at(trainer.step(), String::new);
+                ControlFlow::Continue(())
+            })?;
+        bar.finish();
+        if let Some(choice) = &choice {
+            show.note(&format!("objective {}", info::reason(choice, &self.fit.training)));
+        }
+        (self.fit, self.choice) = (fit, choice);
+        Ok(self)
+    }
+
+    /// The network's settings, as a model file has them.
+    pub(in crate::commands) fn mlp(&self, dim: usize) -> Mlp {
+        self.fit.mlp(dim)
+    }
+
+    /// Refuses what this machine cannot train.
+    pub(in crate::commands) fn check_size(&self, prepared: &Prepared) -> Result<()> {
+        let (dim, config) = (prepared.dim(), &self.fit.training);
+        let batch = config.batch.min(prepared.split.train.len());
+        if let Family::Kernel(family) = &self.fit.family {
+            let inducing = family.inducing as f64;
+            check_memory("--inducing", 8.0 * inducing * (3.0 * inducing + batch as f64))?;
+            return match config.objective.slices() {
+                // Each slice of a row meets every kernel.
+                Some(slices) => {
+                    check_memory("--slices", 8.0 * slices as f64 * (dim as f64 + inducing))
+                }
+                None => Ok(()),
+            };
+        }
+        check_network(dim, self.fit.hidden(), self.fit.kind(), config.threads)?;
+        check_step(dim, self.fit.hidden(), batch, &config.objective)
+    }
+}
+
+/// The family of a fit without noise.
+fn family(args: &FitArgs) -> Result<Family> {
+    let (model, given) = (&args.model, flat(&args.prepare.given));
+    let region = args.boundary.region();
+    if let Some(family) = kernel_family(model) {
+        if !given.is_empty() {
+            let message = "kernel families have no condition; use --model potential or score";
+            return Err(Error::config("--given", message).into());
+        }
+        if region.is_some() {
+            let message = "kernel families are not fitted with bounds; use potential or score";
+            return Err(Error::config("--model", message).into());
+        }
+        if args.noise.conditioning.is_some() {
+            return Err(conditioning_is_for_others());
+        }
+        return Ok(Family::Kernel(family));
+    }
+    let conditioning = args.noise.conditioning;
+    let support = match (given.is_empty(), region) {
+        (false, Some(_)) => {
+            let message = "models with bounds have no condition; leave one of the two out";
+            return Err(Error::config("--given", message).into());
+        }
+        (true, _) if conditioning.is_some() => return Err(conditioning_is_for_others()),
+        (true, None) => Support::Everywhere,
+        (true, Some(region)) => Support::Within { region, power: args.boundary.boundary_power },
+        (false, None) => Support::Conditional {
+            columns: given,
+            conditioning: conditioning.map_or(Conditioning::Concat, Into::into),
+        },
+    };
+    let kind: ModelKind = model.model.unwrap_or(ModelArg::Potential).into();
+    let usual = NetworkConfig::default();
+    let base = model.base_scale.or(usual.base_scale).filter(|tau| *tau != 0.0);
+    Ok(Family::Network(NetworkConfig {
+        kind,
+        hidden: model.hidden_or(usual.hidden),
+        activation: model.activation_or(usual.activation),
+        residual: model.residual,
+        base_scale: base.filter(|_| kind == ModelKind::Potential),
+        support,
+    }))
+}
+
+fn conditioning_is_for_others() -> anyhow::Error {
+    let message = "is for models with --noise or --given; leave it out";
+    Error::config("--conditioning", message).into()
+}
+
+/// The kernel family that is asked for, if one is.
+fn kernel_family(args: &ModelArgs) -> Option<KernelFamilyConfig> {
+    let model = args.model.filter(|model| model.is_kernel_family())?;
+    let usual = KernelFamilyConfig::default();
+    Some(KernelFamilyConfig {
+        deep: model == ModelArg::Dkef,
+        inducing: args.inducing.unwrap_or(usual.inducing),
+        base_sd: args.base_scale.unwrap_or(usual.base_sd),
+    })
+}
+
+/// Refuses options that have no effect on a time model.
+fn check_beside_noise(args: &FitArgs, noise: Option<&DiffusionConfig>) -> Result<()> {
+    let Some(noise) = noise else { return Ok(()) };
+    if args.objective.objective != ObjectiveArg::Auto {
+        let message = "a time model has --noise-objective instead";
+        return Err(Error::config("--objective", message).into());
+    }
+    if !args.prepare.given.is_empty() {
+        let message = "a time model has no condition; leave it out, or fit without --noise";
+        return Err(Error::config("--given", message).into());
+    }
+    if args.boundary.region().is_some() {
+        let message =
+            "noise carries rows across the bounds; leave them out, or fit without --noise";
+        return Err(Error::config("--noise", message).into());
+    }
+    if args.model.model.is_some_and(ModelArg::is_kernel_family) {
+        let message = "a kernel family does not know the time; use potential or score";
+        return Err(Error::config("--model", message).into());
+    }
+    if args.model.base_scale.is_some() {
+        let message = "a time model has its base from the noise; leave it out";
+        return Err(Error::config("--base-scale", message).into());
+    }
+    if args.model.residual {
+        let message = "time models have none; leave it out";
+        return Err(Error::config("--residual", message).into());
+    }
+    if noise.is_custom() && args.prepare.standardize == StandardizeArg::Whiten {
+        let message = "whiten mixes the columns, and a process of your own moves each by itself; use \
+                       standardize, robust, common or none";
+        return Err(Error::config("--standardize", message).into());
+    }
+    Ok(())
+}
+
+/// Most seconds between checkpoints.
+const EVERY_MOST: f64 = 1e9;
+
+fn check_every(seconds: f64) -> Result<()> {
+    if (0.0..=EVERY_MOST).contains(&seconds) {
+        return Ok(());
+    }
+    Err(Error::config("--checkpoint-every", "must be 0 or more seconds").into())
+}

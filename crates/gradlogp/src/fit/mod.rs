@@ -1,0 +1,50 @@
+//! A fit from end to end: from a table to a model that has been evaluated, with every step on the way.
+//!
+//! ```no_run
+//! use gradlogp::data::{ReadOptions, read_table};
+//! use gradlogp::fit::{FitConfig, fit};
+//!
+//! let (table, _warnings) = read_table("my.csv".as_ref(), &ReadOptions::default())?;
+//! let fit = fit(table, &FitConfig::default())?;
+//! println!("{}", fit.evaluation?.verdict());
+//! fit.model.save("model.safetensors".as_ref())?;
+//! # Ok::<(), gradlogp::Error>(())
+//! ```
+//!
+//! [`fit`] is these steps in their order, each of which can be taken by itself, to show what is found on the way, to
+//! change settings between, or to stop and go on:
+//!
+//! 1. [`CheckedTable::new`] looks the table over, sets the columns of a condition apart and adds the noise of rounding.
+//! 2. [`CheckedTable::prepare`] splits the rows and fits the scaling to those of training: [`Prepared`].
+//! 3. [`Prepared::choose_objective`] chooses between exact and sliced score matching where that is left open.
+//! 4. [`Prepared::trainer`] and [`Trainer::run`](crate::train::Trainer::run), or [`Prepared::train`]: [`Trained`].
+//! 5. [`Prepared::model`] joins weights and scaling: a [`FittedModel`].
+//! 6. [`Prepared::evaluate`] looks at the test rows: an [`Evaluation`] and its [`Verdict`].
+
+mod config;
+mod describe;
+mod diffusion;
+mod evaluate;
+mod kernel;
+mod prepare;
+mod region;
+mod run;
+mod train;
+
+pub use config::{Family, FitConfig, NetworkConfig, PrepareConfig, Support};
+pub use diffusion::{DiffusionConfig, ProcessConfig};
+pub use evaluate::{
+    AtOneTime, Evaluation, Grade, LEVEL, Standing, Verdict, enough_rows, evaluate,
+    evaluate_at_its_time, evaluate_over_times,
+};
+pub use kernel::KernelFamilyConfig;
+pub use prepare::{CheckedTable, Prepared};
+pub use region::{ColumnBounds, Region};
+pub use run::{Fit, fit};
+pub use train::Trained;
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(doc)]
+use crate::fitted::FittedModel;

@@ -1,0 +1,128 @@
+use std::ops::ControlFlow;
+
+use ndarray::{Array2, array};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+use crate::data::Table;
+use crate::diagnose::fisher_divergence;
+use crate::model::{Conditioning, ModelKind};
+use crate::objective::Objective;
+use crate::oracle::{Gaussian, Oracle};
+use crate::score::Score;
+use crate::train::{Stop, TrainConfig};
+
+/// Rows of N((1, -2), ((4, 1), (1, 1))).
+fn gaussian() -> (Gaussian, Table) {
+    let truth = Gaussian::new(array![1.0, -2.0], array![[4.0, 1.0], [1.0, 1.0]]).unwrap();
+    let rows = truth.sample(2000, &mut ChaCha8Rng::seed_from_u64(3));
+    (truth, Table::new("rows", vec!["a".into(), "b".into()], rows).unwrap())
+}
+
+fn small(family: Family) -> FitConfig {
+    let usual = FitConfig::of(family);
+    let training =
+        TrainConfig { steps: 600, rate: 5e-3, ema: 0.99, threads: 1, ..usual.training };
+    FitConfig { training, ..usual }
+}
+
+#[test]
+fn a_table_becomes_a_model_with_the_score_of_its_density() {
+    let (truth, table) = gaussian();
+    let network = NetworkConfig { hidden: vec![16, 16], ..NetworkConfig::default() };
+    let fit = fit(table, &small(Family::Network(network))).unwrap();
+    assert!(fit.warnings.is_empty() && fit.notes.is_empty(), "{:?}", fit.warnings);
+    // The scales of columns and their means are undone: a wrong factor of 1.3 would show as 0.09.
+    let fresh = truth.sample(500, &mut ChaCha8Rng::seed_from_u64(7));
+    let distance = fisher_divergence(&fit.model, &truth, fresh.view()).unwrap();
+    assert!(distance.relative.mean < 0.04, "{:?}", distance.relative);
+    let [training, validation, test] = fit.model.description.data.parts;
+    assert_eq!([training, validation, test], [1600, 200, 200]);
+    let evaluation = fit.evaluation.unwrap();
+    assert_eq!(evaluation.rows, 200);
+    assert!(!evaluation.baselines.is_empty());
+    // Columns in units of their standard deviations: -1/2 tr(R^-1), R having correlation 1/2.
+    assert!((evaluation.exact_loss.mean + 4.0 / 3.0).abs() < 0.3, "{:?}", evaluation.exact_loss);
+    // The density is Gaussian, so no network is better than a Gaussian.
+    let verdict = evaluation.verdict();
+    assert_eq!(verdict.grade, Grade::Doubtful);
+    assert!(verdict.reason.starts_with("no better than a Gaussian"), "{verdict}");
+}
+
+#[test]
+fn the_steps_one_by_one_are_the_whole() {
+    let (_, table) = gaussian();
+    let network = NetworkConfig { hidden: vec![8], ..NetworkConfig::score_field() };
+    let config = small(Family::Network(network)).with_objective(Objective::Ssm { slices: 1 });
+    let whole = fit(table.clone(), &config).unwrap();
+    let prepared = CheckedTable::new(table, &config).unwrap().prepare(&config).unwrap();
+    let mut trainer = prepared.trainer(&config, prepared.training(&config)).unwrap();
+    let stop = trainer.run(&mut |_, _| ControlFlow::Continue(()));
+    let trained = Trained::of(&trainer, config.mlp(2), stop);
+    let model = prepared.model(&trained, None, 0.0).unwrap();
+    assert_eq!(model.description, whole.model.description);
+    let x = array![[0.5, -1.0], [3.0, 0.0]];
+    assert_eq!(model.score(x.view()), whole.model.score(x.view()));
+    assert_eq!(whole.stop, Stop::Completed);
+}
+
+#[test]
+fn conditions_and_regions_belong_to_networks_and_are_named_by_column() {
+    let (_, table) = gaussian();
+    let support = Support::Conditional {
+        columns: vec!["b".into()],
+        conditioning: Conditioning::Concat,
+    };
+    let network = NetworkConfig { hidden: vec![8], support, ..NetworkConfig::default() };
+    let config = small(Family::Network(network));
+    let prepared = CheckedTable::new(table.clone(), &config).unwrap().prepare(&config).unwrap();
+    assert_eq!((prepared.dim(), prepared.columns()), (1, &["a".to_string()][..]));
+    assert_eq!(prepared.conditions(&[0, 1]).dim(), (2, 1));
+    let within = |column: &str, low| {
+        let column = ColumnBounds { column: column.into(), low: Some(low), high: None };
+        let support = Support::Within { region: Region::Columns(vec![column]), power: 1.0 };
+        let network = NetworkConfig { support, ..NetworkConfig::default() };
+        let config = small(Family::Network(network));
+        CheckedTable::new(table.clone(), &config).unwrap().prepare(&config).map(|_| ())
+    };
+    assert!(within("a", -100.0).is_ok());
+    let message = within("a", 1.0).unwrap_err().to_string();
+    assert!(message.contains("rows, row "), "{message}");
+    let message = within("A2", 1.0).unwrap_err().to_string();
+    assert_eq!(message, "bounds: there is no column \"A2\". Did you mean \"a\"? The columns are \"a\", \"b\"");
+}
+
+#[test]
+fn settings_without_meaning_are_refused_before_any_row_is_read() {
+    let refused = |config: FitConfig| config.validate().unwrap_err().to_string();
+    let usual = FitConfig::default;
+    assert!(usual().validate().is_ok());
+    let prepare = PrepareConfig { validation: 0.5, test: 0.5, ..PrepareConfig::default() };
+    assert!(refused(FitConfig { prepare, ..usual() }).contains("no row is left"));
+    let network = NetworkConfig { kind: ModelKind::Score, ..NetworkConfig::default() };
+    assert!(refused(FitConfig::of(Family::Network(network))).contains("base belongs"));
+    let diffusion = FitConfig::of(Family::Diffusion(DiffusionConfig::default()));
+    assert!(diffusion.validate().is_ok());
+    assert!(refused(FitConfig { choose_objective: true, ..diffusion }).starts_with("objective"));
+    let kernel = KernelFamilyConfig { inducing: 0, ..KernelFamilyConfig::default() };
+    assert!(refused(FitConfig::of(Family::Kernel(kernel))).contains("inducing"));
+}
+
+#[test]
+fn a_verdict_names_the_worst_first() {
+    let (truth, table) = gaussian();
+    let network = NetworkConfig { hidden: vec![8], ..NetworkConfig::default() };
+    let config = small(Family::Network(network));
+    let training = TrainConfig { steps: 1, ..config.training.clone() };
+    // One step leaves the base density, of width 3.
+    let untrained = fit(table, &FitConfig { training, ..config }).unwrap();
+    let verdict = untrained.evaluation.unwrap().verdict();
+    assert_eq!(verdict.grade, Grade::Faulty);
+    assert!(verdict.reason.starts_with("worse than a Gaussian, whose exact loss is "), "{verdict}");
+    // Few rows, of whatever model, cannot tell.
+    let few = truth.sample(6, &mut ChaCha8Rng::seed_from_u64(5));
+    let evaluation = evaluate(&untrained.model, few.view(), None, 0).unwrap();
+    assert!(evaluation.cannot_tell() || !evaluation.is_consistent());
+    assert!(enough_rows(2).is_err() && evaluate(&untrained.model, Array2::zeros((2, 2)).view(), None, 0).is_err());
+}

@@ -1,0 +1,202 @@
+//! From prepared rows to trained weights.
+
+use std::ops::ControlFlow;
+
+use super::kernel::{self, EXACT_COLUMNS};
+use super::{Family, FitConfig, Prepared};
+use crate::diffusion::Noising;
+use crate::dkef::KernelStep;
+use crate::fitted::{KernelDescription, NoiseRecord};
+use crate::model::{Mlp, Model};
+use crate::objective::Objective;
+use crate::train::{
+    Choice, Event, HeldOutLoss, HistoryPoint, Stop, TrainConfig, Trainer, choose_objective,
+};
+use crate::{Error, Result};
+
+/// What training leaves, of whatever family.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// The weights that were kept.
+    pub network: Model<f32>,
+    /// The network's settings, without the time of a diffusion model.
+    pub settings: Mlp,
+    /// How it was trained.
+    pub training: TrainConfig,
+    /// Steps taken.
+    pub steps: u64,
+    /// Step of the weights that were kept, and their held-out loss; None where there never was a finite one.
+    pub best: Option<(u64, HeldOutLoss)>,
+    /// Held-out evaluations.
+    pub history: Vec<HistoryPoint>,
+    /// Of a kernel family.
+    pub kernel: Option<KernelDescription>,
+    /// Why training ended.
+    pub stop: Stop,
+}
+
+impl Trained {
+    /// What a trainer leaves: its best weights.
+    pub fn of(trainer: &Trainer, settings: Mlp, stop: Stop) -> Self {
+        Trained {
+            network: trainer.best_model(),
+            settings,
+            training: trainer.config().clone(),
+            steps: trainer.step(),
+            best: trainer.best(),
+            history: trainer.history().to_vec(),
+            kernel: None,
+            stop,
+        }
+    }
+
+    /// Why training ended, in words.
+    pub fn stopped(&self) -> &'static str {
+        match self.stop {
+            Stop::Completed => "all steps taken",
+            Stop::Patience => "no better held-out loss for a while",
+            Stop::Interrupted => "interrupted",
+            _ => "diverged",
+        }
+    }
+
+    /// Refuses a run that diverged before there was any finite held-out loss: it leaves nothing to keep.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`].
+    pub fn usable(&self) -> Result<()> {
+        let Stop::Diverged { message } = &self.stop else { return Ok(()) };
+        if self.best.is_some() {
+            return Ok(());
+        }
+        let step = self.steps;
+        let message =
+            message.strip_prefix(&format!("diverged at step {step}: ")).unwrap_or(message);
+        let message = format!("{message}. No model was written");
+        Err(Error::Diverged { step, rows: Vec::new(), message })
+    }
+
+    /// What to know of weights that may not be what they could be.
+    pub fn warnings(&self, family: &Family) -> Vec<String> {
+        let kernel = self.kernel.iter().flat_map(kernel::warnings);
+        kernel.chain(self.overfitting(family)).collect()
+    }
+
+    /// What to try when a diffusion model was best early, as those of small tables are.
+    fn overfitting(&self, family: &Family) -> Option<String> {
+        let (best, _) = self.best?;
+        let early = best < self.steps / 4;
+        let diffuses = matches!(family, Family::Diffusion(_));
+        (early && diffuses && self.training.decay == 0.0).then(|| {
+            format!(
+                "the held-out loss was lowest at step {best} of {} and has not come back to it: the network learns these \
+                 rows by heart. On small tables `weight decay` 1 helps, and `noise weight` noise with `times` uniform",
+                self.steps
+            )
+        })
+    }
+}
+
+impl Prepared {
+    /// The settings with the objective chosen where that was left to us, and why; `observe` sees the steps of a
+    /// short run. Where it says so, nothing is chosen.
+    ///
+    /// # Errors
+    /// Settings that cannot be used.
+    pub fn choose_objective(
+        &self,
+        config: &FitConfig,
+        observe: &mut (dyn FnMut(&Trainer, Event) -> ControlFlow<()> + Send),
+    ) -> Result<(FitConfig, Option<Choice>)> {
+        if !config.choose_objective {
+            return Ok((config.clone(), None));
+        }
+        if let Family::Kernel(_) = config.family {
+            // Their weights have a closed form: there is no gradient to weigh.
+            let objective = match self.dim() <= EXACT_COLUMNS {
+                true => Objective::Exact,
+                false => config.training.objective,
+            };
+            return Ok((config.clone().with_objective(objective), None));
+        }
+        let training = self.training(config);
+        let network = self.network(config, training.seed)?;
+        let rows = self.network_rows(&self.split.train)?;
+        let choice = choose_objective(&network, &rows, &training, observe)?;
+        // It stops only where the observer asks for it.
+        let Some(choice) = choice else { return Ok((config.clone(), None)) };
+        Ok((config.clone().with_objective(choice.objective), Some(choice)))
+    }
+
+    /// The network with its initial weights.
+    fn network(&self, config: &FitConfig, seed: u64) -> Result<Model<f32>> {
+        match &self.noise {
+            Some(record) => record.network.build(seed),
+            None => config.mlp(self.dim()).build::<f32>(seed),
+        }
+    }
+
+    /// A run of a network, of one density or of all noise levels, that has not begun, with the settings
+    /// `training`, which are those of [`Prepared::training`] but for what is changed on purpose.
+    ///
+    /// # Errors
+    /// Settings that cannot be used; a kernel family, which has a trainer of its own.
+    pub fn trainer(&self, config: &FitConfig, training: TrainConfig) -> Result<Trainer> {
+        if let Family::Kernel(_) = config.family {
+            return Err(Error::config("model", "a kernel family is not trained like a network"));
+        }
+        let network = self.network(config, training.seed)?;
+        let rows = self.network_rows(&self.split.train)?;
+        let held_out = self.network_rows(&self.split.validation)?;
+        match &self.noise {
+            None => Trainer::new(network, rows, &held_out, training),
+            Some(record) => {
+                Trainer::over_time(noising(record)?, network, rows.x, &held_out.x, training)
+            }
+        }
+    }
+
+    /// Fits a kernel family to the end; `observe` sees every step.
+    ///
+    /// # Errors
+    /// Settings that cannot be used; another family; a system for alpha without a solution.
+    pub fn train_kernel_family(
+        &self,
+        config: &FitConfig,
+        observe: &mut dyn FnMut(&KernelStep) -> ControlFlow<()>,
+    ) -> Result<Trained> {
+        let Family::Kernel(family) = &config.family else {
+            return Err(Error::config("model", "is no kernel family"));
+        };
+        let training = self.network_rows(&self.split.train)?;
+        let validation = self.network_rows(&self.split.validation)?;
+        // It has no condition, so rows are x alone.
+        let rows = [training.x, validation.x];
+        kernel::train(family, &config.training, self.dim(), rows, observe)
+    }
+
+    /// Trains to the end, whatever the family; `observe` sees the steps of a network.
+    ///
+    /// # Errors
+    /// As [`Prepared::trainer`] and [`Prepared::train_kernel_family`].
+    pub fn train(
+        &self,
+        config: &FitConfig,
+        observe: &mut (dyn FnMut(&Trainer, Event) -> ControlFlow<()> + Send),
+    ) -> Result<Trained> {
+        if let Family::Kernel(_) = config.family {
+            return self.train_kernel_family(config, &mut |_| ControlFlow::Continue(()));
+        }
+        let mut trainer = self.trainer(config, self.training(config))?;
+        let stop = trainer.run(observe);
+        let trained = Trained::of(&trainer, config.mlp(self.dim()), stop);
+        // The number of threads as it was asked for.
+        let training = TrainConfig { threads: config.training.threads, ..trained.training };
+        Ok(Trained { training, ..trained })
+    }
+}
+
+/// The noising behind a record.
+fn noising(record: &NoiseRecord) -> Result<Noising> {
+    Noising::new(record.network.clone(), record.clock()?, record.config)
+}
