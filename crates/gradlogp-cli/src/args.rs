@@ -7,13 +7,13 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use gradlogp::data::{GapRule, Mark, Standardization, split_names};
 use gradlogp::diagnose::Shape;
+use gradlogp::draw::{SampleConfig, Sampler, StepSchedule};
 use gradlogp::fit::{ColumnBounds, Region};
 use gradlogp::numeric::Activation;
 use gradlogp::sample::ImputeConfig;
 use gradlogp::slice::SliceLaw;
 use gradlogp::train::{Schedule, TrainConfig};
 use gradlogp::{ModelKind, Objective};
-use serde::{Deserialize, Serialize};
 
 use crate::bounds::{column_bounds, region};
 use crate::examples;
@@ -891,20 +891,38 @@ pub(crate) struct ChainArgs {
     pub(crate) seed: u64,
 }
 
+impl ChainArgs {
+    pub(crate) fn config(&self) -> SampleConfig {
+        SampleConfig {
+            sampler: self.sampler.into(),
+            chains: self.chains,
+            warm_up: self.warm_up,
+            thinning: self.thinning,
+            step_size: self.step_size,
+            leapfrog: self.leapfrog,
+            steps: self.steps,
+            schedule: self.schedule.map(Into::into),
+            corrections: self.corrections,
+            seed: self.seed,
+        }
+    }
+}
+
 impl Default for ChainArgs {
     /// As the command line has them where nothing is given.
     fn default() -> Self {
+        let usual = SampleConfig::default();
         ChainArgs {
             sampler: SamplerArg::Auto,
-            chains: None,
-            warm_up: 1000,
-            thinning: 20,
-            step_size: None,
-            leapfrog: 8,
-            steps: 100,
+            chains: usual.chains,
+            warm_up: usual.warm_up,
+            thinning: usual.thinning,
+            step_size: usual.step_size,
+            leapfrog: usual.leapfrog,
+            steps: usual.steps,
             schedule: None,
-            corrections: None,
-            seed: 0,
+            corrections: usual.corrections,
+            seed: usual.seed,
         }
     }
 }
@@ -1320,8 +1338,7 @@ impl ObjectiveArg {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SamplerArg {
     /// mala for potentials, ula for score fields, heun for models fitted with --noise
     Auto,
@@ -1348,27 +1365,25 @@ pub(crate) enum SamplerArg {
     Annealed,
 }
 
-impl SamplerArg {
-    /// As it is written.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            SamplerArg::Auto => "auto",
-            SamplerArg::Ula => "ula",
-            SamplerArg::Mala => "mala",
-            SamplerArg::Hmc => "hmc",
-            SamplerArg::Em => "em",
-            SamplerArg::Heun => "heun",
-            SamplerArg::Pc => "pc",
-            SamplerArg::Ode => "ode",
-            SamplerArg::Ddim => "ddim",
-            SamplerArg::Annealed => "annealed",
+impl From<SamplerArg> for Sampler {
+    fn from(word: SamplerArg) -> Self {
+        match word {
+            SamplerArg::Auto => Sampler::Auto,
+            SamplerArg::Ula => Sampler::Ula,
+            SamplerArg::Mala => Sampler::Mala,
+            SamplerArg::Hmc => Sampler::Hmc,
+            SamplerArg::Em => Sampler::Em,
+            SamplerArg::Heun => Sampler::Heun,
+            SamplerArg::Pc => Sampler::Pc,
+            SamplerArg::Ode => Sampler::Ode,
+            SamplerArg::Ddim => Sampler::Ddim,
+            SamplerArg::Annealed => Sampler::Annealed,
         }
     }
 }
 
 /// Where the steps from noise to data are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ScheduleWord {
     /// Laid over noise levels, closer together where there is little noise
     Karras,
@@ -1380,14 +1395,13 @@ pub(crate) enum ScheduleWord {
     Quadratic,
 }
 
-impl ScheduleWord {
-    /// As it is written.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            ScheduleWord::Karras => "karras",
-            ScheduleWord::Geometric => "geometric",
-            ScheduleWord::Uniform => "uniform",
-            ScheduleWord::Quadratic => "quadratic",
+impl From<ScheduleWord> for StepSchedule {
+    fn from(word: ScheduleWord) -> Self {
+        match word {
+            ScheduleWord::Karras => StepSchedule::Karras,
+            ScheduleWord::Geometric => StepSchedule::Geometric,
+            ScheduleWord::Uniform => StepSchedule::Uniform,
+            ScheduleWord::Quadratic => StepSchedule::Quadratic,
         }
     }
 }

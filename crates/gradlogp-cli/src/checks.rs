@@ -18,7 +18,7 @@ use crate::exit;
 use crate::input::{Place, Source, in_table, show_warnings};
 use crate::limits::check_memory;
 use crate::report::{Check, Estimate, Grade};
-use crate::sampling;
+use crate::sampling::{self, Words};
 use crate::text::{self, short};
 
 /// Standard deviations from the mean of training beyond which a row is no guide to where the density is.

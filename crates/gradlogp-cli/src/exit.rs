@@ -49,7 +49,7 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
         let text = match link.downcast_ref::<Error>() {
             Some(Error::Config { option, message }) => {
                 format!("{}: {}", spelled(option), in_options(message))
-            },
+            }
             _ => in_options(&link.to_string()),
         };
         if parts.last().is_none_or(|last| !last.ends_with(&text)) {

@@ -24,7 +24,6 @@ mod picture;
 mod places;
 mod progress;
 mod report;
-mod reverse;
 mod sampling;
 mod text;
 

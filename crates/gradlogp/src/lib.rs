@@ -86,6 +86,7 @@
 //! | [`likelihood`] | log densities by the probability flow |
 //! | [`diagnose`] | exact loss, Stein identities, kernel Stein discrepancy, Fisher divergence, two-sample tests, normalisers |
 //! | [`fitted`] | a network with its transform: answers in the user's units, model files |
+//! | [`draw`] | rows drawn from a fitted model |
 //! | [`fit`] | a fit from end to end: prepare, train, describe, evaluate |
 //!
 //! # Conventions
@@ -99,6 +100,7 @@ pub mod diagnose;
 pub mod diffusion;
 pub mod dkef;
 pub mod domain;
+pub mod draw;
 pub mod error;
 pub mod exec;
 pub mod fit;

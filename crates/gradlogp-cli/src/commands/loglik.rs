@@ -20,8 +20,8 @@ use crate::exit;
 use crate::input::{Source, show_warnings};
 use crate::output::write_table;
 use crate::places::Places;
-use crate::reverse::{law_at_the_end, warning_of_the_end};
 use crate::text::{aligned, error, rows, short};
+use gradlogp::draw::{law_at_the_end, warning_of_the_end};
 
 /// Most columns for which the trace is exact unless asked for.
 const EXACT_COLUMNS: usize = 16;
@@ -152,7 +152,7 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
 fn prior(model: &FittedModel, sde: &dyn Sde) -> Result<Gaussian> {
     let dim = model.description().columns.len();
     let Some(kernel) = sde.kernel(sde.horizon()) else {
-        return law_at_the_end(model);
+        return Ok(law_at_the_end(model)?);
     };
     let variance = kernel.scale.powi(2) + kernel.std.powi(2);
     Ok(Gaussian::new(Array1::zeros(dim), Array2::eye(dim) * variance)?)

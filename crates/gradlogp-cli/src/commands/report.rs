@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use gradlogp::draw::{Outcome, Samples};
 use gradlogp::storage::write_atomically;
 use gradlogp::{Error, FittedModel};
 use ndarray::{Array2, s};
@@ -20,7 +21,7 @@ use crate::judgement::{Judgement, judge_at_its_time};
 use crate::picture::ImageShape;
 use crate::places::Places;
 use crate::report::{self, FieldGrid, Fitted, GridSpec, ReportData};
-use crate::sampling::{Drawn, Job, Outcome};
+use crate::sampling::{self, Words};
 use crate::text::{self, short};
 
 /// Frames of the way from noise to data.
@@ -43,7 +44,7 @@ struct Written {
     judgement: Judgement,
     /// What is known of the rows drawn for the pictures.
     #[serde(skip_serializing_if = "Option::is_none")]
-    drawn: Option<Drawn>,
+    drawn: Option<Samples>,
 }
 
 pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
@@ -104,9 +105,8 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
         call: &call,
     };
     let set = loaded.drawn_from.as_ref();
-    let judgement =
-        judge_at_its_time(&model, rows.view(), set, (seed, seed_of_checks), checks)
-            .map_err(|e| in_named_table(e, &name))?;
+    let judgement = judge_at_its_time(&model, rows.view(), set, (seed, seed_of_checks), checks)
+        .map_err(|e| in_named_table(e, &name))?;
     let drawn = write_with(
         &model,
         Some(&judgement),
@@ -144,7 +144,7 @@ fn write_with(
     path: &std::path::Path,
     seed: Option<u64>,
     show: Show,
-) -> Result<Option<Drawn>> {
+) -> Result<Option<Samples>> {
     let mut warnings = warnings;
     if model.description().columns.len() == 2 && model.condition().is_some() {
         warnings.push("the pictures of the field are at the mean of the given columns".into());
@@ -163,7 +163,7 @@ fn write_with(
     };
     let mut frames = Vec::new();
     let drawn = match draw(&drawing, count, &chain, &mut frames, show) {
-        Ok(Outcome { drawn, failure }) => {
+        Ok(Outcome { samples: drawn, failure }) => {
             warnings.extend(drawn.warning());
             warnings.extend(failure.map(|error| {
                 format!(
@@ -183,7 +183,7 @@ fn write_with(
         }
     };
     let samples = drawn.as_ref().map(|drawn| drawn.rows.clone());
-    let checks = drawn.as_ref().map(Drawn::checks).unwrap_or_default();
+    let checks = drawn.as_ref().map(Words::checks).unwrap_or_default();
     warnings[shown..].iter().for_each(|warning| show.warning(warning));
     let mut page = ReportData { frames, image, ..data(model, judgement, rows, samples, warnings) };
     page.checks.extend(checks);
@@ -200,12 +200,12 @@ fn draw(
     frames: &mut Vec<(String, Array2<f64>)>,
     show: Show,
 ) -> Result<Outcome> {
-    let job = Job::new(model, count, chain)?;
+    let job = sampling::job(model, count, chain)?;
     let (first, last) = job.traced();
-    let Some(times) = model.over_time().filter(|_| model.description().columns.len() == 2) else {
-        return job.run(model, show.silent(), &mut |_| Ok(()));
+    let Some(times) = model.over_time().filter(|_| model.description.columns.len() == 2) else {
+        return sampling::run(job, model, show.silent(), |_| Ok(()));
     };
-    job.run(model, show.silent(), &mut |look| {
+    sampling::run(job, model, show.silent(), |look| {
         let spaces = (FRAMES - 1).min(last - first).max(1);
         let due = (0..=spaces).any(|k| look.step == first + (last - first) * k / spaces);
         // What comes after belongs to further rows.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use gradlogp::data::ReadOptions;
+use gradlogp::draw::{Job, Outcome};
 use gradlogp::storage::{TensorFile, write_atomically};
 use gradlogp::{Error, ErrorClass, FittedModel};
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
@@ -19,7 +20,7 @@ use crate::limits::check_memory;
 use crate::output::{write_array, write_table};
 use crate::picture::{Greys, ImageShape, Sheet};
 use crate::places::Places;
-use crate::sampling::{Job, Outcome};
+use crate::sampling::{self, Words};
 use crate::{exit, interrupt, text};
 
 /// Seconds between checkpoints unless asked for.
@@ -101,12 +102,14 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
     let (model, job) = match stopped {
         Some((path, stopped)) => {
             let model = given(model).map_err(|e| in_checkpoint(path, &e.into()))?;
-            stopped.job.check(&model).map_err(|e| in_checkpoint(path, &e))?;
+            let sound = stopped.job.check(&model).map_err(anyhow::Error::from);
+            let sound = sound.and_then(|()| sampling::check_room(&stopped.job, &model));
+            sound.map_err(|e| in_checkpoint(path, &e))?;
             (model, stopped.job)
         }
         None => {
             let model = given(model)?;
-            let job = Job::new(&model, n, &args.chain)?;
+            let job = sampling::job(&model, n, &args.chain)?;
             if let Some(place) = &mut place {
                 let asked = (&job, model.fingerprint(), conditions.as_ref().map(rows_of));
                 place.set_run(serde_json::to_value(asked)?);
@@ -142,7 +145,7 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
         })
     })?;
     let mut trace = Trace::new(args, job.traced())?;
-    let run = job.run(&model, show.silent(), &mut |look| {
+    let run = sampling::run(job, &model, show.silent(), |look| {
         trace.see(&model, look.step, look.position);
         if saver.due(look.stops) {
             saver.save((look.job)(), show);
@@ -150,12 +153,12 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
         Ok(())
     });
     let mut outcome = run.map_err(|error| blamed(args.resume.as_deref(), error))?;
-    if let Some(noise) = model.description().dequantization.as_ref().filter(|_| !keep_noise) {
-        noise.restore(&mut outcome.drawn.rows, |_, _| true);
+    if let Some(noise) = model.description.dequantization.as_ref().filter(|_| !keep_noise) {
+        noise.restore(&mut outcome.samples.rows, |_, _| true);
     }
     let picture = match image {
         Some(shape) => {
-            let rows = outcome.drawn.rows.view();
+            let rows = outcome.samples.rows.view();
             Some(Sheet::new(rows, shape, Greys::of(rows))?.png()?)
         }
         None => None,
@@ -173,7 +176,7 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
 
 fn finish(
     model: &FittedModel,
-    Outcome { drawn, failure }: Outcome,
+    Outcome { samples: drawn, failure }: Outcome,
     conditions: Option<Array2<f64>>,
     output: Option<&Path>,
     saver: &Saver,

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use crate::args::{ChainArgs, SamplerArg};
 use crate::mutate;
-use crate::sampling::Job;
+use crate::sampling;
+use gradlogp::draw::Job;
 
 /// Looks after which a job has shown that it runs.
 const LOOKS: usize = 12;
@@ -60,9 +61,9 @@ fn jobs(model: &FittedModel, sampler: SamplerArg) -> Vec<Value> {
         steps: 5,
         ..ChainArgs::default()
     };
-    let first = Job::new(model, 9, &args).unwrap();
+    let first = sampling::job(model, 9, &args).unwrap();
     let mut jobs = vec![serde_json::to_value(&first).unwrap()];
-    let outcome = first.run(model, true, &mut |look| {
+    let outcome = sampling::run(first, model, true, |look| {
         if [3, 25, 33].contains(&look.step) {
             jobs.push(serde_json::to_value((look.job)())?);
         }
@@ -75,7 +76,7 @@ fn jobs(model: &FittedModel, sampler: SamplerArg) -> Vec<Value> {
 /// Whether it was taken for a job of the model.
 fn accepts(model: &FittedModel, job: &Value) -> bool {
     let Ok(job) = serde_json::from_value::<Job>(job.clone()) else { return false };
-    if job.check(model).is_err() {
+    if job.check(model).is_err() || sampling::check_room(&job, model).is_err() {
         return false;
     }
     let (done, total) = job.steps();
@@ -89,7 +90,7 @@ fn accepts(model: &FittedModel, job: &Value) -> bool {
         return true;
     }
     let mut looks = 0;
-    let _ = job.run(model, true, &mut |_| {
+    let _ = sampling::run(job, model, true, |_| {
         looks += 1;
         anyhow::ensure!(looks < LOOKS, "enough");
         Ok(())

@@ -168,7 +168,7 @@ fn a_checkpoint_is_replaced_by_its_own_run_alone() {
 fn what_comes_to_lie_there_on_the_way_stays() {
     let folder = Folder::with_model();
     // Seconds apart, so that it is not put there while one is being written.
-    let line = "fit good.csv --steps 30000 --hidden 8 --batch 32 --evaluate-every 20 --threads 1 \
+    let line = "fit good.csv --steps 120000 --hidden 8 --batch 32 --evaluate-every 20 --threads 1 \
                 --objective ssm --patience 0 --checkpoint-every 0.5 -o x";
     let ended = folder.shell(&format!(
         "$GRADLOGP {line} & pid=$!; while [ ! -e x.checkpoint ]; do sleep 0.005; done; \

@@ -254,7 +254,7 @@ fn near_names(available: &[String], name: &str) -> Vec<String> {
         .iter()
         .filter(|column| column.chars().count().abs_diff(length) <= limit)
         .map(|column| (edit_distance(&column.to_lowercase(), &wanted), column))
-        .filter(|(distance, _)| *distance <= limit)
+        .filter(|(distance, _)| *distance <= limit && *distance < length)
         .collect();
     scored.sort_by_key(|(distance, _)| *distance);
     scored.into_iter().take(3).map(|(_, column)| column.clone()).collect()

@@ -123,8 +123,9 @@ impl PrepareConfig {
             return Err(Error::config("test", "must be 0 or more, and below 1"));
         }
         if validation + test >= 1.0 {
-            let message =
-                format!("with `validation` {validation} and `test` {test} no row is left to train on");
+            let message = format!(
+                "with `validation` {validation} and `test` {test} no row is left to train on"
+            );
             return Err(Error::config("test", message));
         }
         Ok(())
@@ -204,9 +205,10 @@ impl FitConfig {
     /// Columns of the condition; none for p(x).
     pub fn given(&self) -> &[String] {
         match &self.family {
-            Family::Network(NetworkConfig { support: Support::Conditional { columns, .. }, .. }) => {
-                columns
-            }
+            Family::Network(NetworkConfig {
+                support: Support::Conditional { columns, .. },
+                ..
+            }) => columns,
             _ => &[],
         }
     }
@@ -250,8 +252,7 @@ impl FitConfig {
             Family::Network(network) => {
                 if let Support::Within { power, .. } = &network.support {
                     if whitens {
-                        let message =
-                            "whiten mixes the columns that bounds belong to; use standardize or none";
+                        let message = "whiten mixes the columns that bounds belong to; use standardize or none";
                         return Err(Error::config("standardize", message));
                     }
                     if let Some(objective) = objective {

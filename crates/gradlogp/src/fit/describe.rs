@@ -1,13 +1,13 @@
 //! From trained weights to a model in the columns' units.
 
 use super::{Prepared, Trained};
+use crate::Result;
 use crate::diffusion::TimeModel;
 use crate::fitted::{
     DataRecord, Description, FitSummary, FittedModel, NoiseRecord, root_mean_square_score,
 };
 use crate::model::Model;
 use crate::score::AtTime;
-use crate::Result;
 use crate::train::Choice;
 use ndarray::ArrayView2;
 

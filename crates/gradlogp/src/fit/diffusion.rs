@@ -114,7 +114,8 @@ impl DiffusionConfig {
         match &self.process {
             ProcessConfig::Named(process) => process.validate()?,
             ProcessConfig::Custom { .. } if self.noise.simulate.is_none() => {
-                let message = "a process of your own has no closed-form kernel: say in how many steps";
+                let message =
+                    "a process of your own has no closed-form kernel: say in how many steps";
                 return Err(Error::config("simulate", message));
             }
             ProcessConfig::Custom { .. } => {}
@@ -132,7 +133,10 @@ impl DiffusionConfig {
         }
         let most = TimeFeatures::Fourier { frequencies: FREQUENCIES }.width();
         if matches!(self.features, TimeFeatures::Fourier { frequencies } if frequencies > most) {
-            return Err(Error::config("time features", format!("must be at most {most} frequencies")));
+            return Err(Error::config(
+                "time features",
+                format!("must be at most {most} frequencies"),
+            ));
         }
         Ok(())
     }
@@ -144,11 +148,7 @@ impl DiffusionConfig {
 
     /// The settings of the network apart from the time.
     pub(super) fn plain(&self, dim: usize) -> Mlp {
-        Mlp {
-            hidden: self.hidden.clone(),
-            activation: self.activation,
-            ..Mlp::new(dim, self.kind)
-        }
+        Mlp { hidden: self.hidden.clone(), activation: self.activation, ..Mlp::new(dim, self.kind) }
     }
 
     /// The process for these columns.

@@ -9,8 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use super::Prepared;
 use crate::data::synthetic::Dataset;
 use crate::diagnose::{
-    BaselineComparison, Estimate, FisherDivergence, KernelSteinDiscrepancy, KsdConfig,
-    SteinReport, fisher_divergence, kernel_stein_discrepancy, stein_check, stein_check_given,
+    BaselineComparison, Estimate, FisherDivergence, KernelSteinDiscrepancy, KsdConfig, SteinReport,
+    fisher_divergence, kernel_stein_discrepancy, stein_check, stein_check_given,
     stein_check_within,
 };
 use crate::fitted::{FittedModel, NoiseRecord};
@@ -347,7 +347,13 @@ pub fn evaluate_over_times(
             true => "no fault found".to_string(),
             false => stein.verdict.describe(&model.description.columns),
         };
-        times.push(AtOneTime { time, exact_loss, stein, verdict, relative_fisher_divergence: fisher });
+        times.push(AtOneTime {
+            time,
+            exact_loss,
+            stein,
+            verdict,
+            relative_fisher_divergence: fisher,
+        });
     }
     Ok(times)
 }

@@ -71,8 +71,7 @@ impl CheckedTable {
         } else if dequantization.is_some() {
             // What the noise was asked to cure is no longer there to warn of.
             let left = check_table(&table)?;
-            let still =
-                |w: &DataWarning| left.iter().any(|other| same_kind(w, other));
+            let still = |w: &DataWarning| left.iter().any(|other| same_kind(w, other));
             warnings.retain(|w| !w.is_about_ties() || still(w));
         }
         Ok(CheckedTable {
@@ -125,7 +124,9 @@ impl CheckedTable {
         let given = given.transpose()?;
         let units = fit(Standardization::Standardize, table, &training)?;
         let domain = match &config.family {
-            Family::Network(NetworkConfig { support: Support::Within { region, power }, .. }) => {
+            Family::Network(NetworkConfig {
+                support: Support::Within { region, power }, ..
+            }) => {
                 let noisy = checked.dequantization.is_some();
                 Some(region.domain(table, &units, *power, noisy)?)
             }

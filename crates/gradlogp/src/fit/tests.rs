@@ -22,8 +22,7 @@ fn gaussian() -> (Gaussian, Table) {
 
 fn small(family: Family) -> FitConfig {
     let usual = FitConfig::of(family);
-    let training =
-        TrainConfig { steps: 600, rate: 5e-3, ema: 0.99, threads: 1, ..usual.training };
+    let training = TrainConfig { steps: 600, rate: 5e-3, ema: 0.99, threads: 1, ..usual.training };
     FitConfig { training, ..usual }
 }
 
@@ -70,10 +69,8 @@ fn the_steps_one_by_one_are_the_whole() {
 #[test]
 fn conditions_and_regions_belong_to_networks_and_are_named_by_column() {
     let (_, table) = gaussian();
-    let support = Support::Conditional {
-        columns: vec!["b".into()],
-        conditioning: Conditioning::Concat,
-    };
+    let support =
+        Support::Conditional { columns: vec!["b".into()], conditioning: Conditioning::Concat };
     let network = NetworkConfig { hidden: vec![8], support, ..NetworkConfig::default() };
     let config = small(Family::Network(network));
     let prepared = CheckedTable::new(table.clone(), &config).unwrap().prepare(&config).unwrap();
@@ -90,7 +87,10 @@ fn conditions_and_regions_belong_to_networks_and_are_named_by_column() {
     let message = within("a", 1.0).unwrap_err().to_string();
     assert!(message.contains("rows, row "), "{message}");
     let message = within("A2", 1.0).unwrap_err().to_string();
-    assert_eq!(message, "bounds: there is no column \"A2\". Did you mean \"a\"? The columns are \"a\", \"b\"");
+    assert_eq!(
+        message,
+        "bounds: there is no column \"A2\". Did you mean \"a\"? The columns are \"a\", \"b\""
+    );
 }
 
 #[test]
@@ -124,5 +124,8 @@ fn a_verdict_names_the_worst_first() {
     let few = truth.sample(6, &mut ChaCha8Rng::seed_from_u64(5));
     let evaluation = evaluate(&untrained.model, few.view(), None, 0).unwrap();
     assert!(evaluation.cannot_tell() || !evaluation.is_consistent());
-    assert!(enough_rows(2).is_err() && evaluate(&untrained.model, Array2::zeros((2, 2)).view(), None, 0).is_err());
+    assert!(
+        enough_rows(2).is_err()
+            && evaluate(&untrained.model, Array2::zeros((2, 2)).view(), None, 0).is_err()
+    );
 }

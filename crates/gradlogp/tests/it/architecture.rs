@@ -50,6 +50,7 @@ const ORDER: &[(&str, &[&str])] = &[
             "dkef",
         ],
     ),
+    ("draw", &["error", "score", "domain", "ode", "oracle", "sde", "model", "sample", "fitted"]),
     (
         "fit",
         &[

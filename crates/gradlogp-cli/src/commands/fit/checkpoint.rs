@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use gradlogp::train::{Checkpoint, Trainer};
 use gradlogp::Error;
+use gradlogp::train::{Checkpoint, Trainer};
 use serde::{Deserialize, Serialize};
 
 use super::Plan;
@@ -44,8 +44,12 @@ pub(super) fn read_checkpoint(path: &Path) -> Result<(Checkpoint, Resumable)> {
 /// What a checkpoint file holds, in words, for `gradlogp info`.
 pub(in crate::commands) fn checkpoint_settings(path: &Path) -> Result<Vec<(String, String)>> {
     let (checkpoint, Resumable { plan, seconds, .. }) = read_checkpoint(path)?;
-    let steps =
-        format!("{} of {} done in {} s", checkpoint.step(), plan.fit.training.steps, short(seconds));
+    let steps = format!(
+        "{} of {} done in {} s",
+        checkpoint.step(),
+        plan.fit.training.steps,
+        short(seconds)
+    );
     Ok(vec![
         ("Checkpoint".into(), "an unfinished fit".into()),
         ("Data".into(), plan.source.name()),

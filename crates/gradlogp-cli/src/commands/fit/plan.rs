@@ -82,12 +82,7 @@ impl Plan {
             output: "model.safetensors".into(),
             report: None,
             checkpoint_every: 5.0,
-            fit: FitConfig {
-                prepare,
-                training,
-                choose_objective: objective.is_none(),
-                ..usual
-            },
+            fit: FitConfig { prepare, training, choose_objective: objective.is_none(), ..usual },
             choice: None,
         };
         plan.override_outputs(args)?;
@@ -192,11 +187,10 @@ impl Plan {
         }
         let steps = gradlogp::train::PILOT;
         let mut bar = Progress::new(show.silent(), "choosing the objective", 0, steps);
-        let (fit, choice) =
-            prepared.choose_objective(&self.fit, &mut |trainer: &Trainer, _| {
-                bar.at(trainer.step(), String::new);
-                ControlFlow::Continue(())
-            })?;
+        let (fit, choice) = prepared.choose_objective(&self.fit, &mut |trainer: &Trainer, _| {
+            bar.at(trainer.step(), String::new);
+            ControlFlow::Continue(())
+        })?;
         bar.finish();
         if let Some(choice) = &choice {
             show.note(&format!("objective {}", info::reason(choice, &self.fit.training)));

@@ -9,15 +9,15 @@ use gradlogp::train::{Choice, Stop, Trainer};
 use gradlogp::{Error, FittedModel, Objective};
 use serde::Serialize;
 
-use super::checkpoint::{Saver, resume_command};
 use super::Plan;
+use super::checkpoint::{Saver, resume_command};
 use crate::checkpoints::Standing;
 use crate::commands::{Show, info, report};
+use crate::exit;
 use crate::input::in_table;
 use crate::interrupt::{self, Keeping};
 use crate::judgement::Judgement;
 use crate::text::{self, short};
-use crate::exit;
 
 /// The result, as `--json` shows it.
 #[derive(Debug, Serialize)]

@@ -2,23 +2,20 @@
 
 use std::ops::ControlFlow;
 
-use anyhow::Result;
-use gradlogp::ode::OdeConfig;
-use gradlogp::oracle::{Gaussian, Oracle};
-use gradlogp::sample::Parallel;
-use gradlogp::sample::annealed::AnnealedConfig;
-use gradlogp::sample::reverse::{Reverse, ReverseConfig, Scheme, TimeSchedule, run_reverse};
-use gradlogp::sde::Sde;
-use gradlogp::{Error, FittedModel};
-use ndarray::Array2;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::args::{ChainArgs, SamplerArg, ScheduleWord};
-use crate::interrupt;
-use crate::limits::check_memory;
-use crate::sampling::{Drawn, Job, Look, Outcome, Watch, Way};
+use super::job::{Job, Look, Outcome, Watch};
+use super::{Route, SampleConfig, Sampler, Samples, StepSchedule};
+use crate::fitted::FittedModel;
+use crate::ode::OdeConfig;
+use crate::oracle::{Gaussian, Oracle};
+use crate::sample::Parallel;
+use crate::sample::annealed::AnnealedConfig;
+use crate::sample::reverse::{Reverse, ReverseConfig, Scheme, TimeSchedule, run_reverse};
+use crate::sde::Sde;
+use crate::{Error, Result};
 
 /// Rows that go together: their randomness is a stream of its own, so that a stopped run can go on
 /// after any block.
@@ -32,11 +29,11 @@ const TOLERANCE: f64 = 1e-5;
 
 /// Rows from noise to data.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct ReversePlan {
-    n: usize,
+pub struct ReverseJob {
+    pub(super) n: usize,
     seed: u64,
-    sampler: SamplerArg,
-    schedule: ScheduleWord,
+    sampler: Sampler,
+    schedule: StepSchedule,
     steps: usize,
     corrections: usize,
     /// The block to go on with.
@@ -46,36 +43,34 @@ pub(crate) struct ReversePlan {
     done: Vec<f64>,
 }
 
-impl ReversePlan {
-    pub(crate) fn new(model: &FittedModel, n: usize, args: &ChainArgs) -> Result<Self> {
-        let sampler = match args.sampler {
-            SamplerArg::Auto => SamplerArg::Heun,
-            SamplerArg::Ula | SamplerArg::Mala | SamplerArg::Hmc => {
-                let why = "this model was fitted with --noise: it knows the noised data at every time, \
+impl ReverseJob {
+    pub(super) fn new(model: &FittedModel, n: usize, asked: &SampleConfig) -> Result<Self> {
+        let sampler = match asked.sampler {
+            Sampler::Auto => Sampler::Heun,
+            Sampler::Ula | Sampler::Mala | Sampler::Hmc => {
+                let why = "this is a diffusion model: it knows the noised data at every time, \
                            and chains at one of them do not cross between modes; use heun, em, pc, ode, \
                            ddim or annealed";
-                return Err(Error::config("--sampler", why).into());
+                return Err(Error::config("sampler", why));
             }
             other => other,
         };
         let own = model.over_time().is_some_and(|model| !model.clock().has_kernel());
-        let schedule = args.schedule.unwrap_or(match sampler {
-            SamplerArg::Annealed => ScheduleWord::Geometric,
+        let schedule = asked.schedule.unwrap_or(match sampler {
+            Sampler::Annealed => StepSchedule::Geometric,
             // Karras steps are made of the kernel's noise levels.
-            _ if own => ScheduleWord::Quadratic,
-            _ => ScheduleWord::Karras,
+            _ if own => StepSchedule::Quadratic,
+            _ => StepSchedule::Karras,
         });
-        let corrections = args.corrections.unwrap_or(match sampler {
-            SamplerArg::Annealed => 5,
+        let corrections = asked.corrections.unwrap_or(match sampler {
+            Sampler::Annealed => 5,
             _ => 1,
         });
-        if corrections == 0 && matches!(sampler, SamplerArg::Annealed) {
-            return Err(
-                Error::config("--corrections", "at least one is needed for annealed").into()
-            );
+        if corrections == 0 && matches!(sampler, Sampler::Annealed) {
+            return Err(Error::config("corrections", "at least one is needed for annealed"));
         }
-        let (seed, steps) = (args.seed, args.steps);
-        let plan = ReversePlan {
+        let (seed, steps) = (asked.seed, asked.steps);
+        let job = ReverseJob {
             n,
             seed,
             sampler,
@@ -86,43 +81,36 @@ impl ReversePlan {
             evaluations: 0,
             done: Vec::new(),
         };
-        plan.check(model)?;
-        Ok(plan)
+        job.check(model)?;
+        Ok(job)
     }
 
     /// Refuses what no run with this model can be, whether it comes from a command line or from a checkpoint.
-    pub(crate) fn check(&self, model: &FittedModel) -> Result<()> {
-        let d = model.description().columns.len();
-        check_memory("-n", 16.0 * self.n as f64 * d as f64)?;
+    pub(super) fn check(&self, model: &FittedModel) -> Result<()> {
+        let d = model.description.columns.len();
         let done = self.block.checked_mul(BLOCK).map(|rows| rows.min(self.n));
         let fits =
             self.block <= self.blocks() && done.map(|rows| rows * d) == Some(self.done.len());
         if !fits || self.done.iter().any(|x| !x.is_finite()) {
-            return Err(
-                Error::config("done", "the rows drawn are not those of whole blocks").into()
-            );
+            return Err(Error::config("done", "the rows drawn are not those of whole blocks"));
         }
-        if matches!(
-            self.sampler,
-            SamplerArg::Auto | SamplerArg::Ula | SamplerArg::Mala | SamplerArg::Hmc
-        ) {
+        if matches!(self.sampler, Sampler::Auto | Sampler::Ula | Sampler::Mala | Sampler::Hmc) {
             let message = format!("{} does not go from noise to data", self.sampler.word());
-            return Err(Error::config("--sampler", message).into());
+            return Err(Error::config("sampler", message));
         }
         // Each step has a time, and they are all laid out before the first.
         if self.steps > MOST_STEPS || self.blocks().checked_mul(self.steps).is_none() {
-            return Err(Error::config("--steps", format!("must be at most {MOST_STEPS}")).into());
+            return Err(Error::config("steps", format!("must be at most {MOST_STEPS}")));
         }
         let Some(time_model) = model.over_time() else {
-            let message =
-                "was fitted without --noise, and the run began with a model of every noise level";
-            return Err(Error::config("MODEL", message).into());
+            let message = "is of one density, and the run began with a model of every noise level";
+            return Err(Error::config("model", message));
         };
         let own = !time_model.clock().has_kernel();
-        if own && matches!(self.sampler, SamplerArg::Ddim | SamplerArg::Annealed) {
+        if own && matches!(self.sampler, Sampler::Ddim | Sampler::Annealed) {
             let message = "needs the closed-form kernel of the process, which one of your own has not; use em, \
                            heun, pc or ode";
-            return Err(Error::config("--sampler", message).into());
+            return Err(Error::config("sampler", message));
         }
         if time_model.clock().sde().prior_std().is_none() {
             law_at_the_end(model)?;
@@ -135,39 +123,39 @@ impl ReversePlan {
         self.n.div_ceil(BLOCK)
     }
 
-    pub(crate) fn rows_of_a_block(&self) -> usize {
+    pub(super) fn rows_of_a_block(&self) -> usize {
         self.n.min(BLOCK)
     }
 
-    pub(crate) fn steps_of_a_block(&self) -> usize {
+    pub(super) fn steps_of_a_block(&self) -> usize {
         self.steps
     }
 
-    pub(crate) fn steps(&self) -> (usize, usize) {
+    pub(super) fn steps(&self) -> (usize, usize) {
         (self.block.saturating_mul(self.steps), self.blocks().saturating_mul(self.steps))
     }
 
     /// The library's settings, and its checks of them.
     fn config(&self, sde: &dyn Sde) -> Result<ReverseConfig> {
         let schedule = match self.schedule {
-            ScheduleWord::Karras => TimeSchedule::Karras { rho: 7.0 },
-            ScheduleWord::Geometric => TimeSchedule::Geometric,
-            ScheduleWord::Uniform => TimeSchedule::UNIFORM,
-            ScheduleWord::Quadratic => TimeSchedule::Polynomial { power: 2.0 },
+            StepSchedule::Karras => TimeSchedule::Karras { rho: 7.0 },
+            StepSchedule::Geometric => TimeSchedule::Geometric,
+            StepSchedule::Uniform => TimeSchedule::UNIFORM,
+            StepSchedule::Quadratic => TimeSchedule::Polynomial { power: 2.0 },
         };
         schedule.times(sde, self.steps)?;
         let scheme = match self.sampler {
-            SamplerArg::Em => Scheme::EulerMaruyama,
-            SamplerArg::Pc => {
+            Sampler::Em => Scheme::EulerMaruyama,
+            Sampler::Pc => {
                 Scheme::PredictorCorrector { corrections: self.corrections, ratio: 0.16 }
             }
-            SamplerArg::Ode => Scheme::Flow(OdeConfig {
+            Sampler::Ode => Scheme::Flow(OdeConfig {
                 relative: TOLERANCE,
                 absolute: TOLERANCE,
                 ..OdeConfig::default()
             }),
-            SamplerArg::Ddim => Scheme::Exponential,
-            SamplerArg::Annealed => {
+            Sampler::Ddim => Scheme::Exponential,
+            Sampler::Annealed => {
                 let level = |t: f64| sde.kernel(t).map_or(1.0, |k| k.std / k.scale);
                 let (high, low) = (level(sde.horizon()), level(sde.t_min()));
                 let steps = self.corrections;
@@ -180,23 +168,16 @@ impl ReversePlan {
         Ok(config)
     }
 
-    pub(crate) fn run(
-        mut self,
-        model: &FittedModel,
-        quiet: bool,
-        watch: &mut Watch<'_>,
-    ) -> Result<Outcome> {
+    pub(super) fn run(mut self, model: &FittedModel, watch: &mut dyn Watch) -> Result<Outcome> {
         let Some(time_model) = model.over_time() else {
-            let message =
-                "was fitted without --noise, and the run began with a model of every noise level";
-            return Err(Error::config(crate::commands::MODEL, message).into());
+            let message = "is of one density, and the run began with a model of every noise level";
+            return Err(Error::config("model", message));
         };
         let sde = time_model.clock().sde();
         let score = Parallel(time_model);
         let reverse = Reverse { sde, score: &score };
         let config = self.config(sde)?;
-        let (from, total) = self.steps();
-        let mut bar = crate::progress::Progress::new(quiet, "sampling", from as u64, total as u64);
+        let (_, steps) = self.steps();
         let (mut failure, mut stopped) = (None, false);
         while self.block < self.blocks() && failure.is_none() && !stopped {
             let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
@@ -206,24 +187,18 @@ impl ReversePlan {
                 Some(_) => reverse.start(rows, &mut rng)?.position,
                 None => law_at_the_end(model)?.sample(rows, &mut rng),
             };
-            let mut trouble = None;
             let run = run_reverse(&reverse, start, &config, &mut rng, &mut |p| {
                 let step = self.block * self.steps + p.step;
-                bar.at(step as u64, || format!("t {:.3}", p.time));
-                let stops = interrupt::requested();
+                let stops = watch.stops();
                 let job = || Job::Reverse(self.clone());
-                let look =
-                    Look { step, position: p.position, time: Some(p.time), stops, job: &job };
-                trouble = watch(look).err();
-                if stops || trouble.is_some() {
+                let (position, time, acceptance) = (p.position, Some(p.time), None);
+                let look = Look { step, steps, acceptance, position, time, stops, job: &job };
+                if watch.look(look).is_break() || stops {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())
                 }
             });
-            if let Some(error) = trouble {
-                return Err(error);
-            }
             match run {
                 Ok(run) if run.completed => {
                     self.done.extend(run.rows.iter());
@@ -237,20 +212,19 @@ impl ReversePlan {
                 Err(error) => failure = Some(counted_from(error, self.block * BLOCK)),
             }
         }
-        bar.finish();
-        Ok(Outcome { drawn: self.drawn(model)?, failure })
+        Ok(Outcome { samples: self.samples(model)?, failure })
     }
 
-    fn drawn(self, model: &FittedModel) -> Result<Drawn> {
-        let d = model.description().columns.len();
+    fn samples(self, model: &FittedModel) -> Result<Samples> {
+        let d = model.description.columns.len();
         let completed = self.block == self.blocks();
-        let rows = Array2::from_shape_vec((self.done.len() / d, d), self.done)?;
-        Ok(Drawn {
+        let rows = crate::model::rows(&self.done, d);
+        Ok(Samples {
             draws: rows.nrows(),
             chain: (0..rows.nrows()).collect(),
             rows: model.description().transform.inverse(rows.view()),
             sampler: self.sampler.word(),
-            way: Way::Reverse {
+            route: Route::Reverse {
                 steps: self.steps,
                 schedule: self.schedule.word(),
                 score_evaluations: self.evaluations,
@@ -275,23 +249,23 @@ impl ReversePlan {
 ///
 /// # Errors
 /// A model that knows none.
-pub(crate) fn law_at_the_end(model: &FittedModel) -> Result<Gaussian> {
+pub fn law_at_the_end(model: &FittedModel) -> Result<Gaussian> {
     match model.end() {
         Some(end) => Ok(end.gaussian()?),
         None => {
             let message = "the law in which this custom process ends is not known, so there is nothing to start \
-                           from: fit anew without --standardize none, or with --noise ve, vp, subvp or ou";
-            Err(Error::config("MODEL", message).into())
+                           from: fit anew with another `standardize` than none, or with `noise` ve, vp, subvp or ou";
+            Err(Error::config("model", message))
         }
     }
 }
 
 /// What to know of it where it is not normal.
-pub(crate) fn warning_of_the_end(model: &FittedModel) -> Option<String> {
+pub fn warning_of_the_end(model: &FittedModel) -> Option<String> {
     let end = model.end().filter(|end| !end.is_normal())?;
     Some(format!(
         "the law in which this custom process ends is taken to be normal, and is not (a column has skewness or half \
-         excess kurtosis {:.2}): the way back starts from a wrong law; a longer --horizon of the fit brings it nearer",
+         excess kurtosis {:.2}): the way back starts from a wrong law; a longer `horizon` of the fit brings it nearer",
         end.shape
     ))
 }

@@ -1,0 +1,17 @@
+//! Rows drawn from a fitted model, in the user's units: by chains on its density, or from noise to data where it
+//! knows every noise level.
+//!
+//! [`FittedModel::sample`](crate::FittedModel::sample) is all that most need. A [`Job`] is the same as data: it can be
+//! stopped anywhere, stored, and gone on with, and the rows are those of a run that never stopped.
+
+mod chains;
+mod config;
+mod job;
+mod reverse;
+mod samples;
+
+pub use chains::ChainJob;
+pub use config::{SampleConfig, Sampler, StepSchedule};
+pub use job::{Job, Look, Outcome, Watch};
+pub use reverse::{ReverseJob, law_at_the_end, warning_of_the_end};
+pub use samples::{ACCEPTED, Route, Samples};
