@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use anyhow::Result;
-use gradlogp::FittedModel;
 use gradlogp::draw::{ACCEPTED, Job, Look, Outcome, Route, Samples, Watch};
+use gradlogp::{Error, FittedModel};
 
 use crate::args::ChainArgs;
 use crate::limits::check_memory;
@@ -159,6 +159,9 @@ fn infinite(x: f64) -> String {
 
 /// A run that has not begun, if this machine has room for it.
 pub(crate) fn job(model: &FittedModel, n: usize, args: &ChainArgs) -> Result<Job> {
+    if n == 0 {
+        return Err(Error::config("-n", "must be at least 1").into());
+    }
     let job = Job::new(model, n, &args.config())?;
     check_room(&job, model)?;
     Ok(job)

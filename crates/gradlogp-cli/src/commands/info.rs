@@ -69,62 +69,13 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
         None => word(&d.transform.kind()),
         Some(over_time) => format!("{}, measured at every time", word(&over_time.kind)),
     };
-    let mut rows = vec![
-        ("Data".into(), format!("{} ({} rows)", d.data.source, d.data.rows)),
-        (
-            "Rows used".into(),
-            format!(
-                "{} training, {} validation, {} test",
-                d.data.parts[0], d.data.parts[1], d.data.parts[2]
-            ),
-        ),
-        ("Columns".into(), d.columns.join(", ")),
-        ("Scaling".into(), scaling),
-        ("Model".into(), word(&n.kind)),
-        ("Hidden layers".into(), format!("{} of {}", hidden.len(), hidden.join(", "))),
-        ("Activation".into(), word(&n.activation)),
-        ("Objective".into(), objective(model)),
-        (
-            "Training".into(),
-            format!(
-                "{} steps of {} rows, rate {}, {} schedule, {} seconds, {}",
-                d.summary.steps,
-                t.batch,
-                t.rate,
-                word(&t.schedule),
-                short(d.summary.seconds),
-                d.summary.stopped
-            ),
-        ),
-        ("Weights kept from step".into(), d.summary.best_step.to_string()),
-        ("Seed".into(), t.seed.to_string()),
-        ("Written by".into(), format!("gradlogp {}", d.library_version)),
-    ];
-    if let Some(choice) = &d.choice {
-        rows.insert(8, ("Chosen as".into(), reason(choice, t)));
-    }
-    if let Some(tau) = n.base_scale {
-        rows.insert(7, ("Gaussian base".into(), format!("standard deviation {tau}")));
-    }
-    if let Some(noise) = &d.noise {
-        rows.splice(7..7, crate::noise::settings(noise));
-    }
-    if let Some(domain) = &d.domain {
-        rows.push(("Bounds".into(), bounds(domain, &d.columns)));
-    }
-    if let Some(kernel) = &d.kernel {
-        let f = &kernel.family;
-        let kernels = match f.features {
-            Some(h) => format!("{} over {h} learnt features", f.log_widths.len()),
-            None => "1 over the columns".into(),
-        };
-        rows[4].1 = "kernel exponential family".into();
-        if hidden.is_empty() {
-            rows.retain(|(name, _)| name != "Hidden layers" && name != "Activation");
-        }
-        rows.insert(5, ("Kernels".into(), format!("{kernels}, {} inducing points", f.inducing)));
-        rows.push(("Solve".into(), kernel_summary(kernel).trim().to_string()));
-    }
+    // In the order in which they are shown: what a model does not have is left out where it would stand.
+    let mut rows = Vec::new();
+    let mut row = |name: &str, value: String| rows.push((name.to_string(), value));
+    row("Data", format!("{} ({} rows)", d.data.source, d.data.rows));
+    let [training, validation, test] = d.data.parts;
+    row("Rows used", format!("{training} training, {validation} validation, {test} test"));
+    row("Columns", d.columns.join(", "));
     if d.given.is_some() {
         let film = if n.conditioning == Conditioning::Film { " (film)" } else { "" };
         row("Given", format!("{}{film}", model.given_columns().join(", ")));
@@ -173,7 +124,7 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
         row("Bounds", bounds(domain, &d.columns));
     }
     if let Some(kernel) = &d.kernel {
-        row("Solve", super::fit_kernel::summary(kernel).trim().to_string());
+        row("Solve", kernel_summary(kernel).trim().to_string());
     }
     if let Some(noise) = &d.dequantization {
         let named = noise.columns().filter_map(|k| d.columns.get(k).map(String::as_str));

@@ -202,7 +202,7 @@ fn draw(
 ) -> Result<Outcome> {
     let job = sampling::job(model, count, chain)?;
     let (first, last) = job.traced();
-    let Some(times) = model.over_time().filter(|_| model.description.columns.len() == 2) else {
+    let Some(times) = model.over_time().filter(|_| model.description().columns.len() == 2) else {
         return sampling::run(job, model, show.silent(), |_| Ok(()));
     };
     sampling::run(job, model, show.silent(), |look| {

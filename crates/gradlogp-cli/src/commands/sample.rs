@@ -153,7 +153,7 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
         Ok(())
     });
     let mut outcome = run.map_err(|error| blamed(args.resume.as_deref(), error))?;
-    if let Some(noise) = model.description.dequantization.as_ref().filter(|_| !keep_noise) {
+    if let Some(noise) = model.description().dequantization.as_ref().filter(|_| !keep_noise) {
         noise.restore(&mut outcome.samples.rows, |_, _| true);
     }
     let picture = match image {

@@ -63,7 +63,7 @@ impl ChainJob {
         if self.leapfrog == 0 {
             return Err(Error::config("leapfrog", "at least one step is needed"));
         }
-        let d = model.description.columns.len();
+        let d = model.description().columns.len();
         config.validate()?;
         if config.steps.checked_add(config.warm_up).is_none() {
             return Err(Error::config("thinning", "so many steps cannot be counted"));
@@ -112,7 +112,7 @@ impl ChainJob {
         let network = model.in_network_units();
         let potential = network.as_potential();
         let (parallel, parallel_field) = (potential.as_ref().map(Parallel), Parallel(&network));
-        let within = match (&parallel, &model.description.training.domain) {
+        let within = match (&parallel, &model.description().training.domain) {
             (Some(density), Some(domain)) => Some(Within { density, domain }),
             _ => None,
         };
@@ -120,7 +120,7 @@ impl ChainJob {
             Some(within) => Some(within as &dyn LogDensity),
             None => parallel.as_ref().map(|density| density as &dyn LogDensity),
         };
-        let domain = model.description.training.domain.as_ref();
+        let domain = model.description().training.domain.as_ref();
         let field_within = domain.map(|domain| FieldWithin { field: &parallel_field, domain });
         let mut field: &dyn Score = match &field_within {
             Some(within) => within,
@@ -263,13 +263,13 @@ fn config(
 
 /// 1 / mean square of the score: the squared width of what the model has learnt, in its units.
 fn typical_step(model: &FittedModel) -> f64 {
-    let scale = model.description.summary.score_scale;
+    let scale = model.description().summary.score_scale;
     1.0 / (scale * scale).max(f64::MIN_POSITIVE)
 }
 
 /// Around the training rows: mean plus one standard deviation times N(0, 1), in the network's units.
 fn start(model: &FittedModel, chains: usize, rng: &mut ChaCha8Rng) -> Array2<f64> {
-    let description = &model.description;
+    let description = model.description();
     let scale = Array1::from(description.column_scale.clone());
     let mean = Array1::from(description.column_mean.clone());
     let columns = description.columns.len();
@@ -323,7 +323,8 @@ fn summarise(
             .collect(),
     };
     let chain = chosen.iter().map(|at| at / draws.max(1)).collect();
-    let rows = model.description.transform.inverse(pooled.select(ndarray::Axis(0), &chosen).view());
+    let rows =
+        model.description().transform.inverse(pooled.select(ndarray::Axis(0), &chosen).view());
     // Chains of different conditions should not agree.
     let known = |x: f64| Some(x).filter(|x| !x.is_nan() && !several);
     let worst = |of: fn(&Convergence) -> f64, worse: fn(f64, f64) -> f64| {

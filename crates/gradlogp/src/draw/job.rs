@@ -111,7 +111,7 @@ impl Job {
             (Job::Chains(_), Some(_)) => {
                 let message =
                     "is of every noise level, and the run began with a model of one density";
-                Err(Error::config("model", message))
+                Err(Error::config("fitted model", message))
             }
         }
     }
@@ -143,7 +143,7 @@ impl Job {
 
     /// Bytes that the rows under way and the rows kept take, at least.
     pub fn bytes(&self, model: &FittedModel) -> [f64; 2] {
-        let row = 8.0 * model.description.columns.len() as f64;
+        let row = 8.0 * model.description().columns.len() as f64;
         match self {
             Job::Chains(job) => {
                 let chains = job.config.chains as f64 * row;

@@ -48,7 +48,7 @@ impl ReverseJob {
         let sampler = match asked.sampler {
             Sampler::Auto => Sampler::Heun,
             Sampler::Ula | Sampler::Mala | Sampler::Hmc => {
-                let why = "this is a diffusion model: it knows the noised data at every time, \
+                let why = "this model was fitted with `noise`: it knows the noised data at every time, \
                            and chains at one of them do not cross between modes; use heun, em, pc, ode, \
                            ddim or annealed";
                 return Err(Error::config("sampler", why));
@@ -87,7 +87,7 @@ impl ReverseJob {
 
     /// Refuses what no run with this model can be, whether it comes from a command line or from a checkpoint.
     pub(super) fn check(&self, model: &FittedModel) -> Result<()> {
-        let d = model.description.columns.len();
+        let d = model.description().columns.len();
         let done = self.block.checked_mul(BLOCK).map(|rows| rows.min(self.n));
         let fits =
             self.block <= self.blocks() && done.map(|rows| rows * d) == Some(self.done.len());
@@ -104,7 +104,7 @@ impl ReverseJob {
         }
         let Some(time_model) = model.over_time() else {
             let message = "is of one density, and the run began with a model of every noise level";
-            return Err(Error::config("model", message));
+            return Err(Error::config("fitted model", message));
         };
         let own = !time_model.clock().has_kernel();
         if own && matches!(self.sampler, Sampler::Ddim | Sampler::Annealed) {
@@ -171,7 +171,7 @@ impl ReverseJob {
     pub(super) fn run(mut self, model: &FittedModel, watch: &mut dyn Watch) -> Result<Outcome> {
         let Some(time_model) = model.over_time() else {
             let message = "is of one density, and the run began with a model of every noise level";
-            return Err(Error::config("model", message));
+            return Err(Error::config("fitted model", message));
         };
         let sde = time_model.clock().sde();
         let score = Parallel(time_model);
@@ -216,7 +216,7 @@ impl ReverseJob {
     }
 
     fn samples(self, model: &FittedModel) -> Result<Samples> {
-        let d = model.description.columns.len();
+        let d = model.description().columns.len();
         let completed = self.block == self.blocks();
         let rows = crate::model::rows(&self.done, d);
         Ok(Samples {
@@ -254,8 +254,8 @@ pub fn law_at_the_end(model: &FittedModel) -> Result<Gaussian> {
         Some(end) => Ok(end.gaussian()?),
         None => {
             let message = "the law in which this custom process ends is not known, so there is nothing to start \
-                           from: fit anew with another `standardize` than none, or with `noise` ve, vp, subvp or ou";
-            Err(Error::config("model", message))
+                           from: fit anew without `standardize` none, or with `noise` ve, vp, subvp or ou";
+            Err(Error::config("fitted model", message))
         }
     }
 }

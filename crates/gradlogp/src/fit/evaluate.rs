@@ -134,7 +134,7 @@ pub fn evaluate(
     // One condition for all rows says nothing of how the score follows it.
     let c = if c.nrows() == rows.nrows() { c } else { Array2::zeros((rows.nrows(), 0)) };
     model.check_domain(rows, "held-out rows")?;
-    let stein = match &model.description.domain {
+    let stein = match &model.description().domain {
         Some(domain) => stein_check_within(model, domain, rows, LEVEL)?,
         None => stein_check_given(model, rows, c.view(), LEVEL)?,
     };
@@ -150,7 +150,7 @@ pub fn evaluate(
         rows: rows.nrows(),
         exact_loss,
         conditional: c.ncols() > 0,
-        bounded: model.description.domain.is_some(),
+        bounded: model.description().domain.is_some(),
         stein,
         kernel_stein,
         baselines: Vec::new(),
@@ -165,7 +165,7 @@ fn kernel_stein(
     seed: u64,
 ) -> Result<Option<KernelSteinDiscrepancy>> {
     // Of n rows half of the 2^n patterns of signs are different: of 5 rows no p-value can be below 0.05.
-    if model.description.domain.is_some() || rows.nrows() < 6 {
+    if model.description().domain.is_some() || rows.nrows() < 6 {
         return Ok(None);
     }
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -261,7 +261,7 @@ impl Prepared {
             0 => model.clone(),
             _ => self.model_at(model, part)?,
         };
-        let seed = model.description.training.seed;
+        let seed = model.description().training.seed;
         let set = self.checked().drawn_from.as_ref().filter(|_| self.given.is_none());
         match evaluate_at_its_time(&at, test.view(), set, (seed, seed)) {
             Ok(evaluation) => {
@@ -281,7 +281,7 @@ impl Prepared {
     ) -> Result<Vec<BaselineComparison>> {
         let [training, validation] =
             [&self.split.train, &self.split.validation].map(|part| self.rows(part));
-        let mut rng = ChaCha8Rng::seed_from_u64(model.description.training.seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(model.description().training.seed);
         let found = model.beside_baselines(training.view(), validation.view(), test, &mut rng);
         match found {
             Ok(found) => Ok(found.unwrap_or_default()),
@@ -319,8 +319,8 @@ pub fn evaluate_over_times(
     seed: u64,
 ) -> Result<Vec<AtOneTime>> {
     enough_rows(rows.nrows())?;
-    let Some((family, record)) = model.over_time().zip(model.description.noise.as_ref()) else {
-        return Err(Error::config("model", "is of one density, not of all noise levels"));
+    let Some((family, record)) = model.over_time().zip(model.description().noise.as_ref()) else {
+        return Err(Error::config("fitted model", "is of one density, not of all noise levels"));
     };
     let truth = truth(model, record, drawn_from)?;
     let (low, high) = (family.clock().t_min(), family.clock().horizon());
@@ -345,7 +345,7 @@ pub fn evaluate_over_times(
         };
         let verdict = match stein.verdict.is_consistent() {
             true => "no fault found".to_string(),
-            false => stein.verdict.describe(&model.description.columns),
+            false => stein.verdict.describe(&model.description().columns),
         };
         times.push(AtOneTime {
             time,
@@ -374,7 +374,7 @@ fn truth(
     let AnyProcess::Named(process) = record.process else { return Ok(None) };
     let oracle = drawn_from.and_then(Dataset::oracle);
     let Some(parts) = oracle.and_then(|oracle| oracle.gaussians()) else { return Ok(None) };
-    let transform = &model.description.transform;
+    let transform = &model.description().transform;
     // Rows are A e_k: the transpose of A.
     let turned = transform.column_directions();
     let means =

@@ -72,7 +72,7 @@ impl KernelFamilyConfig {
             decay: 0.0,
             ema: 0.0,
             evaluate_every: 5,
-            patience: 300,
+            patience: 60,
             ..asked.clone()
         }
     }

@@ -36,7 +36,7 @@ fn a_table_becomes_a_model_with_the_score_of_its_density() {
     let fresh = truth.sample(500, &mut ChaCha8Rng::seed_from_u64(7));
     let distance = fisher_divergence(&fit.model, &truth, fresh.view()).unwrap();
     assert!(distance.relative.mean < 0.04, "{:?}", distance.relative);
-    let [training, validation, test] = fit.model.description.data.parts;
+    let [training, validation, test] = fit.model.description().data.parts;
     assert_eq!([training, validation, test], [1600, 200, 200]);
     let evaluation = fit.evaluation.unwrap();
     assert_eq!(evaluation.rows, 200);
@@ -60,7 +60,7 @@ fn the_steps_one_by_one_are_the_whole() {
     let stop = trainer.run(&mut |_, _| ControlFlow::Continue(()));
     let trained = Trained::of(&trainer, config.mlp(2), stop);
     let model = prepared.model(&trained, None, 0.0).unwrap();
-    assert_eq!(model.description, whole.model.description);
+    assert_eq!(model.description(), whole.model.description());
     let x = array![[0.5, -1.0], [3.0, 0.0]];
     assert_eq!(model.score(x.view()), whole.model.score(x.view()));
     assert_eq!(whole.stop, Stop::Completed);

@@ -181,11 +181,11 @@ impl FittedModel {
     /// # Errors
     /// A process that is none.
     pub fn noised(&self, rows: ArrayView2<'_, f64>, seed: u64) -> Result<Option<Array2<f64>>> {
-        let (Some(record), Some(time)) = (&self.description.noise, self.time()) else {
+        let (Some(record), Some(time)) = (&self.description().noise, self.time()) else {
             return Ok(None);
         };
         let sde = record.process.sde()?;
-        let transform = &self.description.transform;
+        let transform = &self.description().transform;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut z = transform.forward(rows);
         match sde.kernel(time) {

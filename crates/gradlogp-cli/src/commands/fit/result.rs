@@ -88,7 +88,7 @@ pub(super) fn finish(
     let judgement = match prepared.evaluate(&model)? {
         Ok(evaluation) => Some(Judgement::from(&evaluation)),
         Err(error) => {
-            let name = format!("{}, test rows", model.description.data.source);
+            let name = format!("{}, test rows", model.description().data.source);
             let why = exit::message(&in_table(error, &name).into());
             let warning = format!(
                 "the fit is not checked: {why}; check it on more rows with gradlogp eval {}",
@@ -132,14 +132,14 @@ fn present(
     warnings: Vec<String>,
     show: Show,
 ) -> Result<()> {
-    let summary = &model.description.summary;
+    let summary = &model.description().summary;
     let best = trained.best.map(|b| b.1);
     let fitted = Fitted {
         model: plan.output.display().to_string(),
         report: plan.report.as_ref().map(|p| p.display().to_string()),
         stopped: summary.stopped.clone(),
-        objective: model.description.training.objective,
-        choice: model.description.choice,
+        objective: model.description().training.objective,
+        choice: model.description().choice,
         steps: summary.steps,
         best_step: summary.best_step,
         seconds: summary.seconds,
@@ -151,7 +151,7 @@ fn present(
     };
     let table = fitted.judgement.as_ref().map_or(String::new(), |j| j.table() + "\n");
     let report = fitted.report.as_ref().map_or(String::new(), |r| format!("Report: {r}\n"));
-    let kernel = model.description.kernel.as_ref().map_or(String::new(), info::kernel_summary);
+    let kernel = model.description().kernel.as_ref().map_or(String::new(), info::kernel_summary);
     let text = format!(
         "{table}{kernel}Fitted in {} s: {}, {} steps ({}), weights of step {}\nModel: {}\n{report}",
         short(fitted.seconds),

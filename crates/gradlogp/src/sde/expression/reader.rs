@@ -73,7 +73,10 @@ impl<'a> Reader<'a> {
     fn error(&self, what: &str) -> Error {
         let place = self.text[..self.at].chars().count() + 1;
         let shown = around(self.text, self.at);
-        Error::config(self.setting.to_string(), format!("in \"{shown}\", at character {place}: {what}"))
+        Error::config(
+            self.setting.to_string(),
+            format!("in \"{shown}\", at character {place}: {what}"),
+        )
     }
 
     /// A sign that does not belong behind a value.
