@@ -111,7 +111,7 @@ impl Job {
             (Job::Chains(_), Some(_)) => {
                 let message =
                     "is of every noise level, and the run began with a model of one density";
-                Err(Error::config("fitted model", message))
+                Err(Error::config("fitted_model", message))
             }
         }
     }

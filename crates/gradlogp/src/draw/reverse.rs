@@ -104,7 +104,7 @@ impl ReverseJob {
         }
         let Some(time_model) = model.over_time() else {
             let message = "is of one density, and the run began with a model of every noise level";
-            return Err(Error::config("fitted model", message));
+            return Err(Error::config("fitted_model", message));
         };
         let own = !time_model.clock().has_kernel();
         if own && matches!(self.sampler, Sampler::Ddim | Sampler::Annealed) {
@@ -171,7 +171,7 @@ impl ReverseJob {
     pub(super) fn run(mut self, model: &FittedModel, watch: &mut dyn Watch) -> Result<Outcome> {
         let Some(time_model) = model.over_time() else {
             let message = "is of one density, and the run began with a model of every noise level";
-            return Err(Error::config("fitted model", message));
+            return Err(Error::config("fitted_model", message));
         };
         let sde = time_model.clock().sde();
         let score = Parallel(time_model);
@@ -255,7 +255,7 @@ pub fn law_at_the_end(model: &FittedModel) -> Result<Gaussian> {
         None => {
             let message = "the law in which this custom process ends is not known, so there is nothing to start \
                            from: fit anew without `standardize` none, or with `noise` ve, vp, subvp or ou";
-            Err(Error::config("fitted model", message))
+            Err(Error::config("fitted_model", message))
         }
     }
 }

@@ -320,7 +320,7 @@ pub fn evaluate_over_times(
 ) -> Result<Vec<AtOneTime>> {
     enough_rows(rows.nrows())?;
     let Some((family, record)) = model.over_time().zip(model.description().noise.as_ref()) else {
-        return Err(Error::config("fitted model", "is of one density, not of all noise levels"));
+        return Err(Error::config("fitted_model", "is of one density, not of all noise levels"));
     };
     let truth = truth(model, record, drawn_from)?;
     let (low, high) = (family.clock().t_min(), family.clock().horizon());
