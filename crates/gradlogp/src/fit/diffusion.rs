@@ -123,7 +123,7 @@ impl DiffusionConfig {
         let floor = self.floor;
         if !(floor >= 0.0 && floor.is_finite()) {
             let message = format!("must be 0 or a positive number, not {floor}");
-            return Err(Error::config("noise floor", message));
+            return Err(Error::config("noise_floor", message));
         }
         if let Some(steps) = self.noise.simulate {
             Noising::check_steps(steps)?;
@@ -134,7 +134,7 @@ impl DiffusionConfig {
         let most = TimeFeatures::Fourier { frequencies: FREQUENCIES }.width();
         if matches!(self.features, TimeFeatures::Fourier { frequencies } if frequencies > most) {
             return Err(Error::config(
-                "time features",
+                "time_features",
                 format!("must be at most {most} frequencies"),
             ));
         }

@@ -90,7 +90,7 @@ impl Trained {
         (early && diffuses && self.training.decay == 0.0).then(|| {
             format!(
                 "the held-out loss was lowest at step {best} of {} and has not come back to it: the network learns these \
-                 rows by heart. On small tables `weight decay` 1 helps, and `noise weight` noise with `times` uniform",
+                 rows by heart. On small tables `decay` 1 helps, and `noise_weight` noise with `times` uniform",
                 self.steps
             )
         })
