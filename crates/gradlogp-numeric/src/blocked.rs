@@ -10,7 +10,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use crate::Real;
-use crate::matmul::Mat;
+use crate::mat::Mat;
 use crate::pack;
 use crate::tile::{Operands, tile};
 

@@ -7,10 +7,12 @@
 pub mod activation;
 mod blocked;
 pub mod elementary;
+mod instances;
 #[doc(hidden)]
 pub mod lanes;
 #[doc(hidden)]
 pub mod loops;
+mod mat;
 pub mod matmul;
 #[cfg(test)]
 mod matmul_properties;
@@ -22,5 +24,6 @@ mod tile;
 pub mod vector;
 
 pub use activation::Activation;
-pub use matmul::{Mat, MatMut, matmul};
+pub use mat::{Mat, MatMut};
+pub use matmul::matmul;
 pub use real::Real;

@@ -4,7 +4,7 @@
 use pulp::{Simd, WithSimd};
 
 use crate::Real;
-use crate::matmul::Mat;
+use crate::mat::Mat;
 
 /// C = A B or C += A B, rows of C `c_rows` apart.
 pub(crate) struct Dots<'a, T> {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::Real;
-use crate::matmul::Mat;
+use crate::mat::Mat;
 
 /// Rows `rows` of A, columns `inner`, as panels of HEIGHT rows, each panel column by column.
 ///

@@ -43,7 +43,7 @@ pub fn add_to_rows<T: Real>(matrix: &mut [T], row: &[T]) {
     <T as Loops>::add_to_rows(matrix, row);
 }
 
-/// What [`crate::loops`] compiles for each scalar type.
+/// What `instances.rs` compiles for each scalar type.
 pub(crate) mod generic {
     use crate::Real;
     use crate::simd::dispatch;
