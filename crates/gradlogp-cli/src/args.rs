@@ -56,7 +56,7 @@ impl Cli {
 
     fn parse_checked(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut cli = Cli::from_arg_matches(matches)?;
-        check_largest(matches)?;
+        check_largest(matches, &mut Cli::command())?;
         let Some((name, given)) = matches.subcommand() else { return Ok(cli) };
         if let Command::Fit(fit) = &mut cli.command {
             fit.suit_purpose(|id| given.value_source(id) == Some(ValueSource::CommandLine));

@@ -1,4 +1,4 @@
-//! Examples of every command, shown by `-h` and `--help` alike.
+//! Examples of every command and the exit codes, shown by `-h` and `--help` alike.
 //!
 //! Each line that begins with `gradlogp` is parsed by a test.
 
@@ -9,9 +9,20 @@ pub(crate) const MAIN: &str = "Examples:
   gradlogp fit -h          the usual options of one command
   gradlogp fit --help      all of them, with what each value means";
 
+/// What the program returns, for `--help`.
+const EXIT_CODES: &str = "Exit codes:
+  0    done
+  1    a bug in gradlogp
+  2    a wrong command or setting
+  3    data that cannot be used
+  4    a model or checkpoint file that cannot be used
+  5    a file that cannot be read or written
+  6    training or sampling diverged, or a computation has no solution
+  130  stopped by Ctrl-C or a termination signal; what was done is kept";
+
 /// For `--help` of the whole program.
 pub(crate) fn main_with_exit_codes() -> String {
-    format!("{MAIN}\n\n{}", crate::exit::HELP)
+    format!("{MAIN}\n\n{}", EXIT_CODES)
 }
 
 pub(crate) const FIT: &str = "Examples:

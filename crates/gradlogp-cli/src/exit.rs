@@ -7,17 +7,6 @@ use gradlogp::{Error, ErrorClass};
 /// A run stopped by Ctrl-C (128 + SIGINT).
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// Text for `--help`.
-pub(crate) const HELP: &str = "Exit codes:
-  0    done
-  1    a bug in gradlogp
-  2    a wrong command or setting
-  3    data that cannot be used
-  4    a model or checkpoint file that cannot be used
-  5    a file that cannot be read or written
-  6    training or sampling diverged, or a computation has no solution
-  130  stopped by Ctrl-C or a termination signal; what was done is kept";
-
 /// The exit code of a class.
 pub(crate) fn code(class: ErrorClass) -> u8 {
     match class {

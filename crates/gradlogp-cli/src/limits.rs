@@ -6,7 +6,7 @@
 
 use anyhow::Result;
 use clap::error::ErrorKind;
-use clap::{ArgMatches, CommandFactory};
+use clap::{ArgMatches, Command};
 use gradlogp::{Error, ModelKind, Objective};
 
 /// The largest value of an option, where every command that has it takes no more.
@@ -54,8 +54,11 @@ const LARGEST: [Most; 18] = [
 /// Steps from noise to data, which are laid out before the first.
 const REVERSE_STEPS: u64 = 1_000_000;
 
-/// Refuses values beyond the table, of a command and the commands below it.
-pub(crate) fn check_largest(matches: &ArgMatches) -> Result<(), clap::Error> {
+/// Refuses values beyond the table, of a command and the commands below it; `command` words the message.
+pub(crate) fn check_largest(
+    matches: &ArgMatches,
+    command: &mut Command,
+) -> Result<(), clap::Error> {
     let mut below = matches.subcommand();
     while let Some((name, given)) = below {
         for Most { id, most, why } in &LARGEST {
@@ -65,7 +68,7 @@ pub(crate) fn check_largest(matches: &ArgMatches) -> Result<(), clap::Error> {
             if value > most {
                 let option = id.replace('_', "-");
                 let message = format!("--{option} {value} is too large: at most {most}; {why}");
-                return Err(crate::args::Cli::command().error(ErrorKind::ValueValidation, message));
+                return Err(command.error(ErrorKind::ValueValidation, message));
             }
         }
         below = given.subcommand();
@@ -170,6 +173,7 @@ pub(crate) fn check_step(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
     #[test]
     fn the_absurd_is_refused_and_the_usual_is_not() {

@@ -8,6 +8,7 @@ mod checks;
 mod commands;
 mod examples;
 mod exit;
+mod file_id;
 mod input;
 mod interrupt;
 mod judgement;
@@ -26,6 +27,7 @@ mod progress;
 mod report;
 mod sampling;
 mod text;
+mod word;
 
 use std::process::ExitCode;
 

@@ -8,7 +8,7 @@ use gradlogp::Error;
 use gradlogp::storage::{file_behind, write_atomically};
 use ndarray::Array2;
 
-use crate::places::FileId;
+use crate::file_id::{FileId, file_id};
 
 /// Writes named columns to `path`, or as CSV to standard output without one.
 pub(crate) fn write_table(
@@ -87,7 +87,7 @@ pub(crate) fn standard_output() -> Option<FileId> {
         use std::os::fd::AsFd;
         let open = std::io::stdout().as_fd().try_clone_to_owned().ok()?;
         let of = std::fs::File::from(open).metadata().ok()?;
-        of.is_file().then(|| crate::places::file_id(&of)).flatten()
+        of.is_file().then(|| file_id(&of)).flatten()
     }
     #[cfg(not(unix))]
     None

@@ -7,6 +7,7 @@ use anyhow::Result;
 use gradlogp::Error;
 use gradlogp::storage::file_behind;
 
+use crate::file_id::{FileId, file_id};
 use crate::output::{check_writable, folder_of, standard_output};
 
 /// The files of one command.
@@ -86,23 +87,6 @@ fn check_standard_output(read: &[Known<'_>], written: &[Known<'_>]) -> Result<()
 impl Named {
     fn new(what: &str, path: &Path) -> Self {
         Named { what: what.into(), path: path.into() }
-    }
-}
-
-/// Device and number of a file, where the system has them: the same for all its names.
-pub(crate) type FileId = (u64, u64);
-
-/// The identity of what there is at a path.
-pub(crate) fn file_id(of: &std::fs::Metadata) -> Option<FileId> {
-    #[cfg(unix)]
-    return Some((
-        std::os::unix::fs::MetadataExt::dev(of),
-        std::os::unix::fs::MetadataExt::ino(of),
-    ));
-    #[cfg(not(unix))]
-    {
-        let _ = of;
-        None
     }
 }
 

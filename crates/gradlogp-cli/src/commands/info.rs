@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::Show;
 use crate::args::InfoArgs;
 use crate::text::{aligned, short};
+pub(crate) use crate::word as erased;
 
 #[derive(Serialize)]
 struct Info<'a> {
@@ -236,23 +237,4 @@ pub(crate) fn objective_words(objective: &gradlogp::Objective, law: gradlogp::Sl
 
 fn slices_words(m: usize, law: gradlogp::SliceLaw) -> String {
     format!("{m} {} slice{}", erased::Word::word(&law), if m == 1 { "" } else { "s" })
-}
-
-/// Serde's names of unit variants, as the command line writes them.
-pub(crate) mod erased {
-    use serde::Serialize;
-
-    pub(crate) trait Word {
-        fn word(&self) -> String;
-    }
-
-    impl<T: Serialize> Word for T {
-        fn word(&self) -> String {
-            match serde_json::to_value(self) {
-                Ok(serde_json::Value::String(word)) => word,
-                Ok(other) => other.to_string(),
-                Err(_) => "unknown".into(),
-            }
-        }
-    }
 }

@@ -7,11 +7,10 @@ use anyhow::{Result, anyhow};
 use contour::{Contour, ContourBuilder};
 use ndarray::ArrayView2;
 
-use super::MOST_POINTS;
 use super::canvas::{Drawing, Frame, Marks};
 use super::data::{FieldGrid, GridSpec, ReportData};
 use super::figure::{Figure, Key};
-use super::stats::{is_usable, quantile, sorted, thin};
+use super::stats::{MOST_POINTS, is_usable, quantile, sorted, thin};
 use super::window::{FONT, WIDTH, Window, visible};
 
 /// Shares of the held-out rows inside the contours, from the outermost to the innermost, and their

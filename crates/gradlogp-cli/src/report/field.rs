@@ -6,11 +6,10 @@
 
 use anyhow::Result;
 
-use super::MOST_POINTS;
 use super::canvas::{Drawing, Frame, Marks};
 use super::data::{FieldGrid, ReportData};
 use super::figure::{Figure, Key};
-use super::stats::{is_usable, quantile, sorted, thin};
+use super::stats::{MOST_POINTS, is_usable, quantile, sorted, thin};
 use super::window::{FONT, WIDTH, Window, visible};
 
 /// Arrows along the longer side, about.

@@ -33,9 +33,6 @@ pub(crate) use data::{
     Check, Estimate, FieldGrid, Fitted, Grade, GridSpec, HistoryPoint, ReportData, Verdict,
 };
 
-/// Most points of one scatter plot.
-const MOST_POINTS: usize = 1500;
-
 /// The page for `data`, as one HTML document.
 ///
 /// # Errors

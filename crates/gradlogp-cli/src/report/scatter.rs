@@ -3,11 +3,10 @@
 use anyhow::Result;
 use ndarray::ArrayView2;
 
-use super::MOST_POINTS;
 use super::canvas::{Drawing, Marks};
 use super::data::ReportData;
 use super::figure::{Figure, Key};
-use super::stats::thin;
+use super::stats::{MOST_POINTS, thin};
 use super::text::{count, grouped};
 use super::window::{FONT, WIDTH, Window, visible};
 

@@ -3,6 +3,9 @@
 use gradlogp::diagnose::ks_distance;
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
+/// Most points of one scatter plot.
+pub(super) const MOST_POINTS: usize = 1500;
+
 /// Beyond this, differences and squares overflow; such values are left out of figures.
 const LARGEST: f64 = 1e150;
 

@@ -2,30 +2,7 @@
 
 use ndarray::ArrayView1;
 
-use super::{Table, Ties};
-
-/// What a column looks like that is no measurement.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Identity {
-    /// Whole numbers, all different.
-    AllDifferent,
-    /// The numbers from one to another, each once, in some order.
-    Shuffled,
-    /// The same step from each row to the next.
-    EvenSteps {
-        /// The step.
-        step: f64,
-    },
-    /// Time since 1970.
-    Epoch {
-        /// Its unit: "seconds", "milliseconds", "microseconds", "nanoseconds".
-        unit: &'static str,
-    },
-    /// Dates as numbers, such as 20240131.
-    Dates,
-    /// Whole numbers under a name such as "patient_id".
-    NamedSo,
-}
+use super::{Identity, Table, Ties};
 
 /// Fewer rows tell nothing.
 const LEAST: usize = 10;

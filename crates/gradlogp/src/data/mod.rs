@@ -2,10 +2,9 @@
 //!
 //! The way of a table: [`read_table`] (columns chosen before a number is parsed) -> [`check_table`]
 //! (errors and [`DataWarning`]s) -> [`Dequantization`] on request -> [`split_rows`] ->
-//! [`Transform`] fitted on the training rows -> [`BatchPlan`]. Only the transform is needed again
+//! [`Transform`] fitted on the training rows. Only the transform is needed again
 //! afterwards: it carries samples, scores, log densities and Hessians back.
 
-mod batches;
 mod checks;
 mod csv_field;
 mod csv_file;
@@ -19,9 +18,7 @@ mod names;
 mod npy_file;
 mod number_style;
 mod parquet_file;
-mod permutation;
 mod split;
-pub mod synthetic;
 mod table;
 mod ties;
 mod transform;
@@ -30,11 +27,9 @@ mod warning;
 #[cfg(test)]
 mod real_file_tests;
 
-pub use batches::BatchPlan;
 pub use checks::check_table;
 pub use csv_file::{Header, ReadOptions, TextTable, read_csv, read_csv_from, read_text_from};
 pub use dequantize::{Dequantization, DequantizeColumns, GapRule, Grid};
-pub use identifiers::Identity;
 pub(crate) use names::option_list;
 pub use names::split_names;
 pub use npy_file::{read_table, read_table_from};
@@ -45,4 +40,10 @@ pub(crate) use table::Fnv;
 pub use table::Table;
 pub use ties::Ties;
 pub use transform::{Standardization, Transform};
-pub use warning::{ColumnTies, DataWarning, Dependence, LeftOut};
+pub use warning::{ColumnTies, DataWarning, Dependence, Identity, LeftOut};
+
+// Where these were first.
+#[doc(no_inline)]
+pub use crate::oracle::synthetic;
+#[doc(no_inline)]
+pub use crate::train::BatchPlan;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::permutation::{Purpose, permute};
+use crate::exec::permutation::{Purpose, permute};
 use crate::{Error, Result};
 
 /// Shares of the rows. They must add up to 1.

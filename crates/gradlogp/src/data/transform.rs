@@ -443,5 +443,4 @@ fn dependent(correlation: &Array2<f64>, count: usize, shares: &[f64]) -> Vec<usi
 }
 
 #[cfg(test)]
-#[path = "transform_tests.rs"]
 mod tests;

@@ -2,12 +2,34 @@
 
 use std::fmt;
 
-use super::identifiers::Identity;
 use super::names::{option_list, quoted_list};
 use super::ties::Ties;
 
 /// At most this many columns or pairs are described in one message.
 const DESCRIBED: usize = 6;
+
+/// What a column looks like that is no measurement.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Identity {
+    /// Whole numbers, all different.
+    AllDifferent,
+    /// The numbers from one to another, each once, in some order.
+    Shuffled,
+    /// The same step from each row to the next.
+    EvenSteps {
+        /// The step.
+        step: f64,
+    },
+    /// Time since 1970.
+    Epoch {
+        /// Its unit: "seconds", "milliseconds", "microseconds", "nanoseconds".
+        unit: &'static str,
+    },
+    /// Dates as numbers, such as 20240131.
+    Dates,
+    /// Whole numbers under a name such as "patient_id".
+    NamedSo,
+}
 
 /// The ties of one column.
 #[derive(Debug, Clone, PartialEq)]

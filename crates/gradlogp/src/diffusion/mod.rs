@@ -8,6 +8,7 @@
 
 mod clock;
 mod frame;
+mod measure;
 mod noising;
 mod time_mlp;
 mod time_model;

@@ -24,6 +24,7 @@ mod gram;
 mod multiply;
 mod projected;
 mod scale;
+mod shortcuts;
 mod slice;
 mod spread;
 mod squared_norm;
@@ -32,22 +33,5 @@ mod tape;
 mod trace;
 
 pub use form::{Coefficient, First, Form, Jet, JetMut, Request};
+pub use shortcuts::{has_laplacian, has_projected, has_trace};
 pub use tape::{Backward, Inputs, Tape};
-
-/// Whether [`Request::Laplacian`] can be asked of a graph: x goes through an affine map, a bend, an
-/// affine map and a bend, and from then on only through linear maps; beside that |x|^2 may be added.
-pub fn has_laplacian(graph: &crate::graph::Graph) -> bool {
-    spread::plan::<f32>(graph).is_some()
-}
-
-/// Whether [`Request::Trace`] can be asked of a graph: it has as many outputs as inputs, and x goes through an
-/// affine map, a bend, perhaps another affine map and bend, and an affine map.
-pub fn has_trace(graph: &crate::graph::Graph) -> bool {
-    trace::plan::<f32>(graph).is_some()
-}
-
-/// Whether [`Request::Projected`] can be asked of a graph: it has as many outputs as inputs, the last of its maps
-/// affine.
-pub fn has_projected(graph: &crate::graph::Graph) -> bool {
-    projected::plan::<f32>(graph).is_some()
-}

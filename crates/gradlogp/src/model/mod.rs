@@ -6,6 +6,7 @@ mod derivatives;
 mod given;
 mod loss_pass;
 mod mlp;
+mod network;
 mod points;
 mod route;
 mod spare;
@@ -20,91 +21,6 @@ pub(crate) use given::Contexts;
 pub use given::{Given, GivenPotential};
 pub use loss_pass::LossPass;
 pub use mlp::{Mlp, initialise};
+pub use network::{Model, ModelKind};
 pub use points::{PointSet, Points};
-use spare::Spare;
 pub use tile::Tile;
-
-use std::sync::Arc;
-
-use serde::{Deserialize, Serialize};
-
-use crate::graph::Graph;
-use crate::{Error, Result};
-use gradlogp_numeric::Real;
-
-/// What the output of the graph means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum ModelKind {
-    /// The output is s(x) itself, d columns: flexible and cheap, but no density.
-    Score,
-    /// The output is f(x) = log p(x) + constant, one column, and s = grad f.
-    Potential,
-}
-
-/// A graph with parameters and a meaning.
-#[derive(Debug, Clone)]
-pub struct Model<T> {
-    kind: ModelKind,
-    graph: Arc<Graph>,
-    spare: Spare<T>,
-    /// All parameters, laid out as the graph's index says.
-    pub parameters: Vec<T>,
-}
-
-impl<T: Real> Model<T> {
-    /// A checked model.
-    ///
-    /// # Errors
-    /// When the output has not d columns (score) or one (potential), the parameters do not have the
-    /// graph's length, or a potential uses an activation without curvature (MATH 5: its trace term
-    /// would silently be zero).
-    pub fn new(kind: ModelKind, graph: Graph, parameters: Vec<T>) -> Result<Self> {
-        let width = match kind {
-            ModelKind::Score => graph.input_width(),
-            ModelKind::Potential => 1,
-        };
-        if graph.output_width() != width {
-            let found = vec![graph.output_width()];
-            return Err(Error::Shape { operation: "model output", expected: vec![width], found });
-        }
-        if parameters.len() != graph.parameters().len() {
-            return Err(Error::Shape {
-                operation: "model parameters",
-                expected: vec![graph.parameters().len()],
-                found: vec![parameters.len()],
-            });
-        }
-        if kind == ModelKind::Potential && graph.activations().any(|a| !a.has_curvature()) {
-            return Err(Error::config(
-                "activation",
-                "relu has zero curvature almost everywhere, so a potential built of it would lose \
-                 the trace term of every score matching loss without a sign; use softplus, or fit a \
-                 score field",
-            ));
-        }
-        Ok(Model { kind, graph: Arc::new(graph), spare: Spare::default(), parameters })
-    }
-
-    /// What its output means.
-    pub fn kind(&self) -> ModelKind {
-        self.kind
-    }
-
-    /// Its graph.
-    pub fn graph(&self) -> &Graph {
-        &self.graph
-    }
-
-    /// Columns of x.
-    pub fn dim(&self) -> usize {
-        self.graph.input_width()
-    }
-
-    /// The same model in another precision.
-    pub fn cast<U: Real>(&self) -> Model<U> {
-        let parameters = self.parameters.iter().map(|p| U::of(p.to_f64())).collect();
-        Model { kind: self.kind, graph: self.graph.clone(), spare: Spare::default(), parameters }
-    }
-}

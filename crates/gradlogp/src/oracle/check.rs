@@ -1,6 +1,7 @@
 //! What every oracle must satisfy, checked without using its own derivation.
 
-use super::*;
+use super::Oracle;
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 

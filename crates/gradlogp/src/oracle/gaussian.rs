@@ -11,8 +11,8 @@
 //! The optimum of the implicit score matching loss, MATH (4), is J* = -tr(P)/2, since
 //! E|s|^2 = tr(P S P) = tr P.
 
+use super::rows::LN_2PI;
 use super::scale_matrix::{ScaleMatrix, check_location};
-use super::{LN_2PI, Oracle};
 use crate::error::{Error, Result};
 use crate::score::{LogDensity, Score};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
@@ -103,6 +103,11 @@ impl Gaussian {
         -0.5 * self.scale.inverse.diag().sum()
     }
 
+    /// `n` independent rows: n x d.
+    pub(super) fn draw(&self, n: usize, rng: &mut dyn Rng) -> Array2<f64> {
+        self.scale.correlated_normals(n, rng) + &self.mean
+    }
+
     fn log_density_from(&self, x: ArrayView2<'_, f64>, score: &Array2<f64>) -> Array1<f64> {
         let constant = -0.5 * (self.scale.log_det + self.mean.len() as f64 * LN_2PI);
         // s = -P (x - m), so s . (x - m) = -q.
@@ -154,19 +159,9 @@ impl LogDensity for Gaussian {
     }
 }
 
-impl Oracle for Gaussian {
-    fn sample(&self, n: usize, rng: &mut dyn Rng) -> Array2<f64> {
-        self.scale.correlated_normals(n, rng) + &self.mean
-    }
-
-    fn gaussians(&self) -> Option<Vec<(f64, &Gaussian)>> {
-        Some(vec![(1.0, self)])
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::check;
+    use super::super::{Oracle, check};
     use super::*;
     use ndarray::array;
     use proptest::prelude::*;

@@ -15,6 +15,9 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::Sde;
 
+/// Steps of the forward simulation where no kernel is known, unless asked for.
+pub const SIMULATED: usize = 100;
+
 /// One step of length h of the columns of a point `x` under noise of their own:
 /// x_j += h f_j + sqrt(h) g_j z_j, where `diffusion` gives g_j of x_j before the step and `normal` z_j.
 ///

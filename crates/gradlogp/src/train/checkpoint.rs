@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::adamw::AdamW;
 use super::held_out::HeldOutLoss;
-use super::trainer::HistoryPoint;
+use super::history::HistoryPoint;
 use crate::storage::{Tensor, TensorFile};
 use crate::{Error, Result};
 

@@ -17,11 +17,11 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+use super::batches::BatchPlan;
 use super::gradient_noise::{GradientNoise, gradient_noise};
 use super::schedule::Schedule;
 use super::trainer::{Event, Stop, TrainConfig, Trainer};
 use crate::Result;
-use crate::data::BatchPlan;
 use crate::exec::{LossEngine, Threads};
 use crate::model::{Model, PointSet, Points};
 use crate::objective::Objective;

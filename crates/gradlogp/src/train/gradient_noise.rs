@@ -23,8 +23,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::batches::BatchPlan;
 use super::trainer::TrainConfig;
-use crate::data::BatchPlan;
 use crate::exec::{Domain, Draw, LossEngine};
 use crate::model::{Model, PointSet, Points};
 use crate::{Error, Result};

@@ -1,17 +1,21 @@
 //! Training: takes rows, returns events; reads no files of data and prints nothing.
 
 mod adamw;
+mod batches;
 mod checkpoint;
 mod choose;
 mod gradient_noise;
 mod held_out;
+mod history;
 mod schedule;
 mod trainer;
 
 pub use adamw::{AdamW, Update};
+pub use batches::BatchPlan;
 pub use checkpoint::Checkpoint;
 pub use choose::{Choice, PILOT, choose_objective};
 pub use gradient_noise::{GradientNoise, gradient_noise};
 pub use held_out::{HeldOut, HeldOutLoss};
+pub use history::HistoryPoint;
 pub use schedule::Schedule;
-pub use trainer::{Event, HistoryPoint, Progress, Stop, TrainConfig, Trainer};
+pub use trainer::{Event, Progress, Stop, TrainConfig, Trainer};

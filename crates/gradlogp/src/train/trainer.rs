@@ -6,10 +6,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::adamw::{AdamW, Update};
+use super::batches::BatchPlan;
 use super::checkpoint::{Best, Checkpoint, State};
 use super::held_out::{HeldOut, HeldOutLoss};
+use super::history::HistoryPoint;
 use super::schedule::Schedule;
-use crate::data::BatchPlan;
 use crate::diffusion::{Noised, Noising};
 use crate::domain::Domain;
 use crate::exec::{Domain as Purpose, Draw, LossEngine, Threads, stream};
@@ -109,17 +110,6 @@ impl TrainConfig {
         }
         Ok(())
     }
-}
-
-/// One held-out evaluation.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct HistoryPoint {
-    /// Steps taken.
-    pub step: u64,
-    /// Mean training loss since the evaluation before.
-    pub train_loss: f64,
-    /// Held-out loss, MATH (4), of the weights that would be kept.
-    pub held_out: HeldOutLoss,
 }
 
 /// How far a run is.

@@ -2,19 +2,11 @@
 
 mod fit;
 mod mala;
+mod measure;
 mod read;
 mod score;
 mod stein;
 mod step;
-
-use std::time::Instant;
-
-use anyhow::Result;
-use gradlogp::{Error, Mlp, ModelKind};
-
-use crate::args::NetworkArgs;
-use crate::limits::check_network;
-use crate::text::aligned;
 
 pub(crate) use fit::fit;
 pub(crate) use mala::mala;
@@ -23,29 +15,4 @@ pub(crate) use score::score;
 pub(crate) use stein::stein;
 pub(crate) use step::step;
 
-/// The network of a measurement, if this machine can hold it.
-fn network(args: &NetworkArgs, kind: ModelKind, base_scale: Option<f64>) -> Result<Mlp> {
-    check_network(args.dim, &args.hidden, kind, args.threads)?;
-    let (hidden, activation) = (args.hidden.clone(), args.activation.into());
-    Ok(Mlp { hidden, activation, base_scale, ..Mlp::new(args.dim, kind) })
-}
-
-/// Median seconds of `passes` runs of `work`.
-fn median_seconds(passes: usize, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
-    if passes == 0 {
-        return Err(Error::config("--passes", "must be at least 1").into());
-    }
-    let mut times = Vec::with_capacity(passes);
-    for _ in 0..passes {
-        let start = Instant::now();
-        work()?;
-        times.push(start.elapsed().as_secs_f64());
-    }
-    times.sort_by(f64::total_cmp);
-    Ok(times[passes / 2])
-}
-
-/// Lines of two columns.
-fn table<const N: usize>(rows: [(&str, String); N]) -> String {
-    aligned(&rows.map(|(name, value)| vec![name.to_string(), value]))
-}
+use measure::{median_seconds, network, table};

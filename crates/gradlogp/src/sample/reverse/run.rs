@@ -6,13 +6,13 @@
 //! Schemes whose step follows the mean square of the rows' scores need rows enough to know it: few are joined by
 //! others up to [`COMPANY`], which are dropped at the end.
 
+use super::annealed::{self, AnnealedConfig};
 use super::{
     Reverse, State, TimeSchedule, bad_rows, corrector, euler_maruyama, exponential, flow, heun,
     left, tweedie,
 };
 use crate::error::{Error, Result};
 use crate::ode::{self, OdeConfig};
-use crate::sample::annealed::{self, AnnealedConfig};
 use crate::score::AtTime;
 use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2, concatenate, s};
 use rand::Rng;

@@ -1,11 +1,13 @@
 //! What the schemes declare, measured: orders by halving the step, laws against exact marginals.
 
+use super::annealed::AnnealedConfig;
 use super::*;
+use crate::error::Error;
 use crate::oracle::{Gaussian, GaussianMixture};
-use crate::sample::annealed::AnnealedConfig;
 use crate::sample::streams::Own;
-use crate::sde::{CustomSde, Marginal, OrnsteinUhlenbeck, Ve, Vp};
-use ndarray::{Array1, array, s};
+use crate::score::TimeScore;
+use crate::sde::{CustomSde, Marginal, OrnsteinUhlenbeck, Sde, Ve, Vp};
+use ndarray::{Array1, Array2, array, s};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::ops::ControlFlow;

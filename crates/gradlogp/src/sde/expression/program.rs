@@ -1,6 +1,9 @@
 //! Expressions as lists of operations, evaluated with a stack: for one point, or for many points at once, where
 //! the stack holds a block of values in place of one.
 
+/// Most operations in one expression.
+pub(super) const MOST: usize = 1 << 16;
+
 /// A function of one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,7 +1,6 @@
-//! From text to operations, by recursive descent over the grammar at the top of `expression.rs`.
+//! From text to operations, by recursive descent over the grammar at the top of this folder.
 
-use super::Expression;
-use super::program::{Function, Join, Op, push};
+use super::program::{Function, Join, MOST, Op, push};
 use crate::error::{Error, Result};
 
 /// Deepest nesting of parentheses, signs and powers.
@@ -113,8 +112,8 @@ impl<'a> Reader<'a> {
 
     fn push(&mut self, op: Op) -> Result<()> {
         push(&mut self.ops, op);
-        if self.ops.len() > Expression::MOST {
-            let message = format!("it is too long: more than {} operations", Expression::MOST);
+        if self.ops.len() > MOST {
+            let message = format!("it is too long: more than {} operations", MOST);
             return Err(self.error(&message));
         }
         Ok(())

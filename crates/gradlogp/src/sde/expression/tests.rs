@@ -1,6 +1,7 @@
 //! What expressions mean, and what is refused.
 
 use super::*;
+use crate::sde::Sde;
 
 fn columns() -> Vec<String> {
     ["a", "b c", "t2"].map(String::from).to_vec()

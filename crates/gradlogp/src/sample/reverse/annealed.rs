@@ -20,10 +20,10 @@
 //! the rest ([`level_count`] is their technique 2, [`step_rule`] their technique 4, with
 //! their step eps being a/2 here; the last is to denoise at the end, MATH (43)).
 
-use super::reverse::corrector::mean_square;
-use super::reverse::{Reverse, State, Unscaled};
-use super::ula;
+use super::corrector::mean_square;
+use super::{Reverse, State, Unscaled};
 use crate::error::{Error, Result};
+use crate::sample::ula;
 use crate::score::Score;
 use rand::Rng;
 use statrs::distribution::{ContinuousCDF, Normal};

@@ -4,10 +4,10 @@
 //! [`Oracle`] itself, so that a fitted score can be compared with the true one; the sets around a
 //! curve (two-moons, spirals) have none, and that of checkerboard jumps and so has no score.
 
-use crate::error::Result;
-use crate::oracle::{
+use super::{
     Banana, Funnel, Gaussian, GaussianMixture, Mixture, Oracle, PinwheelArm, Ring, StudentT,
 };
+use crate::error::Result;
 use ndarray::{Array1, Array2, array};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -69,7 +69,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// The set called `name`, or `None`.
 ///
 /// ```
-/// use gradlogp::data::synthetic::named;
+/// use gradlogp::oracle::synthetic::named;
 ///
 /// let set = named("eight-gaussians").unwrap();
 /// assert_eq!(set.sample_seeded(100, 1).dim(), (100, 2));

@@ -1,7 +1,7 @@
 //! Which rows are in the batch of a step: a pure function of (seed, step), so that a resumed run sees
 //! exactly the batches that the uninterrupted run would have seen.
 
-use super::permutation::{Purpose, permute};
+use crate::exec::permutation::{Purpose, permute};
 use crate::{Error, Result};
 
 /// Every epoch visits every row once, in a new random order.
@@ -11,7 +11,7 @@ use crate::{Error, Result};
 /// than the others, and rows weigh alike. A batch above n becomes n.
 ///
 /// ```
-/// let mut plan = gradlogp::data::BatchPlan::new(5, 2, 0).unwrap();
+/// let mut plan = gradlogp::train::BatchPlan::new(5, 2, 0).unwrap();
 /// let mut rows = Vec::new();
 /// let sizes: Vec<usize> = (0..3)
 ///     .map(|step| {
