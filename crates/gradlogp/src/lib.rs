@@ -96,31 +96,24 @@
 //! documentation means formula (4) of [`formulas`].
 
 pub mod data;
-pub mod diagnose;
 pub mod diffusion;
 pub mod dkef;
-pub mod domain;
 pub mod draw;
-pub mod error;
 pub mod exec;
 pub mod fit;
 pub mod fitted;
 pub mod formulas;
 pub mod graph;
 pub mod jet;
-pub mod likelihood;
 pub mod model;
 pub mod objective;
-pub mod ode;
-pub mod oracle;
-pub mod sample;
-pub mod score;
-pub mod sde;
 pub mod slice;
 pub mod storage;
 pub mod train;
 pub mod words;
 
+pub use gradlogp_density::{diagnose, domain, likelihood, ode, oracle, sample, score, sde};
+pub use gradlogp_error as error;
 pub use gradlogp_numeric as numeric;
 
 pub use error::{Error, ErrorClass, Result};

@@ -1,0 +1,33 @@
+//! Scores and densities: everything of gradlogp that needs no network.
+//!
+//! All of it exchanges the traits of [`score`], in `f64`: a density known exactly, a fitted model and anything of your own
+//! are sampled and judged alike.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`score`] | the traits [`Score`], [`LogDensity`] and [`TimeScore`] |
+//! | [`oracle`] | densities known exactly, to test against |
+//! | [`domain`] | domains with a boundary, and the weights that score matching needs there |
+//! | [`ode`] | an adaptive solver of ordinary differential equations, all rows of a batch at once |
+//! | [`sde`] | processes that turn data into noise, their kernels, exact marginals |
+//! | [`likelihood`] | log densities by the probability flow |
+//! | [`sample`] | Langevin steps, HMC, many chains, their convergence; from noise to data |
+//! | [`diagnose`] | exact loss, Stein identities, Fisher divergence, two-sample tests, normalisers |
+//!
+//! Rows are points: tables are n x d. Every function that draws takes a generator or a seed. "MATH (4)" in the documentation
+//! means formula (4) of [`formulas`].
+
+pub mod diagnose;
+pub mod domain;
+pub mod formulas;
+pub mod likelihood;
+pub mod ode;
+pub mod oracle;
+pub mod sample;
+pub mod score;
+pub mod sde;
+
+pub use gradlogp_error as error;
+
+pub use error::{Error, ErrorClass, Result};
+pub use score::{LogDensity, Score, TimeScore};
