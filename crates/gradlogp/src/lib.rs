@@ -103,8 +103,6 @@ pub mod exec;
 pub mod fit;
 pub mod fitted;
 pub mod formulas;
-pub mod graph;
-pub mod jet;
 pub mod model;
 pub mod objective;
 pub mod slice;
@@ -114,6 +112,7 @@ pub mod words;
 
 pub use gradlogp_density::{diagnose, domain, likelihood, ode, oracle, sample, score, sde};
 pub use gradlogp_error as error;
+pub use gradlogp_jet::{graph, jet};
 pub use gradlogp_numeric as numeric;
 
 pub use error::{Error, ErrorClass, Result};

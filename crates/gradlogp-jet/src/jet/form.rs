@@ -194,9 +194,11 @@ impl Form {
 /// All coefficients of one node, stacked row-major.
 #[derive(Debug, Clone, Copy)]
 pub struct Jet<'a, T> {
-    pub(crate) form: Form,
+    #[doc(hidden)]
+    pub form: Form,
     pub(crate) extent: Extent,
-    pub(crate) data: &'a [T],
+    #[doc(hidden)]
+    pub data: &'a [T],
 }
 
 impl<'a, T> Jet<'a, T> {
@@ -220,9 +222,11 @@ impl<'a, T> Jet<'a, T> {
 /// The same, writable.
 #[derive(Debug)]
 pub struct JetMut<'a, T> {
-    pub(crate) form: Form,
+    #[doc(hidden)]
+    pub form: Form,
     pub(crate) extent: Extent,
-    pub(crate) data: &'a mut [T],
+    #[doc(hidden)]
+    pub data: &'a mut [T],
 }
 
 impl<T> JetMut<'_, T> {

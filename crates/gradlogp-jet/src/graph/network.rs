@@ -16,7 +16,7 @@ pub const MOST_COLUMNS: usize = 1 << 24;
 /// Position of a node in [`Graph::nodes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct NodeId(pub(crate) usize);
+pub struct NodeId(pub usize);
 
 /// What a node computes from earlier nodes. Every function acts on each row by itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

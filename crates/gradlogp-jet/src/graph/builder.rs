@@ -7,8 +7,8 @@ use gradlogp_numeric::Activation;
 /// Collects nodes; [`GraphBuilder::build`] checks them. The last node added is the output.
 ///
 /// ```
-/// use gradlogp::graph::GraphBuilder;
-/// use gradlogp::numeric::Activation;
+/// use gradlogp_jet::graph::GraphBuilder;
+/// use gradlogp_jet::numeric::Activation;
 ///
 /// let mut b = GraphBuilder::new();
 /// let x = b.input(2);
@@ -17,7 +17,7 @@ use gradlogp_numeric::Activation;
 /// b.affine(hidden, 2, "net.1");
 /// let graph = b.build()?;
 /// assert_eq!(graph.parameters().len(), 2 * 16 + 16 + 16 * 2 + 2);
-/// # Ok::<(), gradlogp::Error>(())
+/// # Ok::<(), gradlogp_error::Error>(())
 /// ```
 #[derive(Debug, Default)]
 pub struct GraphBuilder {

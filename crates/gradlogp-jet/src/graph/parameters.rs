@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Position of a parameter in its [`ParameterIndex`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct ParameterId(pub(crate) usize);
+pub struct ParameterId(pub usize);
 
 /// One named array.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
