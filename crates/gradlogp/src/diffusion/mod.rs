@@ -9,12 +9,14 @@
 mod clock;
 mod frame;
 mod measure;
+mod noised_rows;
 mod noising;
 mod time_mlp;
 mod time_model;
 
 pub use clock::{Clock, TimeFeatures};
 pub use frame::{Frame, Measured};
+pub use noised_rows::NoisedRows;
 pub use noising::{NoiseConfig, NoiseWeight, Noised, Noising, TimeLaw};
 pub use time_mlp::TimeMlp;
 

@@ -17,7 +17,7 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use super::batches::BatchPlan;
+use super::batch_plan::BatchPlan;
 use super::gradient_noise::{GradientNoise, gradient_noise};
 use super::schedule::Schedule;
 use super::trainer::{Event, Stop, TrainConfig, Trainer};

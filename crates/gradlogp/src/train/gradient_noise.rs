@@ -23,7 +23,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::batches::BatchPlan;
+use super::batch_plan::BatchPlan;
 use super::trainer::TrainConfig;
 use crate::exec::{Domain, Draw, LossEngine};
 use crate::model::{Model, PointSet, Points};

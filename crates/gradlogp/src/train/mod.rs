@@ -1,6 +1,7 @@
 //! Training: takes rows, returns events; reads no files of data and prints nothing.
 
 mod adamw;
+mod batch_plan;
 mod batches;
 mod checkpoint;
 mod choose;
@@ -11,7 +12,8 @@ mod schedule;
 mod trainer;
 
 pub use adamw::{AdamW, Update};
-pub use batches::BatchPlan;
+pub use batch_plan::BatchPlan;
+pub use batches::Batches;
 pub use checkpoint::Checkpoint;
 pub use choose::{Choice, PILOT, choose_objective};
 pub use gradient_noise::{GradientNoise, gradient_noise};

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::adamw::{AdamW, Update};
-use super::batches::BatchPlan;
+use super::batch_plan::BatchPlan;
+use super::batches::{Batches, TableRows};
 use super::checkpoint::{Best, Checkpoint, State};
 use super::held_out::{HeldOut, HeldOutLoss};
 use super::history::HistoryPoint;
 use super::schedule::Schedule;
-use crate::diffusion::{Noised, Noising};
 use crate::domain::Domain;
-use crate::exec::{Domain as Purpose, Draw, LossEngine, Threads, stream};
+use crate::exec::{Domain as Purpose, Draw, LossEngine, Threads};
 use crate::model::{LossPass, Model, PointSet, Points};
 use crate::objective::Objective;
 use crate::slice::SliceLaw;
@@ -167,15 +167,11 @@ pub struct Trainer {
     optimiser: AdamW<f32>,
     engine: LossEngine<f32>,
     held_out: HeldOut<f32>,
-    rows: PointSet<f32>,
-    batches: BatchPlan,
-    /// For time models: what turns data into noised rows.
-    noising: Option<Noising>,
+    batches: Box<dyn Batches>,
+    plan: BatchPlan,
     state: State,
-    // Buffers of a step.
+    /// The rows of a step.
     chosen: Vec<usize>,
-    batch: PointSet<f32>,
-    noised: Noised,
 }
 
 impl Trainer {
@@ -199,60 +195,42 @@ impl Trainer {
         let judge = |model: &_, config: &TrainConfig, threads| {
             HeldOut::new(model, held_out, config.domain.as_ref(), config.seed, threads)
         };
-        Self::build(model, (training, rows), judges, judge, config, None)
+        let batches = Box::new(TableRows::new(training, rows, model.graph()));
+        Self::build(model, batches, judges, judge, config)
     }
 
-    /// A run of a time network on training rows (n x d, data at t = 0), which are noised anew at every
-    /// step, judged on held-out rows each noised to some times (the same at every evaluation). The held-out
-    /// loss is the exact one with the weights of `noising`, so that it compares objectives.
+    /// A run of `model` on batches of your own, judged on all of `held_out`: `distinct` rows of data once, then all of
+    /// them again, and so on, as time models see them at several times.
     ///
     /// # Errors
-    /// Settings that cannot be used; no rows; an objective that adds noise of its own, or regression
-    /// where the rows are simulated and have no target; a model with another graph.
-    pub fn over_time(
-        noising: Noising,
+    /// Settings that cannot be used; no rows; held-out rows of the wrong length, or no multiple of `distinct`.
+    pub fn with_batches(
         model: Model<f32>,
-        training: Vec<f32>,
-        held_out: &[f32],
+        batches: Box<dyn Batches>,
+        held_out: Points<'_, f32>,
+        distinct: usize,
         config: TrainConfig,
     ) -> Result<Self> {
-        if *model.graph() != noising.network().graph()? {
-            return Err(Error::config("network", "is not the one that the rows are noised for"));
+        let rows = held_out.rows(model.graph())?;
+        if rows % distinct.max(1) != 0 {
+            let (expected, found) = (vec![distinct], vec![rows % distinct]);
+            return Err(Error::Shape { operation: "copies of held-out rows", expected, found });
         }
-        match config.objective {
-            Objective::Ssm { .. } | Objective::SsmVr { .. } | Objective::Exact => {}
-            Objective::Regression if noising.has_targets() => {}
-            Objective::Regression => {
-                let message = "denoising needs the closed-form kernel of the process; where x_t is \
-                               simulated, use ssm, ssm-vr or exact";
-                return Err(Error::config("noise_objective", message));
-            }
-            _ => {
-                let message = "must be ssm, ssm-vr, exact or regression for a time model";
-                return Err(Error::config("noise_objective", message));
-            }
-        }
-        let (mut noised, d) = (Noised::default(), model.dim());
-        let distinct = (held_out.len() / d).min(HeldOut::<f32>::ROWS);
-        let held_out = held_out[..distinct * d].repeat(HeldOut::<f32>::noisings(distinct, d));
-        let mut rng = stream(config.seed, Purpose::HeldNoise, 0, 0);
-        noising.fill(&held_out, &mut rng, &mut noised);
         let judge = |model: &_, config: &TrainConfig, threads| {
-            HeldOut::over_time(model, (&noised).into(), distinct, config.seed, threads)
+            HeldOut::over_time(model, held_out, distinct, config.seed, threads)
         };
-        let rows = training.len() / d;
-        Self::build(model, (training.into(), rows), distinct, judge, config, Some(noising))
+        Self::build(model, batches, distinct, judge, config)
     }
 
     fn build(
         model: Model<f32>,
-        (training, rows): (PointSet<f32>, usize),
+        batches: Box<dyn Batches>,
         held_out: usize,
         judge: impl FnOnce(&Model<f32>, &TrainConfig, usize) -> HeldOut<f32>,
         config: TrainConfig,
-        noising: Option<Noising>,
     ) -> Result<Self> {
         config.validate()?;
+        let rows = batches.rows();
         if rows == 0 || held_out == 0 {
             return Err(Error::data(
                 "training and held-out rows",
@@ -271,13 +249,10 @@ impl Trainer {
             optimiser: AdamW::new(&model.parameters),
             engine: LossEngine::within(domain, &model, &config.objective, config.law, count),
             held_out: judge(&model, &config, count),
-            batches: BatchPlan::new(rows, config.batch, config.seed)?,
+            plan: BatchPlan::new(rows, config.batch, config.seed)?,
+            batches,
             state: State::default(),
-            rows: training,
             chosen: Vec::new(),
-            batch: PointSet::default(),
-            noised: Noised::default(),
-            noising,
             threads,
             model,
             config,
@@ -333,7 +308,7 @@ impl Trainer {
 
     /// Floating-point operations in the matrix products of one full step, two per multiply-add.
     pub fn product_operations(&self) -> u64 {
-        self.engine.product_operations(&self.model, self.batches.largest_batch())
+        self.engine.product_operations(&self.model, self.plan.largest_batch())
     }
 
     /// The settings.
@@ -422,25 +397,9 @@ impl Trainer {
         observer: &mut (dyn FnMut(&Trainer, Event) -> ControlFlow<()> + Send),
     ) -> Result<(), Stop> {
         let step = self.state.step;
-        self.batches.indices_for_step(step, &mut self.chosen);
-        let seed = self.config.seed;
-        let draw = Draw { seed, domain: Purpose::Train, step };
-        let points = match &self.noising {
-            None => {
-                self.batch.gather(&self.rows, self.model.graph(), &self.chosen);
-                Points::from(&self.batch)
-            }
-            Some(noising) => {
-                self.batch.gather_points(&self.rows, self.model.dim(), &self.chosen);
-                let mut rng = stream(seed, Purpose::Noise, step, 0);
-                let (x, noised) = (&self.batch.x, &mut self.noised);
-                match self.config.objective {
-                    Objective::Regression => noising.fill_pairs(x, &mut rng, noised),
-                    _ => noising.fill(x, &mut rng, noised),
-                }
-                Points::from(&self.noised)
-            }
-        };
+        self.plan.indices_for_step(step, &mut self.chosen);
+        let draw = Draw { seed: self.config.seed, domain: Purpose::Train, step };
+        let points = self.batches.fill(step, &self.chosen);
         let loss = self.engine.loss_and_gradient(&self.model, points, draw);
         let c = &self.config;
         let rate = c.rate * c.schedule.factor(step, c.steps, c.warm_up);

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use gradlogp::model::{Conditioning, Derivatives, PointSet, Points};
 use gradlogp::numeric::Activation;
-use gradlogp::train::{Checkpoint, Event, Schedule, Stop, TrainConfig, Trainer};
+use gradlogp::train::{Batches, Checkpoint, Event, Schedule, Stop, TrainConfig, Trainer};
 use gradlogp::{Mlp, Model, ModelKind, Objective, SliceLaw};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -76,6 +76,53 @@ fn every_objective_and_law_finds_the_score_with_its_sign_and_scale() {
 
 fn short() -> TrainConfig {
     TrainConfig { steps: 60, evaluate_every: 7, batch: 300, threads: 2, ..TrainConfig::default() }
+}
+
+/// Rows of two columns that are moved at every step.
+struct Moved {
+    table: Vec<f32>,
+    by: f32,
+    batch: Vec<f32>,
+}
+
+impl Batches for Moved {
+    fn rows(&self) -> usize {
+        self.table.len() / 2
+    }
+
+    fn fill(&mut self, step: u64, chosen: &[usize]) -> Points<'_, f32> {
+        let by = self.by * step as f32;
+        self.batch.clear();
+        for row in chosen {
+            self.batch.extend(self.table[2 * row..2 * row + 2].iter().map(|x| x + by));
+        }
+        Points::from(&self.batch)
+    }
+}
+
+#[test]
+fn batches_of_ones_own_train_as_a_table_does() {
+    let (mlp, held_out) = (network(2, ModelKind::Score), normals(1000, 3));
+    let run = |by, distinct, held_out: &[f32]| {
+        let batches = Box::new(Moved { table: normals(8000, 2), by, batch: Vec::new() });
+        let model = mlp.build(1).unwrap();
+        Trainer::with_batches(model, batches, held_out.into(), distinct, short()).map(|mut run| {
+            assert_eq!(run.run(&mut |_, _| GO_ON), Stop::Completed);
+            run
+        })
+    };
+    let mut table = trainer(&mlp, short());
+    table.run(&mut |_, _| GO_ON);
+    let same = run(0.0, 500, &held_out).unwrap();
+    assert_eq!((same.parameters(), same.history()), (table.parameters(), table.history()));
+    assert_ne!(run(0.1, 500, &held_out).unwrap().parameters(), table.parameters());
+    // The same rows twice over: the same mean, of as many rows.
+    let twice = run(0.0, 500, &held_out.repeat(2)).unwrap();
+    let (once, twice) = (same.history()[0].held_out, twice.history()[0].held_out);
+    assert!((once.mean - twice.mean).abs() < 1e-6 * once.mean.abs());
+    assert!((once.standard_error / twice.standard_error - 1.0).abs() < 1e-4);
+    let refused = run(0.0, 300, &held_out).err().unwrap().to_string();
+    assert!(refused.contains("copies of held-out rows"), "{refused}");
 }
 
 #[test]
