@@ -18,10 +18,9 @@ pub const MOST_COLUMNS: usize = 1 << 24;
 #[serde(transparent)]
 pub struct NodeId(pub usize);
 
-/// What a node computes from earlier nodes. Every function acts on each row by itself.
+/// What a node computes from earlier nodes. Every function acts on each row by itself. Whoever runs a graph knows all of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum Op {
     /// The point x, with respect to which jets differentiate.
     Input,
