@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use gradlogp::data::synthetic::Dataset;
-use gradlogp::diagnose::BaselineComparison;
+use gradlogp::diagnose::{Baseline, BaselineComparison, Paired};
 use gradlogp::fit::{Evaluation, LEVEL, Standing, evaluate, evaluate_at_its_time};
 use gradlogp::{FittedModel, fit};
 use ndarray::ArrayView2;
@@ -37,6 +37,13 @@ pub(crate) struct Judgement {
     /// The fit beside densities fitted to the same training rows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) baselines: Vec<Beside>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) log_likelihood: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) log_likelihood_se: Option<f64>,
+    /// The log likelihood of a time model beside that of densities fitted to the same training rows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) likelihood_baselines: Vec<LikelihoodBeside>,
     #[serde(skip)]
     grade: fit::Grade,
     /// Whether the identities are those within bounds.
@@ -86,11 +93,7 @@ impl Beside {
                 standard_error: Some(self.difference_se),
             },
             expected: Some("below 0".into()),
-            grade: match self.standing {
-                Standing::Better => Grade::Pass,
-                Standing::Neither => Grade::Warn,
-                Standing::Worse => Grade::Fail,
-            },
+            grade: graded(self.standing),
             explanation: format!(
                 "Exact loss of the fit less that of a {} fitted to the same training rows, on the same held-out \
                  rows: half of the difference of their Fisher divergences. Below 0 the fit is nearer to the \
@@ -99,6 +102,56 @@ impl Beside {
                 short(100.0 * self.relative_difference)
             ),
         }
+    }
+}
+
+/// The log likelihood of a fit beside one baseline's, on the same rows.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct LikelihoodBeside {
+    pub(crate) baseline: String,
+    /// The baseline's.
+    pub(crate) log_likelihood: f64,
+    /// The fit's less the baseline's.
+    pub(crate) difference: f64,
+    pub(crate) difference_se: f64,
+    #[serde(skip)]
+    standing: Standing,
+}
+
+impl LikelihoodBeside {
+    fn of((baseline, log_likelihood, above): &(Baseline, f64, Paired)) -> Self {
+        LikelihoodBeside {
+            baseline: baseline.to_string(),
+            log_likelihood: *log_likelihood,
+            difference: above.mean,
+            difference_se: above.standard_error,
+            standing: Standing::of_likelihood(above),
+        }
+    }
+
+    fn check(&self) -> report::Check {
+        report::Check {
+            name: format!("Log likelihood beside a {}", self.baseline),
+            value: report::Estimate {
+                value: self.difference,
+                standard_error: Some(self.difference_se),
+            },
+            expected: Some("above 0".into()),
+            grade: graded(self.standing),
+            explanation: format!(
+                "Mean log density of the held-out rows under the fit less that under a {} fitted to the same \
+                 training rows, in nats a row.",
+                self.baseline
+            ),
+        }
+    }
+}
+
+fn graded(standing: Standing) -> Grade {
+    match standing {
+        Standing::Better => Grade::Pass,
+        Standing::Neither => Grade::Warn,
+        Standing::Worse => Grade::Fail,
     }
 }
 
@@ -156,6 +209,14 @@ impl From<&Evaluation> for Judgement {
             kernel_stein_p_value: kernel_stein.map(|k| k.p_value),
             kernel_stein_groups: kernel_stein.map(|k| k.groups),
             baselines: found.baselines.iter().map(Beside::of).collect(),
+            log_likelihood: found.likelihood.as_ref().map(|l| l.log_likelihood.mean),
+            log_likelihood_se: found.likelihood.as_ref().map(|l| l.log_likelihood.standard_error),
+            likelihood_baselines: found
+                .likelihood
+                .iter()
+                .flat_map(|l| &l.baselines)
+                .map(LikelihoodBeside::of)
+                .collect(),
             bounded: found.bounded,
             findings: Findings::default(),
             relative_fisher_divergence: fisher.map(|f| f.relative.mean),
@@ -248,6 +309,18 @@ impl Judgement {
             });
         }
         checks.extend(self.baselines.iter().map(Beside::check));
+        if let (Some(value), Some(se)) = (self.log_likelihood, self.log_likelihood_se) {
+            checks.push(report::Check {
+                name: "Log likelihood".into(),
+                value: estimate(value, se),
+                expected: None,
+                grade: Grade::Info,
+                explanation: "Mean log density of the held-out rows by the probability flow, in nats a row and the \
+                              units of the columns. Higher is better; compare fits of the same rows."
+                    .into(),
+            });
+        }
+        checks.extend(self.likelihood_baselines.iter().map(LikelihoodBeside::check));
         checks.extend(self.findings.checks());
         if let (Some(value), Some(se)) =
             (self.relative_fisher_divergence, self.relative_fisher_divergence_se)

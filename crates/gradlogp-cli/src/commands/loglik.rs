@@ -4,10 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use gradlogp::diagnose::Estimate;
-use gradlogp::likelihood::{Divergence, bits_per_dimension, log_likelihood};
-use gradlogp::ode::{self, OdeConfig};
-use gradlogp::oracle::Gaussian;
-use gradlogp::sde::Sde;
+use gradlogp::likelihood::bits_per_dimension;
+use gradlogp::ode;
 use gradlogp::{Error, ErrorClass, FittedModel};
 use ndarray::{Array1, Array2, Axis, concatenate};
 use rand::SeedableRng;
@@ -21,12 +19,8 @@ use crate::input::{Source, show_warnings};
 use crate::output::write_table;
 use crate::places::Places;
 use crate::text::{aligned, error, rows, short};
-use gradlogp::draw::{law_at_the_end, warning_of_the_end};
-
-/// Most columns for which the trace is exact unless asked for.
-const EXACT_COLUMNS: usize = 16;
-/// Probes beyond that.
-const PROBES: usize = 8;
+use gradlogp::draw::warning_of_the_end;
+use gradlogp::fitted::LikelihoodConfig;
 
 /// The summary, as `--json` shows it.
 #[derive(Serialize)]
@@ -76,7 +70,7 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
         return Err(Error::config("--tolerance", message).into());
     }
     let sde = over_time.clock().sde();
-    let prior = prior(&model, sde)?;
+    model.law_at_horizon()?;
     if let Some(warning) = warning_of_the_end(&model) {
         show.warning(&warning);
     }
@@ -88,19 +82,11 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
         noise.apply(&mut loaded.table, &mut rng)?;
         show.note("rounded columns were dequantised as when the model was fitted");
     }
-    let transform = &model.description().transform;
-    let z = transform.forward(loaded.table.rows.view());
-    let d = z.ncols();
-    let probes = args.probes.unwrap_or(if d <= EXACT_COLUMNS { 0 } else { PROBES });
-    let divergence = match probes {
-        0 => Divergence::Exact,
-        probes => Divergence::Hutchinson { probes },
-    };
-    let ode =
-        OdeConfig { relative: args.tolerance, absolute: args.tolerance, ..OdeConfig::default() };
-    let how = (divergence, &ode);
-    let found = log_likelihood(over_time, sde, &prior, z.view(), how, &mut rng)?;
-    let log_density = transform.log_density_to_user(found.log_density.view());
+    let d = model.description().columns.len();
+    let config = LikelihoodConfig { probes: args.probes, tolerance: args.tolerance };
+    let probes = config.probes_for(d);
+    let found = model.log_likelihood(loaded.table.rows.view(), &config, &mut rng)?;
+    let log_density = found.log_density;
     let failed: Vec<usize> = found.failed.iter().map(|failed| failed.row).collect();
     let arrived: Vec<usize> =
         (0..log_density.len()).filter(|row| failed.binary_search(row).is_err()).collect();
@@ -145,17 +131,6 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
         if failed.len() == 1 { "it is" } else { "they are" }
     ));
     Ok(ExitCode::from(exit::code(ErrorClass::Numerical)))
-}
-
-/// The law at the horizon: columns of standard deviation 1, shrunk and noised by the kernel; without one, normal
-/// with the moments of simulated rows.
-fn prior(model: &FittedModel, sde: &dyn Sde) -> Result<Gaussian> {
-    let dim = model.description().columns.len();
-    let Some(kernel) = sde.kernel(sde.horizon()) else {
-        return Ok(law_at_the_end(model)?);
-    };
-    let variance = kernel.scale.powi(2) + kernel.std.powi(2);
-    Ok(Gaussian::new(Array1::zeros(dim), Array2::eye(dim) * variance)?)
 }
 
 fn columns(

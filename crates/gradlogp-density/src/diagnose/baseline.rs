@@ -37,6 +37,16 @@ pub enum Baseline {
     },
 }
 
+impl Baseline {
+    /// Which a mixture is, by its components.
+    pub fn of(mixture: &GaussianMixture) -> Self {
+        match mixture.components().len() {
+            1 => Baseline::Gaussian,
+            components => Baseline::Mixture { components },
+        }
+    }
+}
+
 impl std::fmt::Display for Baseline {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -151,11 +161,7 @@ fn comparison(
     let loss = own.mean().unwrap_or(f64::NAN);
     let best = loss.min(loss + difference.mean);
     let relative = if best < 0.0 { difference.mean / -best } else { f64::INFINITY };
-    let baseline = match p.components().len() {
-        1 => Baseline::Gaussian,
-        components => Baseline::Mixture { components },
-    };
-    Ok(BaselineComparison { baseline, loss, difference, relative })
+    Ok(BaselineComparison { baseline: Baseline::of(p), loss, difference, relative })
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Clock, TimeFeatures};
 use crate::graph::{Graph, GraphBuilder, NodeId};
+use crate::model::members::{average, check_members, is_one, one, without_member};
 use crate::model::{Conditioning, Model, ModelKind, film, initialise};
 use crate::sde::Kernel;
 use crate::{Error, Result};
@@ -55,6 +56,9 @@ pub struct TimeMlp {
     /// files that do not say.
     #[serde(default)]
     pub floor: f64,
+    /// Networks whose outputs are averaged: their scores at every noise level, whatever the kind.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub members: usize,
 }
 
 impl TimeMlp {
@@ -72,6 +76,7 @@ impl TimeMlp {
             conditioning: Conditioning::Film,
             scaled: true,
             floor: Self::FLOOR,
+            members: 1,
         }
     }
 
@@ -87,7 +92,8 @@ impl TimeMlp {
         self.dim + 2 * self.outputs()
     }
 
-    /// The graph: layers `net.0`, `net.1`, ..., with `time...` for what reads the time.
+    /// The graph: layers `net.0`, `net.1`, ..., with `time...` for what reads the time; of several members each
+    /// behind `member.0.`, `member.1.`, ..., one after the other.
     ///
     /// # Errors
     /// A zero width; a floor that is not zero or a positive number.
@@ -95,6 +101,7 @@ impl TimeMlp {
         if self.dim == 0 || self.hidden.contains(&0) || self.hidden.is_empty() {
             return Err(Error::config("hidden", "every layer needs at least one unit"));
         }
+        check_members(self.members)?;
         if !(self.floor >= 0.0 && self.floor.is_finite()) {
             let message = format!("must be 0 or a positive number, not {}", self.floor);
             return Err(Error::config("noise_floor", message));
@@ -128,20 +135,25 @@ impl TimeMlp {
         b.build()
     }
 
+    /// The mean of the members' outputs.
     fn network(&self, b: &mut GraphBuilder, x: NodeId, time: NodeId) -> NodeId {
+        average(b, self.members, |b, name| self.member(b, x, time, name))
+    }
+
+    fn member(&self, b: &mut GraphBuilder, x: NodeId, time: NodeId, name: &str) -> NodeId {
         let mut h = x;
         for (layer, &width) in self.hidden.iter().enumerate() {
-            let mut linear = b.affine(h, width, &format!("net.{layer}"));
+            let mut linear = b.affine(h, width, &format!("{name}net.{layer}"));
             if self.conditioning == Conditioning::Concat && layer == 0 {
-                let shift = b.linear(time, width, "time.shift");
+                let shift = b.linear(time, width, &format!("{name}time.shift"));
                 linear = b.add(linear, shift);
             }
             h = b.activation(linear, self.activation);
             if self.conditioning == Conditioning::Film {
-                h = film(b, h, time, width, &format!("time.{layer}"));
+                h = film(b, h, time, width, &format!("{name}time.{layer}"));
             }
         }
-        b.affine(h, self.outputs(), &format!("net.{}", self.hidden.len()))
+        b.affine(h, self.outputs(), &format!("{name}net.{}", self.hidden.len()))
     }
 
     /// The network with initial weights; those of the time are small, so that it begins nearly the same at all
@@ -153,7 +165,7 @@ impl TimeMlp {
         let graph = self.graph()?;
         let mut parameters = initialise(&graph, seed);
         for (parameter, range) in graph.parameters().iter() {
-            let size = match parameter.name.as_str() {
+            let size = match without_member(&parameter.name) {
                 "net.0.weight" => INPUT_START,
                 name if name.starts_with("time.") => TIME_START,
                 _ => 1.0,

@@ -13,5 +13,5 @@ mod samples;
 pub use chains::ChainJob;
 pub use config::{SampleConfig, Sampler, StepSchedule};
 pub use job::{Job, Look, Outcome, Watch};
-pub use reverse::{ReverseJob, law_at_the_end, warning_of_the_end};
+pub use reverse::{ReverseJob, warning_of_the_end};
 pub use samples::{ACCEPTED, Route, Samples};

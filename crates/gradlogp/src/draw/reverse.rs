@@ -10,7 +10,7 @@ use super::job::{Job, Look, Outcome, Watch};
 use super::{Route, SampleConfig, Sampler, Samples, StepSchedule};
 use crate::fitted::FittedModel;
 use crate::ode::OdeConfig;
-use crate::oracle::{Gaussian, Oracle};
+use crate::oracle::Oracle;
 use crate::sample::Parallel;
 use crate::sample::annealed::AnnealedConfig;
 use crate::sample::reverse::{Reverse, ReverseConfig, Scheme, TimeSchedule, run_reverse};
@@ -113,7 +113,7 @@ impl ReverseJob {
             return Err(Error::config("sampler", message));
         }
         if time_model.clock().sde().prior_std().is_none() {
-            law_at_the_end(model)?;
+            model.law_at_horizon()?;
         }
         self.config(time_model.clock().sde())?.validate()?;
         Ok(())
@@ -185,7 +185,7 @@ impl ReverseJob {
             let rows = (self.n - self.block * BLOCK).min(BLOCK);
             let start = match sde.prior_std() {
                 Some(_) => reverse.start(rows, &mut rng)?.position,
-                None => law_at_the_end(model)?.sample(rows, &mut rng),
+                None => model.law_at_horizon()?.sample(rows, &mut rng),
             };
             let run = run_reverse(&reverse, start, &config, &mut rng, &mut |p| {
                 let step = self.block * self.steps + p.step;
@@ -218,7 +218,10 @@ impl ReverseJob {
     fn samples(self, model: &FittedModel) -> Result<Samples> {
         let d = model.description().columns.len();
         let completed = self.block == self.blocks();
-        let rows = crate::model::rows(&self.done, d);
+        let mut rows = crate::model::rows(&self.done, d);
+        if let Some(part) = &model.description().gaussians {
+            part.replace(&mut rows, self.seed)?;
+        }
         Ok(Samples {
             draws: rows.nrows(),
             chain: (0..rows.nrows()).collect(),
@@ -242,21 +245,6 @@ impl ReverseJob {
             draws_a_chain: 0,
             step_given: false,
         })
-    }
-}
-
-/// The law in which a process of one's own ends: normal, with the moments of its rows there.
-///
-/// # Errors
-/// A model that knows none.
-pub fn law_at_the_end(model: &FittedModel) -> Result<Gaussian> {
-    match model.end() {
-        Some(end) => Ok(end.gaussian()?),
-        None => {
-            let message = "the law in which this custom process ends is not known, so there is nothing to start \
-                           from: fit anew without `standardize` none, or with `noise` ve, vp, subvp or ou";
-            Err(Error::config("fitted_model", message))
-        }
     }
 }
 

@@ -26,6 +26,16 @@ pub struct FitConfig {
     pub training: TrainConfig,
     /// Whether the objective is still to be chosen: the exact loss, or the sliced one that `training` holds.
     pub choose_objective: bool,
+    /// Networks that are trained on other seeds and averaged.
+    #[serde(default = "one")]
+    pub members: usize,
+    /// Diffusion models: whether a Gaussian mixture, weighed on the validation rows, joins the density.
+    #[serde(default)]
+    pub with_gaussians: bool,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// What is fitted.
@@ -173,6 +183,7 @@ impl NetworkConfig {
             base_scale: self.base_scale,
             given,
             conditioning,
+            members: 1,
         }
     }
 }
@@ -199,7 +210,14 @@ impl FitConfig {
             Family::Kernel(family) => family.settings(&usual),
         };
         let choose_objective = !matches!(family, Family::Diffusion(_));
-        FitConfig { prepare: PrepareConfig::default(), family, training, choose_objective }
+        FitConfig {
+            prepare: PrepareConfig::default(),
+            family,
+            training,
+            choose_objective,
+            members: 1,
+            with_gaussians: false,
+        }
     }
 
     /// Columns of the condition; none for p(x).
@@ -284,6 +302,14 @@ impl FitConfig {
             Family::Kernel(family) => family.validate()?,
         }
         self.training.validate()?;
+        crate::model::members::check_members(self.members)?;
+        let family = &self.family;
+        if self.members > 1 && matches!(family, Family::Kernel(_)) {
+            return Err(Error::config("members", "a kernel family has one member"));
+        }
+        if self.with_gaussians && !matches!(family, Family::Diffusion(_)) {
+            return Err(Error::config("with_gaussians", "is for diffusion models"));
+        }
         // A small stand-in: settings that no network can have are refused before the data is read.
         let stand_in = self.stand_in()?;
         if !self.choose_objective {

@@ -2,14 +2,22 @@
 
 use super::{Prepared, Trained};
 use crate::Result;
-use crate::diffusion::TimeModel;
+use crate::diagnose::Baselines;
+use crate::diffusion::{TimeMlp, TimeModel};
+use crate::error::Error;
 use crate::fitted::{
-    DataRecord, Description, FitSummary, FittedModel, NoiseRecord, root_mean_square_score,
+    DataRecord, Description, FitSummary, FittedModel, GaussianPart, LikelihoodConfig, NoiseRecord,
+    root_mean_square_score,
 };
 use crate::model::Model;
 use crate::score::AtTime;
 use crate::train::Choice;
-use ndarray::ArrayView2;
+use ndarray::{ArrayView2, s};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// Most rows on which the parts of a density are weighed.
+const WEIGHED: usize = 2000;
 
 impl Prepared {
     /// Trained weights with all that is known of them, after `seconds` of training; `choice` says how the objective
@@ -26,6 +34,30 @@ impl Prepared {
         FittedModel::new(trained.network.clone(), self.describe(trained, choice, seconds)?)
     }
 
+    /// A diffusion model with the Gaussian mixture that its density is mixed with, fitted to the training rows and weighed
+    /// on the validation rows; the model as it is where that cannot be done. All draws come from the seed of the fit.
+    ///
+    /// # Errors
+    /// A model of one density.
+    pub fn with_gaussians(&self, model: FittedModel) -> Result<FittedModel> {
+        let inside = |part: &[usize]| self.transform.forward(self.rows(part).view());
+        let (training, validation) = (inside(&self.split.train), inside(&self.split.validation));
+        let mut rng = ChaCha8Rng::seed_from_u64(model.description().training.seed);
+        let baselines = match Baselines::fit(training.view(), validation.view(), &mut rng) {
+            Ok(baselines) => baselines,
+            Err(Error::Numerical { .. }) => return Ok(model),
+            Err(error) => return Err(error),
+        };
+        let mixture = baselines.mixture().unwrap_or(baselines.gaussian());
+        let rows = validation.slice(s![..validation.nrows().min(WEIGHED), ..]);
+        let flow = model.flow_log_likelihood(rows, &LikelihoodConfig::default(), &mut rng)?;
+        match GaussianPart::weigh(mixture, rows, flow.log_density.view()) {
+            Ok(part) => model.with_gaussians(part),
+            Err(Error::Numerical { .. }) => Ok(model),
+            Err(error) => Err(error),
+        }
+    }
+
     /// What a model file says of a fit.
     fn describe(
         &self,
@@ -34,9 +66,13 @@ impl Prepared {
         seconds: f64,
     ) -> Result<Description> {
         let split = &self.split;
+        let noise = self.noise.clone().map(|record| {
+            let members = trained.settings.members;
+            NoiseRecord { network: TimeMlp { members, ..record.network }, ..record }
+        });
         let transform = self.lasting_transform();
         let inside = transform.forward(self.rows(&split.train).view());
-        let score_scale = match &self.noise {
+        let score_scale = match &noise {
             Some(record) => score_scale(record, &trained.network, inside.view())?,
             None => {
                 let mut conditions = self.conditions(&split.train);
@@ -58,7 +94,8 @@ impl Prepared {
             column_scale: self.units.standard_deviations().to_vec(),
             dequantization: self.dequantization().cloned(),
             domain: self.domain.clone(),
-            noise: self.noise.clone(),
+            noise,
+            gaussians: None,
             training: trained.training.clone(),
             choice,
             data: DataRecord {

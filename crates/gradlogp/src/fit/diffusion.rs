@@ -195,6 +195,7 @@ impl DiffusionConfig {
             conditioning: self.conditioning,
             scaled: !self.is_custom() || scaling.is_some(),
             floor: self.floor,
+            members: 1,
         };
         Ok(NoiseRecord { process, network, config: self.noise, scaling })
     }

@@ -9,11 +9,11 @@ use rand_chacha::ChaCha8Rng;
 use super::Prepared;
 use crate::data::synthetic::Dataset;
 use crate::diagnose::{
-    BaselineComparison, Estimate, FisherDivergence, KernelSteinDiscrepancy, KsdConfig, SteinReport,
-    fisher_divergence, kernel_stein_discrepancy, stein_check, stein_check_given,
-    stein_check_within,
+    Baseline, BaselineComparison, Estimate, FisherDivergence, KernelSteinDiscrepancy, KsdConfig,
+    Paired, SteinReport, fisher_divergence, kernel_stein_discrepancy, stein_check,
+    stein_check_given, stein_check_within,
 };
-use crate::fitted::{FittedModel, NoiseRecord};
+use crate::fitted::{FittedModel, LikelihoodComparison, NoiseRecord};
 use crate::oracle::{GaussianMixture, Oracle};
 use crate::score::{AtTime, Score};
 use crate::sde::{AnyProcess, Marginal, Process};
@@ -51,6 +51,8 @@ pub struct Evaluation {
     pub kernel_stein: Option<KernelSteinDiscrepancy>,
     /// The model beside densities fitted to the same training rows, where these were at hand.
     pub baselines: Vec<BaselineComparison>,
+    /// Log likelihoods of a diffusion model, beside those of these densities, where they were at hand.
+    pub likelihood: Option<LikelihoodComparison>,
     /// The distance from the truth, on fresh rows, where that is known.
     pub fisher: Option<FisherDivergence>,
     columns: Vec<String>,
@@ -95,6 +97,16 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// Of a diffusion model whose log likelihood is so much above a baseline's.
+    pub fn of_likelihood(above: &Paired) -> Self {
+        let far = APART * above.standard_error;
+        match above.mean {
+            better if better > far => Standing::Better,
+            worse if worse < -far => Standing::Worse,
+            _ => Standing::Neither,
+        }
+    }
+
     /// Of a model beside `found`: which is better by more than two standard errors.
     pub fn of(found: &BaselineComparison) -> Self {
         match (found.is_beaten(APART), found.is_better(APART)) {
@@ -154,6 +166,7 @@ pub fn evaluate(
         stein,
         kernel_stein,
         baselines: Vec::new(),
+        likelihood: None,
         fisher,
         columns: model.all_columns(),
     })
@@ -210,8 +223,12 @@ impl Evaluation {
         self.stein.verdict.is_consistent()
     }
 
-    /// What the figures come to.
+    /// What the figures come to. The purpose of a diffusion model is its density and its samples, so its log likelihood
+    /// beside the baselines' decides where it is known; the score where the noise is least is a note.
     pub fn verdict(&self) -> Verdict {
+        if let Some(likelihood) = &self.likelihood {
+            return self.of_the_likelihood(likelihood);
+        }
         let beside = |standing| self.baselines.iter().find(|b| Standing::of(b) == standing);
         let (worse, unsure) = (beside(Standing::Worse), beside(Standing::Neither));
         let grade = match self.is_consistent() && worse.is_none() {
@@ -231,6 +248,39 @@ impl Evaluation {
             (None, None) => String::new(),
         };
         Verdict { grade, reason: beside + &self.of_the_identities() }
+    }
+
+    fn of_the_likelihood(&self, found: &LikelihoodComparison) -> Verdict {
+        let standing = |baseline: &(Baseline, f64, Paired)| Standing::of_likelihood(&baseline.2);
+        let first = |wanted| found.baselines.iter().find(|b| standing(b) == wanted);
+        let by = |above: &Paired| {
+            format!("{} +- {} nats a row", short(above.mean.abs()), short(above.standard_error))
+        };
+        let (grade, reason) = match (first(Standing::Worse), first(Standing::Neither)) {
+            (Some((name, _, above)), _) => {
+                let reason =
+                    format!("worse than a {name}, whose log likelihood is {} higher", by(above));
+                (Grade::Faulty, reason)
+            }
+            (None, Some((name, ..))) => {
+                let reason = format!(
+                    "no better than a {name} in log likelihood, as far as these rows can tell"
+                );
+                (Grade::Doubtful, reason)
+            }
+            (None, None) => match found.baselines.last() {
+                Some((name, _, above)) => (
+                    Grade::Good,
+                    format!("better than a {name} in log likelihood, by {}", by(above)),
+                ),
+                None => (Grade::Doubtful, "not compared with any baseline".to_string()),
+            },
+        };
+        let note = match self.is_consistent() {
+            true => String::new(),
+            false => format!("; where the noise is least, {}", self.of_the_identities()),
+        };
+        Verdict { grade, reason: reason + &note }
     }
 
     fn of_the_identities(&self) -> String {
@@ -266,7 +316,8 @@ impl Prepared {
         match evaluate_at_its_time(&at, test.view(), set, (seed, seed)) {
             Ok(evaluation) => {
                 let baselines = self.baselines(&at, test.view())?;
-                Ok(Ok(Evaluation { baselines, ..evaluation }))
+                let likelihood = self.likelihood(&at, test.view())?;
+                Ok(Ok(Evaluation { baselines, likelihood, ..evaluation }))
             }
             Err(error) if error.class() == ErrorClass::Data => Ok(Err(error)),
             Err(error) => Err(error),
@@ -279,16 +330,37 @@ impl Prepared {
         model: &FittedModel,
         test: ArrayView2<'_, f64>,
     ) -> Result<Vec<BaselineComparison>> {
-        let [training, validation] =
-            [&self.split.train, &self.split.validation].map(|part| self.rows(part));
-        let mut rng = ChaCha8Rng::seed_from_u64(model.description().training.seed);
+        let (training, validation, mut rng) = self.beside(model);
         let found = model.beside_baselines(training.view(), validation.view(), test, &mut rng);
-        match found {
-            Ok(found) => Ok(found.unwrap_or_default()),
-            // Rows without a covariance have no Gaussian.
-            Err(Error::Numerical { .. }) => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
+        Ok(unless_singular(found)?.unwrap_or_default())
+    }
+
+    /// Log likelihoods of a diffusion model beside theirs.
+    fn likelihood(
+        &self,
+        model: &FittedModel,
+        test: ArrayView2<'_, f64>,
+    ) -> Result<Option<LikelihoodComparison>> {
+        let (training, validation, mut rng) = self.beside(model);
+        unless_singular(model.likelihood_beside_baselines(
+            training.view(),
+            validation.view(),
+            test,
+            &mut rng,
+        ))
+    }
+
+    fn beside(&self, model: &FittedModel) -> (Array2<f64>, Array2<f64>, ChaCha8Rng) {
+        let rng = ChaCha8Rng::seed_from_u64(model.description().training.seed);
+        (self.rows(&self.split.train), self.rows(&self.split.validation), rng)
+    }
+}
+
+/// None for rows without a covariance, which have no Gaussian.
+fn unless_singular<T>(found: Result<Option<T>>) -> Result<Option<T>> {
+    match found {
+        Err(Error::Numerical { .. }) => Ok(None),
+        other => other,
     }
 }
 

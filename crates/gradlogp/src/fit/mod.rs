@@ -22,6 +22,7 @@
 //! 6. [`Prepared::evaluate`] looks at the test rows: an [`Evaluation`] and its [`Verdict`].
 
 mod config;
+mod density;
 mod describe;
 mod diffusion;
 mod evaluate;
@@ -32,6 +33,7 @@ mod run;
 mod train;
 
 pub use config::{Family, FitConfig, NetworkConfig, PrepareConfig, Support};
+pub use density::DensityRule;
 pub use diffusion::{DiffusionConfig, ProcessConfig};
 pub use evaluate::{
     AtOneTime, Evaluation, Grade, LEVEL, Standing, Verdict, enough_rows, evaluate,
@@ -41,7 +43,7 @@ pub use kernel::KernelFamilyConfig;
 pub use prepare::{CheckedTable, Prepared};
 pub use region::{ColumnBounds, Region};
 pub use run::{Fit, fit};
-pub use train::Trained;
+pub use train::{Trained, TrainedMember};
 
 #[cfg(test)]
 mod tests;

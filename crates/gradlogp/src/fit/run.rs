@@ -35,7 +35,10 @@ pub fn fit(table: Table, config: &FitConfig) -> Result<Fit> {
     let (config, choice) = prepared.choose_objective(config, go_on)?;
     let trained = prepared.train(&config, go_on)?;
     trained.usable()?;
-    let model = prepared.model(&trained, choice, 0.0)?;
+    let mut model = prepared.model(&trained, choice, 0.0)?;
+    if config.with_gaussians {
+        model = prepared.with_gaussians(model)?;
+    }
     let evaluation = prepared.evaluate(&model)?;
     let notes = [prepared.notes.clone(), trained.warnings(&config.family)].concat();
     let warnings = prepared.checked().warnings.clone();

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::kernel::{self, EXACT_COLUMNS};
 use super::{Family, FitConfig, Prepared};
-use crate::diffusion::Noising;
+use crate::diffusion::{Noising, TimeMlp};
 use crate::dkef::KernelStep;
 use crate::fitted::{KernelDescription, NoiseRecord};
 use crate::model::{Mlp, Model};
@@ -13,21 +13,23 @@ use crate::train::{
     Choice, Event, HeldOutLoss, HistoryPoint, Stop, TrainConfig, Trainer, choose_objective,
 };
 use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// What training leaves, of whatever family.
 #[derive(Debug, Clone)]
 pub struct Trained {
-    /// The weights that were kept.
+    /// The weights that were kept: of an ensemble all of them, one member after the other.
     pub network: Model<f32>,
     /// The network's settings, without the time of a diffusion model.
     pub settings: Mlp,
     /// How it was trained.
     pub training: TrainConfig,
-    /// Steps taken.
+    /// Steps taken, by all members together.
     pub steps: u64,
-    /// Step of the weights that were kept, and their held-out loss; None where there never was a finite one.
+    /// Step of the weights that were kept, and their held-out loss, of the first member; None where there never was
+    /// a finite one.
     pub best: Option<(u64, HeldOutLoss)>,
-    /// Held-out evaluations.
+    /// Held-out evaluations of the first member.
     pub history: Vec<HistoryPoint>,
     /// Of a kernel family.
     pub kernel: Option<KernelDescription>,
@@ -35,8 +37,34 @@ pub struct Trained {
     pub stop: Stop,
 }
 
+/// What the training of one member of an ensemble leaves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainedMember {
+    parameters: Vec<f32>,
+    steps: u64,
+    best: Option<(u64, HeldOutLoss)>,
+    history: Vec<HistoryPoint>,
+}
+
+impl TrainedMember {
+    /// The best weights of a trainer.
+    pub fn of(trainer: &Trainer) -> Self {
+        TrainedMember {
+            parameters: trainer.best_model().parameters,
+            steps: trainer.step(),
+            best: trainer.best(),
+            history: trainer.history().to_vec(),
+        }
+    }
+
+    /// Steps taken.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+}
+
 impl Trained {
-    /// What a trainer leaves: its best weights.
+    /// What one trainer leaves: its best weights.
     pub fn of(trainer: &Trainer, settings: Mlp, stop: Stop) -> Self {
         Trained {
             network: trainer.best_model(),
@@ -85,13 +113,13 @@ impl Trained {
     /// What to try when a diffusion model was best early, as those of small tables are.
     fn overfitting(&self, family: &Family) -> Option<String> {
         let (best, _) = self.best?;
-        let early = best < self.steps / 4;
+        let early = best < self.steps / self.settings.members as u64 / 4;
         let diffuses = matches!(family, Family::Diffusion(_));
         (early && diffuses && self.training.decay == 0.0).then(|| {
             format!(
                 "the held-out loss was lowest at step {best} of {} and has not come back to it: the network learns these \
                  rows by heart. On small tables `decay` 1 helps, and `noise_weight` noise with `times` uniform",
-                self.steps
+                self.steps / self.settings.members as u64
             )
         })
     }
@@ -156,6 +184,44 @@ impl Prepared {
         }
     }
 
+    /// The settings of training of one member of an ensemble: those of [`Prepared::training`], but for the seed of
+    /// weights, batches and slices.
+    pub fn member_training(&self, config: &FitConfig, member: usize) -> TrainConfig {
+        let training = self.training(config);
+        TrainConfig { seed: training.seed.wrapping_add(member as u64), ..training }
+    }
+
+    /// Joins the members of an ensemble, of one member too, whose training ended as `stop` says.
+    ///
+    /// # Errors
+    /// No member; members of other networks.
+    pub fn ensemble(
+        &self,
+        config: &FitConfig,
+        members: &[TrainedMember],
+        stop: Stop,
+    ) -> Result<Trained> {
+        let Some(first) = members.first() else {
+            return Err(Error::config("members", "at least one is needed"));
+        };
+        let settings = Mlp { members: members.len(), ..config.mlp(self.dim()) };
+        let graph = match &self.noise {
+            Some(record) => TimeMlp { members: members.len(), ..record.network.clone() }.graph()?,
+            None => settings.graph()?,
+        };
+        let parameters = members.iter().flat_map(|member| member.parameters.iter().copied());
+        Ok(Trained {
+            network: Model::new(config.kind(), graph, parameters.collect())?,
+            settings,
+            training: self.training(config),
+            steps: members.iter().map(|member| member.steps).sum(),
+            best: first.best,
+            history: first.history.clone(),
+            kernel: None,
+            stop,
+        })
+    }
+
     /// Fits a kernel family to the end; `observe` sees every step.
     ///
     /// # Errors
@@ -187,12 +253,16 @@ impl Prepared {
         if let Family::Kernel(_) = config.family {
             return self.train_kernel_family(config, &mut |_| ControlFlow::Continue(()));
         }
-        let mut trainer = self.trainer(config, self.training(config))?;
-        let stop = trainer.run(observe);
-        let trained = Trained::of(&trainer, config.mlp(self.dim()), stop);
-        // The number of threads as it was asked for.
-        let training = TrainConfig { threads: config.training.threads, ..trained.training };
-        Ok(Trained { training, ..trained })
+        let (mut members, mut stop) = (Vec::new(), Stop::Completed);
+        for member in 0..config.members {
+            let mut trainer = self.trainer(config, self.member_training(config, member))?;
+            stop = trainer.run(observe);
+            members.push(TrainedMember::of(&trainer));
+            if matches!(stop, Stop::Interrupted | Stop::Diverged { .. }) {
+                break;
+            }
+        }
+        self.ensemble(config, &members, stop)
     }
 }
 

@@ -3,12 +3,13 @@
 use ndarray::ArrayView2;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Scaling;
+use super::{GaussianPart, Scaling};
 use crate::data::{Dequantization, Transform};
 use crate::diffusion::{Clock, NoiseConfig, TimeMlp};
 use crate::dkef::{Estimator, KernelFamily, KernelRecord, LogNormalizer};
 use crate::domain::Domain;
 use crate::model::Mlp;
+use crate::score::Score;
 use crate::sde::AnyProcess;
 use crate::train::{Choice, HeldOutLoss, HistoryPoint, TrainConfig};
 use crate::{Error, Result};
@@ -44,6 +45,9 @@ pub struct Description {
     /// For time models: the process and the network that knows the time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<NoiseRecord>,
+    /// For diffusion models: the Gaussian mixture that the density is mixed with, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gaussians: Option<GaussianPart>,
     /// What it was trained on.
     pub data: DataRecord,
     /// What came of it.
@@ -97,6 +101,13 @@ impl Description {
         if let Some(noise) = &self.noise {
             noise.config.validate()?;
             lengths("network over time", vec![noise.network.dim])?;
+        }
+        if let Some(gaussians) = &self.gaussians {
+            if self.noise.is_none() {
+                return refuse("gaussians", "belong to the density of a diffusion model");
+            }
+            let mixture = gaussians.mixture()?;
+            lengths("Gaussian mixture of a fitted model", vec![mixture.dim()])?;
         }
         if let Some(kernel) = &self.kernel {
             kernel.family.validate()?;

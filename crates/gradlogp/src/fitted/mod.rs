@@ -9,11 +9,16 @@
 mod baseline;
 mod description;
 mod file;
+mod gaussians;
+mod likelihood;
 mod scaling;
 
+pub use baseline::LikelihoodComparison;
 pub use description::{
     DataRecord, Description, FarOff, FitSummary, GivenColumns, KernelDescription, NoiseRecord,
 };
+pub use gaussians::GaussianPart;
+pub use likelihood::LikelihoodConfig;
 pub use scaling::{End, Scaling};
 
 use std::borrow::Cow;
@@ -142,6 +147,15 @@ impl FittedModel {
     /// What is known of the fit.
     pub fn description(&self) -> &Description {
         &self.fit.description
+    }
+
+    /// This diffusion model with its density mixed with Gaussians.
+    ///
+    /// # Errors
+    /// A model of one density, or a mixture of other columns.
+    pub fn with_gaussians(&self, part: GaussianPart) -> Result<Self> {
+        let description = Description { gaussians: Some(part), ..self.description().clone() };
+        FittedModel::new(self.network().clone(), description)
     }
 
     /// The score at every time, in the network's units; None for a model of one density.

@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::conditioning::{Conditioning, film};
+use super::members::{average, check_members, is_one, one};
 use super::{Model, ModelKind};
 use crate::graph::{Graph, GraphBuilder, NodeId};
 use crate::{Error, Result};
@@ -32,6 +33,9 @@ pub struct Mlp {
     /// How c enters. With FiLM the first layer does not read it; every hidden layer is stretched and shifted by it.
     #[serde(default)]
     pub conditioning: Conditioning,
+    /// Networks whose outputs are averaged: their scores, whatever the kind.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub members: usize,
 }
 
 impl Mlp {
@@ -46,6 +50,7 @@ impl Mlp {
             base_scale: None,
             given: 0,
             conditioning: Conditioning::Concat,
+            members: 1,
         }
     }
 
@@ -53,6 +58,7 @@ impl Mlp {
         if self.dim == 0 {
             return Err(Error::config("dim", "must be at least 1"));
         }
+        check_members(self.members)?;
         if self.hidden.contains(&0) {
             return Err(Error::config("hidden", "every layer needs at least one unit"));
         }
@@ -73,7 +79,8 @@ impl Mlp {
         }
     }
 
-    /// The graph: layers `net.0`, `net.1`, ..., and `net.given` for V, or `given.0.factor`, ... for FiLM.
+    /// The graph: layers `net.0`, `net.1`, ..., and `net.given` for V, or `given.0.factor`, ... for FiLM; of several
+    /// members each behind `member.0.`, `member.1.`, ..., one after the other.
     ///
     /// # Errors
     /// A zero width, or a base scale that is not positive or not on a potential.
@@ -82,12 +89,22 @@ impl Mlp {
         let mut b = GraphBuilder::new();
         let x = b.input(self.dim);
         let given = self.is_film().then(|| b.context(0, self.given));
+        let output = average(&mut b, self.members, |b, name| self.member(b, x, given, name));
+        if let Some(tau) = self.base_scale {
+            let norm = b.squared_norm(x);
+            let base = b.scale(norm, -0.5 / (tau * tau));
+            b.add(output, base);
+        }
+        b.build()
+    }
+
+    fn member(&self, b: &mut GraphBuilder, x: NodeId, given: Option<NodeId>, name: &str) -> NodeId {
         let (mut h, mut width) = (x, self.dim);
         for (layer, &next) in self.hidden.iter().enumerate() {
-            let linear = self.layer(&mut b, h, next, layer);
+            let linear = self.layer(b, h, next, layer, name);
             let mut bent = b.activation(linear, self.activation);
             if let Some(given) = given {
-                bent = film(&mut b, bent, given, next, &format!("given.{layer}"));
+                bent = film(b, bent, given, next, &format!("{name}given.{layer}"));
             }
             let skip = self.residual && layer > 0 && next == width;
             h = if skip { b.add(h, bent) } else { bent };
@@ -97,13 +114,7 @@ impl Mlp {
             ModelKind::Score => self.dim,
             ModelKind::Potential => 1,
         };
-        let output = self.layer(&mut b, h, out, self.hidden.len());
-        if let Some(tau) = self.base_scale {
-            let norm = b.squared_norm(x);
-            let base = b.scale(norm, -0.5 / (tau * tau));
-            b.add(output, base);
-        }
-        b.build()
+        self.layer(b, h, out, self.hidden.len(), name)
     }
 
     fn is_film(&self) -> bool {
@@ -111,14 +122,21 @@ impl Mlp {
     }
 
     /// W h + b, in the first layer with V c unless FiLM is to bring c in.
-    fn layer(&self, b: &mut GraphBuilder, h: NodeId, width: usize, layer: usize) -> NodeId {
-        let linear = b.affine(h, width, &format!("net.{layer}"));
+    fn layer(
+        &self,
+        b: &mut GraphBuilder,
+        h: NodeId,
+        width: usize,
+        layer: usize,
+        name: &str,
+    ) -> NodeId {
+        let linear = b.affine(h, width, &format!("{name}net.{layer}"));
         if layer > 0 || self.given == 0 || self.is_film() {
             return linear;
         }
         // As one matrix over (x, c), but x's directions need not carry the zeros of c.
         let given = b.context(0, self.given);
-        let shift = b.linear(given, width, "net.given");
+        let shift = b.linear(given, width, &format!("{name}net.given"));
         b.add(linear, shift)
     }
 

@@ -5,6 +5,7 @@ mod conditioning;
 mod derivatives;
 mod given;
 mod loss_pass;
+pub(crate) mod members;
 mod mlp;
 mod network;
 mod points;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use gradlogp::Error;
+use gradlogp::fit::TrainedMember;
 use gradlogp::train::{Checkpoint, Trainer};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,9 @@ pub(super) struct Resumable {
     /// Worker threads, as many as there were cores where the plan says 0: results depend on their number.
     #[serde(default)]
     pub(super) threads: Option<usize>,
+    /// Members of an ensemble that are done, before the one whose weights it holds.
+    #[serde(default)]
+    pub(super) members: Vec<TrainedMember>,
     /// What was asked for, by which a checkpoint is known to be of this fit.
     #[serde(default)]
     pub(super) run: serde_json::Value,
@@ -43,13 +47,10 @@ pub(super) fn read_checkpoint(path: &Path) -> Result<(Checkpoint, Resumable)> {
 
 /// What a checkpoint file holds, in words, for `gradlogp info`.
 pub(in crate::commands) fn checkpoint_settings(path: &Path) -> Result<Vec<(String, String)>> {
-    let (checkpoint, Resumable { plan, seconds, .. }) = read_checkpoint(path)?;
-    let steps = format!(
-        "{} of {} done in {} s",
-        checkpoint.step(),
-        plan.fit.training.steps,
-        short(seconds)
-    );
+    let (checkpoint, Resumable { plan, seconds, members, .. }) = read_checkpoint(path)?;
+    let done = checkpoint.step() + members.iter().map(TrainedMember::steps).sum::<u64>();
+    let all = plan.fit.members as u64 * plan.fit.training.steps;
+    let steps = format!("{done} of {all} done in {} s", short(seconds));
     Ok(vec![
         ("Checkpoint".into(), "an unfinished fit".into()),
         ("Data".into(), plan.source.name()),
@@ -73,6 +74,9 @@ impl Resumable {
         if self.plan.is_kernel_family() {
             return Err(Error::config("kernel", "kernel families keep no checkpoint").into());
         }
+        if self.members.len() >= self.plan.fit.members {
+            return Err(Error::config("members", "more are done than were asked for").into());
+        }
         if !(self.seconds >= 0.0) {
             return Err(Error::config("seconds", "must be 0 or more").into());
         }
@@ -89,6 +93,8 @@ pub(super) struct Saver {
     pub(super) plan: Plan,
     pub(super) place: checkpoints::Place,
     pub(super) hash: String,
+    /// Those that are done.
+    pub(super) members: Vec<TrainedMember>,
     pub(super) threads: usize,
     pub(super) before: f64,
     pub(super) start: Instant,
@@ -125,6 +131,7 @@ impl Saver {
             content_hash: self.hash.clone(),
             seconds: self.seconds(),
             threads: Some(self.threads),
+            members: self.members.clone(),
             run: self.place.run(),
         };
         let extra = serde_json::to_value(&resumable)?;

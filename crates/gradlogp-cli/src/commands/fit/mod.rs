@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use gradlogp::Error;
-use gradlogp::fit::{Prepared, Trained};
+use gradlogp::fit::{Prepared, Trained, TrainedMember};
 use gradlogp::train::{Checkpoint, Event, HistoryPoint, Stop, TrainConfig, Trainer};
 
 use self::checkpoint::{Resumable, Saver, in_checkpoint, read_checkpoint, resume_command};
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
     let place = checkpoints::Place::of_fit(&plan.output, run);
     plan.check_places(args.resume.as_deref(), &place, show)?;
     let (prepared, warnings) = plan.prepare()?;
-    let plan = plan.resolve_objective(&prepared, show)?;
+    let plan = plan.follow_size(&prepared, show).resolve_objective(&prepared, show)?;
     plan.check_size(&prepared)?;
     if plan.is_kernel_family() {
         let start = Instant::now();
@@ -59,16 +59,15 @@ pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
     if stop == Stop::Interrupted {
         show.note(&format!(
             "stopped at step {} of {}; go on with: {}",
-            trainer.step(),
-            plan.fit.training.steps,
+            saver.members.iter().map(TrainedMember::steps).sum::<u64>() + trainer.step(),
+            plan.fit.members as u64 * plan.fit.training.steps,
             resume_command(&place.path)
         ));
         return Ok(ExitCode::from(exit::INTERRUPTED));
     }
-    let trained = Trained::of(&trainer, plan.mlp(prepared.dim()), stop);
-    // The number of threads as it was asked for.
-    let training = TrainConfig { threads: plan.fit.training.threads, ..trained.training };
-    let trained = Trained { training, ..trained };
+    let last = TrainedMember::of(&trainer);
+    let members: Vec<TrainedMember> = saver.members.iter().cloned().chain([last]).collect();
+    let trained = prepared.ensemble(&plan.fit, &members, stop)?;
     let kept = Some((&trainer, saver));
     finish(&plan, (&prepared, warnings), &trained, kept, keeping, seconds, show)
 }
@@ -99,59 +98,87 @@ fn train(
     resumed: Option<((Checkpoint, Resumable), &Path)>,
     show: Show,
 ) -> Result<(Trainer, Stop, Saver, Keeping)> {
-    let mut config = prepared.training(&plan.fit);
+    let mut training = prepared.training(&plan.fit);
     let threads = resumed.as_ref().and_then(|((_, resumable), _)| resumable.threads);
-    if let Some(threads) = threads.filter(|_| config.threads == 0) {
-        config.threads = threads;
+    if let Some(threads) = threads.filter(|_| training.threads == 0) {
+        training.threads = threads;
         if std::thread::available_parallelism().is_ok_and(|cores| cores.get() != threads) {
             show.note(&format!(
                 "going on with {threads} threads, as the fit began: its result depends on their number"
             ));
         }
     }
-    let trainer = prepared.trainer(&plan.fit, config)?;
-    let threads = trainer.threads();
-    let (mut before, hash) = (0.0, prepared.checked().content_hash());
-    let mut trainer = match resumed {
-        None => trainer,
-        Some(((checkpoint, resumable), path)) => {
-            if resumable.content_hash != hash {
-                let message = "the table has changed since the checkpoint was written; start anew";
-                return Err(Error::data(plan.source.name(), message).into());
-            }
-            before = resumable.seconds;
-            trainer.restored(checkpoint).map_err(|e| in_checkpoint(path, &e.into()))?
-        }
-    };
     let start = Instant::now();
     let mut saver = Saver {
         plan: plan.clone(),
         place: place.clone(),
-        hash: hash.to_string(),
-        threads,
-        before,
+        hash: prepared.checked().content_hash().to_string(),
+        members: Vec::new(),
+        threads: 0,
+        before: 0.0,
         start,
         last: start,
         warned: false,
     };
-    let mut bar = Progress::new(show.silent(), "fitting", trainer.step(), plan.fit.training.steps);
+    if let Some(((_, resumable), _)) = &resumed {
+        if resumable.content_hash != saver.hash {
+            let message = "the table has changed since the checkpoint was written; start anew";
+            return Err(Error::data(plan.source.name(), message).into());
+        }
+        (saver.before, saver.members) = (resumable.seconds, resumable.members.clone());
+    }
+    let mut checkpoint = resumed.map(|((checkpoint, _), path)| (checkpoint, path));
+    let keeping = interrupt::keep();
+    let all = plan.fit.members as u64 * plan.fit.training.steps;
+    let done = saver.members.len() as u64 * plan.fit.training.steps;
+    let mut bar = Progress::new(show.silent(), "fitting", done, all);
+    loop {
+        let member = saver.members.len();
+        let seed = prepared.member_training(&plan.fit, member).seed;
+        let config = TrainConfig { seed, ..training.clone() };
+        let mut trainer = prepared.trainer(&plan.fit, config)?;
+        saver.threads = trainer.threads();
+        if let Some((checkpoint, path)) = checkpoint.take() {
+            trainer = trainer.restored(checkpoint).map_err(|e| in_checkpoint(path, &e.into()))?;
+        }
+        let stop = match trainer.is_out_of_patience() {
+            true => Stop::Patience,
+            false => run_member(plan, &mut trainer, &mut saver, &mut bar),
+        };
+        if stop == Stop::Interrupted {
+            bar.finish();
+            saver.save(&trainer).context("stopped, but the checkpoint cannot be written")?;
+            return Ok((trainer, stop, saver, keeping));
+        }
+        if member + 1 == plan.fit.members || matches!(stop, Stop::Diverged { .. }) {
+            bar.finish();
+            return Ok((trainer, stop, saver, keeping));
+        }
+        saver.members.push(TrainedMember::of(&trainer));
+    }
+}
+
+/// Trains one member, shown after those that are done.
+fn run_member(plan: &Plan, trainer: &mut Trainer, saver: &mut Saver, bar: &mut Progress) -> Stop {
+    let steps = plan.fit.training.steps;
+    let done = saver.members.len() as u64 * steps;
     let mut held_out = trainer.history().last().map(|p| p.held_out.mean);
     let mut learns = trainer.history().iter().any(|p| p.held_out.beats_no_score());
-    let mut rows = 0u64;
-    let mut observe = |trainer: &Trainer, event| {
+    let (start, mut rows) = (Instant::now(), 0u64);
+    trainer.run(&mut |trainer: &Trainer, event| {
         match event {
             Event::Evaluated { point, .. } => {
                 held_out = Some(point.held_out.mean);
                 if !learns && point.held_out.beats_no_score() {
                     learns = true;
-                } else if !learns && point.step >= plan.fit.training.steps.div_ceil(EARLY) {
+                } else if !learns && point.step >= steps.div_ceil(EARLY) {
                     learns = true;
-                    bar.warn(&nothing_learnt(point, plan.fit.training.steps));
+                    bar.warn(&nothing_learnt(point, steps));
                 }
             }
             Event::Step(p) => {
                 rows += p.rows as u64;
-                bar.at(p.step, || {
+                bar.at(done + p.step, || {
                     let rate = rows as f64 / start.elapsed().as_secs_f64();
                     let held =
                         held_out.map_or(String::new(), |l| format!(", held out {}", short(l)));
@@ -164,17 +191,7 @@ fn train(
             _ => {}
         }
         if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let keeping = interrupt::keep();
-    let stop = match trainer.is_out_of_patience() {
-        true => Stop::Patience,
-        false => trainer.run(&mut observe),
-    };
-    bar.finish();
-    if stop == Stop::Interrupted {
-        saver.save(&trainer).context("stopped, but the checkpoint cannot be written")?;
-    }
-    Ok((trainer, stop, saver, keeping))
+    })
 }
 
 /// Said once, when this share of the steps has left the loss where it was.

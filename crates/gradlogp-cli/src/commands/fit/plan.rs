@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use gradlogp::fit::{
-    CheckedTable, DiffusionConfig, Family, FitConfig, KernelFamilyConfig, NetworkConfig,
-    PrepareConfig, Prepared, Support,
+    CheckedTable, DensityRule, DiffusionConfig, Family, FitConfig, KernelFamilyConfig,
+    NetworkConfig, PrepareConfig, Prepared, Support,
 };
 use gradlogp::model::Conditioning;
 use gradlogp::train::{Choice, TrainConfig, Trainer};
@@ -14,13 +14,14 @@ use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
 use super::checkpoint::resume_command;
-use crate::args::{FitArgs, ModelArg, ModelArgs, ObjectiveArg, StandardizeArg, flat};
+use crate::args::{BySize, FitArgs, ModelArg, ModelArgs, ObjectiveArg, StandardizeArg, flat};
 use crate::checkpoints::{self, Standing};
 use crate::commands::{Show, info};
 use crate::input::{Place, Source, show_warnings, warning_text};
 use crate::limits::{check_memory, check_network, check_step, check_threads};
 use crate::places::Places;
 use crate::progress::Progress;
+use crate::text::short;
 use crate::{exit, text};
 
 /// Everything a fit needs to know.
@@ -31,6 +32,9 @@ pub(in crate::commands) struct Plan {
     pub(super) report: Option<PathBuf>,
     pub(super) checkpoint_every: f64,
     pub(in crate::commands) fit: FitConfig,
+    /// What is still to follow the size of the table.
+    #[serde(default)]
+    by_size: Option<BySize>,
     /// How the objective was chosen.
     pub(in crate::commands) choice: Option<Choice>,
 }
@@ -46,7 +50,8 @@ impl Plan {
         };
         // Refused here, also where the objective has no slices.
         Objective::Ssm { slices }.validate()?;
-        let training = &args.training;
+        let training_args = &args.training;
+        let training = training_args;
         let usual = FitConfig::of(family);
         let asked = TrainConfig {
             objective: objective.unwrap_or(Objective::SsmVr { slices }),
@@ -83,6 +88,7 @@ impl Plan {
             report: None,
             checkpoint_every: 5.0,
             fit: FitConfig { prepare, training, choose_objective: objective.is_none(), ..usual },
+            by_size: args.by_size,
             choice: None,
         };
         plan.override_outputs(args)?;
@@ -171,6 +177,39 @@ impl Plan {
         let notes: Vec<String> = notes.collect();
         notes.iter().for_each(|note| text::warning(note));
         Ok((prepared, warnings.iter().map(warning_text).chain(notes).collect()))
+    }
+
+    /// Takes over what follows from the size of the table where that was left to us, and says so.
+    pub(super) fn follow_size(mut self, prepared: &Prepared, show: Show) -> Plan {
+        let Some(left) = self.by_size.take() else { return self };
+        let rule = DensityRule::of(prepared.split.train.len(), prepared.dim());
+        let training = &mut self.fit.training;
+        let mut said = Vec::new();
+        let mut take = |asked: bool, name: &str, value: String| {
+            if asked {
+                said.push(format!("--{name} {value}"));
+            }
+            asked
+        };
+        if take(left.weight_decay, "weight-decay", short(rule.decay)) {
+            training.decay = rule.decay;
+        }
+        if take(left.steps, "steps", rule.steps.to_string()) {
+            training.steps = rule.steps;
+        }
+        if take(left.evaluate_every, "evaluate-every", rule.evaluate_every.to_string()) {
+            training.evaluate_every = rule.evaluate_every;
+        }
+        if take(left.patience, "patience", rule.patience.to_string()) {
+            training.patience = rule.patience;
+        }
+        if take(left.members, "members", rule.members.to_string()) {
+            self.fit.members = rule.members;
+        }
+        if !said.is_empty() {
+            show.note(&format!("for a table of this size: {}", said.join(" ")));
+        }
+        self
     }
 
     /// Chooses the objective where that was left to us.

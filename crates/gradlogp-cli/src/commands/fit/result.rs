@@ -68,7 +68,10 @@ pub(super) fn finish(
         text::error(message);
         warnings.push(message.clone());
     }
-    let model = prepared.model(trained, plan.choice, seconds)?;
+    let mut model = prepared.model(trained, plan.choice, seconds)?;
+    if plan.fit.with_gaussians {
+        model = prepared.with_gaussians(model)?;
+    }
     if let Err(error) = model.save(&plan.output) {
         return Err(match trainer {
             Some((trainer, saver)) => unsaved(error, trainer, saver, diverged.is_none()),
