@@ -98,6 +98,16 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
         row("Hidden layers", format!("{} of {}", hidden.len(), hidden.join(", ")));
         row("Activation", word(&n.activation));
     }
+    if n.members > 1 {
+        row("Members", format!("{}, whose scores are averaged", n.members));
+    }
+    if let Some(part) = &d.gaussians {
+        let share = short(100.0 * part.share);
+        row(
+            "Gaussian part",
+            format!("{} Gaussians with {share}% of the density", part.weights.len()),
+        );
+    }
     if let Some(noise) = &d.noise {
         crate::noise::settings(noise).into_iter().for_each(|(name, value)| row(&name, value));
     }

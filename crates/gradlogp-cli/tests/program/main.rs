@@ -11,6 +11,7 @@ mod bounds;
 mod compare;
 mod conditional;
 mod diagnostics;
+mod ensembles;
 mod images;
 mod impute_and_resume;
 #[cfg(unix)]

@@ -129,3 +129,44 @@ fn a_verdict_names_the_worst_first() {
             && evaluate(&untrained.model, Array2::zeros((2, 2)).view(), None, 0).is_err()
     );
 }
+
+/// J(mean s) = mean J(s) - 1/2 mean |s_k - mean s|^2, row by row.
+#[test]
+fn an_ensemble_has_the_mean_score_and_the_loss_that_follows() {
+    let (truth, table) = gaussian();
+    let network = NetworkConfig { hidden: vec![8], ..NetworkConfig::default() };
+    let config = small(Family::Network(network)).with_objective(Objective::Exact);
+    let training = TrainConfig { steps: 100, ..config.training.clone() };
+    let config = FitConfig { training, members: 2, ..config };
+    let prepared = CheckedTable::new(table, &config).unwrap().prepare(&config).unwrap();
+    let mut members = Vec::new();
+    for member in 0..2 {
+        let training = prepared.member_training(&config, member);
+        let mut trainer = prepared.trainer(&config, training).unwrap();
+        trainer.run(&mut |_, _| ControlFlow::Continue(()));
+        members.push(TrainedMember::of(&trainer));
+    }
+    let model = |members: &[TrainedMember]| {
+        let trained = prepared.ensemble(&config, members, Stop::Completed).unwrap();
+        prepared.model(&trained, None, 0.0).unwrap()
+    };
+    let (first, second, both) = (model(&members[..1]), model(&members[1..]), model(&members));
+    let x = truth.sample(50, &mut ChaCha8Rng::seed_from_u64(11));
+    let (a, b) = (first.score(x.view()), second.score(x.view()));
+    let mean = (&a + &b) / 2.0;
+    assert!((&both.score(x.view()) - &mean).iter().all(|e| e.abs() < 1e-10));
+    // Columns in units of their standard deviations.
+    let scale = ndarray::Array1::from(both.description().column_scale.clone());
+    let apart = ((&a - &b) * &scale / 2.0).mapv(|e| e * e).sum_axis(ndarray::Axis(1));
+    let losses = |model: &crate::FittedModel| model.exact_loss_rows(x.view());
+    let right = (losses(&first) + losses(&second)) / 2.0 - apart / 2.0;
+    assert!((&losses(&both) - &right).iter().all(|e| e.abs() < 1e-9));
+    assert!(apart_is_seen(&a, &b));
+    // The whole does the same.
+    let whole = fit(gaussian().1, &config).unwrap();
+    assert_eq!(whole.model.network().parameters, both.network().parameters);
+}
+
+fn apart_is_seen(a: &Array2<f64>, b: &Array2<f64>) -> bool {
+    (a - b).iter().any(|e| e.abs() > 1e-3)
+}

@@ -40,6 +40,7 @@ fn fitted(kind: ModelKind, standardization: Standardization, x: &Array2<f64>) ->
             history: vec![],
         },
         kernel: None,
+        gaussians: None,
     };
     FittedModel::new(network, description).unwrap()
 }

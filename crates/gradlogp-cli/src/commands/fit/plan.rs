@@ -87,7 +87,14 @@ impl Plan {
             output: "model.safetensors".into(),
             report: None,
             checkpoint_every: 5.0,
-            fit: FitConfig { prepare, training, choose_objective: objective.is_none(), ..usual },
+            fit: FitConfig {
+                prepare,
+                training,
+                choose_objective: objective.is_none(),
+                members: training_args.members.unwrap_or(1),
+                with_gaussians: args.by_size.is_some(),
+                ..usual
+            },
             by_size: args.by_size,
             choice: None,
         };

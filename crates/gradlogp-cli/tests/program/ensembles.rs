@@ -1,0 +1,77 @@
+//! `fit --members` and `fit --for density`.
+
+use super::support::{Folder, table};
+
+const SMALL: &str = "--hidden 8 --batch 32 --evaluate-every 100 --threads 1 --patience 0 --seed 3";
+
+/// The score of two members is the mean of those of the two fits of their seeds.
+#[test]
+fn the_score_of_an_ensemble_is_the_mean_of_its_members() {
+    let folder = Folder::new();
+    folder.write("good.csv", table(200));
+    for kind in
+        ["--model potential --objective exact", "--model score --objective ssm", "--noise vp"]
+    {
+        let line = format!("fit good.csv --steps 300 {SMALL} {kind}");
+        folder.succeeds(&format!("{line} --members 2 -o both"));
+        folder.succeeds(&format!("{line} -o first"));
+        // The split is that of the ensemble's seed, so another seed is another split: compare weights of the first.
+        let (both, first) = (folder.weights("both"), folder.weights("first"));
+        assert_eq!(both.len(), 2 * first.len(), "{kind}");
+        assert_eq!(both[..first.len()], first[..], "{kind}");
+        assert_ne!(both[first.len()..], first[..], "{kind}");
+        let info = folder.succeeds("info both").out;
+        assert!(info.contains("Members") && info.contains('2'), "{info}");
+        folder.succeeds("score both good.csv -o s.csv");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_ensemble_stopped_in_its_second_member_goes_on_as_if_never_stopped() {
+    let folder = Folder::new();
+    folder.write("good.csv", table(200));
+    let line = |name: &str| {
+        format!(
+            "fit good.csv --steps 20000 --members 3 {SMALL} --objective ssm --checkpoint-every 0 -o {name}"
+        )
+    };
+    folder.succeeds(&line("whole"));
+    // Once the second member's checkpoint is there.
+    let ended = folder.shell(&format!(
+        "$GRADLOGP {} & pid=$!; while ! $GRADLOGP info parts.checkpoint --json 2> /dev/null | grep -q '\"steps\": \"2'; \
+         do sleep 0.02; done; kill -TERM $pid; wait $pid",
+        line("parts")
+    ));
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    assert!(ended.err.contains("of 60000; go on with"), "{ended:?}");
+    folder.succeeds("fit --resume parts.checkpoint");
+    assert_eq!(folder.weights("parts"), folder.weights("whole"));
+}
+
+/// What is set by the size of the table is said, log likelihoods are compared, and `loglik` and `sample` know both
+/// parts.
+#[test]
+fn a_fit_for_the_density_is_no_worse_than_its_gaussian_part() {
+    let folder = Folder::new();
+    let line = "fit --dataset two-moons --rows 1000 --for density --steps 600 --hidden 32,32 --threads 1 -o m";
+    let fit = folder.succeeds(line);
+    let said = "for a table of this size: --weight-decay 0.1000 --evaluate-every 50 --patience 20 --members 2";
+    assert!(fit.err.contains(said), "{fit:?}");
+    let told = ["Log likelihood beside a Gaussian", "in log likelihood"];
+    assert!(told.iter().all(|told| fit.out.contains(told)), "{fit:?}");
+    let info = folder.succeeds("info m").out;
+    assert!(info.contains("Gaussians with") && info.contains("2, whose scores"), "{info}");
+    let json = folder.succeeds("loglik m --dataset two-moons --rows 300 --seed 9 --json").out;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let found = json["mean_log_density"].as_f64().unwrap();
+    // One Gaussian has about -2, and 16 have about -1.1.
+    assert!((-1.3..-0.3).contains(&found), "{json}");
+    folder.succeeds("sample m -n 200 -o x.csv");
+    folder.fails(2, "fit --dataset two-moons --members 0", &["--members: must be from 1 to 100"]);
+    folder.fails(
+        2,
+        "fit --dataset two-moons --model kef --members 2",
+        &["--members has no effect"],
+    );
+}
