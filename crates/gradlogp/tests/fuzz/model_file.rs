@@ -93,6 +93,7 @@ pub(crate) fn models() -> Vec<FittedModel> {
             }],
         },
         kernel: None,
+        gaussians: None,
     };
     let joined = |network: Model<f32>, description| FittedModel::new(network, description).unwrap();
     let mut models = Vec::new();

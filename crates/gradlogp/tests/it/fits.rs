@@ -51,6 +51,7 @@ fn fit(x: &Array2<f64>, mlp: Mlp, kind: Standardization, config: TrainConfig) ->
             history: trainer.history().to_vec(),
         },
         kernel: None,
+        gaussians: None,
     };
     FittedModel::new(trainer.best_model(), description).unwrap()
 }

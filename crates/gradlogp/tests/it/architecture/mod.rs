@@ -37,6 +37,8 @@ const ORDER: &[(&str, &[&str])] = &[
             "error",
             "score",
             "domain",
+            "likelihood",
+            "ode",
             "diagnose",
             "graph",
             "model",
