@@ -1,4 +1,4 @@
-//! A Gaussian mixture beside a diffusion model: one density of two parts.
+//! A Gaussian mixture beside a diffusion model: one density of two parts, MATH (71).
 //!
 //! ```text
 //! p(x) = w p_network(x) + (1 - w) q(x),     q(x) = sum_j pi_j N(x; m_j, S_j)

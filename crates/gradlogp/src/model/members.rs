@@ -1,4 +1,4 @@
-//! Several networks as one, whose output is the mean of theirs.
+//! Several networks as one, whose output is the mean of theirs, MATH (70).
 //!
 //! The loss of the mean of K scores is below the mean of their losses by half the mean square of their
 //! distance from it, for the exact loss row by row, since the trace is linear:
