@@ -368,8 +368,10 @@ impl FitArgs {
     fn suit_purpose(&mut self, given: impl Fn(&str) -> bool) {
         match self.purpose {
             Some(PurposeArg::Anomaly) => self.suit_anomaly(given),
-            Some(PurposeArg::Density) => self.suit_density(given),
-            None => {}
+            Some(PurposeArg::Density | PurposeArg::Sampling | PurposeArg::Imputation) => {
+                self.suit_density(given);
+            }
+            Some(PurposeArg::Score) | None => {}
         }
     }
 
@@ -1461,11 +1463,17 @@ pub(crate) enum PurposeArg {
     /// --noise ve --sigma-min 0.5 --sigma-max 4 --model potential --standardize robust --hidden 64,64
     /// --activation softplus --steps 1500
     Anomaly,
+    /// score, without a choice of another: the score and the log density of the data themselves, as fit has them without this
+    Score,
     /// loglik and sample: the best log likelihood of new rows, by two networks (one of 6000 rows and more) of all noise
     /// levels and a Gaussian mixture. Short for --noise vp --noise-weight likelihood --times importance
     /// --standardize whiten --dequantize, with --weight-decay, --steps, --evaluate-every, --patience and --members
     /// by the size of the table
     Density,
+    /// sample: as density
+    Sampling,
+    /// impute: as density, without the Gaussian mixture, which imputation does not use
+    Imputation,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -141,7 +141,8 @@ impl Words for Samples {
             (Some(r), _) => Some(format!(
                 "chains disagree (split R-hat {r:.2}, should be below {bound:.2}): they do not cross between \
                  separate parts of the density, so the weights of the parts are those of the starting \
-                 points. A longer --warm-up helps only if the parts are connected"
+                 points. A longer --warm-up helps only if the parts are connected; a model of fit --for sampling goes \
+                 from noise to data, and finds the weights"
             )),
             (None, Some(still)) => Some(format!(
                 "{still} of {chains} chains have not moved from where they were after warm-up, and their \

@@ -125,7 +125,7 @@ pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
     if let Some(rows) = summary.rows_not_mixed.as_ref().filter(|rows| !rows.is_empty()) {
         show.warning(&format!(
             "{} of the table: the chains have not met, so the values drawn there are not to be relied on; \
-             use more --steps and --warm-up. Where a missing value may lie in separate places, their \
+             use more --steps and --warm-up, or a model of fit --for imputation, which has no chains. Where a missing value may lie in separate places, their \
              shares are those of the starting points",
             text::rows(rows)
         ));

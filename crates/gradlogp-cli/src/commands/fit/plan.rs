@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
 use super::checkpoint::resume_command;
-use crate::args::{BySize, FitArgs, ModelArg, ModelArgs, ObjectiveArg, StandardizeArg, flat};
+use crate::args::{
+    BySize, FitArgs, ModelArg, ModelArgs, ObjectiveArg, PurposeArg, StandardizeArg, flat,
+};
 use crate::checkpoints::{self, Standing};
 use crate::commands::{Show, info};
 use crate::input::{Place, Source, show_warnings, warning_text};
@@ -92,7 +94,8 @@ impl Plan {
                 training,
                 choose_objective: objective.is_none(),
                 members: training_args.members.unwrap_or(1),
-                with_gaussians: args.by_size.is_some(),
+                with_gaussians: args.by_size.is_some()
+                    && args.purpose != Some(PurposeArg::Imputation),
                 ..usual
             },
             by_size: args.by_size,
