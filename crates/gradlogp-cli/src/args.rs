@@ -395,13 +395,14 @@ impl FitArgs {
 
     fn suit_density(&mut self, given: impl Fn(&str) -> bool) {
         self.noise.noise = Some(crate::noise::NoiseArg::Vp);
-        self.noise.noise_weight.get_or_insert(crate::noise::WeightArg::Likelihood);
-        self.noise.times.get_or_insert(crate::noise::TimesArg::Importance);
         if !given("standardize") {
             self.prepare.standardize = StandardizeArg::Whiten;
         }
         self.prepare.dequantize.get_or_insert_default();
         self.by_size = Some(BySize {
+            noise_weight: !given("noise_weight"),
+            times: !given("times"),
+            noise_floor: !given("noise_floor"),
             weight_decay: !given("weight_decay"),
             steps: !given("steps"),
             evaluate_every: !given("evaluate_every"),
@@ -414,6 +415,9 @@ impl FitArgs {
 /// Settings that follow the size of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct BySize {
+    pub(crate) noise_weight: bool,
+    pub(crate) times: bool,
+    pub(crate) noise_floor: bool,
     pub(crate) weight_decay: bool,
     pub(crate) steps: bool,
     pub(crate) evaluate_every: bool,
@@ -1465,10 +1469,9 @@ pub(crate) enum PurposeArg {
     Anomaly,
     /// score, without a choice of another: the score and the log density of the data themselves, as fit has them without this
     Score,
-    /// loglik and sample: the best log likelihood of new rows, by two networks (one of 6000 rows and more) of all noise
-    /// levels and a Gaussian mixture. Short for --noise vp --noise-weight likelihood --times importance
-    /// --standardize whiten --dequantize, with --weight-decay, --steps, --evaluate-every, --patience and --members
-    /// by the size of the table
+    /// loglik and sample: the best log likelihood of new rows, by two networks of all noise levels and a Gaussian mixture.
+    /// Short for --noise vp --standardize whiten --dequantize, with --weight-decay, --noise-weight, --times, --noise-floor,
+    /// --steps, --evaluate-every, --patience and --members by the size of the table
     Density,
     /// sample: as density
     Sampling,

@@ -93,7 +93,7 @@ struct Line {
 
 pub(crate) fn run(args: &CompareArgs, show: Show) -> Result<ExitCode> {
     interrupt::say("stopped; nothing is shown of a comparison that is not complete");
-    let plan = Plan::new(&args.as_fit())?;
+    let mut plan = Plan::new(&args.as_fit())?;
     let ways = ways(args)?;
     check_settings(args, &plan)?;
     let stand_in = plan.mlp(1).build::<f32>(0)?;
@@ -103,7 +103,7 @@ pub(crate) fn run(args: &CompareArgs, show: Show) -> Result<ExitCode> {
             way.objective.check_bounded()?;
         }
     }
-    let (prepared, _) = plan.prepare()?;
+    let (prepared, _) = plan.prepare(show)?;
     enough_rows(prepared.split.test.len())
         .map_err(|e| in_table(e, &format!("{}, test rows", plan.source.name())))?;
     check_memory("--seeds", 8.0 * args.seeds as f64 * prepared.split.test.len() as f64)?;

@@ -56,7 +56,8 @@ fn a_fit_for_the_density_is_no_worse_than_its_gaussian_part() {
     let folder = Folder::new();
     let line = "fit --dataset two-moons --rows 1000 --for density --steps 600 --hidden 32,32 --threads 1 -o m";
     let fit = folder.succeeds(line);
-    let said = "for a table of this size: --weight-decay 0.1000 --evaluate-every 50 --patience 20 --members 2";
+    let said = "for a table of this size: --weight-decay 0.1000 --noise-weight likelihood --times importance \
+                --noise-floor 0.03000 --evaluate-every 50 --patience 20 --members 2";
     assert!(fit.err.contains(said), "{fit:?}");
     let told = ["Log likelihood beside a Gaussian", "in log likelihood"];
     assert!(told.iter().all(|told| fit.out.contains(told)), "{fit:?}");

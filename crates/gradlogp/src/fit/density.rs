@@ -6,7 +6,7 @@
 
 use super::{DiffusionConfig, Family, FitConfig, PrepareConfig};
 use crate::data::Standardization;
-use crate::diffusion::{NoiseConfig, NoiseWeight, TimeLaw};
+use crate::diffusion::{NoiseConfig, NoiseWeight, TimeLaw, TimeMlp};
 use crate::train::TrainConfig;
 
 /// What follows from the size of the table.
@@ -14,6 +14,12 @@ use crate::train::TrainConfig;
 pub struct DensityRule {
     /// Decoupled weight decay.
     pub decay: f64,
+    /// Weight of a time's loss.
+    pub weight: NoiseWeight,
+    /// Where times are drawn.
+    pub times: TimeLaw,
+    /// Width of the finest structure to expect.
+    pub floor: f64,
     /// Optimiser steps of each member, at most.
     pub steps: u64,
     /// Steps between held-out evaluations.
@@ -24,51 +30,52 @@ pub struct DensityRule {
     pub members: usize,
 }
 
+/// Columns over training rows below which there are rows enough to fit the finest structure.
+const PLENTY: f64 = 0.005;
+
 impl DensityRule {
     /// For so many training rows and columns.
     pub fn of(rows: usize, columns: usize) -> Self {
+        let q = columns as f64 / rows.max(1) as f64;
         let steps = match rows {
             ..1500 => 3000,
             1500..6000 => 6000,
             _ => 12_000,
         };
+        let (weight, times, floor) = match q < PLENTY {
+            true => (NoiseWeight::Likelihood, TimeLaw::Importance, 0.03),
+            false => (NoiseWeight::Noise, TimeLaw::Uniform, TimeMlp::FLOOR),
+        };
         DensityRule {
-            decay: (40.0 * columns as f64 / rows.max(1) as f64).clamp(0.03, 2.0),
+            decay: (40.0 * q).clamp(0.03, 2.0),
+            weight,
+            times,
+            floor,
             steps,
             evaluate_every: steps / 60,
             patience: 20,
-            members: if rows < 6000 { 2 } else { 1 },
+            members: 2,
         }
-    }
-
-    /// Training with this rule.
-    pub fn training(&self, training: TrainConfig) -> TrainConfig {
-        let DensityRule { decay, steps, evaluate_every, patience, .. } = *self;
-        TrainConfig { decay, steps, evaluate_every, patience, ..training }
     }
 }
 
 impl FitConfig {
-    /// For the density, before the table is known; [`DensityRule::of`] has the rest.
-    pub fn for_density() -> Self {
-        let noise = NoiseConfig {
-            weight: NoiseWeight::Likelihood,
-            times: TimeLaw::Importance,
-            ..NoiseConfig::default()
-        };
-        let diffusion = DiffusionConfig { noise, ..DiffusionConfig::default() };
+    /// For the density of a table with so many rows and columns.
+    pub fn for_density(rows: usize, columns: usize) -> Self {
         let prepare = PrepareConfig {
             standardization: Standardization::Whiten,
             dequantize: Some(Vec::new()),
             ..PrepareConfig::default()
         };
+        let training = (rows as f64 * prepare.fractions().train).round() as usize;
+        let rule = DensityRule::of(training, columns);
+        let DensityRule { weight, times, floor, .. } = rule;
+        let noise = NoiseConfig { weight, times, ..NoiseConfig::default() };
+        let diffusion = DiffusionConfig { noise, floor, ..DiffusionConfig::default() };
         let usual = FitConfig::of(Family::Diffusion(diffusion));
-        FitConfig { prepare, with_gaussians: true, ..usual }
-    }
-
-    /// This, as the rule has it for a table with so many training rows and columns.
-    pub fn with_rule(self, rule: &DensityRule) -> Self {
-        FitConfig { training: rule.training(self.training), members: rule.members, ..self }
+        let DensityRule { decay, steps, evaluate_every, patience, members, .. } = rule;
+        let training = TrainConfig { decay, steps, evaluate_every, patience, ..usual.training };
+        FitConfig { prepare, training, members, with_gaussians: true, ..usual }
     }
 }
 
@@ -81,7 +88,10 @@ mod tests {
         let decay = |rows, columns| DensityRule::of(rows, columns).decay;
         assert_eq!((decay(400, 10), decay(100, 10), decay(1_000_000, 2)), (1.0, 2.0, 0.03));
         assert_eq!(DensityRule::of(0, 3).decay, 2.0);
-        let config = FitConfig::for_density().with_rule(&DensityRule::of(1000, 5));
+        let weight = |rows, columns| DensityRule::of(rows, columns).weight;
+        assert_eq!(weight(1000, 5), NoiseWeight::Noise);
+        assert_eq!(weight(1001, 5), NoiseWeight::Likelihood);
+        let config = FitConfig::for_density(1250, 5);
         assert!(config.validate().is_ok());
         assert_eq!((config.training.decay, config.members, config.training.steps), (0.2, 2, 3000));
     }

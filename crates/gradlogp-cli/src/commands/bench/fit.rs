@@ -46,14 +46,14 @@ pub(crate) fn fit(args: &FitClockArgs, show: Show) -> Result<ExitCode> {
         let message = format!("there is no folder {}", folder.display());
         return Err(Error::config("--rows-to", message).into());
     }
-    let plan = Plan::new(&args.fit)?;
+    let mut plan = Plan::new(&args.fit)?;
     let rows_to = args.rows_to.as_ref().map(|folder| ROWS_TO.map(|name| folder.join(name)));
     let mut places = Places::default().reads("DATA", plan.source.place.file());
     for file in rows_to.iter().flatten() {
         places = places.writes("--rows-to", Some(file));
     }
     places.check()?;
-    let (prepared, _) = plan.prepare()?;
+    let (prepared, _) = plan.prepare(show)?;
     if plan.is_kernel_family() {
         let message = "fits of networks are timed: score or potential";
         return Err(Error::config("--model", message).into());

@@ -28,7 +28,7 @@ pub(super) use self::checkpoint::checkpoint_settings;
 pub(super) use self::plan::Plan;
 
 pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
-    let (plan, checkpoint) = match &args.resume {
+    let (mut plan, checkpoint) = match &args.resume {
         Some(path) => {
             let (checkpoint, mut resumable) = read_checkpoint(path)?;
             resumable.check().map_err(|e| in_checkpoint(path, &e))?;
@@ -43,8 +43,8 @@ pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
     };
     let place = checkpoints::Place::of_fit(&plan.output, run);
     plan.check_places(args.resume.as_deref(), &place, show)?;
-    let (prepared, warnings) = plan.prepare()?;
-    let plan = plan.follow_size(&prepared, show).resolve_objective(&prepared, show)?;
+    let (prepared, warnings) = plan.prepare(show)?;
+    let plan = plan.resolve_objective(&prepared, show)?;
     plan.check_size(&prepared)?;
     if plan.is_kernel_family() {
         let start = Instant::now();

@@ -18,6 +18,7 @@ use crate::args::{
     BySize, FitArgs, ModelArg, ModelArgs, ObjectiveArg, PurposeArg, StandardizeArg, flat,
 };
 use crate::checkpoints::{self, Standing};
+use crate::commands::info::erased::Word;
 use crate::commands::{Show, info};
 use crate::input::{Place, Source, show_warnings, warning_text};
 use crate::limits::{check_memory, check_network, check_step, check_threads};
@@ -173,15 +174,18 @@ impl Plan {
         Ok(())
     }
 
-    /// Reads the table and makes it ready to train on; what is to be known of it, in words, is shown, and returned
+    /// Reads the table, takes over what follows from its size, and makes it ready to train on; what is to be known of it, in words, is shown, and returned
     /// beside it.
-    pub(in crate::commands) fn prepare(&self) -> Result<(Prepared, Vec<String>)> {
+    pub(in crate::commands) fn prepare(&mut self, show: Show) -> Result<(Prepared, Vec<String>)> {
         let loaded = self.source.load(self.fit.training.seed, None)?;
         let mut checked = CheckedTable::new(loaded.table, &self.fit)?;
         checked.drawn_from = loaded.drawn_from;
         checked.built_in = matches!(self.source.place, Place::BuiltIn { .. });
         let warnings = [loaded.warnings, checked.warnings.clone()].concat();
         show_warnings(&warnings);
+        let share = self.fit.prepare.fractions().train;
+        let rows = (checked.table.n_rows() as f64 * share).round() as usize;
+        self.follow_size(rows, checked.table.n_columns(), show);
         let prepared = checked.prepare(&self.fit)?;
         let notes = prepared.notes.iter().map(|note| exit::in_options(note));
         let notes: Vec<String> = notes.collect();
@@ -190,10 +194,9 @@ impl Plan {
     }
 
     /// Takes over what follows from the size of the table where that was left to us, and says so.
-    pub(super) fn follow_size(mut self, prepared: &Prepared, show: Show) -> Plan {
-        let Some(left) = self.by_size.take() else { return self };
-        let rule = DensityRule::of(prepared.split.train.len(), prepared.dim());
-        let training = &mut self.fit.training;
+    fn follow_size(&mut self, rows: usize, columns: usize, show: Show) {
+        let Some(left) = self.by_size.take() else { return };
+        let rule = DensityRule::of(rows, columns);
         let mut said = Vec::new();
         let mut take = |asked: bool, name: &str, value: String| {
             if asked {
@@ -201,8 +204,20 @@ impl Plan {
             }
             asked
         };
+        let training = &mut self.fit.training;
         if take(left.weight_decay, "weight-decay", short(rule.decay)) {
             training.decay = rule.decay;
+        }
+        if let Family::Diffusion(diffusion) = &mut self.fit.family {
+            if take(left.noise_weight, "noise-weight", rule.weight.word()) {
+                diffusion.noise.weight = rule.weight;
+            }
+            if take(left.times, "times", rule.times.word()) {
+                diffusion.noise.times = rule.times;
+            }
+            if take(left.noise_floor, "noise-floor", short(rule.floor)) {
+                diffusion.floor = rule.floor;
+            }
         }
         if take(left.steps, "steps", rule.steps.to_string()) {
             training.steps = rule.steps;
@@ -219,7 +234,6 @@ impl Plan {
         if !said.is_empty() {
             show.note(&format!("for a table of this size: {}", said.join(" ")));
         }
-        self
     }
 
     /// Chooses the objective where that was left to us.
