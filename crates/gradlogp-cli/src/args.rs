@@ -756,6 +756,9 @@ pub(crate) struct EvalArgs {
     pub(crate) read: ReadArgs,
     #[command(flatten)]
     pub(crate) checks: CheckArgs,
+    /// End with code 7 where the verdict is that the model is at odds with the rows.
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Seed of everything random: drawn rows, dequantisation, and all checks.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,

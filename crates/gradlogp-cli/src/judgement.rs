@@ -339,6 +339,11 @@ impl Judgement {
         checks
     }
 
+    /// Whether the model is at odds with the rows, or worse than a baseline.
+    pub(crate) fn is_faulty(&self) -> bool {
+        self.grade == fit::Grade::Faulty
+    }
+
     /// The verdict as the report shows it.
     pub(crate) fn as_verdict(&self) -> report::Verdict {
         let grade = match self.grade {

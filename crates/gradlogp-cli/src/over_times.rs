@@ -75,6 +75,11 @@ pub(crate) fn judge_over_times(
 }
 
 impl OverTimes {
+    /// Whether the model is at odds with the rows at some time.
+    pub(crate) fn is_faulty(&self) -> bool {
+        !self.consistent
+    }
+
     /// The terminal's table.
     pub(crate) fn table(&self) -> String {
         let mut cells = vec![

@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{Show, call};
 use crate::args::EvalArgs;
 use crate::checks::Checks;
+use crate::exit;
 use crate::input::{Source, in_named_table, show_warnings};
 use crate::judgement::judge;
 use crate::over_times::judge_over_times;
@@ -51,12 +52,16 @@ pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
         let judgement = judge_over_times(&model, rows, set, args.seed, &checks)
             .map_err(|e| in_named_table(e, &name))?;
         show.result(&judgement.table(), &judgement)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(code(args.strict && judgement.is_faulty()));
     }
     let model = loaded.model_given(model)?;
     let rows = loaded.table.rows.view();
     let judgement = judge(&model, rows, loaded.drawn_from.as_ref(), args.seed, Some(checks))
         .map_err(|e| in_named_table(e, &name))?;
     show.result(&judgement.table(), &judgement)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(code(args.strict && judgement.is_faulty()))
+}
+
+fn code(refused: bool) -> ExitCode {
+    if refused { ExitCode::from(exit::REFUSED) } else { ExitCode::SUCCESS }
 }

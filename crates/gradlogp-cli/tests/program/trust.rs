@@ -35,6 +35,18 @@ fn likelihood_agrees_with_the_table_of_scores() {
 }
 
 #[test]
+fn a_strict_check_ends_by_its_verdict() {
+    let folder = fitted();
+    folder.succeeds("eval m.safetensors --dataset banana --rows 400 --strict");
+    // Rows of another density: 7, and the table is shown all the same.
+    let other: String = (0..400).map(|k| format!("{},{}\n", k % 20, k / 20)).collect();
+    folder.write("other.csv", format!("x0,x1\n{other}"));
+    let ended = folder.run("eval m.safetensors other.csv --strict");
+    assert!(ended.code == Some(7) && ended.out.contains("FAULT"), "{ended:?}");
+    assert_eq!(folder.run("eval m.safetensors other.csv").code, Some(0));
+}
+
+#[test]
 fn samples_are_compared_with_rows() {
     let folder = fitted();
     folder.succeeds("sample m.safetensors -n 400 -o s.csv");
