@@ -7,6 +7,9 @@ use gradlogp::{Error, ErrorClass};
 /// A run stopped by Ctrl-C (128 + SIGINT).
 pub(crate) const INTERRUPTED: u8 = 130;
 
+/// A model that `eval --strict` found at odds with the rows.
+pub(crate) const REFUSED: u8 = 7;
+
 /// The exit code of a class.
 pub(crate) fn code(class: ErrorClass) -> u8 {
     match class {
