@@ -1,4 +1,5 @@
 use super::*;
+use crate::data::{LeftOut, Mark};
 use flate2::{Compression, write::GzEncoder};
 use ndarray::array;
 use std::io::Write;
