@@ -388,8 +388,8 @@ fn plain_lines_read_like_quoted_ones() {
 #[test]
 fn a_table_that_does_not_fit_into_memory_is_refused_and_not_the_end() {
     let mut values = vec![0.5; 3];
-    assert!(super::make_room(&mut values, 1000, "a.csv").is_ok());
-    let error = super::make_room(&mut values, usize::MAX / 16, "a.csv").unwrap_err();
+    assert!(super::rows::make_room(&mut values, 1000, "a.csv").is_ok());
+    let error = super::rows::make_room(&mut values, usize::MAX / 16, "a.csv").unwrap_err();
     let said = error.to_string();
     assert!(said.starts_with("a.csv: the table does not fit into the memory"), "{said}");
     assert_eq!((values.len(), error.class()), (3, crate::ErrorClass::Data));
