@@ -10,23 +10,23 @@ pub mod prepare;
 pub mod records;
 pub mod run;
 
-use gradlogp::dkef::Estimator;
+use gradlogp::Objective;
 
 /// The estimators compared, by the names of the command line, with one slice and the published noise level.
-pub const ESTIMATORS: [(&str, Estimator); 6] = [
-    ("exact", Estimator::Exact),
-    ("ssm", Estimator::Ssm { slices: 1 }),
-    ("ssm-vr", Estimator::SsmVr { slices: 1 }),
-    ("dsm", Estimator::Dsm { sigma: 0.16 }),
-    ("cp", Estimator::CurvaturePropagation { slices: 1 }),
-    ("approximate-backprop", Estimator::ApproximateBackprop),
+pub const ESTIMATORS: [(&str, Objective); 6] = [
+    ("exact", Objective::Exact),
+    ("ssm", Objective::Ssm { slices: 1 }),
+    ("ssm-vr", Objective::SsmVr { slices: 1 }),
+    ("dsm", Objective::Dsm { sigma: 0.16 }),
+    ("cp", Objective::Cp { slices: 1 }),
+    ("approximate-backprop", Objective::ApproxBackprop),
 ];
 
 /// The estimator of a name.
 ///
 /// # Errors
 /// A name that is not one of [`ESTIMATORS`], which the message lists.
-pub fn estimator(name: &str) -> anyhow::Result<Estimator> {
+pub fn estimator(name: &str) -> anyhow::Result<Objective> {
     let found = ESTIMATORS.iter().find(|(known, _)| *known == name).map(|(_, e)| *e);
     found.ok_or_else(|| {
         let known: Vec<&str> = ESTIMATORS.iter().map(|(name, _)| *name).collect();

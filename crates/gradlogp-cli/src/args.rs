@@ -18,6 +18,7 @@ use gradlogp::{ModelKind, Objective};
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::{column_bounds, region};
+use crate::choices;
 use crate::examples;
 use crate::limits::check_largest;
 use crate::picture::ImageShape;
@@ -383,10 +384,10 @@ impl FitArgs {
             self.model.hidden = vec![64, 64];
         }
         if !given("activation") {
-            self.model.activation = Some(ActivationArg::Softplus);
+            self.model.activation = Some(Activation::Softplus);
         }
         if !given("standardize") {
-            self.prepare.standardize = StandardizeArg::Robust;
+            self.prepare.standardize = Standardization::Robust;
         }
         if !given("steps") {
             self.training.steps = 1500;
@@ -440,13 +441,13 @@ pub(crate) struct PrepareArgs {
     #[arg(long, value_parser = names, num_args = 0.., require_equals = true, value_name = "NAMES")]
     pub(crate) dequantize: Option<Vec<List<String>>>,
     /// Width of that noise.
-    #[arg(long, value_enum, default_value_t = GapRuleArg::Gap, value_name = "RULE", hide_short_help = true)]
-    pub(crate) dequantize_rule: GapRuleArg,
+    #[arg(long, value_parser = choices::gap_rule(), default_value_t = GapRule::Gap, value_name = "RULE", hide_short_help = true)]
+    pub(crate) dequantize_rule: GapRule,
     /// How columns are scaled for training, undone in every answer.
     ///
     /// The scales come from training rows only.
-    #[arg(long, value_enum, default_value_t = StandardizeArg::Standardize, value_name = "HOW")]
-    pub(crate) standardize: StandardizeArg,
+    #[arg(long, value_parser = choices::standardization(), default_value_t = Standardization::Standardize, value_name = "HOW")]
+    pub(crate) standardize: Standardization,
     /// Share of rows that decides when to stop.
     #[arg(long, default_value_t = 0.1, value_name = "SHARE", hide_short_help = true)]
     pub(crate) validation: f64,
@@ -466,7 +467,7 @@ impl ModelArgs {
 
     /// The nonlinearity between them, that of a family unless given.
     pub(crate) fn activation_or(&self, usual: Activation) -> Activation {
-        self.activation.map_or(usual, Into::into)
+        self.activation.unwrap_or(usual)
     }
 }
 
@@ -516,8 +517,8 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_delimiter = ',', value_name = "WIDTHS")]
     hidden: Vec<usize>,
     /// The nonlinearity between layers [default: softplus; silu with --noise].
-    #[arg(long, value_enum, value_name = "NAME", hide_short_help = true)]
-    activation: Option<ActivationArg>,
+    #[arg(long, value_parser = choices::activation(), value_name = "NAME", hide_short_help = true)]
+    activation: Option<Activation>,
     /// Residual connections between hidden layers of equal width; helps deep networks.
     #[arg(long, hide_short_help = true)]
     pub(crate) residual: bool,
@@ -538,9 +539,9 @@ pub(crate) struct ObjectiveArgs {
     #[arg(long, default_value_t = ObjectiveArgs::default().slices, value_name = "M")]
     pub(crate) slices: usize,
     /// How slices are drawn.
-    #[arg(long, value_enum, default_value_t = ObjectiveArgs::default().slice_law, value_name = "LAW",
+    #[arg(long, value_parser = choices::slice_law(), default_value_t = ObjectiveArgs::default().slice_law, value_name = "LAW",
           hide_short_help = true)]
-    pub(crate) slice_law: LawArg,
+    pub(crate) slice_law: SliceLaw,
     /// Noise level of dsm and fd-dsm, in standardised units.
     #[arg(long, default_value_t = ObjectiveArgs::default().sigma, hide_short_help = true)]
     pub(crate) sigma: f64,
@@ -557,7 +558,7 @@ impl Default for ObjectiveArgs {
         ObjectiveArgs {
             objective: ObjectiveArg::Auto,
             slices: 1,
-            slice_law: LawArg::Rademacher,
+            slice_law: SliceLaw::Rademacher,
             sigma: 0.1,
             fd_eps: None,
         }
@@ -584,8 +585,8 @@ pub(crate) struct TrainingArgs {
     #[arg(long, default_value_t = TrainingArgs::default().rate, hide_short_help = true)]
     pub(crate) rate: f64,
     /// How the learning rate moves.
-    #[arg(long, value_enum, default_value_t = TrainingArgs::default().schedule, hide_short_help = true)]
-    pub(crate) schedule: ScheduleArg,
+    #[arg(long, value_parser = choices::schedule(), default_value_t = TrainingArgs::default().schedule, hide_short_help = true)]
+    pub(crate) schedule: Schedule,
     /// Steps over which the rate rises from 0.
     #[arg(long, default_value_t = TrainingArgs::default().warm_up, hide_short_help = true)]
     pub(crate) warm_up: u64,
@@ -625,7 +626,7 @@ impl Default for TrainingArgs {
             steps: 6000,
             batch: usual.batch,
             rate: usual.rate,
-            schedule: ScheduleArg::Cosine,
+            schedule: Schedule::Cosine,
             warm_up: usual.warm_up,
             clip: usual.clip,
             weight_decay: usual.decay,
@@ -654,12 +655,12 @@ pub(crate) struct CompareArgs {
     /// Slice laws, each with every objective that has slices.
     #[arg(
         long,
-        value_enum,
+        value_parser = choices::slice_law(),
         value_delimiter = ',',
         default_value = "rademacher",
         value_name = "LAWS"
     )]
-    pub(crate) laws: Vec<LawArg>,
+    pub(crate) laws: Vec<SliceLaw>,
     /// Numbers of slices, each with every law.
     #[arg(long, value_delimiter = ',', default_value = "1", value_name = "NUMBERS")]
     pub(crate) slices: Vec<usize>,
@@ -775,8 +776,8 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     pub(crate) likelihood: bool,
     /// Also check the Stein identities E[s f + f'] = 0 of these functions f of every column.
-    #[arg(long, value_enum, hide_short_help = true, value_delimiter = ',', value_name = "NAMES")]
-    pub(crate) test_functions: Vec<ShapeArg>,
+    #[arg(long, value_parser = choices::shape(), hide_short_help = true, value_delimiter = ',', value_name = "NAMES")]
+    pub(crate) test_functions: Vec<Shape>,
     /// Compare the rows with these samples, whose rows must be independent.
     ///
     /// Columns are matched by name. Energy distance, classifier test, Kolmogorov-Smirnov test of each column.
@@ -1091,8 +1092,8 @@ pub(crate) struct StepArgs {
     #[arg(long, value_delimiter = ',', default_value = "128,128,128")]
     pub(crate) hidden: Vec<usize>,
     /// Activation.
-    #[arg(long, value_enum, default_value_t = ActivationArg::Softplus)]
-    pub(crate) activation: ActivationArg,
+    #[arg(long, value_parser = choices::activation(), default_value_t = Activation::Softplus)]
+    pub(crate) activation: Activation,
     /// Rows per step.
     #[arg(long, default_value_t = 256)]
     pub(crate) batch: usize,
@@ -1103,8 +1104,8 @@ pub(crate) struct StepArgs {
     #[arg(long, default_value_t = 1)]
     pub(crate) slices: usize,
     /// Slice law.
-    #[arg(long, value_enum, default_value_t = LawArg::Rademacher)]
-    pub(crate) slice_law: LawArg,
+    #[arg(long, value_parser = choices::slice_law(), default_value_t = SliceLaw::Rademacher)]
+    pub(crate) slice_law: SliceLaw,
     /// Worker threads; 0 takes one per core.
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: usize,
@@ -1139,8 +1140,8 @@ pub(crate) struct NetworkArgs {
     #[arg(long, value_delimiter = ',', default_value = "128,128")]
     pub(crate) hidden: Vec<usize>,
     /// Activation.
-    #[arg(long, value_enum, default_value_t = ActivationArg::Softplus)]
-    pub(crate) activation: ActivationArg,
+    #[arg(long, value_parser = choices::activation(), default_value_t = Activation::Softplus)]
+    pub(crate) activation: Activation,
     /// Worker threads; 0 takes one per core.
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: usize,
@@ -1253,34 +1254,27 @@ pub(crate) fn delimiter(text: &str) -> Result<char, String> {
     }
 }
 
-/// A closed list of words that stand for library values.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident => $target:ty {
-        $($(#[$of_variant:meta])* $variant:ident => $value:expr),+ $(,)?
-    }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-        pub(crate) enum $name { $($(#[$of_variant])* $variant),+ }
-
-        impl From<$name> for $target {
-            fn from(word: $name) -> Self {
-                match word { $($name::$variant => $value),+ }
-            }
-        }
-    };
-}
-
-words!(ModelArg => ModelKind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModelArg {
     /// The network is the score itself: cheaper and more flexible, but no density
-    Score => ModelKind::Score,
+    Score,
     /// The network is log p(x) up to a constant, which gives densities and MALA
-    Potential => ModelKind::Potential,
+    Potential,
     /// Deep kernel exponential family: a density with closed-form coefficients over learnt kernels, for
     /// tables of up to some tens of columns
-    Dkef => ModelKind::Potential,
+    Dkef,
     /// The same with one plain Gaussian kernel, in seconds
-    Kef => ModelKind::Potential,
-});
+    Kef,
+}
+
+impl From<ModelArg> for ModelKind {
+    fn from(model: ModelArg) -> Self {
+        match model {
+            ModelArg::Score => ModelKind::Score,
+            ModelArg::Potential | ModelArg::Dkef | ModelArg::Kef => ModelKind::Potential,
+        }
+    }
+}
 
 impl ModelArg {
     /// Fitted in closed form over kernels, and not a network alone.
@@ -1288,71 +1282,6 @@ impl ModelArg {
         matches!(self, ModelArg::Dkef | ModelArg::Kef)
     }
 }
-
-words!(ActivationArg => Activation {
-    /// log(1 + e^x): smooth with bounded slopes, which second derivatives like
-    Softplus => Activation::Softplus,
-    /// Hyperbolic tangent
-    Tanh => Activation::Tanh,
-    /// x / (1 + e^-x): learns scores at all noise levels faster
-    Silu => Activation::Silu,
-    /// x times the normal distribution function at x
-    Gelu => Activation::Gelu,
-    /// Sine
-    Sin => Activation::Sin,
-    /// max(0, x), for --model score only
-    Relu => Activation::Relu,
-});
-words!(LawArg => SliceLaw {
-    /// Independent signs: the least variance of the laws with independent components
-    Rademacher => SliceLaw::Rademacher,
-    /// Standard normal
-    Gaussian => SliceLaw::Gaussian,
-    /// Uniform on the sphere of radius sqrt(columns)
-    Sphere => SliceLaw::Sphere,
-    /// Columns of a random orthogonal matrix; exact with as many slices as columns
-    Orthogonal => SliceLaw::Orthogonal,
-    /// Unit vectors without replacement; exact with as many slices as columns
-    Coordinate => SliceLaw::Coordinate,
-});
-words!(ScheduleArg => Schedule {
-    /// Ends at a hundredth of the rate, which averages noise out
-    Cosine => Schedule::Cosine,
-    /// Stays where it is
-    Constant => Schedule::Constant,
-});
-words!(StandardizeArg => Standardization {
-    /// By means and standard deviations; fits most tables
-    Standardize => Standardization::Standardize,
-    /// By medians and winsorised standard deviations, for outliers or heavy tails
-    Robust => Standardization::Robust,
-    /// By the covariance matrix; suits strong correlations
-    Whiten => Standardization::Whiten,
-    /// Centres each column and divides all by one number, for columns of one kind, such as pixels
-    Common => Standardization::Common,
-    /// Keeps your units
-    None => Standardization::None,
-});
-words!(ShapeArg => Shape {
-    /// z^2
-    Square => Shape::Square,
-    /// z^3
-    Cube => Shape::Cube,
-    /// tanh z
-    Tanh => Shape::Tanh,
-    /// sin z
-    Sine => Shape::Sine,
-    /// cos z
-    Cosine => Shape::Cosine,
-});
-words!(GapRuleArg => GapRule {
-    /// The step of a column's tied values
-    Gap => GapRule::Gap,
-    /// Twice the median gap between distinct values, as in the literature
-    MedianGap => GapRule::MedianGap,
-    /// 1, for all columns of whole numbers, such as pixels, constant ones too
-    Whole => GapRule::Whole,
-});
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ObjectiveArg {

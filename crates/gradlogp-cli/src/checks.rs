@@ -182,7 +182,7 @@ impl Checks<'_> {
             .flat_map(|(column, name)| {
                 self.args.test_functions.iter().map(move |shape| ColumnFunction {
                     column,
-                    shape: (*shape).into(),
+                    shape: *shape,
                     column_name: name.clone(),
                 })
             })

@@ -5,6 +5,7 @@ mod args;
 mod bounds;
 mod checkpoints;
 mod checks;
+mod choices;
 mod commands;
 mod examples;
 mod exit;

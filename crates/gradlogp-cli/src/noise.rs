@@ -9,7 +9,6 @@ use gradlogp::sde::{AnyProcess, BetaSchedule, OrnsteinUhlenbeck, Process, SubVp,
 use gradlogp::{Error, Objective};
 
 use crate::args::ModelArgs;
-use crate::commands::info::erased::Word;
 
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Noise")]
@@ -484,6 +483,6 @@ pub(crate) fn settings(record: &NoiseRecord) -> Vec<(String, String)> {
         (None, None) => "by the kernel".to_string(),
     };
     let config = &record.config;
-    let how = format!("{rows}, weight {}, times {}", config.weight.word(), config.times.word());
+    let how = format!("{rows}, weight {}, times {}", config.weight, config.times);
     vec![("Process".into(), process), ("Noised rows".into(), how)]
 }

@@ -5,7 +5,8 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`score`] | the traits [`Score`], [`LogDensity`] and [`TimeScore`] |
+//! | [`score`] | the traits [`Score`], [`ScoreTrace`], [`LogDensity`] and [`TimeScore`]; scores of functions, [`ScoreFn`] |
+//! | [`stats`] | medians and quantiles |
 //! | [`oracle`] | densities known exactly, to test against |
 //! | [`domain`] | domains with a boundary, and the weights that score matching needs there |
 //! | [`ode`] | an adaptive solver of ordinary differential equations, all rows of a batch at once |
@@ -26,8 +27,9 @@ pub mod oracle;
 pub mod sample;
 pub mod score;
 pub mod sde;
+pub mod stats;
 
 pub use gradlogp_error as error;
 
 pub use error::{Error, ErrorClass, Result};
-pub use score::{LogDensity, Score, TimeScore};
+pub use score::{LogDensity, Score, ScoreFn, ScoreTrace, TimeScore};

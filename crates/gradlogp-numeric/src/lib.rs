@@ -16,6 +16,7 @@ mod mat;
 pub mod matmul;
 #[cfg(test)]
 mod matmul_properties;
+mod names;
 mod narrow;
 mod pack;
 pub mod real;
@@ -26,4 +27,5 @@ pub mod vector;
 pub use activation::Activation;
 pub use mat::{Mat, MatMut};
 pub use matmul::matmul;
+pub use names::UnknownName;
 pub use real::Real;

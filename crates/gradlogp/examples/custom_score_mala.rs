@@ -19,10 +19,6 @@ impl Score for Quartic {
     fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
         x.mapv(|x| -x.powi(3))
     }
-
-    fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        x.mapv(|x| -3.0 * x * x).sum_axis(Axis(1))
-    }
 }
 
 impl LogDensity for Quartic {
@@ -34,9 +30,8 @@ impl LogDensity for Quartic {
 fn main() -> gradlogp::Result<()> {
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let config = ChainConfig { chains: 50, warm_up: 500, steps: 2000, ..ChainConfig::default() };
-    let go_on = &mut |_| std::ops::ControlFlow::Continue(());
     let start = standard_normal_start(config.chains, 2, &mut rng);
-    let run = run_mala(&Quartic, start.view(), &config, &mut rng, go_on)?;
+    let run = run_mala(&Quartic, start.view(), &config, &mut rng)?;
     let square = run.pooled().mapv(|x| x * x).mean().unwrap_or(f64::NAN);
     // E x^2 = 2 Gamma(3/4) / Gamma(1/4).
     println!("E x^2 = {square:.3}, the truth 0.676; R-hat {:.3}", run.convergence[0].r_hat);

@@ -65,7 +65,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`error`], [`score`] | one error type; the traits [`Score`], [`LogDensity`] and [`TimeScore`] that everything exchanges |
+//! | [`error`], [`score`] | one error type; the traits [`Score`], [`ScoreTrace`], [`LogDensity`] and [`TimeScore`] that everything exchanges, [`ScoreFn`] |
 //! | [`numeric`] | arithmetic (crate `gradlogp-numeric`): matrix products, fused activation loops, run-time SIMD, `f32` and `f64` |
 //! | [`graph`] | networks as data, over one flat vector of named parameters |
 //! | [`jet`] | Taylor coefficients through a graph, and their adjoints |
@@ -110,7 +110,7 @@ pub mod storage;
 pub mod train;
 pub mod words;
 
-pub use gradlogp_density::{diagnose, domain, likelihood, ode, oracle, sample, score, sde};
+pub use gradlogp_density::{diagnose, domain, likelihood, ode, oracle, sample, score, sde, stats};
 pub use gradlogp_error as error;
 pub use gradlogp_jet::{graph, jet};
 pub use gradlogp_numeric as numeric;
@@ -119,7 +119,7 @@ pub use error::{Error, ErrorClass, Result};
 pub use fitted::FittedModel;
 pub use model::{Derivatives, Mlp, Model, ModelKind};
 pub use objective::Objective;
-pub use score::{LogDensity, Score, TimeScore};
+pub use score::{LogDensity, Score, ScoreFn, ScoreTrace, TimeScore};
 pub use slice::SliceLaw;
 
 /// The examples of README.md, compiled and run with the other doctests.

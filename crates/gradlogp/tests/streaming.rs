@@ -1,7 +1,8 @@
 //! Fitting alpha to all rows of a kernel family takes memory for its moments and not for its rows: a process
 //! to itself, for it reads the most memory that the process has held.
 
-use gradlogp::dkef::{Estimator, KernelConfig, KernelFamily, KernelTrainer};
+use gradlogp::Objective;
+use gradlogp::dkef::{KernelConfig, KernelFamily, KernelTrainer};
 
 const ROWS: usize = 200_000;
 const INDUCING: usize = 100;
@@ -23,7 +24,7 @@ fn alpha_is_fitted_to_all_rows_in_the_memory_of_its_moments() {
     let fit = |rows: usize| {
         let x: Vec<f32> = (0..rows).map(|k| (k as f32 * 0.731).sin() * 2.0).collect();
         let config = KernelConfig {
-            estimator: Estimator::Exact,
+            objective: Objective::Exact,
             lambda_steps: 0,
             threads: 2,
             ..KernelConfig::default()

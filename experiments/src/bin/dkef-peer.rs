@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use gradlogp::Objective;
 use gradlogp::diagnose::exact_loss;
-use gradlogp::dkef::{Estimator, KernelBatch, KernelConfig, KernelFamily, KernelTrainer};
+use gradlogp::dkef::{KernelBatch, KernelConfig, KernelFamily, KernelTrainer};
 use gradlogp_experiments::estimator;
 use gradlogp_experiments::prepare::{Protocol, Uci, load};
 use serde_json::{Value, json};
@@ -45,7 +46,7 @@ fn main() -> Result<()> {
     let flat = |rows: &ndarray::Array2<f64>| rows.iter().map(|x| *x as f32).collect::<Vec<f32>>();
     let (train, validation) = (flat(&parts.train), flat(&parts.validation));
     let config = KernelConfig {
-        estimator: estimator(&a.objective)?,
+        objective: estimator(&a.objective)?,
         seed: a.seed,
         threads: a.threads,
         lambda_steps: 0,
@@ -66,7 +67,7 @@ fn main() -> Result<()> {
         losses.push(trainer.step_on(&batches)?.0);
     }
     // alpha by the exact moments of all training rows, so that what is judged is what the steps learnt.
-    let exact = KernelConfig { estimator: Estimator::Exact, ..config };
+    let exact = KernelConfig { objective: Objective::Exact, ..config };
     let end = trainer.theta().to_vec();
     let fit =
         KernelTrainer::with_parameters(family.clone(), train.clone(), validation, exact, end)?
@@ -77,7 +78,7 @@ fn main() -> Result<()> {
         "objective": a.objective,
         "family": family,
         "sigma": match estimator(&a.objective)? {
-            Estimator::Dsm { sigma } => Some(sigma),
+            Objective::Dsm { sigma } => Some(sigma),
             _ => None,
         },
         "rate": KernelConfig::default().rate,

@@ -92,7 +92,7 @@ fn settings(arguments: &Arguments, objective: &str, seed: u64) -> Result<(Sizes,
     let sizes =
         Sizes { epochs: arguments.epochs, patience: 0, lambda_steps: 0, ..Sizes::default() };
     let config = KernelConfig {
-        estimator: estimator(objective)?,
+        objective: estimator(objective)?,
         seed,
         threads: arguments.threads,
         ..KernelConfig::default()

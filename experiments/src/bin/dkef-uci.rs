@@ -128,7 +128,7 @@ fn plan(arguments: &Arguments) -> Result<Vec<One>> {
 impl One {
     fn config(&self, arguments: &Arguments) -> Result<KernelConfig> {
         Ok(KernelConfig {
-            estimator: estimator(&self.objective)?,
+            objective: estimator(&self.objective)?,
             seed: self.seed,
             threads: arguments.threads,
             ..KernelConfig::default()

@@ -9,6 +9,7 @@ use gradlogp::diagnose::{Estimate, paired_difference};
 use gradlogp::exec::{Threads, draw_variance_within};
 use gradlogp::fit::{Prepared, Trained, enough_rows};
 use gradlogp::model::LossPass;
+use gradlogp::stats::upper_median;
 use gradlogp::storage::write_atomically;
 use gradlogp::train::{Event, Stop, TrainConfig, Trainer};
 use gradlogp::{Error, Model, Objective, SliceLaw};
@@ -17,7 +18,6 @@ use serde::Serialize;
 
 use super::Show;
 use super::fit::Plan;
-use super::info::{erased::Word, objective_words};
 use crate::args::{CompareArgs, ObjectiveArg};
 use crate::input::in_table;
 use crate::interrupt;
@@ -145,7 +145,7 @@ fn ways(args: &CompareArgs) -> Result<Vec<Way>> {
             ObjectiveArg::Ssm | ObjectiveArg::SsmVr | ObjectiveArg::FdSsm | ObjectiveArg::FdDsm => {
                 for law in &args.laws {
                     for &slices in &args.slices {
-                        add(with(slices)?, (*law).into())?;
+                        add(with(slices)?, *law)?;
                     }
                 }
             }
@@ -219,7 +219,7 @@ fn try_way(
         first.get_or_insert((judgement.verdict, network));
     }
     let Some((verdict, network)) = first else { return Ok(None) };
-    let step_seconds = median(times);
+    let step_seconds = upper_median(times).unwrap_or(f64::NAN);
     Ok(Some(Outcome { way, steps, losses, step_seconds, consistent, verdict, network, diverged }))
 }
 
@@ -257,14 +257,10 @@ fn timed(trainer: &mut Trainer, most: u64) -> (Stop, Vec<f64>) {
 fn steps_within(seconds: f64, plan: &Plan, prepared: &Prepared, way: Way) -> Result<u64> {
     let mut trainer = trainer(plan, prepared, way, 0, u64::MAX)?;
     let (_, gaps) = timed(&mut trainer, TRIAL_WARM_UP as u64 + TRIAL);
-    let step = median(gaps[TRIAL_WARM_UP.min(gaps.len())..].to_vec());
+    let later = gaps[TRIAL_WARM_UP.min(gaps.len())..].iter().copied();
+    let step = upper_median(later).unwrap_or(f64::NAN);
     let steps = Duration::from_secs_f64(seconds).as_secs_f64() / step.max(1e-9);
     Ok((steps.round() as u64).max(1))
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 fn mean(losses: &Array2<f64>) -> f64 {
@@ -273,7 +269,7 @@ fn mean(losses: &Array2<f64>) -> f64 {
 
 /// In words, short.
 fn name(way: Way) -> String {
-    objective_words(&way.objective, way.law)
+    way.objective.brief(&way.law)
 }
 
 /// The figures of every way, best first.
@@ -431,7 +427,7 @@ fn page(plan: &Plan, compare: &Compare) -> Comparison {
     });
     Comparison {
         data_name: plan.source.name(),
-        model: plan.fit.kind().word(),
+        model: plan.fit.kind().to_string(),
         rows: compare.rows,
         seeds: compare.seeds,
         variance_rows: compare.variance_rows,

@@ -64,11 +64,10 @@ fn checkpoint(rows: Vec<(String, String)>, show: Show) -> Result<ExitCode> {
 pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
     let d = model.description();
     let (t, n) = (&d.training, &d.network);
-    let word = |value: &dyn erased::Word| value.word();
     let hidden: Vec<String> = n.hidden.iter().map(ToString::to_string).collect();
     let scaling = match d.noise.as_ref().and_then(|noise| noise.scaling.as_ref()) {
-        None => word(&d.transform.kind()),
-        Some(over_time) => format!("{}, measured at every time", word(&over_time.kind)),
+        None => d.transform.kind().to_string(),
+        Some(over_time) => format!("{}, measured at every time", over_time.kind),
     };
     // In the order in which they are shown: what a model does not have is left out where it would stand.
     let mut rows = Vec::new();
@@ -83,7 +82,7 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
     }
     row("Scaling", scaling);
     match &d.kernel {
-        None => row("Model", word(&n.kind)),
+        None => row("Model", n.kind.to_string()),
         Some(kernel) => {
             let f = &kernel.family;
             let kernels = match f.features {
@@ -96,7 +95,7 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
     }
     if d.kernel.is_none() || !hidden.is_empty() {
         row("Hidden layers", format!("{} of {}", hidden.len(), hidden.join(", ")));
-        row("Activation", word(&n.activation));
+        row("Activation", n.activation.to_string());
     }
     if n.members > 1 {
         row("Members", format!("{}, whose scores are averaged", n.members));
@@ -123,7 +122,7 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
         d.summary.steps,
         t.batch,
         t.rate,
-        word(&t.schedule),
+        t.schedule,
         short(d.summary.seconds),
         d.summary.stopped
     );
@@ -179,12 +178,12 @@ fn bounds(domain: &Domain, columns: &[String]) -> String {
 /// The objective with its slices, in words.
 pub(crate) fn objective(model: &FittedModel) -> String {
     let t = &model.description().training;
-    named(t.objective, t)
+    t.objective.describe(&t.law)
 }
 
 /// Why an objective was chosen, in words.
 pub(crate) fn reason(choice: &Choice, t: &TrainConfig) -> String {
-    let chosen = named(choice.objective, t);
+    let chosen = choice.objective.describe(&t.law);
     match choice.noise_ratio() {
         Some(noise) => format!(
             "{chosen}: an exact step takes {} times the work of a sliced one, whose gradient has {} times \
@@ -195,56 +194,4 @@ pub(crate) fn reason(choice: &Choice, t: &TrainConfig) -> String {
         ),
         None => format!("{chosen}: the variance of the gradients could not be compared"),
     }
-}
-
-fn named(objective: gradlogp::Objective, t: &TrainConfig) -> String {
-    let slices = |m: usize| slices_words(m, t.law);
-    match objective {
-        gradlogp::Objective::Ssm { slices: m } => format!("sliced score matching, {}", slices(m)),
-        gradlogp::Objective::SsmVr { slices: m } => {
-            format!("sliced score matching with variance reduction, {}", slices(m))
-        }
-        gradlogp::Objective::Exact => "exact implicit score matching".into(),
-        gradlogp::Objective::Dsm { sigma } => {
-            format!("denoising score matching, noise {sigma} in standardised units")
-        }
-        gradlogp::Objective::Regression => "denoising score matching at every noise level".into(),
-        gradlogp::Objective::FdSsm { slices: m, .. } => {
-            format!("sliced score matching by finite differences, {}", slices(m))
-        }
-        gradlogp::Objective::FdDsm { slices: m, sigma, .. } => format!(
-            "denoising score matching by finite differences, noise {sigma} in standardised units, {}",
-            slices(m)
-        ),
-        gradlogp::Objective::Cp { slices: m } => {
-            format!("curvature propagation, {}", slices(m))
-        }
-        gradlogp::Objective::ApproxBackprop => {
-            "score matching with the approximate diagonal by backpropagation".into()
-        }
-        _ => "another objective".into(),
-    }
-}
-
-/// The same as short as options have it.
-pub(crate) fn objective_words(objective: &gradlogp::Objective, law: gradlogp::SliceLaw) -> String {
-    match *objective {
-        gradlogp::Objective::Ssm { slices } => format!("ssm, {}", slices_words(slices, law)),
-        gradlogp::Objective::SsmVr { slices } => format!("ssm-vr, {}", slices_words(slices, law)),
-        gradlogp::Objective::Exact => "exact".into(),
-        gradlogp::Objective::Dsm { sigma } => format!("dsm, noise {sigma}"),
-        gradlogp::Objective::FdSsm { slices, .. } => {
-            format!("fd-ssm, {}", slices_words(slices, law))
-        }
-        gradlogp::Objective::FdDsm { slices, sigma, .. } => {
-            format!("fd-dsm, {}, noise {sigma}", slices_words(slices, law))
-        }
-        gradlogp::Objective::Cp { slices } => format!("cp, {slices} draws"),
-        gradlogp::Objective::ApproxBackprop => "approx-backprop".into(),
-        _ => "another objective".into(),
-    }
-}
-
-fn slices_words(m: usize, law: gradlogp::SliceLaw) -> String {
-    format!("{m} {} slice{}", erased::Word::word(&law), if m == 1 { "" } else { "s" })
 }

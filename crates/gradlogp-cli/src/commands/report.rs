@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::Show;
-use super::info::{erased::Word, objective, settings};
+use super::info::{objective, settings};
 use crate::args::{ChainArgs, ReportArgs};
 use crate::checks::Checks;
 use crate::exit;
@@ -245,7 +245,7 @@ fn data(
             data_name: d.data.source.clone(),
             rows: d.data.rows,
             columns: d.columns.len(),
-            model: d.network.kind.word(),
+            model: d.network.kind.to_string(),
             objective: objective(model),
             slices: String::new(),
             seed: d.training.seed,

@@ -21,17 +21,12 @@ pub(super) fn usable(values: ArrayView1<'_, f64>) -> Vec<f64> {
 
 /// A sorted copy. The values must be finite.
 pub(super) fn sorted(values: &[f64]) -> Vec<f64> {
-    let mut out = values.to_vec();
-    out.sort_by(f64::total_cmp);
-    out
+    gradlogp::stats::sorted(values.iter().copied())
 }
 
 /// The q-quantile of sorted values by linear interpolation; None for an empty slice.
 pub(super) fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
-    let last = sorted.len().checked_sub(1)?;
-    let at = q.clamp(0.0, 1.0) * last as f64;
-    let (below, above) = (at.floor() as usize, at.ceil() as usize);
-    Some(sorted[below] + (at - below as f64) * (sorted[above] - sorted[below]))
+    gradlogp::stats::quantile(sorted, q)
 }
 
 /// Least and greatest value after widening a range without width, so that lo < hi always.

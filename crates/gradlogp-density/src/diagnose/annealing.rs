@@ -45,10 +45,6 @@ impl Score for Rung<'_> {
     fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
         self.log_density_and_score(x).1
     }
-
-    fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        self.target.trace(x) * self.share + self.base.trace(x) * (1.0 - self.share)
-    }
 }
 
 impl LogDensity for Rung<'_> {
@@ -167,17 +163,7 @@ mod tests {
     /// log p + 3.7, whose normaliser is known.
     struct Shifted<'a>(&'a dyn Oracle);
 
-    impl Score for Shifted<'_> {
-        fn dim(&self) -> usize {
-            self.0.dim()
-        }
-        fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
-            self.0.score(x)
-        }
-        fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-            self.0.trace(x)
-        }
-    }
+    crate::delegate_score!(Score [] Shifted<'_>, |this| this.0);
 
     impl LogDensity for Shifted<'_> {
         fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
@@ -249,10 +235,6 @@ mod tests {
         let (p, q) = (target.log_density_and_score(x.view()), base.log_density_and_score(x.view()));
         for r in 0..2 {
             assert!((value[r] - mix(q.0[r], p.0[r])).abs() < 1e-12);
-            assert!(
-                (rung.trace(x.view())[r] - mix(-2.0 / 9.0, target.trace(x.view())[r])).abs()
-                    < 1e-12
-            );
             for j in 0..2 {
                 assert!((score[[r, j]] - mix(q.1[[r, j]], p.1[[r, j]])).abs() < 1e-12);
             }

@@ -15,7 +15,7 @@ use super::proposal::fit_mixture;
 use super::{Paired, exact_loss_rows, paired_difference};
 use crate::error::{Error, Result};
 use crate::oracle::GaussianMixture;
-use crate::score::{LogDensity, Score};
+use crate::score::{LogDensity, ScoreTrace};
 use ndarray::{Array1, ArrayView1, ArrayView2, Axis, s};
 use rand::Rng;
 
@@ -155,7 +155,7 @@ fn comparison(
     losses: ArrayView1<'_, f64>,
     x: ArrayView2<'_, f64>,
 ) -> Result<BaselineComparison> {
-    let own: Array1<f64> = exact_loss_rows(p as &dyn Score, x)?;
+    let own: Array1<f64> = exact_loss_rows(p as &dyn ScoreTrace, x)?;
     let row = |v: ArrayView1<'_, f64>| v.to_owned().insert_axis(Axis(0));
     let difference = paired_difference(row(losses).view(), row(own.view()).view())?;
     let loss = own.mean().unwrap_or(f64::NAN);
@@ -168,6 +168,7 @@ fn comparison(
 mod tests {
     use super::*;
     use crate::oracle::{Gaussian, Oracle};
+    use crate::score::Score;
     use ndarray::{Array2, array};
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;

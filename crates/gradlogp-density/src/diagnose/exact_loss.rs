@@ -10,7 +10,7 @@
 
 use super::{Estimate, check_rows};
 use crate::error::Result;
-use crate::score::Score;
+use crate::score::ScoreTrace;
 use ndarray::{Array1, ArrayView2, Axis};
 
 /// tr grad s(x) + |s(x)|^2/2 of every row of `x` (n x d).
@@ -27,7 +27,7 @@ use ndarray::{Array1, ArrayView2, Axis};
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) where the columns are not the score's.
-pub fn exact_loss_rows(score: &dyn Score, x: ArrayView2<'_, f64>) -> Result<Array1<f64>> {
+pub fn exact_loss_rows(score: &dyn ScoreTrace, x: ArrayView2<'_, f64>) -> Result<Array1<f64>> {
     check_rows("exact loss", score, x, 0)?;
     let s = score.score(x);
     let half_squares = s.map_axis(Axis(1), |s| 0.5 * s.dot(&s));
@@ -38,7 +38,7 @@ pub fn exact_loss_rows(score: &dyn Score, x: ArrayView2<'_, f64>) -> Result<Arra
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) where the columns are not the score's or there is no row.
-pub fn exact_loss(score: &dyn Score, x: ArrayView2<'_, f64>) -> Result<Estimate> {
+pub fn exact_loss(score: &dyn ScoreTrace, x: ArrayView2<'_, f64>) -> Result<Estimate> {
     check_rows("exact loss", score, x, 1)?;
     Ok(Estimate::of(exact_loss_rows(score, x)?.view()))
 }
@@ -48,6 +48,7 @@ mod tests {
     use super::super::testing::{Changed, Linear};
     use super::*;
     use crate::oracle::{Banana, Gaussian, Oracle};
+    use crate::score::Score;
     use ndarray::array;
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;

@@ -6,7 +6,7 @@ use super::Domain;
 use crate::score::{LogDensity, Score};
 
 /// `density` inside `domain`, log p = -infinity outside: a sampler with an acceptance step then never
-/// leaves the domain. Score and trace are those of `density` everywhere.
+/// leaves the domain. Its score is that of `density` everywhere.
 #[derive(Clone, Copy)]
 pub struct Within<'a> {
     /// The density without the boundary.
@@ -22,10 +22,6 @@ impl Score for Within<'_> {
 
     fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
         self.density.score(x)
-    }
-
-    fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        self.density.trace(x)
     }
 
     fn contains(&self, x: ArrayView1<'_, f64>) -> bool {
@@ -49,10 +45,6 @@ impl Score for FieldWithin<'_> {
 
     fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
         self.field.score(x)
-    }
-
-    fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        self.field.trace(x)
     }
 
     fn contains(&self, x: ArrayView1<'_, f64>) -> bool {

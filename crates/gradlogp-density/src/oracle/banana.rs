@@ -15,7 +15,7 @@
 
 use super::{LN_2PI, Oracle, map_rows, map_rows_into};
 use crate::error::{Error, Result};
-use crate::score::{LogDensity, Score};
+use crate::score::{LogDensity, Score, ScoreTrace};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -70,7 +70,9 @@ impl Score for Banana {
             s[1] = -e / c2;
         })
     }
+}
 
+impl ScoreTrace for Banana {
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         let (a2, c2, b) = (self.a * self.a, self.c * self.c, self.b);
         map_rows(x, |x| {

@@ -12,7 +12,7 @@
 
 use super::{Oracle, map_rows, map_rows_into};
 use crate::error::{Error, Result};
-use crate::score::{LogDensity, Score};
+use crate::score::{LogDensity, Score, ScoreTrace};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use rand::Rng;
 use rand_distr::{Distribution, Gamma};
@@ -72,7 +72,9 @@ impl Score for Dirichlet {
             }
         })
     }
+}
 
+impl ScoreTrace for Dirichlet {
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         self.jacobian_diagonal(x).sum_axis(ndarray::Axis(1))
     }

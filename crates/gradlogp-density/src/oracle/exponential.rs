@@ -11,7 +11,7 @@
 
 use super::{Oracle, map_rows};
 use crate::error::{Error, Result};
-use crate::score::{LogDensity, Score};
+use crate::score::{LogDensity, Score, ScoreTrace};
 use ndarray::{Array1, Array2, ArrayView2};
 use rand::Rng;
 use rand_distr::{Distribution, Exp1};
@@ -43,7 +43,9 @@ impl Score for Exponential {
     fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
         Array2::from_shape_fn(x.dim(), |(_, j)| -self.rates[j])
     }
+}
 
+impl ScoreTrace for Exponential {
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         Array1::zeros(x.nrows())
     }

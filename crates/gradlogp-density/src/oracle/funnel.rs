@@ -15,7 +15,7 @@
 
 use super::{LN_2PI, Oracle, map_rows, map_rows_into};
 use crate::error::{Error, Result};
-use crate::score::{LogDensity, Score};
+use crate::score::{LogDensity, Score, ScoreTrace};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -67,7 +67,9 @@ impl Score for Funnel {
             s[0] = -x[0] / variance + 0.5 * (scaled_square(&x) - self.others());
         })
     }
+}
 
+impl ScoreTrace for Funnel {
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         let variance = self.sigma * self.sigma;
         map_rows(x, |x| -1.0 / variance - 0.5 * scaled_square(&x) - self.others() * (-x[0]).exp())

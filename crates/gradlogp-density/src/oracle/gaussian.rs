@@ -14,7 +14,7 @@
 use super::rows::LN_2PI;
 use super::scale_matrix::{ScaleMatrix, check_location};
 use crate::error::{Error, Result};
-use crate::score::{LogDensity, Score};
+use crate::score::{LogDensity, Score, ScoreTrace};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -142,7 +142,9 @@ impl Score for Gaussian {
     fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
         -self.scale.whitened_twice(x, &self.mean)
     }
+}
 
+impl ScoreTrace for Gaussian {
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         Array1::from_elem(x.nrows(), -self.scale.inverse.diag().sum())
     }

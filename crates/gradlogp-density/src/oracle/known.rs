@@ -1,13 +1,13 @@
 //! What all densities known exactly have in common.
 
 use super::Gaussian;
-use crate::score::{LogDensity, Score};
-use ndarray::{Array1, Array2, ArrayView2};
+use crate::score::{LogDensity, ScoreTrace};
+use ndarray::Array2;
 use rand::Rng;
 
 /// A density known exactly: [`LogDensity::log_density`] includes its normaliser (the integral of
 /// exp of it is 1), and independent rows can be drawn from it.
-pub trait Oracle: LogDensity + Send {
+pub trait Oracle: LogDensity + ScoreTrace + Send {
     /// `n` independent rows: n x d. Equal generators give equal rows.
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Array2<f64>;
 
@@ -24,30 +24,6 @@ impl<O: Oracle + ?Sized> Oracle for Box<O> {
 
     fn gaussians(&self) -> Option<Vec<(f64, &Gaussian)>> {
         (**self).gaussians()
-    }
-}
-
-impl<O: Oracle + ?Sized> LogDensity for Box<O> {
-    fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        (**self).log_density(x)
-    }
-
-    fn log_density_and_score(&self, x: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
-        (**self).log_density_and_score(x)
-    }
-}
-
-impl<O: Oracle + ?Sized> Score for Box<O> {
-    fn dim(&self) -> usize {
-        (**self).dim()
-    }
-
-    fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
-        (**self).score(x)
-    }
-
-    fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        (**self).trace(x)
     }
 }
 

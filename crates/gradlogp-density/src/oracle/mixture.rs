@@ -16,7 +16,7 @@
 
 use super::{Gaussian, Oracle};
 use crate::error::{Error, Result};
-use crate::score::{LogDensity, Score};
+use crate::score::{LogDensity, Score, ScoreTrace};
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
 use rand::{Rng, RngExt};
 
@@ -192,7 +192,9 @@ impl<C: Oracle> Score for Mixture<C> {
     fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
         self.log_density_and_score(x).1
     }
+}
 
+impl<C: Oracle> ScoreTrace for Mixture<C> {
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         let mut r = self.joint(x);
         normalise_rows(&mut r);

@@ -23,7 +23,7 @@
 
 use super::{LN_2PI, Oracle, map_rows, map_rows_into};
 use crate::error::{Error, Result};
-use crate::score::{LogDensity, Score};
+use crate::score::{LogDensity, Score, ScoreTrace};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -103,7 +103,9 @@ impl Score for PinwheelArm {
             s[1] = turned[1] - 2.0 * self.twist * at.turn * x[1];
         })
     }
+}
 
+impl ScoreTrace for PinwheelArm {
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         map_rows(x, |x| {
             let Local { u, gradient, hessian, turn, .. } = self.local(&x);

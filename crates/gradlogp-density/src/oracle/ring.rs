@@ -21,7 +21,7 @@
 
 use super::{LN_2PI, Oracle, map_rows, map_rows_into};
 use crate::error::{Error, Result};
-use crate::score::{LogDensity, Score};
+use crate::score::{LogDensity, Score, ScoreTrace};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
@@ -73,7 +73,9 @@ impl Score for Ring {
             s[1] = g * (x[1] / r);
         })
     }
+}
 
+impl ScoreTrace for Ring {
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         let precision = self.width.powi(-2);
         map_rows(x, |x| (self.radius / norm(&x) - 2.0) * precision)

@@ -16,7 +16,7 @@
 use super::scale_matrix::{ScaleMatrix, check_location};
 use super::{Oracle, map_rows};
 use crate::error::{Error, Result};
-use crate::score::{LogDensity, Score};
+use crate::score::{LogDensity, Score, ScoreTrace};
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
 use rand::Rng;
 use rand_distr::{ChiSquared, Distribution};
@@ -96,7 +96,9 @@ impl Score for StudentT {
         let (u, q) = self.whitened(x);
         self.score_from(u, &q)
     }
+}
 
+impl ScoreTrace for StudentT {
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         let (u, q) = self.whitened(x);
         let precision_trace = self.scale.inverse.diag().sum();

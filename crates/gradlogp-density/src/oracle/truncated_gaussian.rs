@@ -17,7 +17,7 @@
 
 use super::{LN_2PI, Oracle, map_rows};
 use crate::error::{Error, Result};
-use crate::score::{LogDensity, Score};
+use crate::score::{LogDensity, Score, ScoreTrace};
 use ndarray::{Array1, Array2, ArrayView2};
 use rand::{Rng, RngExt};
 use statrs::distribution::{ContinuousCDF, Normal};
@@ -78,7 +78,9 @@ impl Score for TruncatedGaussian {
         let s = |x: f64, c: &TruncatedColumn| -(x - c.mean) / (c.sd * c.sd);
         Array2::from_shape_fn(x.dim(), |(i, j)| s(x[[i, j]], &self.columns[j]))
     }
+}
 
+impl ScoreTrace for TruncatedGaussian {
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         let trace = self.columns.iter().map(|c| -1.0 / (c.sd * c.sd)).sum();
         Array1::from_elem(x.nrows(), trace)

@@ -6,6 +6,7 @@ use super::walk::{HmcWalk, MalaWalk, OwnUlaWalk, UlaWalk, Walk};
 use super::{DualAveraging, normals};
 use crate::error::{Error, Result};
 use crate::score::{LogDensity, Score};
+use crate::stats::upper_median;
 use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis, s};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -157,24 +158,23 @@ pub fn run_ula(
     start: ArrayView2<'_, f64>,
     config: &ChainConfig,
     rng: &mut dyn Rng,
-    observer: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<ChainRun> {
-    Chains::ula(model, start, config)?.run(rng, observer)
+    Chains::ula(model, start, config)?.run(rng)
 }
 
-/// Runs MALA from the rows of `start` (chains x d). Equal generators give equal draws.
+/// Runs MALA from the rows of `start` (chains x d). Equal generators give equal draws. [`Chains::run_with`] is for those
+/// who watch.
 ///
 /// ```
 /// use gradlogp_density::oracle::Gaussian;
 /// use gradlogp_density::sample::{ChainConfig, run_mala, standard_normal_start};
 /// use rand::SeedableRng;
-/// use std::ops::ControlFlow;
 ///
 /// let model = Gaussian::standard(2)?;
 /// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
 /// let config = ChainConfig { chains: 4, warm_up: 200, steps: 500, ..Default::default() };
 /// let start = standard_normal_start(4, 2, &mut rng);
-/// let run = run_mala(&model, start.view(), &config, &mut rng, &mut |_| ControlFlow::Continue(()))?;
+/// let run = run_mala(&model, start.view(), &config, &mut rng)?;
 /// assert_eq!(run.draws.dim(), (4, 500, 2));
 /// assert!(run.convergence[0].r_hat < 1.05);
 /// # Ok::<(), gradlogp_density::Error>(())
@@ -188,9 +188,8 @@ pub fn run_mala(
     start: ArrayView2<'_, f64>,
     config: &ChainConfig,
     rng: &mut dyn Rng,
-    observer: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<ChainRun> {
-    Chains::mala(model, start, config)?.run(rng, observer)
+    Chains::mala(model, start, config)?.run(rng)
 }
 
 /// Runs HMC with 1 to `leapfrog` leapfrog steps a move from the rows of `start` (chains x d). Equal
@@ -204,9 +203,8 @@ pub fn run_hmc(
     config: &ChainConfig,
     leapfrog: usize,
     rng: &mut dyn Rng,
-    observer: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<ChainRun> {
-    Chains::hmc(model, start, config, leapfrog)?.run(rng, observer)
+    Chains::hmc(model, start, config, leapfrog)?.run(rng)
 }
 
 fn check_start(config: &ChainConfig, start: ArrayView2<'_, f64>, dim: usize) -> Result<()> {
@@ -469,7 +467,7 @@ impl<'m> Chains<'m> {
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<Option<Progress>> {
         let warming = self.step < self.config.warm_up;
-        let step_size = median(&self.step_sizes);
+        let step_size = median_step(&self.step_sizes);
         let Some(rates) = self.walk.advance(rng, &self.step_sizes, go_on)? else {
             return Ok(None);
         };
@@ -511,11 +509,19 @@ impl<'m> Chains<'m> {
         }
     }
 
+    /// All steps that are left.
+    ///
+    /// # Errors
+    /// Those of [`Chains::advance`].
+    pub fn run(self, rng: &mut dyn Rng) -> Result<ChainRun> {
+        self.run_with(rng, &mut |_| ControlFlow::Continue(()))
+    }
+
     /// All steps that are left, unless the observer stops them.
     ///
     /// # Errors
     /// Those of [`Chains::advance`].
-    pub fn run(
+    pub fn run_with(
         mut self,
         rng: &mut dyn Rng,
         observer: &mut dyn FnMut(Progress) -> ControlFlow<()>,
@@ -541,7 +547,7 @@ impl<'m> Chains<'m> {
             false => Vec::new(),
         };
         let convergence = summarise(draws.view());
-        let step_size = median(&self.step_sizes);
+        let step_size = median_step(&self.step_sizes);
         ChainRun { draws, acceptance, step_size, not_mixed, lost, convergence, completed }
     }
 }
@@ -565,10 +571,8 @@ fn not_mixed(
     (0..chains).filter(apart).collect()
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
+fn median_step(sizes: &[f64]) -> f64 {
+    upper_median(sizes.iter().copied()).unwrap_or(f64::NAN)
 }
 
 impl Snapshot {

@@ -39,6 +39,7 @@
 //! The lags are summed directly, each only when it is reached: fast for chains that mix, of order M N^2
 //! for chains that never met.
 
+use crate::stats::{median, quantile, sorted};
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis, s};
 use statrs::distribution::{ContinuousCDF, Normal};
 
@@ -81,7 +82,7 @@ pub fn still_chains(draws: ArrayView3<'_, f64>) -> usize {
 /// draws a chain, for values that are not finite, and where all are equal.
 pub fn r_hat(draws: ArrayView2<'_, f64>) -> f64 {
     let Some(halves) = split(draws) else { return f64::NAN };
-    let centre = median(&halves);
+    let centre = median(halves.iter().copied()).unwrap_or(f64::NAN);
     let folded = halves.mapv(|v| (v - centre).abs());
     // `max` would pass over a NaN of one of them, which folding can produce (two values only).
     let bulk = plain_r_hat(&rank_normalise(&halves));
@@ -109,10 +110,9 @@ pub fn tail_effective_sample_size(draws: ArrayView2<'_, f64>) -> f64 {
     if draws.is_empty() {
         return f64::NAN;
     }
-    let mut sorted: Vec<f64> = draws.iter().copied().collect();
-    sorted.sort_by(f64::total_cmp);
+    let sorted = sorted(draws.iter().copied());
     let of = |share: f64| {
-        let at = quantile(&sorted, share);
+        let at = quantile(&sorted, share).unwrap_or(f64::NAN);
         let below = |values: &Array2<f64>| values.mapv(|v| if v <= at { 1.0 } else { 0.0 });
         sized(draws, below)
     };
@@ -165,13 +165,6 @@ fn between_chains(chains: &Array2<f64>) -> f64 {
     if total > 0.0 { size.min(most(chains.len() as f64)) } else { f64::NAN }
 }
 
-/// Value of sorted numbers at a share of them, between two where it falls between.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let at = share * (sorted.len() - 1) as f64;
-    let (low, high) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
-    low + (at - at.floor()) * (high - low)
-}
-
 /// Twice as many chains of half the length; the middle draw of an odd number is left out.
 fn split(draws: ArrayView2<'_, f64>) -> Option<Array2<f64>> {
     let (chains, n) = draws.dim();
@@ -183,13 +176,6 @@ fn split(draws: ArrayView2<'_, f64>) -> Option<Array2<f64>> {
     out.slice_mut(s![..chains, ..]).assign(&draws.slice(s![.., ..half]));
     out.slice_mut(s![chains.., ..]).assign(&draws.slice(s![.., n - half..]));
     Some(out)
-}
-
-fn median(values: &Array2<f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.iter().copied().collect();
-    sorted.sort_by(f64::total_cmp);
-    let n = sorted.len();
-    0.5 * (sorted[(n - 1) / 2] + sorted[n / 2])
 }
 
 /// Ranks over all chains together, ties sharing their mean rank, as normal quantiles.

@@ -22,6 +22,7 @@ use super::streams::Own;
 use super::{DualAveraging, hmc, mala};
 use crate::error::{Error, Result};
 use crate::score::{LogDensity, Score};
+use crate::stats::median;
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, concatenate};
 use rand::{Rng, RngExt};
 use std::ops::ControlFlow;
@@ -469,12 +470,6 @@ impl<'m> Walk<'m> {
             lost,
         }
     }
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let n = values.len();
-    (n > 0).then(|| 0.5 * (values[(n - 1) / 2] + values[n / 2]))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A score on all cores: rows in blocks of a fixed size, so that the bits do not depend on the threads.
 
-use crate::score::{LogDensity, Score, TimeScore};
+use crate::score::{LogDensity, Score, ScoreTrace, TimeScore};
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 use rayon::prelude::*;
 
@@ -47,7 +47,9 @@ impl<M: Score + ?Sized> Score for Parallel<'_, M> {
     fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
         rows(x, |x| self.0.score(x))
     }
+}
 
+impl<M: ScoreTrace + ?Sized> ScoreTrace for Parallel<'_, M> {
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         rows(x, |x| column(self.0.trace(x))).column(0).to_owned()
     }

@@ -9,7 +9,7 @@ use rand::Rng;
 use super::{Kernel, Sde};
 use crate::error::{Error, Result};
 use crate::oracle::{Gaussian, GaussianMixture, Oracle};
-use crate::score::{LogDensity, Score, TimeScore};
+use crate::score::{LogDensity, Score, ScoreTrace, TimeScore};
 
 /// A Gaussian mixture (one component: a Gaussian) carried forward by a process.
 pub struct Marginal<S> {

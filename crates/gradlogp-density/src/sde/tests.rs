@@ -7,7 +7,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::*;
 use crate::oracle::GaussianMixture;
-use crate::score::{Score, TimeScore};
+use crate::score::{Score, ScoreTrace, TimeScore};
 
 /// Every named process, with settings other than the default ones too.
 fn named() -> Vec<Process> {

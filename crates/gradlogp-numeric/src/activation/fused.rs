@@ -2,7 +2,7 @@
 
 use super::buffers::{Adjoint, CHUNK, Forward, Layout, Span, Squares};
 use super::curves::{Curve, Exp, Gelu, Relu, Silu, Sin, Softplus, Tanh};
-use super::kind::Activation;
+use super::kind::{Activation, all_curves, with_curve};
 use crate::Real;
 use crate::simd::dispatch;
 
@@ -18,15 +18,7 @@ impl Activation {
             let (first, second, third) = C::slopes(a, y, saved);
             [y, first, second, third]
         }
-        match self {
-            Activation::Softplus => of::<T, Softplus>(a),
-            Activation::Tanh => of::<T, Tanh>(a),
-            Activation::Silu => of::<T, Silu>(a),
-            Activation::Gelu => of::<T, Gelu>(a),
-            Activation::Sin => of::<T, Sin>(a),
-            Activation::Relu => of::<T, Relu>(a),
-            Activation::Exp => of::<T, Exp>(a),
-        }
+        all_curves!(with_curve! self, |C| of::<T, C>(a))
     }
 }
 
@@ -36,15 +28,7 @@ pub fn forward<T: Real>(kind: Activation, layout: Layout, buffers: Forward<'_, T
 }
 
 pub(crate) fn generic_forward<T: Real>(kind: Activation, layout: Layout, buffers: Forward<'_, T>) {
-    match kind {
-        Activation::Softplus => forward_as::<T, Softplus>(layout, buffers),
-        Activation::Tanh => forward_as::<T, Tanh>(layout, buffers),
-        Activation::Silu => forward_as::<T, Silu>(layout, buffers),
-        Activation::Gelu => forward_as::<T, Gelu>(layout, buffers),
-        Activation::Sin => forward_as::<T, Sin>(layout, buffers),
-        Activation::Relu => forward_as::<T, Relu>(layout, buffers),
-        Activation::Exp => forward_as::<T, Exp>(layout, buffers),
-    }
+    all_curves!(with_curve! kind, |C| forward_as::<T, C>(layout, buffers));
 }
 
 fn forward_as<T: Real, C: Curve<T>>(layout: Layout, mut buffers: Forward<'_, T>) {
@@ -122,15 +106,7 @@ pub fn adjoint<T: Real>(kind: Activation, layout: Layout, buffers: Adjoint<'_, T
 }
 
 pub(crate) fn generic_adjoint<T: Real>(kind: Activation, layout: Layout, buffers: Adjoint<'_, T>) {
-    match kind {
-        Activation::Softplus => adjoint_as::<T, Softplus>(layout, buffers),
-        Activation::Tanh => adjoint_as::<T, Tanh>(layout, buffers),
-        Activation::Silu => adjoint_as::<T, Silu>(layout, buffers),
-        Activation::Gelu => adjoint_as::<T, Gelu>(layout, buffers),
-        Activation::Sin => adjoint_as::<T, Sin>(layout, buffers),
-        Activation::Relu => adjoint_as::<T, Relu>(layout, buffers),
-        Activation::Exp => adjoint_as::<T, Exp>(layout, buffers),
-    }
+    all_curves!(with_curve! kind, |C| adjoint_as::<T, C>(layout, buffers));
 }
 
 fn adjoint_as<T: Real, C: Curve<T>>(layout: Layout, mut buffers: Adjoint<'_, T>) {

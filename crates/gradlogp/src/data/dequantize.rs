@@ -32,6 +32,12 @@ pub enum GapRule {
     Whole,
 }
 
+gradlogp_numeric::names!(GapRule {
+    Gap => "gap",
+    MedianGap => "median-gap" | "median_gap",
+    Whole => "whole",
+});
+
 /// Which columns get noise.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum DequantizeColumns {

@@ -31,6 +31,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::names::{option_list, quoted_list};
+use crate::stats::{quantile, sorted};
 use crate::{Error, Result};
 
 /// Which map.
@@ -49,6 +50,14 @@ pub enum Standardization {
     /// The data as they are.
     None,
 }
+
+gradlogp_numeric::names!(Standardization {
+    Standardize => "standardize",
+    Robust => "robust",
+    Whiten => "whiten",
+    Common => "common",
+    None => "none",
+});
 
 /// Eigenvalues of the correlation matrix below this make whitening singular: a direction whose
 /// width is 1e-5 of the columns' holds rounding errors, not data.
@@ -327,10 +336,9 @@ const LEAST_ROBUST: f64 = 0.25;
 /// Medians and winsorised standard deviations, in place of means and standard deviations.
 fn make_robust(parts: &mut Parts, rows: ArrayView2<'_, f64>) {
     for (j, column) in rows.columns().into_iter().enumerate() {
-        let mut sorted = column.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let (low, high) = (quantile(&sorted, WINSORISED), quantile(&sorted, 1.0 - WINSORISED));
-        let middle = quantile(&sorted, 0.5);
+        let sorted = sorted(column.iter().copied());
+        let at = |share| quantile(&sorted, share).unwrap_or(f64::NAN);
+        let (low, high, middle) = (at(WINSORISED), at(1.0 - WINSORISED), at(0.5));
         let spread = high - low;
         parts.mean[j] = middle;
         if spread > 16.0 * f64::EPSILON * middle.abs() {
@@ -345,14 +353,6 @@ fn make_robust(parts: &mut Parts, rows: ArrayView2<'_, f64>) {
             parts.sd[j] *= LEAST_ROBUST;
         }
     }
-}
-
-/// The quantile of sorted numbers, linear between them.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let at = share * (sorted.len() - 1) as f64;
-    let below = at.floor() as usize;
-    let above = (below + 1).min(sorted.len() - 1);
-    sorted[below] + (at - below as f64) * (sorted[above] - sorted[below])
 }
 
 /// Correlation matrix, its eigendecomposition, and the refusal of a singular one.

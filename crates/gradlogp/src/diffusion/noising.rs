@@ -46,6 +46,13 @@ pub enum NoiseWeight {
     None,
 }
 
+gradlogp_numeric::names!(NoiseWeight {
+    Noise => "noise",
+    Likelihood => "likelihood",
+    Balanced => "balanced",
+    None => "none",
+});
+
 /// Where times come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -59,6 +66,12 @@ pub enum TimeLaw {
     /// as signal over noise beyond.
     LogNoise,
 }
+
+gradlogp_numeric::names!(TimeLaw {
+    Uniform => "uniform",
+    Importance => "importance",
+    LogNoise => "log-noise",
+});
 
 /// How rows are noised for training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -150,7 +150,7 @@ impl KernelTrainer<f32> {
         };
         if found.threads > 0 && found.threads != self.threads.count() {
             let threads = Threads::new(found.threads)?;
-            self.engine = Engine::new(&self.family, self.config.estimator, threads.count())?;
+            self.engine = Engine::new(&self.family, self.config.objective, threads.count())?;
             self.threads = threads;
         }
         (self.theta, self.adam, self.best) = (theta, adam, best);
@@ -166,13 +166,13 @@ mod tests {
     use std::ops::ControlFlow;
 
     use super::*;
-    use crate::dkef::Estimator;
+    use crate::Objective;
     use crate::train::Stop;
 
-    fn trainer(estimator: Estimator, seed: u64) -> KernelTrainer<f32> {
+    fn trainer(estimator: Objective, seed: u64) -> KernelTrainer<f32> {
         let family = KernelFamily { inducing: 6, features: Some(4), ..KernelFamily::deep(2) };
         let config = KernelConfig {
-            estimator,
+            objective: estimator,
             steps: 40,
             batch: 14,
             validation_rows: 20,
@@ -191,9 +191,7 @@ mod tests {
     fn a_run_goes_on_as_if_it_had_not_stopped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.checkpoint");
-        for estimator in
-            [Estimator::Ssm { slices: 1 }, Estimator::CurvaturePropagation { slices: 2 }]
-        {
+        for estimator in [Objective::Ssm { slices: 1 }, Objective::Cp { slices: 2 }] {
             let mut whole = trainer(estimator, 3);
             let end = whole.run(&mut |_| ControlFlow::Continue(()));
             let mut broken = trainer(estimator, 3);
@@ -223,7 +221,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.checkpoint");
         let every_fourth = || {
-            let mut trainer = trainer(Estimator::Ssm { slices: 1 }, 3);
+            let mut trainer = trainer(Objective::Ssm { slices: 1 }, 3);
             (trainer.config.evaluate_every, trainer.config.patience) = (4, 2);
             trainer.config.steps = 400;
             trainer
@@ -254,10 +252,10 @@ mod tests {
     fn another_run_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.checkpoint");
-        let exact = || trainer(Estimator::Exact, 3);
+        let exact = || trainer(Objective::Exact, 3);
         exact().save(&path, "").unwrap();
         assert!(exact().restore(&path).is_ok());
-        for mut other in [trainer(Estimator::Exact, 4), trainer(Estimator::Ssm { slices: 1 }, 3)] {
+        for mut other in [trainer(Objective::Exact, 4), trainer(Objective::Ssm { slices: 1 }, 3)] {
             let message = other.restore(&path).unwrap_err().to_string();
             assert!(message.contains("other settings"), "{message}");
         }
@@ -269,10 +267,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.checkpoint");
         let begun_on = |cores: usize| {
-            let mut trainer = trainer(Estimator::Ssm { slices: 1 }, 3);
+            let mut trainer = trainer(Objective::Ssm { slices: 1 }, 3);
             trainer.config.threads = 0;
             trainer.threads = Threads::new(cores).unwrap();
-            trainer.engine = Engine::new(&trainer.family, trainer.config.estimator, cores).unwrap();
+            trainer.engine = Engine::new(&trainer.family, trainer.config.objective, cores).unwrap();
             trainer
         };
         let steps = |trainer: &mut KernelTrainer<f32>, n: usize| {

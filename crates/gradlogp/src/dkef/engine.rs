@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::estimator::{Estimator, KernelBatch, Rule};
+use super::estimator::{KernelBatch, Rule};
 use super::family::{KernelFamily, Layout};
 use super::layer::Centres;
 use super::phi::noise_width;
@@ -15,10 +15,11 @@ use crate::Result;
 use crate::exec::shard_rows;
 use crate::graph::Graph;
 use crate::jet::{Inputs, Request, Tape};
+use crate::objective::Objective;
 use gradlogp_numeric::Real;
 use gradlogp_numeric::vector::add_assign;
 
-/// Passes of one family and estimator, with their buffers. Call inside
+/// Passes of one family and objective, with their buffers. Call inside
 /// [`Threads::install`](crate::exec::Threads::install).
 pub(super) struct Engine<T: Real> {
     pub(super) layout: Layout,
@@ -50,13 +51,12 @@ fn narrow<T: Real>(x: &[f64]) -> Vec<T> {
 }
 
 impl<T: Real> Engine<T> {
-    pub(super) fn new(family: &KernelFamily, estimator: Estimator, threads: usize) -> Result<Self> {
-        estimator.validate()?;
+    pub(super) fn new(family: &KernelFamily, objective: Objective, threads: usize) -> Result<Self> {
         let layout = family.layout()?;
         let graph = Arc::new(family.feature_graph()?);
         let tape = || Tape::new(&graph, Request::Value);
         let mut engine = Engine {
-            rule: estimator.rule(family.dim, layout.kernels, noise_width(&graph)),
+            rule: Rule::new(&objective, family.dim, layout.kernels, noise_width(&graph))?,
             dim: family.dim,
             inducing: family.inducing,
             base_precision: 1.0 / (family.base_sd * family.base_sd),

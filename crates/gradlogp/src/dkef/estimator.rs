@@ -1,4 +1,4 @@
-//! Which estimate of the score matching loss gives G and b.
+//! What gives G and b, for each objective.
 //!
 //! With q the score of the base density, g_m = grad k(x, z_m), and per row directions v_i of weight c,
 //! every one of them is, MATH (61),
@@ -16,103 +16,43 @@
 //! and the loss of a row is w sum_j u_j.(grad s) u_j + c/2 sum_i (v_i.s + o_i)^2. The last is (6) times
 //! sigma^4, the scale on which the ridge lambda of the published experiments acts.
 
+use crate::Result;
+use crate::objective::Objective;
+use crate::slice::SliceLaw;
+use gradlogp_numeric::Real;
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
-use serde::{Deserialize, Serialize};
 
-use crate::slice::SliceLaw;
-use crate::{Error, Result};
-use gradlogp_numeric::Real;
+/// How files spell the objective of a family: two names are longer than elsewhere.
+pub(crate) mod stored {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The estimate of the loss that is minimised.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "kebab-case")]
-pub enum Estimator {
-    /// MATH (4).
-    Exact,
-    /// MATH (2).
-    Ssm {
-        /// Slices per row.
-        slices: usize,
-    },
-    /// MATH (3).
-    SsmVr {
-        /// Slices per row.
-        slices: usize,
-    },
-    /// MATH (6), times sigma^4.
-    Dsm {
-        /// Standard deviation of the noise.
-        sigma: f64,
-    },
-    /// MATH (4) with the Laplacian of each kernel replaced by back-propagated diagonals, MATH (62): biased.
-    ApproximateBackprop,
-    /// MATH (4) with the Laplacian of each kernel estimated by curvature propagation, MATH (63): unbiased.
-    CurvaturePropagation {
-        /// Draws of noise per row.
-        slices: usize,
-    },
-}
+    use crate::objective::Objective;
 
-impl Estimator {
-    /// Refuses settings that cannot be used.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for no slices, or a noise level that is not positive.
-    pub fn validate(&self) -> Result<()> {
-        match self {
-            Estimator::Ssm { slices: 0 }
-            | Estimator::SsmVr { slices: 0 }
-            | Estimator::CurvaturePropagation { slices: 0 } => {
-                Err(Error::config("slices", "must be at least 1"))
-            }
-            Estimator::Dsm { sigma } if !(*sigma > 0.0 && sigma.is_finite()) => {
-                Err(Error::config("sigma", format!("must be a positive number, not {sigma}")))
-            }
-            _ => Ok(()),
+    #[derive(Serialize)]
+    #[serde(tag = "name", rename_all = "kebab-case")]
+    enum Long {
+        ApproximateBackprop,
+        CurvaturePropagation { slices: usize },
+    }
+
+    pub(crate) fn serialize<S: Serializer>(
+        objective: &Objective,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match *objective {
+            Objective::ApproxBackprop => Long::ApproximateBackprop.serialize(to),
+            Objective::Cp { slices } => Long::CurvaturePropagation { slices }.serialize(to),
+            _ => objective.serialize(to),
         }
     }
 
-    /// As counts and weights for `kernels` networks phi whose sweeps need `noise` columns each.
-    pub(super) fn rule(&self, dim: usize, kernels: usize, noise: usize) -> Rule {
-        let exact = Rule {
-            slices: 0,
-            basis: dim,
-            curved: dim,
-            sweep: None,
-            curvature: 1.0,
-            square: 1.0,
-            sigma: None,
-        };
-        match *self {
-            Estimator::Exact => exact,
-            Estimator::Ssm { slices } => {
-                let weight = 1.0 / slices as f64;
-                let (curvature, square) = (weight, weight);
-                Rule { slices, basis: 0, curved: slices, curvature, square, ..exact }
-            }
-            Estimator::SsmVr { slices } => {
-                Rule { slices, curved: slices, curvature: 1.0 / slices as f64, ..exact }
-            }
-            Estimator::Dsm { sigma } => Rule {
-                curved: 0,
-                curvature: 0.0,
-                square: sigma.powi(4),
-                sigma: Some(sigma),
-                ..exact
-            },
-            Estimator::ApproximateBackprop => {
-                Rule { curved: 0, sweep: Some(Sweep::Diagonal), ..exact }
-            }
-            Estimator::CurvaturePropagation { slices } => {
-                let sweep = Sweep::Random { draws: slices, kernels, width: noise };
-                Rule { curved: 0, sweep: Some(sweep), ..exact }
-            }
-        }
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Objective, D::Error> {
+        Objective::deserialize(from)
     }
 }
 
-/// An estimator as counts and weights: directions are the slices, then the unit vectors; the first
+/// An objective as counts and weights: directions are the slices, then the unit vectors; the first
 /// `curved` enter the second order.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule {
@@ -140,6 +80,55 @@ pub(super) enum Sweep {
 }
 
 impl Rule {
+    /// Of an objective, for `kernels` networks phi whose sweeps need `noise` columns each.
+    ///
+    /// # Errors
+    /// Those of [`Objective::validate`] and [`Objective::check_kernel_family`].
+    pub(super) fn new(
+        objective: &Objective,
+        dim: usize,
+        kernels: usize,
+        noise: usize,
+    ) -> Result<Self> {
+        objective.validate()?;
+        objective.check_kernel_family()?;
+        let exact = Rule {
+            slices: 0,
+            basis: dim,
+            curved: dim,
+            sweep: None,
+            curvature: 1.0,
+            square: 1.0,
+            sigma: None,
+        };
+        Ok(match *objective {
+            Objective::Ssm { slices } => {
+                let weight = 1.0 / slices as f64;
+                let (curvature, square) = (weight, weight);
+                Rule { slices, basis: 0, curved: slices, curvature, square, ..exact }
+            }
+            Objective::SsmVr { slices } => {
+                Rule { slices, curved: slices, curvature: 1.0 / slices as f64, ..exact }
+            }
+            Objective::Dsm { sigma } => Rule {
+                curved: 0,
+                curvature: 0.0,
+                square: sigma.powi(4),
+                sigma: Some(sigma),
+                ..exact
+            },
+            Objective::ApproxBackprop => Rule { curved: 0, sweep: Some(Sweep::Diagonal), ..exact },
+            Objective::Cp { slices } => {
+                let sweep = Sweep::Random { draws: slices, kernels, width: noise };
+                Rule { curved: 0, sweep: Some(sweep), ..exact }
+            }
+            Objective::Exact
+            | Objective::Regression
+            | Objective::FdSsm { .. }
+            | Objective::FdDsm { .. } => exact,
+        })
+    }
+
     /// The gradient enters along all unit vectors, but curvature does not: then the adjoint needs only
     /// its own directions and not all of them.
     pub(super) fn collapses(&self) -> bool {

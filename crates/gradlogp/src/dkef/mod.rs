@@ -26,7 +26,8 @@ mod solve;
 mod trainer;
 mod worker;
 
-pub use estimator::{Estimator, KernelBatch};
+pub use estimator::KernelBatch;
+pub(crate) use estimator::stored;
 pub use family::{KernelFamily, Layout};
 pub use normalizer::{LogNormalizer, log_normalizer};
 pub use solve::ILL_CONDITIONED;

@@ -13,6 +13,7 @@ use super::estimator::KernelBatch;
 use super::solve::Moments;
 use super::*;
 use crate::diagnose::fisher_divergence;
+use crate::objective::Objective;
 use crate::oracle::{Gaussian, GaussianMixture, Oracle};
 use crate::slice::SliceLaw;
 use crate::{LogDensity, Score};
@@ -21,14 +22,14 @@ const D: usize = 3;
 const M: usize = 5;
 const H: usize = 4;
 
-const ESTIMATORS: [Estimator; 7] = [
-    Estimator::Exact,
-    Estimator::Ssm { slices: 1 },
-    Estimator::Ssm { slices: 3 },
-    Estimator::SsmVr { slices: 2 },
-    Estimator::Dsm { sigma: 0.7 },
-    Estimator::ApproximateBackprop,
-    Estimator::CurvaturePropagation { slices: 2 },
+const ESTIMATORS: [Objective; 7] = [
+    Objective::Exact,
+    Objective::Ssm { slices: 1 },
+    Objective::Ssm { slices: 3 },
+    Objective::SsmVr { slices: 2 },
+    Objective::Dsm { sigma: 0.7 },
+    Objective::ApproxBackprop,
+    Objective::Cp { slices: 2 },
 ];
 
 fn family(deep: bool) -> KernelFamily {
@@ -269,7 +270,7 @@ fn unit(i: usize) -> Vec<f64> {
 fn dense(
     family: &KernelFamily,
     theta: &[f64],
-    estimator: Estimator,
+    estimator: Objective,
     rows: &KernelBatch<f64>,
 ) -> Moments {
     let mut moments = Moments::new(M);
@@ -285,13 +286,12 @@ fn dense(
         let c = |v: &[f64], m| along(family, theta, x, m, v).1;
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         let (directions, curved, scale, share) = match estimator {
-            Estimator::Exact => (&units, &units, 1.0, 1.0),
-            Estimator::Ssm { slices: s } => (&slices, &slices, 1.0 / s as f64, 1.0 / s as f64),
-            Estimator::SsmVr { slices: s } => (&units, &slices, 1.0, 1.0 / s as f64),
-            Estimator::Dsm { sigma } => (&units, &units, sigma.powi(4), 0.0),
-            Estimator::ApproximateBackprop | Estimator::CurvaturePropagation { .. } => {
-                (&units, &units, 1.0, 0.0)
-            }
+            Objective::Exact => (&units, &units, 1.0, 1.0),
+            Objective::Ssm { slices: s } => (&slices, &slices, 1.0 / s as f64, 1.0 / s as f64),
+            Objective::SsmVr { slices: s } => (&units, &slices, 1.0, 1.0 / s as f64),
+            Objective::Dsm { sigma } => (&units, &units, sigma.powi(4), 0.0),
+            Objective::ApproxBackprop | Objective::Cp { .. } => (&units, &units, 1.0, 0.0),
+            other => panic!("{other} is not for a kernel family"),
         };
         for m in 0..M {
             for n in 0..M {
@@ -300,7 +300,7 @@ fn dense(
             }
             moments.linear[m] += share * curved.iter().map(|v| c(v, m)).sum::<f64>();
             moments.linear[m] += match estimator {
-                Estimator::Dsm { sigma } => {
+                Objective::Dsm { sigma } => {
                     let target: Vec<f64> =
                         q.iter().zip(random).map(|(q, e)| sigma * sigma * q + e).collect();
                     sigma * sigma * units.iter().map(|v| g(v, m) * dot(v, &target)).sum::<f64>()
@@ -308,8 +308,8 @@ fn dense(
                 _ => scale * directions.iter().map(|v| g(v, m) * dot(v, &q)).sum::<f64>(),
             };
             moments.linear[m] += match estimator {
-                Estimator::ApproximateBackprop => back_propagated(family, theta, x, m),
-                Estimator::CurvaturePropagation { .. } => propagated(family, theta, x, m, random),
+                Objective::ApproxBackprop => back_propagated(family, theta, x, m),
+                Objective::Cp { .. } => propagated(family, theta, x, m, random),
                 _ => 0.0,
             };
         }
@@ -350,7 +350,7 @@ fn large_moments_are_whole() {
     const MANY: usize = 70;
     let family = KernelFamily { inducing: MANY, ..family(true) };
     let theta = theta(&family);
-    let mut engine = Engine::new(&family, Estimator::Exact, 2).unwrap();
+    let mut engine = Engine::new(&family, Objective::Exact, 2).unwrap();
     let (rows, mut found) = (batch(&engine, 3, 4), Moments::new(MANY));
     engine.place(&theta);
     engine.add_moments(&theta, &rows, &mut found);
@@ -443,15 +443,13 @@ impl Engine<f64> {
 fn sliced_moments_are_unbiased_for_the_exact_ones() {
     let family = family(true);
     let theta = theta(&family);
-    let mut engine = Engine::new(&family, Estimator::Exact, 2).unwrap();
+    let mut engine = Engine::new(&family, Objective::Exact, 2).unwrap();
     let x = normals(4 * D, 9);
     let plain = KernelBatch { rows: 4, x: x.clone(), random: Vec::new() };
     let exact = moments(&mut engine, &theta, &plain);
-    for estimator in [
-        Estimator::Ssm { slices: 1 },
-        Estimator::SsmVr { slices: 1 },
-        Estimator::CurvaturePropagation { slices: 1 },
-    ] {
+    for estimator in
+        [Objective::Ssm { slices: 1 }, Objective::SsmVr { slices: 1 }, Objective::Cp { slices: 1 }]
+    {
         for law in [SliceLaw::Rademacher, SliceLaw::Sphere] {
             let mut engine = Engine::new(&family, estimator, 2).unwrap();
             let mut rng = ChaCha8Rng::seed_from_u64(8);
@@ -493,7 +491,7 @@ fn the_potential_is_the_family_and_has_its_exact_loss() {
             let sum: f64 = (0..M).map(|m| alpha[m] * kernel(&family, &theta, x, m)).sum();
             assert!((base + sum + 0.25 - value).abs() < 1e-5, "{deep}: {value}");
         }
-        let mut engine = Engine::new(&family, Estimator::Exact, 2).unwrap();
+        let mut engine = Engine::new(&family, Objective::Exact, 2).unwrap();
         engine.place(&theta);
         let (losses, _) =
             engine.losses(&theta, &alpha, &KernelBatch { rows: 6, x, random: Vec::new() });
@@ -509,8 +507,8 @@ fn diagonals_are_exact_where_phi_is_the_identity() {
     let family = family(false);
     let theta = theta(&family);
     let rows = |engine: &Engine<f64>| batch(engine, 8, 2);
-    let mut exact = Engine::new(&family, Estimator::Exact, 1).unwrap();
-    let mut diagonal = Engine::new(&family, Estimator::ApproximateBackprop, 1).unwrap();
+    let mut exact = Engine::new(&family, Objective::Exact, 1).unwrap();
+    let mut diagonal = Engine::new(&family, Objective::ApproxBackprop, 1).unwrap();
     let (a, b) = (rows(&exact), rows(&diagonal));
     let (a, b) = (moments(&mut exact, &theta, &a), moments(&mut diagonal, &theta, &b));
     for (a, b) in a.linear.iter().zip(&b.linear) {
@@ -529,18 +527,18 @@ fn diagonals_are_biased_where_phi_bends_and_propagation_is_not() {
         let rows = engine.rule.draw(x.clone(), D, SliceLaw::Rademacher, &mut rng);
         moments(&mut engine, &theta, &rows).linear
     };
-    let exact = linear(Estimator::Exact);
+    let exact = linear(Objective::Exact);
     let apart = |found: &[f64]| {
         let size: f64 = exact.iter().map(|b| b * b).sum();
         let error: f64 = found.iter().zip(&exact).map(|(a, b)| (a - b) * (a - b)).sum();
         (error / size).sqrt()
     };
     // Not noise: nothing is random in it.
-    let diagonal = apart(&linear(Estimator::ApproximateBackprop));
+    let diagonal = apart(&linear(Objective::ApproxBackprop));
     assert!(diagonal > 0.05, "{diagonal}");
     // 400 and 40,000 draws: ten times closer.
-    let few = apart(&linear(Estimator::CurvaturePropagation { slices: 10 }));
-    let many = apart(&linear(Estimator::CurvaturePropagation { slices: 1000 }));
+    let few = apart(&linear(Objective::Cp { slices: 10 }));
+    let many = apart(&linear(Objective::Cp { slices: 1000 }));
     assert!(many < 0.25 * few && many < 0.05, "{few} {many}, diagonal {diagonal}");
 }
 
@@ -550,7 +548,7 @@ fn both_precisions_and_any_thread_count_agree() {
     let theta64 = theta(&family);
     let theta32: Vec<f32> = theta64.iter().map(|t| *t as f32).collect();
     let run = |threads| {
-        let mut engine = Engine::<f64>::new(&family, Estimator::Exact, threads).unwrap();
+        let mut engine = Engine::<f64>::new(&family, Objective::Exact, threads).unwrap();
         let (fit, loss) = (batch(&engine, 40, 4), batch(&engine, 41, 5));
         let mut gradient = vec![0.0; theta64.len()];
         let found = engine.step(&theta64, &fit, &loss, &mut gradient).unwrap();
@@ -558,11 +556,11 @@ fn both_precisions_and_any_thread_count_agree() {
     };
     let (one, three) = (run(1), run(3));
     assert!((one.0 - three.0).abs() < 1e-12);
-    let mut engine = Engine::<f32>::new(&family, Estimator::Exact, 2).unwrap();
+    let mut engine = Engine::<f32>::new(&family, Objective::Exact, 2).unwrap();
     let cast = |x: Vec<f64>| x.into_iter().map(|x| x as f32).collect::<Vec<f32>>();
     let narrow =
         |b: KernelBatch<f64>| KernelBatch { rows: b.rows, x: cast(b.x), random: cast(b.random) };
-    let wide = Engine::<f64>::new(&family, Estimator::Exact, 1).unwrap();
+    let wide = Engine::<f64>::new(&family, Objective::Exact, 1).unwrap();
     let (fit, loss) = (narrow(batch(&wide, 40, 4)), narrow(batch(&wide, 41, 5)));
     let mut gradient = vec![0.0; theta32.len()];
     let found = engine.step(&theta32, &fit, &loss, &mut gradient).unwrap();
@@ -599,9 +597,9 @@ fn a_deep_family_learns_a_mixture_and_its_normaliser_is_right() {
     let (training, held_out, fresh) = (rows(3000), rows(500), rows(3000));
     let family = KernelFamily { inducing: 40, features: Some(12), ..KernelFamily::deep(2) };
     // One slice leaves more noise in the gradient.
-    for (estimator, bound) in [(Estimator::Exact, 0.03), (Estimator::SsmVr { slices: 1 }, 0.05)] {
+    for (estimator, bound) in [(Objective::Exact, 0.03), (Objective::SsmVr { slices: 1 }, 0.05)] {
         let config = KernelConfig {
-            estimator,
+            objective: estimator,
             steps: 400,
             evaluate_every: 10,
             validation_rows: 500,
@@ -637,7 +635,7 @@ fn a_plain_family_learns_a_gaussian() {
     assert!((width - (4.0 * 2f64.ln()).log10()).abs() < 0.05, "{width}");
     let family = KernelFamily { inducing: 50, ..KernelFamily::plain(2, width) };
     let config =
-        KernelConfig { estimator: Estimator::Exact, threads: 1, ..KernelConfig::default() };
+        KernelConfig { objective: Objective::Exact, threads: 1, ..KernelConfig::default() };
     let mut trainer = KernelTrainer::new(family, x, flat(&held_out), config).unwrap();
     let widths = [width, width + 0.6, width + 1.2];
     let fit = trainer.choose(&widths, &[-4.0, -3.0, -2.0, -1.0]).unwrap();
@@ -655,7 +653,7 @@ fn alpha_of_a_fit_is_that_of_all_training_rows_at_once() {
     let theta = theta(&family);
     let x = normals(2500 * D, 21);
     let config = KernelConfig {
-        estimator: Estimator::Exact,
+        objective: Objective::Exact,
         lambda_steps: 0,
         threads: 2,
         ..KernelConfig::default()
@@ -669,7 +667,7 @@ fn alpha_of_a_fit_is_that_of_all_training_rows_at_once() {
     )
     .unwrap();
     let fit = trainer.finish().unwrap();
-    let mut engine = Engine::new(&family, Estimator::Exact, 1).unwrap();
+    let mut engine = Engine::new(&family, Objective::Exact, 1).unwrap();
     let whole = KernelBatch { rows: 2500, x, random: Vec::new() };
     let moments = moments(&mut engine, &theta, &whole);
     let lambda = 10f64.powf(family.log_lambda);
@@ -703,9 +701,25 @@ fn nonsense_is_refused() {
     assert!(KernelFamily { inducing: 0, ..deep.clone() }.validate().is_err());
     assert!(KernelFamily { log_widths: vec![], ..deep.clone() }.validate().is_err());
     assert!(KernelFamily { base_sd: -1.0, ..deep.clone() }.validate().is_err());
-    let config = |estimator| KernelConfig { estimator, ..KernelConfig::default() };
-    assert!(config(Estimator::Ssm { slices: 0 }).validate().is_err());
-    assert!(config(Estimator::Dsm { sigma: f64::NAN }).validate().is_err());
+    let config = |estimator| KernelConfig { objective: estimator, ..KernelConfig::default() };
+    assert!(config(Objective::Ssm { slices: 0 }).validate().is_err());
+    assert!(config(Objective::Dsm { sigma: f64::NAN }).validate().is_err());
+    let differences = Objective::FdSsm { slices: 1, eps: None };
+    for objective in [differences, Objective::Regression] {
+        let error = config(objective).validate().unwrap_err().to_string();
+        assert!(error.starts_with("objective: kernel families have exact, ssm"), "{error}");
+        assert!(Engine::<f64>::new(&KernelFamily::deep(2), objective, 1).is_err());
+    }
+    // Files spell two of them as they always did, and both spellings are read.
+    let json = serde_json::to_value(config(Objective::Cp { slices: 2 })).unwrap();
+    assert_eq!(
+        json["estimator"],
+        serde_json::json!({ "name": "curvature-propagation", "slices": 2 })
+    );
+    let read: KernelConfig = serde_json::from_value(json).unwrap();
+    assert_eq!(read.objective, Objective::Cp { slices: 2 });
+    let json = serde_json::to_value(config(Objective::ApproxBackprop)).unwrap();
+    assert_eq!(json["estimator"]["name"], "approximate-backprop");
     let new = |x: Vec<f64>| KernelTrainer::new(deep.clone(), x, vec![0.0; 2], Default::default());
     assert!(new(vec![0.0; 2]).is_err());
     let mut trainer = new(vec![0.5; 8]).unwrap();

@@ -9,12 +9,14 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::engine::{Engine, lambda_gradient};
-use super::estimator::{Estimator, KernelBatch};
+use super::estimator::KernelBatch;
 use super::family::{KernelFamily, choose};
 use super::solve::Moments;
 use crate::exec::Threads;
 use crate::model::Model;
+use crate::objective::Objective;
 use crate::slice::SliceLaw;
+use crate::stats::upper_median;
 use crate::train::{AdamW, HeldOutLoss, HistoryPoint, Stop, Update};
 use crate::{Error, Result};
 use gradlogp_numeric::Real;
@@ -25,8 +27,9 @@ const STREAM_ROWS: usize = 1024;
 /// How a family is trained. The defaults are those of the published experiments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KernelConfig {
-    /// What is minimised.
-    pub estimator: Estimator,
+    /// What is minimised: one that [`Objective::check_kernel_family`] allows.
+    #[serde(rename = "estimator", with = "super::estimator::stored")]
+    pub objective: Objective,
     /// Law of the slices.
     pub law: SliceLaw,
     /// Most steps.
@@ -58,7 +61,7 @@ pub struct KernelConfig {
 impl Default for KernelConfig {
     fn default() -> Self {
         KernelConfig {
-            estimator: Estimator::SsmVr { slices: 1 },
+            objective: Objective::SsmVr { slices: 1 },
             law: SliceLaw::Rademacher,
             steps: 3000,
             batch: 200,
@@ -82,7 +85,8 @@ impl KernelConfig {
     /// # Errors
     /// [`Error::Config`] naming the setting.
     pub fn validate(&self) -> Result<()> {
-        self.estimator.validate()?;
+        self.objective.validate()?;
+        self.objective.check_kernel_family()?;
         if self.batch < 2 {
             return Err(Error::config("batch", "needs two rows: one half fits, the other judges"));
         }
@@ -109,11 +113,11 @@ impl KernelConfig {
 pub struct KernelStep {
     /// Steps taken.
     pub step: u64,
-    /// Loss of the step, on the scale of its estimator.
+    /// Loss of the step, on the scale of its objective.
     pub loss: f64,
     /// Norm of its gradient before clipping.
     pub gradient_norm: f64,
-    /// Held-out loss by the same estimator, where it was evaluated.
+    /// Held-out loss by the same objective, where it was evaluated.
     pub validation: Option<HeldOutLoss>,
     /// lambda after the step.
     pub lambda: f64,
@@ -230,7 +234,7 @@ impl<T: Real> KernelTrainer<T> {
         }
         let threads = Threads::new(config.threads)?;
         Ok(KernelTrainer {
-            engine: Engine::new(&family, config.estimator, threads.count())?,
+            engine: Engine::new(&family, config.objective, threads.count())?,
             adam: AdamW::new(&theta),
             gradient: vec![T::ZERO; theta.len()],
             // Another stream than that of the initial parameters.
@@ -545,6 +549,5 @@ pub fn median_log_width<T: Real>(x: &[T], dim: usize) -> f64 {
             squares.push(square);
         }
     }
-    squares.sort_by(f64::total_cmp);
-    squares.get(squares.len() / 2).copied().unwrap_or(1.0).max(1e-12).log10()
+    upper_median(squares).unwrap_or(1.0).max(1e-12).log10()
 }

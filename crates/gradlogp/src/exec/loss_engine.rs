@@ -9,7 +9,7 @@ use super::shard_rows;
 use super::stream::{Domain as Purpose, stream};
 use crate::domain::Domain;
 use crate::model::{LossPass, Model, Points, Tile};
-use crate::objective::Objective;
+use crate::objective::{Objective, RowLoss};
 use crate::slice::SliceLaw;
 use gradlogp_numeric::Real;
 use gradlogp_numeric::vector::{add_assign, dot};
@@ -69,8 +69,37 @@ impl<T: Real> LossEngine<T> {
         law: SliceLaw,
         threads: usize,
     ) -> Self {
+        let pass = || LossPass::new(model.kind(), model.graph(), objective, domain.is_some());
+        LossEngine::of(domain, pass, law, threads)
+    }
+
+    /// An engine for a loss of your own, which gets its projections, curvature and score by jets; `domain` as above,
+    /// for losses without noise.
+    pub fn with_loss(
+        domain: Option<&Domain>,
+        model: &Model<T>,
+        loss: &Arc<dyn RowLoss<T>>,
+        law: SliceLaw,
+        threads: usize,
+    ) -> Self
+    where
+        T: 'static,
+    {
+        let pass = || {
+            let loss = Box::new(Arc::clone(loss));
+            LossPass::with_rule(model.kind(), model.graph(), loss, domain.is_some())
+        };
+        LossEngine::of(domain, pass, law, threads)
+    }
+
+    fn of(
+        domain: Option<&Domain>,
+        pass: impl Fn() -> LossPass<T>,
+        law: SliceLaw,
+        threads: usize,
+    ) -> Self {
         let shard = || Shard {
-            pass: LossPass::new(model.kind(), model.graph(), objective, domain.is_some()),
+            pass: pass(),
             gradient: Vec::new(),
             losses: Vec::new(),
             slices: Vec::new(),

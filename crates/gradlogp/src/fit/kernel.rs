@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Trained;
 use crate::dkef::{
-    Estimator, ILL_CONDITIONED, KernelConfig, KernelFamily, KernelFit, KernelStep, KernelTrainer,
+    ILL_CONDITIONED, KernelConfig, KernelFamily, KernelFit, KernelStep, KernelTrainer,
     log_normalizer, median_log_width,
 };
 use crate::fitted::KernelDescription;
@@ -87,24 +87,13 @@ impl KernelFamilyConfig {
     }
 }
 
-/// Which loss of kernel families an objective is.
-fn estimator(objective: &Objective) -> Result<Estimator> {
-    match *objective {
-        Objective::Exact => Ok(Estimator::Exact),
-        Objective::Ssm { slices } => Ok(Estimator::Ssm { slices }),
-        Objective::SsmVr { slices } => Ok(Estimator::SsmVr { slices }),
-        Objective::Dsm { sigma } => Ok(Estimator::Dsm { sigma }),
-        Objective::Cp { slices } => Ok(Estimator::CurvaturePropagation { slices }),
-        Objective::ApproxBackprop => {
-            let why = "learnt kernels drift to where the approximate diagonal is wrong, and the fit is useless; \
-                       use exact, or cp without bias";
-            Err(Error::config("objective", why))
-        }
-        _ => {
-            let why = "kernel families know exact, ssm, ssm-vr, dsm and cp; choose one of them";
-            Err(Error::config("objective", why))
-        }
+fn check_objective(objective: &Objective) -> Result<()> {
+    if *objective == Objective::ApproxBackprop {
+        let why = "learnt kernels drift to where the approximate diagonal is wrong, and the fit is useless; \
+                   use exact, or cp without bias";
+        return Err(Error::config("objective", why));
     }
+    objective.check_kernel_family()
 }
 
 /// Fits a family to rows of `dim` columns in the network's units.
@@ -115,9 +104,9 @@ pub(super) fn train(
     [training, validation]: [Vec<f32>; 2],
     observe: &mut dyn FnMut(&KernelStep) -> ControlFlow<()>,
 ) -> Result<Trained> {
-    let estimator = estimator(&config.objective)?;
+    check_objective(&config.objective)?;
     let own = KernelConfig {
-        estimator,
+        objective: config.objective,
         law: config.law,
         steps: config.steps,
         evaluate_every: config.evaluate_every,
@@ -135,7 +124,7 @@ pub(super) fn train(
         }
         false => (trainer.choose(&WIDTHS.map(|w| width + w), &LAMBDAS)?, Stop::Completed),
     };
-    let kernel = describe(&fit, estimator, config.seed)?;
+    let kernel = describe(&fit, config.objective, config.seed)?;
     Ok(Trained {
         network: fit.potential(-kernel.log_normalizer.value)?,
         settings: Mlp {
@@ -151,14 +140,14 @@ pub(super) fn train(
     })
 }
 
-fn describe(fit: &KernelFit, estimator: Estimator, seed: u64) -> Result<KernelDescription> {
+fn describe(fit: &KernelFit, objective: Objective, seed: u64) -> Result<KernelDescription> {
     let potential = fit.potential(0.0)?.cast::<f64>();
     let Some(density) = potential.as_potential() else {
         return Err(Error::config("model", "a kernel family is a log density"));
     };
     Ok(KernelDescription {
         family: fit.family.clone(),
-        estimator,
+        objective,
         record: fit.record.clone(),
         log_normalizer: log_normalizer(&density, fit.family.base_sd, DRAWS, seed)?,
     })

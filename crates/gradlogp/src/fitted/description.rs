@@ -6,9 +6,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{GaussianPart, Scaling};
 use crate::data::{Dequantization, Transform};
 use crate::diffusion::{Clock, NoiseConfig, TimeMlp};
-use crate::dkef::{Estimator, KernelFamily, KernelRecord, LogNormalizer};
+use crate::dkef::{KernelFamily, KernelRecord, LogNormalizer};
 use crate::domain::Domain;
 use crate::model::Mlp;
+use crate::objective::Objective;
 use crate::score::Score;
 use crate::sde::AnyProcess;
 use crate::train::{Choice, HeldOutLoss, HistoryPoint, TrainConfig};
@@ -122,7 +123,8 @@ pub struct KernelDescription {
     /// As settings.
     pub family: KernelFamily,
     /// The loss that alpha and the kernels minimise.
-    pub estimator: Estimator,
+    #[serde(rename = "estimator", with = "crate::dkef::stored")]
+    pub objective: Objective,
     /// What is known of the solve.
     pub record: KernelRecord,
     /// Estimate of the logarithm of the integral, in the network's units, which has been subtracted:

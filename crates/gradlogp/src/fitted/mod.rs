@@ -33,7 +33,7 @@ use crate::data::{Standardization, Transform};
 use crate::diffusion::TimeModel;
 use crate::domain::Domain;
 use crate::model::{Contexts, Derivatives, Given, Model, ModelKind, Points};
-use crate::score::{LogDensity, Score};
+use crate::score::{LogDensity, Score, ScoreTrace};
 use crate::sde::simulate;
 use crate::{Error, Result};
 
@@ -449,7 +449,9 @@ impl Score for FittedModel {
     fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
         self.outside(&self.at(x, |at, points| at.score(points)))
     }
+}
 
+impl ScoreTrace for FittedModel {
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         let directions = standard_layout(self.directions());
         Array1::from(self.at(x, |at, points| at.curvature_sum(points, &directions)))
@@ -461,19 +463,9 @@ impl Score for FittedModel {
 #[derive(Debug, Clone, Copy)]
 pub struct FittedLogDensity<'m>(&'m FittedModel);
 
-impl Score for FittedLogDensity<'_> {
-    fn dim(&self) -> usize {
-        self.0.dim()
-    }
+gradlogp_density::delegate_score!(Score [] FittedLogDensity<'_>, |this| this.0);
 
-    fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
-        self.0.score(x)
-    }
-
-    fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        self.0.trace(x)
-    }
-}
+gradlogp_density::delegate_score!(ScoreTrace [] FittedLogDensity<'_>, |this| this.0);
 
 impl LogDensity for FittedLogDensity<'_> {
     fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {

@@ -137,7 +137,7 @@ fn exact_loss_is_that_of_columns_in_standard_deviations() {
     // Standardised columns are the network's own: there it is the loss of the network.
     let model = fitted(ModelKind::Score, Standardization::Standardize, &x);
     let z = model.description().transform.forward(x.view());
-    let (s, t) = (model.network().score(z.view()), Score::trace(model.network(), z.view()));
+    let (s, t) = (model.network().score(z.view()), ScoreTrace::trace(model.network(), z.view()));
     let want = t + s.map_axis(Axis(1), |s| 0.5 * s.dot(&s));
     for (got, want) in model.exact_loss_rows(x.view()).iter().zip(&want) {
         assert!((got - want).abs() < 1e-4 * (1.0 + want.abs()), "{got} {want}");

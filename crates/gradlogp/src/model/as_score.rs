@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, ArrayView2};
 
 use super::{Derivatives, Model, ModelKind};
-use crate::score::{LogDensity, Score};
+use crate::score::{LogDensity, Score, ScoreTrace};
 use gradlogp_numeric::Real;
 
 /// A potential, known to have a log density.
@@ -40,25 +40,17 @@ impl<T: Real> Score for Model<T> {
     fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
         rows(&Derivatives::new(self).score(narrow::<T>(x).as_slice()), self.dim())
     }
+}
 
+impl<T: Real> ScoreTrace for Model<T> {
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         column(&Derivatives::new(self).trace(narrow::<T>(x).as_slice()))
     }
 }
 
-impl<T: Real> Score for Potential<'_, T> {
-    fn dim(&self) -> usize {
-        self.0.dim()
-    }
+gradlogp_density::delegate_score!(Score [T: Real] Potential<'_, T>, |this| this.0);
 
-    fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
-        self.0.score(x)
-    }
-
-    fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        Score::trace(self.0, x)
-    }
-}
+gradlogp_density::delegate_score!(ScoreTrace [T: Real] Potential<'_, T>, |this| this.0);
 
 impl<T: Real> LogDensity for Potential<'_, T> {
     fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {

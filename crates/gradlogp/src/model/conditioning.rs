@@ -16,6 +16,8 @@ pub enum Conditioning {
     Film,
 }
 
+gradlogp_numeric::names!(Conditioning { Concat => "concat", Film => "film" });
+
 /// h (1 + U c + a) + V c + b for the units `h` of a layer and a context c (FiLM; Perez et al. 2018), with parameters
 /// `name.factor` and `name.shift`.
 pub(crate) fn film(

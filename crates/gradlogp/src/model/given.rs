@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2, ArrayView2};
 
 use super::as_score::{column, narrow, rows};
 use super::{Derivatives, Model, ModelKind, Points};
-use crate::score::{LogDensity, Score};
+use crate::score::{LogDensity, Score, ScoreTrace};
 use crate::{Error, Result};
 use gradlogp_numeric::Real;
 
@@ -126,7 +126,9 @@ impl<T: Real> Score for Given<'_, T> {
     fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
         rows(&self.with(x, |at, points| at.score(points)), self.dim())
     }
+}
 
+impl<T: Real> ScoreTrace for Given<'_, T> {
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         column(&self.with(x, |at, points| at.trace(points)))
     }
@@ -136,19 +138,9 @@ impl<T: Real> Score for Given<'_, T> {
 #[derive(Debug, Clone, Copy)]
 pub struct GivenPotential<'g, 'm, T>(&'g Given<'m, T>);
 
-impl<T: Real> Score for GivenPotential<'_, '_, T> {
-    fn dim(&self) -> usize {
-        self.0.dim()
-    }
+gradlogp_density::delegate_score!(Score [T: Real] GivenPotential<'_, '_, T>, |this| this.0);
 
-    fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
-        self.0.score(x)
-    }
-
-    fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        self.0.trace(x)
-    }
-}
+gradlogp_density::delegate_score!(ScoreTrace [T: Real] GivenPotential<'_, '_, T>, |this| this.0);
 
 impl<T: Real> LogDensity for GivenPotential<'_, '_, T> {
     fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {

@@ -20,6 +20,8 @@ pub enum ModelKind {
     Potential,
 }
 
+gradlogp_numeric::names!(ModelKind { Score => "score", Potential => "potential" });
+
 /// A graph with parameters and a meaning.
 #[derive(Debug, Clone)]
 pub struct Model<T> {

@@ -20,6 +20,7 @@ mod setting;
 mod sliced_dsm;
 mod ssm;
 mod ssm_vr;
+mod words;
 
 pub use differences::{DifferenceOrder, Differences};
 pub use dsm::Dsm;

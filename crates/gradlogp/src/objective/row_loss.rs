@@ -1,5 +1,7 @@
 //! What an objective says of one row.
 
+use std::sync::Arc;
+
 use gradlogp_numeric::Real;
 
 /// Along which directions an objective looks.
@@ -72,5 +74,32 @@ pub trait RowLoss<T: Real>: Send + Sync {
     fn score_term(&self, score: &[T], noise: &[T], score_bar: &mut [T]) -> T {
         let _ = (score, noise, score_bar);
         T::ZERO
+    }
+}
+
+/// Losses that are shared, say by the passes of all threads.
+impl<T: Real, L: RowLoss<T> + ?Sized> RowLoss<T> for Arc<L> {
+    fn directions(&self) -> Directions {
+        (**self).directions()
+    }
+
+    fn has_score_term(&self) -> bool {
+        (**self).has_score_term()
+    }
+
+    fn has_curvature(&self) -> bool {
+        (**self).has_curvature()
+    }
+
+    fn noise(&self) -> Option<f64> {
+        (**self).noise()
+    }
+
+    fn slice_term(&self, seen: Slices<'_, T>, projections_bar: &mut [T]) -> SliceTerm<T> {
+        (**self).slice_term(seen, projections_bar)
+    }
+
+    fn score_term(&self, score: &[T], noise: &[T], score_bar: &mut [T]) -> T {
+        (**self).score_term(score, noise, score_bar)
     }
 }

@@ -6,7 +6,9 @@ use super::{Differences, Dsm, Exact, Regression, RowLoss, SecondSweep, SlicedDsm
 use crate::{Error, Result};
 use gradlogp_numeric::Real;
 
-/// The objectives, as a setting.
+/// The objectives, as a setting, of networks and of kernel families.
+///
+/// It is written and read as its name and its numbers: `ssm 3`, `dsm 0.5`, `exact`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -47,12 +49,14 @@ pub enum Objective {
         eps: Option<f64>,
     },
     /// Curvature propagation, MATH (8): unbiased for MATH (4), for potentials. A baseline: slow.
+    #[serde(alias = "curvature-propagation")]
     Cp {
         /// How many times the noise is propagated.
         slices: usize,
     },
     /// The approximate diagonal by backpropagation, MATH (8): biased where there is more than one layer of
     /// activations, for potentials. A baseline: slow.
+    #[serde(alias = "approximate-backprop")]
     ApproxBackprop,
 }
 
@@ -133,6 +137,25 @@ impl Objective {
         };
         let message = format!("is not for data with bounds: {why}; use exact, ssm or ssm-vr");
         Err(Error::config("objective", message))
+    }
+
+    /// Refuses what has no closed form for a kernel family, MATH (61) to (63).
+    ///
+    /// # Errors
+    /// Finite differences, and regression on scores that come with the rows.
+    pub fn check_kernel_family(&self) -> Result<()> {
+        match self {
+            Objective::Exact
+            | Objective::Ssm { .. }
+            | Objective::SsmVr { .. }
+            | Objective::Dsm { .. }
+            | Objective::Cp { .. }
+            | Objective::ApproxBackprop => Ok(()),
+            Objective::FdSsm { .. } | Objective::FdDsm { .. } | Objective::Regression => {
+                let why = "kernel families have exact, ssm, ssm-vr, dsm and cp; choose one of them";
+                Err(Error::config("objective", why))
+            }
+        }
     }
 
     /// Checks the numbers in the setting.

@@ -24,6 +24,14 @@ pub enum SliceLaw {
     Coordinate,
 }
 
+gradlogp_numeric::names!(SliceLaw {
+    Rademacher => "rademacher",
+    Gaussian => "gaussian",
+    Sphere => "sphere",
+    Orthogonal => "orthogonal",
+    Coordinate => "coordinate",
+});
+
 impl SliceLaw {
     /// Every law.
     pub const ALL: [SliceLaw; 5] = [

@@ -16,6 +16,8 @@ pub enum Schedule {
     Constant,
 }
 
+gradlogp_numeric::names!(Schedule { Cosine => "cosine", Constant => "constant" });
+
 /// Share of the rate that a cosine schedule ends at.
 const FLOOR: f64 = 0.01;
 

@@ -15,7 +15,7 @@ use super::schedule::Schedule;
 use crate::domain::Domain;
 use crate::exec::{Domain as Purpose, Draw, LossEngine, Threads};
 use crate::model::{LossPass, Model, PointSet, Points};
-use crate::objective::Objective;
+use crate::objective::{Objective, RowLoss};
 use crate::slice::SliceLaw;
 use crate::{Error, Result};
 
@@ -257,6 +257,23 @@ impl Trainer {
             model,
             config,
         })
+    }
+
+    /// The same run with a loss of your own in place of the objective of its settings; slices come from the law there.
+    ///
+    /// The held-out loss stays the exact one, MATH (4): it compares losses and decides which weights are kept.
+    /// Checkpoints do not hold the loss: give it again to a run that is resumed.
+    ///
+    /// # Errors
+    /// A loss with noise on a domain with a boundary, which the noise would leave.
+    pub fn with_loss(mut self, loss: Arc<dyn RowLoss<f32>>) -> Result<Self> {
+        let domain = self.config.domain.as_ref();
+        if domain.is_some() && loss.noise().is_some() {
+            return Err(Error::config("loss", "its noise carries rows across the boundary"));
+        }
+        let (law, threads) = (self.config.law, self.threads.count());
+        self.engine = LossEngine::with_loss(domain, &self.model, &loss, law, threads);
+        Ok(self)
     }
 
     /// Continues from a checkpoint; the result is bit-identical to a run that never stopped if model,

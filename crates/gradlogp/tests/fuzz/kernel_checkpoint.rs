@@ -2,7 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use gradlogp::dkef::{Estimator, KernelConfig, KernelFamily, KernelTrainer};
+use gradlogp::Objective;
+use gradlogp::dkef::{KernelConfig, KernelFamily, KernelTrainer};
 
 use crate::harness::{Input, Target, fuzz};
 use crate::tensor_file;
@@ -22,7 +23,7 @@ fn changed_kernel_checkpoints_are_refused_or_go_on() {
 fn trainer() -> KernelTrainer<f32> {
     let family = KernelFamily { inducing: 3, features: Some(2), ..KernelFamily::deep(2) };
     let config = KernelConfig {
-        estimator: Estimator::Ssm { slices: 1 },
+        objective: Objective::Ssm { slices: 1 },
         steps: 6,
         batch: 6,
         validation_rows: 6,

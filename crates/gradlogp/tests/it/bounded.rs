@@ -300,7 +300,9 @@ impl Score for Scaled {
     fn score(&self, x: ndarray::ArrayView2<'_, f64>) -> Array2<f64> {
         self.p.score((&x * self.by).view()) * self.by
     }
+}
 
+impl gradlogp::ScoreTrace for Scaled {
     fn trace(&self, x: ndarray::ArrayView2<'_, f64>) -> ndarray::Array1<f64> {
         self.p.trace((&x * self.by).view()) * self.by * self.by
     }

@@ -1,9 +1,12 @@
 //! The training loop: does it converge to the right answer, and is it reproducible?
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
+use gradlogp::domain::{Bounds, Boxed, Domain};
 use gradlogp::model::{Conditioning, Derivatives, PointSet, Points};
-use gradlogp::numeric::Activation;
+use gradlogp::numeric::{Activation, Real};
+use gradlogp::objective::{Directions, RowLoss, SliceTerm, Slices};
 use gradlogp::train::{Batches, Checkpoint, Event, Schedule, Stop, TrainConfig, Trainer};
 use gradlogp::{Mlp, Model, ModelKind, Objective, SliceLaw};
 use rand::{RngExt, SeedableRng};
@@ -33,6 +36,58 @@ fn slope(model: &Model<f32>) -> f64 {
     let s = Derivatives::new(&model).score(x.as_slice());
     let product: f64 = s.iter().zip(&x).map(|(s, x)| s * x).sum();
     product / x.iter().map(|x| x * x).sum::<f64>()
+}
+
+/// Sliced score matching as somebody else would write it, MATH (2): 1/M (q + 1/2 sum of p^2).
+struct Mine {
+    slices: usize,
+    noise: Option<f64>,
+}
+
+impl<T: Real> RowLoss<T> for Mine {
+    fn directions(&self) -> Directions {
+        Directions::Slices(self.slices)
+    }
+
+    fn has_score_term(&self) -> bool {
+        false
+    }
+
+    fn noise(&self) -> Option<f64> {
+        self.noise
+    }
+
+    fn slice_term(&self, seen: Slices<'_, T>, projections_bar: &mut [T]) -> SliceTerm<T> {
+        let share = T::of(1.0 / self.slices as f64);
+        let squares = seen.projections.iter().fold(T::ZERO, |sum, p| p.mul_add(*p, sum));
+        projections_bar.iter_mut().zip(seen.projections).for_each(|(bar, p)| *bar = share * *p);
+        SliceTerm { loss: share * (seen.curvature + T::of(0.5) * squares), curvature_bar: share }
+    }
+}
+
+#[test]
+fn a_loss_of_ones_own_trains_to_the_same_bits_as_ours() {
+    let mine = |noise| Arc::new(Mine { slices: 2, noise });
+    let base = TrainConfig { steps: 30, batch: 64, threads: 2, ..TrainConfig::default() };
+    for kind in [ModelKind::Score, ModelKind::Potential] {
+        let of = |objective| trainer(&network(3, kind), TrainConfig { objective, ..base.clone() });
+        let mut ours = of(Objective::Ssm { slices: 2 });
+        let mut own = of(Objective::Exact).with_loss(mine(None)).unwrap();
+        let mut exact = of(Objective::Exact);
+        for run in [&mut ours, &mut own, &mut exact] {
+            assert_eq!(run.run(&mut |_, _| GO_ON), Stop::Completed);
+        }
+        assert_eq!(own.parameters(), ours.parameters(), "{kind:?}");
+        assert_eq!(own.history().last(), ours.history().last());
+        assert_ne!(own.parameters(), exact.parameters(), "the loss is not the one that was given");
+    }
+    let side = Bounds::new(Some(-9.0), None, 1.0);
+    let domain = Domain::Box(Boxed { columns: vec![side; 3], power: 1.0 });
+    let bounded = TrainConfig { domain: Some(domain), objective: Objective::Exact, ..base };
+    let bounded = || trainer(&network(3, ModelKind::Score), bounded.clone());
+    assert!(bounded().with_loss(mine(None)).is_ok());
+    let error = bounded().with_loss(mine(Some(0.1))).err().unwrap().to_string();
+    assert!(error.starts_with("loss: its noise"), "{error}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use gradlogp::exec::Threads;
-use gradlogp::sample::{ChainConfig, ChainRun, run_mala, standard_normal_start};
+use gradlogp::sample::{ChainConfig, ChainRun, Chains, standard_normal_start};
 use gradlogp::{Error, Mlp, ModelKind};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -89,5 +89,5 @@ fn chains(mlp: &Mlp, config: &ChainConfig) -> Result<ChainRun> {
     let mut observe = |_| {
         if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    Ok(run_mala(&potential, start.view(), config, &mut rng, &mut observe)?)
+    Ok(Chains::mala(&potential, start.view(), config)?.run_with(&mut rng, &mut observe)?)
 }

@@ -12,7 +12,7 @@ use crate::text::aligned;
 /// The network of a measurement, if this machine can hold it.
 pub(super) fn network(args: &NetworkArgs, kind: ModelKind, base_scale: Option<f64>) -> Result<Mlp> {
     check_network(args.dim, &args.hidden, kind, args.threads)?;
-    let (hidden, activation) = (args.hidden.clone(), args.activation.into());
+    let (hidden, activation) = (args.hidden.clone(), args.activation);
     Ok(Mlp { hidden, activation, base_scale, ..Mlp::new(args.dim, kind) })
 }
 

@@ -95,7 +95,7 @@ fn trainer(args: &StepArgs) -> Result<(Trainer, usize)> {
     }
     let mlp = Mlp {
         hidden: args.hidden.clone(),
-        activation: args.activation.into(),
+        activation: args.activation,
         ..Mlp::new(args.dim, args.model.into())
     };
     check_network(args.dim, &args.hidden, args.model.into(), args.threads)?;
@@ -105,7 +105,7 @@ fn trainer(args: &StepArgs) -> Result<(Trainer, usize)> {
     let rows = rows(args);
     let config = TrainConfig {
         objective,
-        law: args.slice_law.into(),
+        law: args.slice_law,
         batch: args.batch,
         steps: u64::MAX,
         evaluate_every: u64::MAX,

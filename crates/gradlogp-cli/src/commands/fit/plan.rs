@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use gradlogp::data::Standardization;
 use gradlogp::fit::{
     CheckedTable, DensityRule, DiffusionConfig, Family, FitConfig, KernelFamilyConfig,
     NetworkConfig, PrepareConfig, Prepared, Support,
@@ -14,9 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
 use super::checkpoint::resume_command;
-use crate::args::{
-    BySize, FitArgs, ModelArg, ModelArgs, ObjectiveArg, PurposeArg, StandardizeArg, flat,
-};
+use crate::args::{BySize, FitArgs, ModelArg, ModelArgs, ObjectiveArg, PurposeArg, flat};
 use crate::checkpoints::{self, Standing};
 use crate::commands::info::erased::Word;
 use crate::commands::{Show, info};
@@ -58,12 +57,12 @@ impl Plan {
         let usual = FitConfig::of(family);
         let asked = TrainConfig {
             objective: objective.unwrap_or(Objective::SsmVr { slices }),
-            law: args.objective.slice_law.into(),
+            law: args.objective.slice_law,
             domain: None,
             steps: training.steps,
             batch: training.batch,
             rate: training.rate,
-            schedule: training.schedule.into(),
+            schedule: training.schedule,
             warm_up: training.warm_up,
             clip: training.clip,
             decay: training.weight_decay,
@@ -76,8 +75,8 @@ impl Plan {
         asked.validate()?;
         let prepare = PrepareConfig {
             dequantize: args.prepare.dequantize.as_deref().map(flat),
-            gap_rule: args.prepare.dequantize_rule.into(),
-            standardization: args.prepare.standardize.into(),
+            gap_rule: args.prepare.dequantize_rule,
+            standardization: args.prepare.standardize,
             validation: args.prepare.validation,
             test: args.prepare.test,
         };
@@ -376,7 +375,7 @@ fn check_beside_noise(args: &FitArgs, noise: Option<&DiffusionConfig>) -> Result
         let message = "time models have none; leave it out";
         return Err(Error::config("--residual", message).into());
     }
-    if noise.is_custom() && args.prepare.standardize == StandardizeArg::Whiten {
+    if noise.is_custom() && args.prepare.standardize == Standardization::Whiten {
         let message = "whiten mixes the columns, and a process of your own moves each by itself; use \
                        standardize, robust, common or none";
         return Err(Error::config("--standardize", message).into());

@@ -10,17 +10,7 @@ use rand_chacha::ChaCha8Rng;
 /// log p + shift.
 struct Shifted<'a>(&'a dyn Oracle, f64);
 
-impl Score for Shifted<'_> {
-    fn dim(&self) -> usize {
-        self.0.dim()
-    }
-    fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
-        self.0.score(x)
-    }
-    fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        self.0.trace(x)
-    }
-}
+crate::delegate_score!(Score [] Shifted<'_>, |this| this.0);
 
 impl LogDensity for Shifted<'_> {
     fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
@@ -126,9 +116,6 @@ fn what_cannot_be_normalised_is_refused() {
                 .sum_axis(ndarray::Axis(1))
                 .insert_axis(ndarray::Axis(1))
                 .mapv(|q| 1.0 + q)
-        }
-        fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-            Array1::zeros(x.nrows())
         }
     }
     impl LogDensity for Flat {

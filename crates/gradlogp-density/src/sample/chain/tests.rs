@@ -7,14 +7,10 @@ use ndarray::array;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-fn go_on(_: Progress) -> ControlFlow<()> {
-    ControlFlow::Continue(())
-}
-
 fn mala(p: &dyn Oracle, config: &ChainConfig, seed: u64) -> ChainRun {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let start = p.sample(config.chains, &mut rng);
-    run_mala(p, start.view(), config, &mut rng, &mut go_on).unwrap()
+    run_mala(p, start.view(), config, &mut rng).unwrap()
 }
 
 /// The mean of f over all draws is `exact` within 4.5 errors, sd / sqrt(ESS).
@@ -55,7 +51,7 @@ fn ula_keeps_its_step_and_has_its_own_variance() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let config = ChainConfig { step_size: 0.8, steps: 4000, ..Default::default() };
     let start = p.sample(8, &mut rng);
-    let run = run_ula(&p, start.view(), &config, &mut rng, &mut go_on).unwrap();
+    let run = run_ula(&p, start.view(), &config, &mut rng).unwrap();
     assert_eq!((run.step_size, run.acceptance.is_none()), (0.8, true));
     assert_mean(&run, |x| x[0] * x[0], 1.25);
 }
@@ -63,7 +59,7 @@ fn ula_keeps_its_step_and_has_its_own_variance() {
 fn hmc(p: &dyn Oracle, config: &ChainConfig, seed: u64) -> ChainRun {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let start = standard_normal_start(config.chains, p.dim(), &mut rng);
-    run_hmc(p, start.view(), config, 8, &mut rng, &mut go_on).unwrap()
+    run_hmc(p, start.view(), config, 8, &mut rng).unwrap()
 }
 
 /// Columns whose standard deviations differ by 1000 are learnt, and then mix as one.
@@ -108,7 +104,7 @@ fn a_snapshot_goes_on_with_the_same_bits() {
             1 => Chains::mala(&p, start.view(), &config).unwrap(),
             _ => Chains::hmc(&p, start.view(), &config, 4).unwrap(),
         };
-        let whole = fresh().run(&mut ChaCha8Rng::seed_from_u64(1), &mut go_on).unwrap();
+        let whole = fresh().run(&mut ChaCha8Rng::seed_from_u64(1)).unwrap();
         for stop in [0, 25, 60, 71] {
             let (mut chains, mut rng) = (fresh(), ChaCha8Rng::seed_from_u64(1));
             for _ in 0..stop {
@@ -121,7 +117,7 @@ fn a_snapshot_goes_on_with_the_same_bits() {
                 1 => Chains::restore_mala(&p, snapshot).unwrap(),
                 _ => Chains::restore_hmc(&p, snapshot, 4).unwrap(),
             };
-            let parts = chains.run(&mut rng, &mut go_on).unwrap();
+            let parts = chains.run(&mut rng).unwrap();
             assert_eq!((&parts.draws, &parts.acceptance), (&whole.draws, &whole.acceptance));
             assert_eq!(parts.step_size, whole.step_size);
         }
@@ -143,9 +139,6 @@ impl Score for Widths {
             if self.0[i].is_nan() { f64::NAN } else { -x[[i, j]] / self.0[i].powi(2) }
         })
     }
-    fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        (0..x.nrows()).map(|i| -2.0 / self.0[i].powi(2)).collect()
-    }
 }
 
 impl LogDensity for Widths {
@@ -163,7 +156,7 @@ fn apart(p: &Widths, sampler: usize, config: &ChainConfig) -> ChainRun {
         1 => Chains::mala(p, start.view(), config).unwrap(),
         _ => Chains::hmc(p, start.view(), config, 5).unwrap(),
     };
-    chains.run(&mut rng, &mut go_on).unwrap()
+    chains.run(&mut rng).unwrap()
 }
 
 /// 20 narrow laws beside 200 that are thirty times wider: each gets its own width, by every sampler.
@@ -228,7 +221,7 @@ fn chains_apart_do_not_feel_each_other() {
                 1 => Chains::restore_mala(&p, snapshot).unwrap(),
                 _ => Chains::restore_hmc(&p, snapshot, 5).unwrap(),
             };
-            let parts = chains.run(&mut rng, &mut go_on).unwrap();
+            let parts = chains.run(&mut rng).unwrap();
             assert_eq!(parts.draws, whole.draws, "{sampler} {stop}");
         }
     }
@@ -257,7 +250,7 @@ fn a_move_can_be_stopped() {
     let config = ChainConfig { chains: 3, warm_up: 5, steps: 5, ..Default::default() };
     let start = standard_normal_start(3, 2, &mut ChaCha8Rng::seed_from_u64(9));
     let fresh = || Chains::hmc(&p, start.view(), &config, 1000).unwrap();
-    let whole = fresh().run(&mut ChaCha8Rng::seed_from_u64(1), &mut go_on).unwrap();
+    let whole = fresh().run(&mut ChaCha8Rng::seed_from_u64(1)).unwrap();
     let (mut chains, mut rng) = (fresh(), ChaCha8Rng::seed_from_u64(1));
     (0..7).for_each(|_| assert!(chains.advance(&mut rng).is_ok()));
     let (kept, mut asked) = (rng.clone(), 0);
@@ -267,7 +260,7 @@ fn a_move_can_be_stopped() {
     };
     assert_eq!(chains.advance_while(&mut rng, &mut go_on_twice).unwrap(), None);
     assert_eq!(asked, 3);
-    let rest = chains.run(&mut kept.clone(), &mut go_on).unwrap();
+    let rest = chains.run(&mut kept.clone()).unwrap();
     assert_eq!(rest.draws, whole.draws);
 }
 
@@ -305,7 +298,10 @@ fn observer_sees_every_step_and_can_stop() {
         };
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let start = array![[0.0], [1.0]];
-        let run = run_mala(&p, start.view(), &config, &mut rng, &mut observer).unwrap();
+        let run = Chains::mala(&p, start.view(), &config)
+            .unwrap()
+            .run_with(&mut rng, &mut observer)
+            .unwrap();
         assert_eq!(run.draws.dim(), (2, draws, 1));
         assert_eq!(run.completed, stop_at >= 15);
         assert_eq!(seen.len(), stop_at.min(15));
@@ -329,5 +325,5 @@ fn refuses_bad_settings_by_name() {
     let p = Gaussian::standard(2).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let start = Array2::zeros((7, 2));
-    assert!(run_mala(&p, start.view(), &good, &mut rng, &mut go_on).is_err());
+    assert!(run_mala(&p, start.view(), &good, &mut rng).is_err());
 }

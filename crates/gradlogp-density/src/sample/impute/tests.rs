@@ -90,9 +90,6 @@ impl Score for Fan {
         };
         Array2::from_shape_fn(x.dim(), |(i, j)| if j == 0 { 0.0 } else { at(i) })
     }
-    fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        x.column(0).mapv(|c| -1.0 / Fan::width(c).powi(2))
-    }
 }
 
 impl LogDensity for Fan {
@@ -174,9 +171,6 @@ impl Score for Split {
         let (m, w) = (|c: f64| if c == 0.0 { 6.0 } else { 0.0 }, 0.16);
         let at = |c: f64, x: f64| -(x - m(c) * (m(c) * x / w).tanh()) / w;
         Array2::from_shape_fn(x.dim(), |(i, j)| j as f64 * at(x[[i, 0]], x[[i, 1]]))
-    }
-    fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        Array1::zeros(x.nrows())
     }
 }
 

@@ -11,6 +11,7 @@
 
 use super::{Reverse, State, check_finite, checked, normals};
 use crate::error::Result;
+use crate::stats::upper_median;
 use ndarray::Array2;
 use rand::Rng;
 
@@ -51,9 +52,7 @@ pub(super) fn step_size(score: &Array2<f64>, ratio: f64) -> f64 {
 /// The mean over rows and columns of the squares, those of a row cut at 100 times the median row's.
 pub(in crate::sample) fn mean_square(score: &Array2<f64>) -> f64 {
     let squares: Vec<f64> = score.outer_iter().map(|s| s.iter().map(|s| s * s).sum()).collect();
-    let mut sorted = squares.clone();
-    sorted.sort_by(f64::total_cmp);
-    let median = sorted[sorted.len() / 2];
+    let median = upper_median(squares.iter().copied()).unwrap_or(0.0);
     let cut = if median > 0.0 { 100.0 * median } else { f64::INFINITY };
     let sum: f64 = squares.iter().map(|square| square.min(cut)).sum();
     sum / score.len() as f64

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::sample::rows::{bad_rows, normals};
 use crate::score::{Score, TimeScore};
 use crate::sde::{Kernel, Sde};
-use ndarray::{Array1, Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2};
 use rand::Rng;
 
 /// A process with its score.
@@ -124,9 +124,5 @@ impl Score for Unscaled<'_> {
 
     fn score(&self, y: ArrayView2<'_, f64>) -> Array2<f64> {
         self.score.score_at((&y * self.scale).view(), self.time) * self.scale
-    }
-
-    fn trace(&self, y: ArrayView2<'_, f64>) -> Array1<f64> {
-        self.score.trace_at((&y * self.scale).view(), self.time) * (self.scale * self.scale)
     }
 }

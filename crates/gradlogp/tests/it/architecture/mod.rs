@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 /// only what stands above it in this list.
 const ORDER: &[(&str, &[&str])] = &[
     ("error", &[]),
+    ("stats", &[]),
     ("score", &[]),
     ("words", &[]),
     ("formulas", &[]),
@@ -26,10 +27,25 @@ const ORDER: &[(&str, &[&str])] = &[
     ("storage", &["error"]),
     ("train", &["error", "slice", "domain", "graph", "objective", "model", "exec", "storage"]),
     ("diffusion", &["error", "score", "graph", "objective", "model", "exec", "sde", "train"]),
-    ("data", &["error", "exec", "oracle", "train"]),
-    ("dkef", &["error", "score", "graph", "jet", "slice", "model", "exec", "storage", "train"]),
+    ("data", &["error", "stats", "exec", "oracle", "train"]),
+    (
+        "dkef",
+        &[
+            "error",
+            "stats",
+            "score",
+            "graph",
+            "jet",
+            "slice",
+            "objective",
+            "model",
+            "exec",
+            "storage",
+            "train",
+        ],
+    ),
     ("likelihood", &["error", "score", "sde", "ode"]),
-    ("sample", &["error", "score", "ode", "sde"]),
+    ("sample", &["error", "stats", "score", "ode", "sde"]),
     ("diagnose", &["error", "score", "domain", "oracle", "sample"]),
     (
         "fitted",
@@ -41,6 +57,7 @@ const ORDER: &[(&str, &[&str])] = &[
             "ode",
             "diagnose",
             "graph",
+            "objective",
             "model",
             "oracle",
             "sde",
@@ -82,7 +99,7 @@ const REEXPORTS: &[(&str, &[&str])] = &[
     ("fitted", &["FittedModel"]),
     ("model", &["Derivatives", "Mlp", "Model", "ModelKind"]),
     ("objective", &["Objective"]),
-    ("score", &["LogDensity", "Score", "TimeScore"]),
+    ("score", &["LogDensity", "Score", "ScoreFn", "ScoreTrace", "TimeScore"]),
     ("slice", &["SliceLaw"]),
 ];
 
