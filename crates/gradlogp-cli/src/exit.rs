@@ -51,23 +51,46 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
     parts.join(": ")
 }
 
-/// A text of the library with its settings, which stand in backticks, as options: `drop` becomes --drop. Words that
-/// are no option stay.
+/// A text of the library with its settings, which stand in backticks, as options: `drop` becomes --drop, and
+/// `drop = row id` becomes --drop 'row id'. Words that are no option stay.
 pub(crate) fn in_options(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('`') {
         out += before;
-        let Some((word, following)) = after.split_once('`') else {
+        let Some((phrase, following)) = phrase(after) else {
             return out + "`" + after;
         };
-        match spelled(word) {
-            option if option == word => out += &format!("`{word}`"),
-            option => out += &option,
+        let (word, value) = match phrase.split_once(" = ") {
+            Some((word, value)) => (word, Some(value)),
+            None => (phrase.as_str(), None),
+        };
+        match (spelled(word), value) {
+            (option, _) if option == word => out += &format!("`{phrase}`"),
+            (option, None) => out += &option,
+            (option, Some(value)) => out += &format!("{option} {}", in_a_shell(value)),
         }
         rest = following;
     }
     out + rest
+}
+
+/// What stands before the next backtick that is not doubled, with those that are doubled as one; and what follows.
+fn phrase(text: &str) -> Option<(String, &str)> {
+    let mut from = 0;
+    loop {
+        let at = from + text[from..].find('`')?;
+        match at > from && text[at + 1..].starts_with('`') {
+            true => from = at + 2,
+            false => return Some((text[..at].replace("``", "`"), &text[at + 1..])),
+        }
+    }
+}
+
+/// An argument as a shell takes it.
+fn in_a_shell(argument: &str) -> String {
+    let plain = argument.chars().all(|c| c.is_ascii_alphanumeric() || "_.,:-".contains(c));
+    if plain { argument.to_string() } else { format!("'{}'", argument.replace('\'', "'\\''")) }
 }
 
 /// Settings of the library whose options have another name.
@@ -105,6 +128,12 @@ mod tests {
         let data =
             Error::data("a", "say `no header` or `drop missing`, not `this`; a lone ` stays");
         assert_eq!(text(data), "a: say --no-header or --drop-missing, not `this`; a lone ` stays");
+        let said = |message: &str| text(Error::data("a", message));
+        assert_eq!(said("use `drop = b,c_1`, or"), "a: use --drop b,c_1, or");
+        assert_eq!(said("use `drop = row id`"), "a: use --drop 'row id'");
+        assert_eq!(said("`drop = \"mass, kg\",it's`!"), "a: --drop '\"mass, kg\",it'\\''s'!");
+        assert_eq!(said("`drop = a``b` and `no header`"), "a: --drop 'a`b' and --no-header");
+        assert_eq!(said("`this = 1` stays"), "a: `this = 1` stays");
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
         let error = anyhow::Error::from(Error::io("a", "write", full)).context("on the way");
         assert_eq!(message(&error), "on the way: a: cannot write: no storage space");

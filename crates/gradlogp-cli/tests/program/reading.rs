@@ -79,7 +79,7 @@ fn columns_with_commas_in_their_names() {
     assert_eq!(columns(&folder), ["a"]);
     // What is said works when followed.
     let ended = run("--columns 'mass, kg'");
-    assert!(ended.err.contains("here as '\"mass, kg\"'"), "{ended:?}");
+    assert!(ended.err.contains("as in --columns '\"mass, kg\"'"), "{ended:?}");
     folder.write("u.csv", format!("a,\"mass, kg\"\n{}1,x\n", "1,2\n".repeat(3)));
     let ended = folder.fails(3, "fit u.csv", &["--drop '\"mass, kg\"'"]);
     assert!(ended.err.contains("column \"mass, kg\""), "{ended:?}");

@@ -167,7 +167,7 @@ fn refuse_constant(table: &Table, ties: &[Ties]) -> Result<()> {
     }
     let plural = if constant.len() == 1 { "column" } else { "columns" };
     let message = format!(
-        "constant {plural} {}: a value that never varies has no density; use `drop` {}",
+        "constant {plural} {}: a value that never varies has no density; use `drop = {}`",
         quoted_list(&constant),
         option_list(&constant)
     );

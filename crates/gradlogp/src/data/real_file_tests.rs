@@ -103,7 +103,7 @@ fn no_header_tabs_and_closed_compositions() {
         assert_eq!((digits.rows.dim(), digits.columns[3].as_str()), ((1797, 64), "x3"));
         let error = check_table(&digits).unwrap_err().to_string();
         assert!(
-            error.contains("constant columns \"x0\"") && error.contains("`drop` x0"),
+            error.contains("constant columns \"x0\"") && error.contains("`drop = x0`"),
             "{error}"
         );
     }
@@ -113,6 +113,6 @@ fn no_header_tabs_and_closed_compositions() {
     if let Some(shares) = read("microbiome/composition_92x5.csv", &[]) {
         let fit = Transform::fit(Standardization::Whiten, shares.rows.view(), &shares.columns);
         let error = fit.unwrap_err().to_string();
-        assert!(error.contains("\"TM7\"") && error.contains("`drop` pool"), "{error}");
+        assert!(error.contains("\"TM7\"") && error.contains("`drop = pool`"), "{error}");
     }
 }

@@ -320,7 +320,7 @@ fn standard_deviations(
     match constant.is_empty() {
         true => Ok(sd),
         false => Err(training(format!(
-            "columns that are constant there (perhaps not in the whole table): {}; use `drop` {}",
+            "columns that are constant there (perhaps not in the whole table): {}; use `drop = {}`",
             quoted_list(&constant),
             option_list(&constant)
         ))),
@@ -406,7 +406,7 @@ fn singular(
     let extra: Vec<&String> =
         dependent(correlation, null.len(), &shares).into_iter().map(|j| &columns[j]).collect();
     training(format!(
-        "whitening is singular: columns {} are linearly dependent; use `drop` {}, or standardise \
+        "whitening is singular: columns {} are linearly dependent; use `drop = {}`, or standardise \
          instead of whitening",
         quoted_list(&involved),
         option_list(&extra)

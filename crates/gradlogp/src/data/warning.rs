@@ -238,7 +238,7 @@ impl fmt::Display for DataWarning {
             Self::DecimalCommas { count, first } => write!(
                 f,
                 "{count} numbers were read with a decimal comma (the first is \"{first}\"); if the \
-                 comma separates thousands, say `thousands` ,"
+                 comma separates thousands, say `thousands = ,`"
             ),
             Self::Thousands { mark, count, first } => {
                 let digits: String = first.chars().filter(|c| c != mark).collect();
@@ -251,7 +251,7 @@ impl fmt::Display for DataWarning {
                     }
                 )?;
                 match mark {
-                    ',' | '.' => write!(f, "; if they are decimals, say `decimal` {mark}"),
+                    ',' | '.' => write!(f, "; if they are decimals, say `decimal = {mark}`"),
                     _ => Ok(()),
                 }
             }
@@ -337,12 +337,12 @@ impl fmt::Display for DataWarning {
             Self::DuplicateColumns { pairs } => write_pairs(f, pairs),
             Self::RowNumbers { column } => write!(
                 f,
-                "column \"{column}\" only counts the rows; leave it out with `drop` {}",
+                "column \"{column}\" only counts the rows; leave it out with `drop = {}`",
                 option_list(&[column])
             ),
             Self::Identifier { column, what } => write!(
                 f,
-                "column \"{column}\" {}; leave it out with `drop` {}",
+                "column \"{column}\" {}; leave it out with `drop = {}`",
                 match what {
                     Identity::AllDifferent => "is whole numbers, all different, as ids or counters are: if it is one, \
                                                it measures nothing"
@@ -370,7 +370,7 @@ impl fmt::Display for DataWarning {
                 let last = columns.last().map_or("", String::as_str);
                 write!(
                     f,
-                    "{} sum to {} in every row, so they have no density together: leave one part out with `drop` {}",
+                    "{} sum to {} in every row, so they have no density together: leave one part out with `drop = {}`",
                     quoted_list(columns),
                     short(*total),
                     option_list(&[last])
@@ -378,7 +378,7 @@ impl fmt::Display for DataWarning {
                 match *total {
                     1.0 => write!(
                         f,
-                        "; if there are no other columns, say `domain` simplex, so that the others keep to their bounds"
+                        "; if there are no other columns, say `domain = simplex`, so that the others keep to their bounds"
                     ),
                     _ => Ok(()),
                 }
@@ -386,7 +386,7 @@ impl fmt::Display for DataWarning {
             Self::Indicators { columns } => write!(
                 f,
                 "{} say which of {} kinds a row is: one of them is 1 in every row. Kinds have no density; leave the \
-                 columns out with `drop` {list}, or condition on them with `given` {list}",
+                 columns out with `drop = {list}`, or condition on them with `given = {list}`",
                 quoted_list(columns),
                 columns.len(),
                 list = option_list(columns)
@@ -480,7 +480,7 @@ fn write_pairs(f: &mut fmt::Formatter<'_>, pairs: &[(String, String, f64)]) -> f
     write!(
         f,
         "columns that are equal up to scale and shift: {}{}. They have no density together, so the \
-         score across them grows without bound: keep one of each, `drop` {}",
+         score across them grows without bound: keep one of each, `drop = {}`",
         list.join(", "),
         and_more(pairs.len()),
         option_list(&drop)
@@ -493,7 +493,7 @@ fn write_dependent(f: &mut fmt::Formatter<'_>, columns: &[Dependence]) -> fmt::R
     write!(
         f,
         "columns that follow from others: {}{}. They have no density together, so the score across them grows without \
-         bound: leave out what follows from the rest, `drop` {}",
+         bound: leave out what follows from the rest, `drop = {}`",
         list.join("; "),
         and_more(columns.len()),
         option_list(&names)
@@ -568,8 +568,8 @@ mod tests {
         let text = DataWarning::DuplicateColumns { pairs }.to_string();
         assert!(text.contains("\"a0\" and \"b0\""), "{text}");
         assert!(text.contains("and 2 more"), "{text}");
-        assert!(text.ends_with("`drop` b0,b1,b2,b3,b4,b5,b6,b7"), "{text}");
+        assert!(text.ends_with("`drop = b0,b1,b2,b3,b4,b5,b6,b7`"), "{text}");
         let text = DataWarning::RowNumbers { column: "row id".into() }.to_string();
-        assert!(text.ends_with("`drop` 'row id'"), "{text}");
+        assert!(text.ends_with("`drop = row id`"), "{text}");
     }
 }

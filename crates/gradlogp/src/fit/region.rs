@@ -75,7 +75,7 @@ impl Region {
         let last = table.columns.last().map_or("", String::as_str);
         let message = format!(
             "the columns sum to 1 in every row, so each is known from the others and there is no density \
-             in all of them; leave one part out, as with `drop` {}",
+             in all of them; leave one part out, as with `drop = {}`",
             option_list(&[last])
         );
         Err(Error::data(&table.name, message))

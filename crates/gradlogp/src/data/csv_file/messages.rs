@@ -56,7 +56,7 @@ impl Rows<'_> {
         let needed = self.is_needed(column);
         let or_leave_out = match needed {
             true => "; the model needs this column".to_string(),
-            false => format!(", or leave it out with `drop` {name}"),
+            false => format!(", or leave it out with `drop = {name}`"),
         };
         let message = match bad {
             Field::Infinite if needed => format!(
@@ -64,7 +64,7 @@ impl Rows<'_> {
             ),
             Field::Infinite => format!(
                 "\"{text}\" is infinite; remove the row, mark it as missing or leave the column out \
-                 with `drop` {name}"
+                 with `drop = {name}`"
             ),
             Field::Huge => format!(
                 "{text} is too large: its square overflows (the limit is {LARGEST:e}); rescale the \
@@ -87,20 +87,19 @@ impl Rows<'_> {
         if layout.names.len() == 1 && text.contains([' ', '|', ':']) {
             "; columns must be separated by commas, semicolons or tabs".into()
         } else if !layout.has_header && self.read == 1 && !self.is_needed(column) {
-            format!("; if this line holds the column names, say `header`, otherwise `drop` {drop}")
+            format!("; if this line holds the column names, say `header`, otherwise `drop = {drop}`")
         } else if self.is_needed(column) {
             "; correct it: the model needs this column".into()
         } else if columns.len() > 1 {
-            format!("; columns {} hold text: `drop` {drop}", quoted_list(&columns))
+            format!("; columns {} hold text: `drop = {drop}`", quoted_list(&columns))
         } else if is_date(text) {
             format!(
-                ": it looks like a date; write days or seconds as numbers, or leave the column out with `drop` \
-                 {drop}"
+                ": it looks like a date; write days or seconds as numbers, or leave the column out with `drop = {drop}`"
             )
         } else if digits && text.contains(',') {
             "; numbers are written with a decimal point and without thousands separators".into()
         } else {
-            format!("; correct it, or leave the column out with `drop` {drop}")
+            format!("; correct it, or leave the column out with `drop = {drop}`")
         }
     }
 
@@ -126,7 +125,7 @@ impl Rows<'_> {
                 let decimal = text.replace(mark, ".");
                 format!(
                     "\"{text}\" is {digits} if \"{mark}\" separates thousands and {decimal} if it is decimal, and no \
-                     other number of the file tells: say `thousands` {mark} or `decimal` {mark}"
+                     other number of the file tells: say `thousands = {mark}` or `decimal = {mark}`"
                 )
             }
         };
@@ -221,7 +220,7 @@ impl Rows<'_> {
                     ),
                 };
                 let which = if drop == 1 { "that column" } else { "the columns that have most" };
-                return format!("; leave {which} out with `drop` {}{rows}", option_list(&columns));
+                return format!("; leave {which} out with `drop = {}`{rows}", option_list(&columns));
             }
         }
         let holey = count.iter().filter(|count| **count > 0).count();

@@ -152,7 +152,7 @@ fn decimal_commas_are_read_with_a_warning() {
         thousands.starts_with("t.csv, row 1, column \"a\": \"1,500\" is 1500 if"),
         "{thousands}"
     );
-    assert!(thousands.ends_with("say `thousands` , or `decimal` ,"), "{thousands}");
+    assert!(thousands.ends_with("say `thousands = ,` or `decimal = ,`"), "{thousands}");
 }
 
 #[test]
@@ -207,10 +207,10 @@ fn text_in_a_number_column() {
     assert_eq!(
         one,
         "t.csv, row 2, column \"b\": \"12 kg\" is not a number; correct it, or leave the column out \
-         with `drop` b"
+         with `drop = b`"
     );
     let several = message("id,a,note\nk,1,hello\n");
-    assert!(several.contains("`drop` id,note"), "{several}");
+    assert!(several.contains("`drop = id,note`"), "{several}");
     let spaces = message("1:2:3\n4:5:6\n");
     assert!(spaces.contains("separated by commas, semicolons or tabs"), "{spaces}");
     let long = message(format!("a\n1\n{}\n", "z".repeat(500)));
@@ -231,7 +231,7 @@ fn missing_values_are_counted_or_dropped() {
     assert_eq!(table.rows, array![[1.0, 2.0], [5.0, 6.0]]);
     assert_eq!(warnings, [DataWarning::MissingDropped { dropped: 3, total: 5 }]);
     let everywhere = read_with("a,b\n1,\n2,\n", &drop).unwrap_err().to_string();
-    assert!(everywhere.contains("every row") && everywhere.contains("`drop` b"), "{everywhere}");
+    assert!(everywhere.contains("every row") && everywhere.contains("`drop = b`"), "{everywhere}");
     for token in ["", "NA", "nan", "-NaN", "NULL", "None", ".", "-", "?", "#N/A", " "] {
         let error = message(format!("a,b\n1,2\n{token},3\n"));
         assert!(error.contains("1 missing value in 1 of 2 rows"), "{token:?} {error}");
@@ -405,7 +405,7 @@ fn thousands_are_told_from_decimals_by_the_whole_column() {
     let text = warnings[0].to_string();
     assert!(text.starts_with("4 numbers were read with \",\" between thousands"), "{text}");
     assert!(
-        text.contains("\"1,213\", read as 1213") && text.ends_with("say `decimal` ,"),
+        text.contains("\"1,213\", read as 1213") && text.ends_with("say `decimal = ,`"),
         "{text}"
     );
     // Every mark and delimiter.
@@ -432,7 +432,7 @@ fn thousands_are_told_from_decimals_by_the_whole_column() {
             error.starts_with("t.csv, row 1, column \"a\": \"1") && error.contains("is 1213 if"),
             "{error}"
         );
-        assert!(error.contains(&format!("`thousands` {mark} or `decimal` {mark}")), "{error}");
+        assert!(error.contains(&format!("`thousands = {mark}` or `decimal = {mark}`")), "{error}");
         let as_decimal = if mark == ',' { Mark::Comma } else { Mark::Point };
         for (decimal, value) in [(as_decimal, 1.213), (as_decimal.other(), 1213.0)] {
             let options = ReadOptions { decimal: Some(decimal), ..Default::default() };
@@ -554,7 +554,7 @@ fn advice_for_holes_works() {
         |options: &ReadOptions, text: &str| read_with(text, options).unwrap_err().to_string();
     let plain = ReadOptions::default();
     let one = every(&plain, "a,b,c\n1,,3\n2,,4\n");
-    assert!(one.ends_with("leave that column out with `drop` b"), "{one}");
+    assert!(one.ends_with("leave that column out with `drop = b`"), "{one}");
     // b is nearly empty, and the others have holes, too: all that is said helps.
     let text: String = (0..40)
         .map(|i| match i {
@@ -565,7 +565,7 @@ fn advice_for_holes_works() {
         .skip(1)
         .collect();
     let some = every(&plain, &format!("a,b,c\n{text}"));
-    assert!(some.contains("`drop` b and the rows that still have holes"), "{some}");
+    assert!(some.contains("`drop = b` and the rows that still have holes"), "{some}");
     assert!(some.ends_with("with `drop_missing`, which leaves 30 of 39 rows"), "{some}");
     let follow = ReadOptions { drop: list(&["b"]), drop_missing: true, ..Default::default() };
     assert_eq!(read_with(format!("a,b,c\n{text}"), &follow).unwrap().0.n_rows(), 30);
@@ -581,7 +581,7 @@ fn advice_for_holes_works() {
         })
         .collect();
     let none = every(&plain, &format!("a,b,c,d,e,f,g,h,i,j,k,l\n{scattered}"));
-    assert!(none.contains("12 of 12 columns have holes") && !none.contains("`drop`"), "{none}");
+    assert!(none.contains("12 of 12 columns have holes") && !none.contains("`drop"), "{none}");
     assert!(none.ends_with("fill the holes in with another program first"), "{none}");
     // A column that a model needs is not to be left out.
     let like = ReadOptions { like: Some(list(&["a", "b"])), ..Default::default() };

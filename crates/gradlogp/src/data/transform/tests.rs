@@ -191,10 +191,10 @@ fn dependent_columns_are_named_when_whitening() {
     assert!(with([noise(8), noise(9)]).is_ok());
     let sum = with([noise(8), column(0) * 10.0 + column(1) - 3.0]).unwrap_err().to_string();
     assert!(sum.contains("columns \"c1\", \"c2\", \"c4\" are linearly dependent"), "{sum}");
-    assert!(sum.contains("use `drop` c4,"), "{sum}");
+    assert!(sum.contains("use `drop = c4`,"), "{sum}");
     let twice = with([column(2) * -5.0, column(0)]).unwrap_err().to_string();
     assert!(twice.contains("\"c0\", \"c1\", \"c3\", \"c4\""), "{twice}");
-    assert!(twice.contains("use `drop` c3,c4,"), "{twice}");
+    assert!(twice.contains("use `drop = c3,c4`,"), "{twice}");
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn constant_columns_and_few_rows_are_refused() {
     constant.column_mut(1).fill(0.1);
     for kind in [Standardization::Standardize, Standardization::Robust, Standardization::Whiten] {
         let error = Transform::fit(kind, constant.view(), &names(3)).unwrap_err().to_string();
-        assert!(error.contains("\"c1\"; use `drop` c1"), "{error}");
+        assert!(error.contains("\"c1\"; use `drop = c1`"), "{error}");
     }
     assert!(Transform::fit(Standardization::None, constant.view(), &names(3)).is_ok());
     let few = rows().slice(s![..3, ..]).to_owned();
