@@ -278,3 +278,53 @@ impl ScoreTrace for AtTime<'_> {
         self.family.trace_at(x, self.time)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    /// exp(-x) above 0.
+    struct Half;
+
+    impl Score for Half {
+        fn dim(&self) -> usize {
+            1
+        }
+        fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+            Array2::from_elem(x.dim(), -1.0)
+        }
+        fn contains(&self, x: ArrayView1<'_, f64>) -> bool {
+            x[0] > 0.0
+        }
+    }
+
+    impl LogDensity for Half {
+        fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+            -x.column(0).to_owned()
+        }
+        fn log_density_and_score(&self, x: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
+            (self.log_density(x) + 1.0, self.score(x))
+        }
+    }
+
+    /// What is overridden is asked for through every pointer, the edge of the domain too.
+    #[test]
+    fn pointers_answer_as_what_they_point_to() {
+        fn check(density: impl LogDensity) {
+            let x = array![[2.0], [3.0]];
+            assert_eq!((density.dim(), density.score(x.view())), (1, array![[-1.0], [-1.0]]));
+            assert_eq!(density.log_density(x.view()), array![-2.0, -3.0]);
+            assert_eq!(density.log_density_and_score(x.view()).0, array![-1.0, -2.0]);
+            assert!(density.contains(array![1.0].view()) && !density.contains(array![-1.0].view()));
+        }
+        check(&Half);
+        check(Box::new(Half) as Box<dyn LogDensity>);
+        check(Arc::new(Half));
+        let of_functions = ScoreFn::new(1, |x| Array2::from_elem(x.dim(), -1.0))
+            .with_log_density(|x| -x.column(0).to_owned());
+        let (value, score) = of_functions.log_density_and_score(array![[2.0]].view());
+        assert_eq!((value, score, of_functions.dim()), (array![-2.0], array![[-1.0]], 1));
+    }
+}
