@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use gradlogp::LogDensity;
 use gradlogp::diagnose::{Estimate, exact_loss};
 use gradlogp::dkef::{KernelConfig, log_normalizer};
+use gradlogp::{LogDensity, ScoreTrace};
 use gradlogp_experiments::figure::{Panel, Series, draw};
 use gradlogp_experiments::prepare::{Protocol, Uci, load};
 use gradlogp_experiments::records::{Finished, RunFile, collect, mean_and_error};
@@ -209,7 +209,11 @@ impl One {
 }
 
 /// Exact loss and log-likelihood with their standard errors over rows.
-fn judge(density: &impl LogDensity, rows: ArrayView2<'_, f64>, log_z: f64) -> Result<Value> {
+fn judge(
+    density: &(impl LogDensity + ScoreTrace),
+    rows: ArrayView2<'_, f64>,
+    log_z: f64,
+) -> Result<Value> {
     let loss = exact_loss(density, rows)?;
     let likelihood = Estimate::of((density.log_density(rows) - log_z).view());
     Ok(json!({
