@@ -28,7 +28,6 @@ mod progress;
 mod report;
 mod sampling;
 mod text;
-mod word;
 
 use std::process::ExitCode;
 

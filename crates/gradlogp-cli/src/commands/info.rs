@@ -14,7 +14,6 @@ use serde::Serialize;
 use super::Show;
 use crate::args::InfoArgs;
 use crate::text::{aligned, short};
-pub(crate) use crate::word as erased;
 
 #[derive(Serialize)]
 struct Info<'a> {
