@@ -397,7 +397,7 @@ impl FitArgs {
     fn suit_density(&mut self, given: impl Fn(&str) -> bool) {
         self.noise.noise = Some(crate::noise::NoiseArg::Vp);
         if !given("standardize") {
-            self.prepare.standardize = StandardizeArg::Whiten;
+            self.prepare.standardize = Standardization::Whiten;
         }
         self.prepare.dequantize.get_or_insert_default();
         self.by_size = Some(BySize {

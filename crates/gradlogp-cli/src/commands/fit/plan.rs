@@ -17,7 +17,6 @@ use std::ops::ControlFlow;
 use super::checkpoint::resume_command;
 use crate::args::{BySize, FitArgs, ModelArg, ModelArgs, ObjectiveArg, PurposeArg, flat};
 use crate::checkpoints::{self, Standing};
-use crate::commands::info::erased::Word;
 use crate::commands::{Show, info};
 use crate::input::{Place, Source, show_warnings, warning_text};
 use crate::limits::{check_memory, check_network, check_step, check_threads};
@@ -208,10 +207,10 @@ impl Plan {
             training.decay = rule.decay;
         }
         if let Family::Diffusion(diffusion) = &mut self.fit.family {
-            if take(left.noise_weight, "noise-weight", rule.weight.word()) {
+            if take(left.noise_weight, "noise-weight", rule.weight.to_string()) {
                 diffusion.noise.weight = rule.weight;
             }
-            if take(left.times, "times", rule.times.word()) {
+            if take(left.times, "times", rule.times.to_string()) {
                 diffusion.noise.times = rule.times;
             }
             if take(left.noise_floor, "noise-floor", short(rule.floor)) {

@@ -102,7 +102,10 @@ fn columns_that_follow_from_others_are_named() {
     let with = |column: Array1<f64>| concatenate![Axis(1), x, column.insert_axis(Axis(1))];
     let sum = &texts(with(&x.column(0) + &x.column(2)))[..];
     assert_eq!(sum.len(), 1, "{sum:?}");
-    assert!(sum[0].contains("\"c3\" = \"c0\" + \"c2\"") && sum[0].contains("`drop = c3`"), "{sum:?}");
+    assert!(
+        sum[0].contains("\"c3\" = \"c0\" + \"c2\"") && sum[0].contains("`drop = c3`"),
+        "{sum:?}"
+    );
     let near = &texts(with(7.0 - 2.5 * &x.column(0) + 0.02 * &x.column(1)))[..];
     assert_eq!(near.len(), 1, "{near:?}");
     assert!(near[0].contains("\"c3\" = 7") && near[0].contains("- 2.5 \"c0\""), "{near:?}");
