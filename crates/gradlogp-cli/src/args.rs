@@ -401,6 +401,7 @@ impl FitArgs {
         }
         self.prepare.dequantize.get_or_insert_default();
         self.by_size = Some(BySize {
+            standardize: !given("standardize"),
             noise_weight: !given("noise_weight"),
             times: !given("times"),
             noise_floor: !given("noise_floor"),
@@ -416,6 +417,8 @@ impl FitArgs {
 /// Settings that follow the size of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct BySize {
+    /// Columns that cannot be whitened may be standardized.
+    pub(crate) standardize: bool,
     pub(crate) noise_weight: bool,
     pub(crate) times: bool,
     pub(crate) noise_floor: bool,

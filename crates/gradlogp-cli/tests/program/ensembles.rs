@@ -69,6 +69,19 @@ fn a_fit_for_the_density_is_no_worse_than_its_gaussian_part() {
     // One Gaussian has about -2, and 16 have about -1.1.
     assert!((-1.3..-0.3).contains(&found), "{json}");
     folder.succeeds("sample m -n 200 -o x.csv");
+    // Columns that follow from others cannot be whitened, which no purpose is a reason to refuse.
+    let once = table(200);
+    let twice = once.lines().map(|line| match line.split_once(',') {
+        Some((a, b)) if a.parse::<f64>().is_err() => format!("{a},{b},c\n"),
+        Some((a, b)) => {
+            let [a, b] = [a, b].map(|x| x.parse::<f64>().unwrap());
+            format!("{a},{b},{}\n", 2.0 * a - b)
+        }
+        None => String::new(),
+    });
+    folder.write("twice.csv", twice.collect::<String>());
+    let fit = folder.succeeds("fit twice.csv --for density --steps 20 --hidden 8 --threads 1 -o t");
+    assert!(fit.err.contains("the columns are standardized, not whitened"), "{fit:?}");
     folder.fails(2, "fit --dataset two-moons --members 0", &["--members: must be from 1 to 100"]);
     folder.fails(
         2,

@@ -99,6 +99,9 @@ pub struct PrepareConfig {
     pub gap_rule: GapRule,
     /// How columns are scaled, by the training rows.
     pub standardization: Standardization,
+    /// Whether columns that cannot be whitened, because some follow from others, are standardized instead.
+    #[serde(default)]
+    pub or_standardize: bool,
     /// Share of the rows by which weights are kept.
     pub validation: f64,
     /// Share of the rows that the evaluation uses and nothing else sees.
@@ -112,6 +115,7 @@ impl Default for PrepareConfig {
             dequantize: None,
             gap_rule: GapRule::Gap,
             standardization: Standardization::Standardize,
+            or_standardize: false,
             validation: 0.1,
             test: 0.1,
         }

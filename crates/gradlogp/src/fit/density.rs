@@ -37,19 +37,16 @@ impl DensityRule {
     /// For so many training rows and columns.
     pub fn of(rows: usize, columns: usize) -> Self {
         let q = columns as f64 / rows.max(1) as f64;
+        let (strength, floor) = if q < PLENTY { (40.0, 0.03) } else { (80.0, TimeMlp::FLOOR) };
         let steps = match rows {
             ..1500 => 3000,
             1500..6000 => 6000,
             _ => 12_000,
         };
-        let (weight, times, floor) = match q < PLENTY {
-            true => (NoiseWeight::Likelihood, TimeLaw::Importance, 0.03),
-            false => (NoiseWeight::Noise, TimeLaw::Uniform, TimeMlp::FLOOR),
-        };
         DensityRule {
-            decay: (40.0 * q).clamp(0.03, 2.0),
-            weight,
-            times,
+            decay: (strength * q).clamp(0.03, 3.0),
+            weight: NoiseWeight::Likelihood,
+            times: TimeLaw::Importance,
             floor,
             steps,
             evaluate_every: steps / 60,
@@ -64,6 +61,7 @@ impl FitConfig {
     pub fn for_density(rows: usize, columns: usize) -> Self {
         let prepare = PrepareConfig {
             standardization: Standardization::Whiten,
+            or_standardize: true,
             dequantize: Some(Vec::new()),
             ..PrepareConfig::default()
         };
@@ -86,13 +84,12 @@ mod tests {
     #[test]
     fn decay_falls_with_rows_and_rises_with_columns() {
         let decay = |rows, columns| DensityRule::of(rows, columns).decay;
-        assert_eq!((decay(400, 10), decay(100, 10), decay(1_000_000, 2)), (1.0, 2.0, 0.03));
-        assert_eq!(DensityRule::of(0, 3).decay, 2.0);
-        let weight = |rows, columns| DensityRule::of(rows, columns).weight;
-        assert_eq!(weight(1000, 5), NoiseWeight::Noise);
-        assert_eq!(weight(1001, 5), NoiseWeight::Likelihood);
+        assert_eq!((decay(400, 10), decay(100, 10), decay(1_000_000, 2)), (2.0, 3.0, 0.03));
+        assert_eq!((decay(0, 3), decay(1000, 5)), (3.0, 0.4));
+        let floor = |rows, columns| DensityRule::of(rows, columns).floor;
+        assert_eq!((floor(1000, 5), floor(1001, 5)), (TimeMlp::FLOOR, 0.03));
         let config = FitConfig::for_density(1250, 5);
         assert!(config.validate().is_ok());
-        assert_eq!((config.training.decay, config.members, config.training.steps), (0.2, 2, 3000));
+        assert_eq!((config.training.decay, config.members, config.training.steps), (0.4, 2, 3000));
     }
 }

@@ -104,13 +104,23 @@ impl CheckedTable {
             let message = format!("{rows} rows are too few: only one would be left to train on");
             return Err(Error::data(&table.name, message));
         }
-        let kind = config.prepare.standardization;
+        let mut kind = config.prepare.standardization;
         let training = table.rows.select(Axis(0), &split.train);
         let fit = |kind, of: &Table, training: &Array2<f64>| {
             Transform::fit(kind, training.view(), &of.columns)
                 .map_err(|error| in_training_rows(error, &table.name))
         };
-        let transform = fit(kind, table, &training)?;
+        let (mut notes, mut noise) = (Vec::new(), None);
+        let transform = match fit(kind, table, &training) {
+            Err(Error::Data { message, .. })
+                if kind == Standardization::Whiten && config.prepare.or_standardize =>
+            {
+                notes.push(format!("the columns are standardized, not whitened: {message}"));
+                kind = Standardization::Standardize;
+                fit(kind, table, &training)?
+            }
+            other => other?,
+        };
         let given = checked.given.as_ref().map(|given| -> Result<GivenColumns> {
             let training = given.rows.select(Axis(0), &split.train);
             let transform = fit(kind, given, &training)?;
@@ -132,10 +142,9 @@ impl CheckedTable {
             }
             _ => None,
         };
-        let (mut notes, mut noise) = (Vec::new(), None);
         if let Family::Diffusion(diffusion) = &config.family {
             let columns = &table.columns;
-            notes = diffusion.notes(columns, transform.forward(training.view()).view())?;
+            notes.extend(diffusion.notes(columns, transform.forward(training.view()).view())?);
             noise = Some(diffusion.record(columns, training.view(), &transform, seed)?);
         }
         Ok(Prepared { split, transform, given, units, domain, noise, notes, checked })

@@ -76,6 +76,7 @@ impl Plan {
             dequantize: args.prepare.dequantize.as_deref().map(flat),
             gap_rule: args.prepare.dequantize_rule,
             standardization: args.prepare.standardize,
+            or_standardize: args.by_size.is_some_and(|by_size| by_size.standardize),
             validation: args.prepare.validation,
             test: args.prepare.test,
         };

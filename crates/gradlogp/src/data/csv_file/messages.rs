@@ -87,7 +87,9 @@ impl Rows<'_> {
         if layout.names.len() == 1 && text.contains([' ', '|', ':']) {
             "; columns must be separated by commas, semicolons or tabs".into()
         } else if !layout.has_header && self.read == 1 && !self.is_needed(column) {
-            format!("; if this line holds the column names, say `header`, otherwise `drop = {drop}`")
+            format!(
+                "; if this line holds the column names, say `header`, otherwise `drop = {drop}`"
+            )
         } else if self.is_needed(column) {
             "; correct it: the model needs this column".into()
         } else if columns.len() > 1 {
@@ -220,7 +222,10 @@ impl Rows<'_> {
                     ),
                 };
                 let which = if drop == 1 { "that column" } else { "the columns that have most" };
-                return format!("; leave {which} out with `drop = {}`{rows}", option_list(&columns));
+                return format!(
+                    "; leave {which} out with `drop = {}`{rows}",
+                    option_list(&columns)
+                );
             }
         }
         let holey = count.iter().filter(|count| **count > 0).count();
