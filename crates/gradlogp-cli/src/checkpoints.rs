@@ -15,6 +15,11 @@ use crate::output::is_device;
 /// What a checkpoint of sampling is called inside.
 pub(crate) const SAMPLING: &str = "gradlogp.sampling";
 
+/// How to go on from a checkpoint of a command.
+pub(crate) fn resume_command(command: &str, checkpoint: &Path) -> String {
+    format!("gradlogp {command} --resume {}", crate::text::quoted(checkpoint))
+}
+
 /// The place for the checkpoints of one run.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {

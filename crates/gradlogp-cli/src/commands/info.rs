@@ -8,7 +8,7 @@ use gradlogp::FittedModel;
 use gradlogp::domain::Domain;
 use gradlogp::model::Conditioning;
 use gradlogp::storage::TensorFile;
-use gradlogp::train::{Checkpoint, Choice, TrainConfig};
+use gradlogp::train::Checkpoint;
 use serde::Serialize;
 
 use super::Show;
@@ -114,7 +114,7 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
     }
     row("Objective", objective(model));
     if let Some(choice) = &d.choice {
-        row("Chosen as", reason(choice, t));
+        row("Chosen as", choice.describe(&t.law));
     }
     let training = format!(
         "{} steps of {} rows, rate {}, {} schedule, {} seconds, {}",
@@ -178,19 +178,4 @@ fn bounds(domain: &Domain, columns: &[String]) -> String {
 pub(crate) fn objective(model: &FittedModel) -> String {
     let t = &model.description().training;
     t.objective.describe(&t.law)
-}
-
-/// Why an objective was chosen, in words.
-pub(crate) fn reason(choice: &Choice, t: &TrainConfig) -> String {
-    let chosen = choice.objective.describe(&t.law);
-    match choice.noise_ratio() {
-        Some(noise) => format!(
-            "{chosen}: an exact step takes {} times the work of a sliced one, whose gradient has {} times \
-             the variance after {} steps",
-            short(choice.work_ratio()),
-            short(noise),
-            choice.steps
-        ),
-        None => format!("{chosen}: the variance of the gradients could not be compared"),
-    }
 }

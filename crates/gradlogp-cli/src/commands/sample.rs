@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Show;
 use crate::args::{SampleArgs, flat};
-use crate::checkpoints::{Place, SAMPLING, Standing};
+use crate::checkpoints::{Place, SAMPLING, Standing, resume_command};
 use crate::input::{conditions_far_off, read_file, show_warnings};
 use crate::limits::check_memory;
 use crate::output::{write_array, write_table};
@@ -118,7 +118,7 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
                         "{} holds an unfinished run with the same settings, which this one replaces; to \
                          go on with that one instead: {}",
                         place.path.display(),
-                        resume_command(&place.path)
+                        resume_command("sample", &place.path)
                     ));
                 }
             }
@@ -279,12 +279,8 @@ pub(super) fn checkpoint_settings(path: &Path) -> Result<Vec<(String, String)>> 
         ("Model".into(), model.display().to_string()),
         ("Steps".into(), format!("{done} of {total} done")),
         ("Output to be".into(), output.display().to_string()),
-        ("Go on with".into(), resume_command(path)),
+        ("Go on with".into(), resume_command("sample", path)),
     ])
-}
-
-fn resume_command(checkpoint: &Path) -> String {
-    format!("gradlogp sample --resume {}", text::quoted(checkpoint))
 }
 
 /// Writes checkpoints beside the output, if there is one.
@@ -343,7 +339,7 @@ impl Saver {
 
     fn say_how_to_go_on(&self, show: Show) {
         if let Some((place, _)) = self.kept.as_ref().filter(|_| self.saved) {
-            show.note(&format!("stopped; go on with: {}", resume_command(&place.path)));
+            show.note(&format!("stopped; go on with: {}", resume_command("sample", &place.path)));
         }
     }
 

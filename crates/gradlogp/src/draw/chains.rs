@@ -7,8 +7,9 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::job::{Job, Look, Outcome, Watch};
-use super::{Route, SampleConfig, Sampler, Samples};
+use super::config::{SampleConfig, Sampler};
+use super::samples::{Outcome, Route, Samples};
+use super::steps::{Step, Steps};
 use crate::domain::{FieldWithin, Within};
 use crate::fitted::FittedModel;
 use crate::model::ModelKind;
@@ -90,11 +91,11 @@ impl ChainJob {
         rng: &ChaCha8Rng,
         acceptance: Option<f64>,
         stops: bool,
-        watch: &mut dyn Watch,
+        watch: &mut dyn Steps<ChainJob>,
     ) -> ControlFlow<()> {
-        let job = || Job::Chains(Box::new(self.at(chains, rng)));
+        let job = || self.at(chains, rng);
         let (step, steps, position) = (chains.step(), self.steps().1, chains.position());
-        watch.look(Look { step, steps, acceptance, position, time: None, stops, job: &job })
+        watch.step(Step { step, steps, acceptance, position, time: None, stops }, &job)
     }
 
     /// The job that goes on from where the chains are.
@@ -107,7 +108,11 @@ impl ChainJob {
         (done, self.config.warm_up.saturating_add(self.config.steps))
     }
 
-    pub(super) fn run(mut self, model: &FittedModel, watch: &mut dyn Watch) -> Result<Outcome> {
+    pub(super) fn run(
+        mut self,
+        model: &FittedModel,
+        watch: &mut dyn Steps<ChainJob>,
+    ) -> Result<Outcome> {
         let mut rng = self.rng.clone();
         let network = model.in_network_units();
         let potential = network.as_potential();

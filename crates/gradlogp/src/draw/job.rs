@@ -5,7 +5,11 @@ use std::ops::ControlFlow;
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
-use super::{ChainJob, ReverseJob, SampleConfig, Samples};
+use super::chains::ChainJob;
+use super::config::SampleConfig;
+use super::reverse::ReverseJob;
+use super::samples::{Outcome, Samples};
+use super::steps::{Step, Steps};
 use crate::fitted::FittedModel;
 use crate::{Error, Result};
 
@@ -53,12 +57,22 @@ pub trait Watch {
 /// Lets a run go on to its end.
 impl Watch for () {}
 
-/// What a run came to.
-pub struct Outcome {
-    /// The rows.
-    pub samples: Samples,
-    /// Why it went no further, where a row left the finite numbers.
-    pub failure: Option<Error>,
+/// A watch of jobs of one kind.
+struct Watched<'w, J> {
+    watch: &'w mut dyn Watch,
+    wrap: fn(J) -> Job,
+}
+
+impl<J> Steps<J> for Watched<'_, J> {
+    fn step(&mut self, step: Step<'_>, job: &dyn Fn() -> J) -> ControlFlow<()> {
+        let Step { step, steps, acceptance, position, time, stops } = step;
+        let job = || (self.wrap)(job());
+        self.watch.look(Look { step, steps, acceptance, position, time, stops, job: &job })
+    }
+
+    fn stops(&mut self) -> bool {
+        self.watch.stops()
+    }
 }
 
 impl FittedModel {
@@ -160,8 +174,11 @@ impl Job {
     /// A job that does not suit the model.
     pub fn run(self, model: &FittedModel, watch: &mut dyn Watch) -> Result<Outcome> {
         match self {
-            Job::Chains(job) => job.run(model, watch),
-            Job::Reverse(job) => job.run(model, watch),
+            Job::Chains(job) => {
+                let wrap = |job| Job::Chains(Box::new(job));
+                job.run(model, &mut Watched { watch, wrap })
+            }
+            Job::Reverse(job) => job.run(model, &mut Watched { watch, wrap: Job::Reverse }),
         }
     }
 }

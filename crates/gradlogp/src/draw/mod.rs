@@ -9,9 +9,10 @@ mod config;
 mod job;
 mod reverse;
 mod samples;
+mod steps;
 
 pub use chains::ChainJob;
 pub use config::{SampleConfig, Sampler, StepSchedule};
-pub use job::{Job, Look, Outcome, Watch};
+pub use job::{Job, Look, Watch};
 pub use reverse::{ReverseJob, warning_of_the_end};
-pub use samples::{ACCEPTED, Route, Samples};
+pub use samples::{ACCEPTED, Outcome, Route, Samples};

@@ -6,8 +6,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::job::{Job, Look, Outcome, Watch};
-use super::{Route, SampleConfig, Sampler, Samples, StepSchedule};
+use super::config::{SampleConfig, Sampler, StepSchedule};
+use super::samples::{Outcome, Route, Samples};
+use super::steps::{Step, Steps};
 use crate::fitted::FittedModel;
 use crate::ode::OdeConfig;
 use crate::oracle::Oracle;
@@ -168,7 +169,11 @@ impl ReverseJob {
         Ok(config)
     }
 
-    pub(super) fn run(mut self, model: &FittedModel, watch: &mut dyn Watch) -> Result<Outcome> {
+    pub(super) fn run(
+        mut self,
+        model: &FittedModel,
+        watch: &mut dyn Steps<ReverseJob>,
+    ) -> Result<Outcome> {
         let Some(time_model) = model.over_time() else {
             let message = "is of one density, and the run began with a model of every noise level";
             return Err(Error::config("fitted_model", message));
@@ -190,10 +195,10 @@ impl ReverseJob {
             let run = run_reverse(&reverse, start, &config, &mut rng, &mut |p| {
                 let step = self.block * self.steps + p.step;
                 let stops = watch.stops();
-                let job = || Job::Reverse(self.clone());
+                let job = || self.clone();
                 let (position, time, acceptance) = (p.position, Some(p.time), None);
-                let look = Look { step, steps, acceptance, position, time, stops, job: &job };
-                if watch.look(look).is_break() || stops {
+                let step = Step { step, steps, acceptance, position, time, stops };
+                if watch.step(step, &job).is_break() || stops {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())

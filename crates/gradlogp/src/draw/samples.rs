@@ -3,8 +3,18 @@
 use ndarray::Array2;
 use serde::Serialize;
 
+use crate::Error;
+
 /// Below this acceptance the draws are starting points, not draws.
 pub const ACCEPTED: f64 = 0.05;
+
+/// What a run came to.
+pub struct Outcome {
+    /// The rows.
+    pub samples: Samples,
+    /// Why it went no further, where a row left the finite numbers.
+    pub failure: Option<Error>,
+}
 
 /// Rows drawn from a model, and what is known of them.
 #[derive(Debug, Clone, Serialize)]

@@ -3,7 +3,9 @@
 use gradlogp_numeric::Activation;
 use serde::{Deserialize, Serialize};
 
-use super::{DiffusionConfig, KernelFamilyConfig, Region};
+use super::diffusion::DiffusionConfig;
+use super::kernel_family::KernelFamilyConfig;
+use super::region::Region;
 use crate::data::{GapRule, SplitFractions, Standardization};
 use crate::domain::{Boxed, Domain};
 use crate::model::{Conditioning, LossPass, Mlp, Model, ModelKind};

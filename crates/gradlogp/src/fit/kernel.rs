@@ -2,90 +2,24 @@
 
 use std::ops::ControlFlow;
 
-use serde::{Deserialize, Serialize};
-
-use super::Trained;
+use super::kernel_family::KernelFamilyConfig;
+use super::trained::Trained;
 use crate::dkef::{
-    ILL_CONDITIONED, KernelConfig, KernelFamily, KernelFit, KernelStep, KernelTrainer,
-    log_normalizer, median_log_width,
+    KernelConfig, KernelFit, KernelStep, KernelTrainer, log_normalizer, median_log_width,
 };
 use crate::fitted::KernelDescription;
-use crate::model::{Mlp, ModelKind};
+use crate::model::Mlp;
 use crate::objective::Objective;
-use crate::train::{Schedule, Stop, TrainConfig};
+use crate::train::{Stop, TrainConfig};
 use crate::{Error, Result};
 
 /// Most columns for which the exact trace is taken unless told otherwise.
 pub(super) const EXACT_COLUMNS: usize = 16;
 /// Draws for the log normaliser.
 const DRAWS: usize = 200_000;
-/// Below this share of the draws the normaliser is not to be trusted.
-const EFFECTIVE: f64 = 0.005;
 /// Tried for a plain kernel: log10 of the squared width around the median squared distance, and of lambda.
 const WIDTHS: [f64; 6] = [-0.6, -0.3, 0.0, 0.3, 0.6, 1.0];
 const LAMBDAS: [f64; 11] = [-7.0, -6.0, -5.0, -4.5, -4.0, -3.5, -3.0, -2.5, -2.0, -1.0, 0.0];
-
-/// A kernel exponential family, MATH 7.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct KernelFamilyConfig {
-    /// Whether the kernel is learnt; if not, its width and lambda are chosen on validation rows.
-    pub deep: bool,
-    /// Inducing points.
-    pub inducing: usize,
-    /// Standard deviation of the Gaussian base density, in standardised units.
-    pub base_sd: f64,
-}
-
-impl Default for KernelFamilyConfig {
-    /// A learnt kernel at 200 inducing points over a base of width 2.
-    fn default() -> Self {
-        KernelFamilyConfig { deep: true, inducing: 200, base_sd: 2.0 }
-    }
-}
-
-impl KernelFamilyConfig {
-    /// Refuses settings of no family.
-    ///
-    /// # Errors
-    /// As [`KernelFamily::validate`].
-    pub fn validate(&self) -> Result<()> {
-        self.family(1, 0.0).validate()
-    }
-
-    fn family(&self, dim: usize, log_width: f64) -> KernelFamily {
-        let family = match self.deep {
-            true => KernelFamily::deep(dim),
-            false => KernelFamily::plain(dim, log_width),
-        };
-        KernelFamily { inducing: self.inducing, base_sd: self.base_sd, ..family }
-    }
-
-    /// The training settings that a family has, in place of those of networks.
-    pub fn settings(&self, asked: &TrainConfig) -> TrainConfig {
-        let own = KernelConfig::default();
-        TrainConfig {
-            batch: own.batch,
-            rate: own.rate,
-            schedule: Schedule::Constant,
-            warm_up: 0,
-            clip: own.clip,
-            decay: 0.0,
-            ema: 0.0,
-            evaluate_every: 5,
-            patience: 60,
-            ..asked.clone()
-        }
-    }
-
-    /// The potential that a family becomes, as settings.
-    pub(super) fn stand_in(&self, dim: usize) -> Mlp {
-        Mlp {
-            hidden: Vec::new(),
-            base_scale: Some(self.base_sd),
-            ..Mlp::new(dim, ModelKind::Potential)
-        }
-    }
-}
 
 fn check_objective(objective: &Objective) -> Result<()> {
     if *objective == Objective::ApproxBackprop {
@@ -151,28 +85,4 @@ fn describe(fit: &KernelFit, objective: Objective, seed: u64) -> Result<KernelDe
         record: fit.record.clone(),
         log_normalizer: log_normalizer(&density, fit.family.base_sd, DRAWS, seed)?,
     })
-}
-
-/// What to know of a fit that may not be trusted.
-pub(super) fn warnings(kernel: &KernelDescription) -> Vec<String> {
-    let mut out = Vec::new();
-    let (record, z) = (&kernel.record, &kernel.log_normalizer);
-    if record.condition > ILL_CONDITIONED {
-        out.push(format!(
-            "the system for alpha has condition number {:.1e}, so that half of its digits are lost; \
-             use fewer `inducing` points",
-            record.condition
-        ));
-    }
-    if record.jitter > 0.0 {
-        out.push(format!("{:.1e} was added to lambda to solve for alpha", record.jitter));
-    }
-    if z.effective < EFFECTIVE * z.draws as f64 {
-        out.push(format!(
-            "log Z rests on {:.0} of {} draws of the base density, so its interval is too narrow; \
-             log densities compare rows of this model, but not models",
-            z.effective, z.draws
-        ));
-    }
-    out
 }

@@ -27,10 +27,12 @@ mod describe;
 mod diffusion;
 mod evaluate;
 mod kernel;
+mod kernel_family;
 mod prepare;
 mod region;
 mod run;
 mod train;
+mod trained;
 
 pub use config::{Family, FitConfig, NetworkConfig, PrepareConfig, Support};
 pub use density::DensityRule;
@@ -39,11 +41,11 @@ pub use evaluate::{
     AtOneTime, Evaluation, Grade, LEVEL, Standing, Verdict, enough_rows, evaluate,
     evaluate_at_its_time, evaluate_over_times,
 };
-pub use kernel::KernelFamilyConfig;
+pub use kernel_family::KernelFamilyConfig;
 pub use prepare::{CheckedTable, Prepared};
 pub use region::{ColumnBounds, Region};
 pub use run::{Fit, fit};
-pub use train::{Trained, TrainedMember};
+pub use trained::{Trained, TrainedMember};
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use ndarray::{Array2, Axis};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Family, FitConfig, NetworkConfig, Support};
+use super::config::{Family, FitConfig, NetworkConfig, Support};
 use crate::data::synthetic::Dataset;
 use crate::data::{
     DataWarning, Dequantization, DequantizeColumns, GapRule, Split, Standardization, Table,

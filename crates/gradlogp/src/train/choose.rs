@@ -25,6 +25,8 @@ use crate::Result;
 use crate::exec::{LossEngine, Threads};
 use crate::model::{Model, PointSet, Points};
 use crate::objective::Objective;
+use crate::slice::SliceLaw;
+use crate::words::short;
 
 /// Steps of training before the noise is measured, at most.
 pub const PILOT: u64 = 200;
@@ -45,6 +47,21 @@ pub struct Choice {
 }
 
 impl Choice {
+    /// What was chosen and why, in words; `law` draws the slices.
+    pub fn describe(&self, law: &SliceLaw) -> String {
+        let chosen = self.objective.describe(law);
+        match self.noise_ratio() {
+            Some(noise) => format!(
+                "{chosen}: an exact step takes {} times the work of a sliced one, whose gradient has {} times \
+                 the variance after {} steps",
+                short(self.work_ratio()),
+                short(noise),
+                self.steps
+            ),
+            None => format!("{chosen}: the variance of the gradients could not be compared"),
+        }
+    }
+
     /// `work` are the operations of an exact and of a sliced step. Exact is also chosen where its
     /// gradient has no variance at all, and where nothing could be measured.
     fn new(sliced: Objective, work: [u64; 2], steps: u64, noise: GradientNoise) -> Self {

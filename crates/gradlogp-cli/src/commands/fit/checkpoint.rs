@@ -10,7 +10,7 @@ use gradlogp::train::{Checkpoint, Trainer};
 use serde::{Deserialize, Serialize};
 
 use super::Plan;
-use crate::checkpoints;
+use crate::checkpoints::{self, resume_command};
 use crate::exit;
 use crate::limits::check_threads;
 use crate::text::short;
@@ -56,7 +56,7 @@ pub(in crate::commands) fn checkpoint_settings(path: &Path) -> Result<Vec<(Strin
         ("Data".into(), plan.source.name()),
         ("Steps".into(), steps),
         ("Model to be".into(), plan.output.display().to_string()),
-        ("Go on with".into(), resume_command(path)),
+        ("Go on with".into(), resume_command("fit", path)),
     ])
 }
 
@@ -82,10 +82,6 @@ impl Resumable {
         }
         Ok(())
     }
-}
-
-pub(super) fn resume_command(checkpoint: &Path) -> String {
-    format!("gradlogp fit --resume {}", crate::text::quoted(checkpoint))
 }
 
 /// Writes checkpoints now and then.

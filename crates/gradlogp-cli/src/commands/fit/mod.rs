@@ -14,11 +14,11 @@ use gradlogp::Error;
 use gradlogp::fit::{Prepared, Trained, TrainedMember};
 use gradlogp::train::{Checkpoint, Event, HistoryPoint, Stop, TrainConfig, Trainer};
 
-use self::checkpoint::{Resumable, Saver, in_checkpoint, read_checkpoint, resume_command};
+use self::checkpoint::{Resumable, Saver, in_checkpoint, read_checkpoint};
 use self::result::finish;
 use super::Show;
 use crate::args::FitArgs;
-use crate::checkpoints;
+use crate::checkpoints::{self, resume_command};
 use crate::exit;
 use crate::interrupt::{self, Keeping};
 use crate::progress::Progress;
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
             "stopped at step {} of {}; go on with: {}",
             saver.members.iter().map(TrainedMember::steps).sum::<u64>() + trainer.step(),
             plan.fit.members as u64 * plan.fit.training.steps,
-            resume_command(&place.path)
+            resume_command("fit", &place.path)
         ));
         return Ok(ExitCode::from(exit::INTERRUPTED));
     }

@@ -14,10 +14,9 @@ use gradlogp::{Error, Mlp, ModelKind, Objective};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
-use super::checkpoint::resume_command;
 use crate::args::{BySize, FitArgs, ModelArg, ModelArgs, ObjectiveArg, PurposeArg, flat};
-use crate::checkpoints::{self, Standing};
-use crate::commands::{Show, info};
+use crate::checkpoints::{self, Standing, resume_command};
+use crate::commands::Show;
 use crate::input::{Place, Source, show_warnings, warning_text};
 use crate::limits::{check_memory, check_network, check_step, check_threads};
 use crate::places::Places;
@@ -167,7 +166,7 @@ impl Plan {
             show.warning(&format!(
                 "{path} holds an unfinished fit with the same settings, which this one replaces; to go \
                  on with that one instead: {}",
-                resume_command(&place.path)
+                resume_command("fit", &place.path)
             ));
         }
         Ok(())
@@ -255,7 +254,7 @@ impl Plan {
         })?;
         bar.finish();
         if let Some(choice) = &choice {
-            show.note(&format!("objective {}", info::reason(choice, &self.fit.training)));
+            show.note(&format!("objective {}", choice.describe(&self.fit.training.law)));
         }
         (self.fit, self.choice) = (fit, choice);
         Ok(self)

@@ -10,8 +10,8 @@ use gradlogp::{Error, FittedModel, Objective};
 use serde::Serialize;
 
 use super::Plan;
-use super::checkpoint::{Saver, resume_command};
-use crate::checkpoints::Standing;
+use super::checkpoint::Saver;
+use crate::checkpoints::{Standing, resume_command};
 use crate::commands::{Show, info, report};
 use crate::exit;
 use crate::input::in_table;
@@ -123,7 +123,7 @@ fn unsaved(error: Error, trainer: &Trainer, mut saver: Saver, sound: bool) -> an
     }
     error.context(format!(
         "the model cannot be written, but the fit is kept: go on with {} -o FILE, FILE being another place",
-        resume_command(&saver.place.path)
+        resume_command("fit", &saver.place.path)
     ))
 }
 

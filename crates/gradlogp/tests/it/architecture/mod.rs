@@ -44,7 +44,7 @@ const ORDER: &[(&str, &[&str])] = &[
             "train",
         ],
     ),
-    ("likelihood", &["error", "score", "sde", "ode"]),
+    ("likelihood", &["words", "error", "score", "sde", "ode"]),
     ("sample", &["error", "stats", "score", "ode", "sde"]),
     ("diagnose", &["error", "score", "domain", "oracle", "sample"]),
     (
