@@ -25,7 +25,10 @@ const ORDER: &[(&str, &[&str])] = &[
     ("ode", &["error"]),
     ("sde", &["error", "score", "oracle"]),
     ("storage", &["error"]),
-    ("train", &["error", "slice", "domain", "graph", "objective", "model", "exec", "storage"]),
+    (
+        "train",
+        &["error", "words", "slice", "domain", "graph", "objective", "model", "exec", "storage"],
+    ),
     ("diffusion", &["error", "score", "graph", "objective", "model", "exec", "sde", "train"]),
     ("data", &["error", "stats", "exec", "oracle", "train"]),
     (
