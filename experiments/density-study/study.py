@@ -5,7 +5,7 @@
     venv/bin/python study.py DATA OUT --gradlogp PROGRAM JOBS.txt ...
 
 Every line of JOBS is `table[:rows] split name options...`; `peers` as the name runs the Gaussian, the mixture and the
-kernel density instead. A finished line is one row of OUT/results.csv and is not done again; log densities row by row are in
+kernel density instead, `nsf` and `maf` the flows of bench/quality (its environment). A finished line is one row of OUT/results.csv and is not done again; log densities row by row are in
 OUT/rows, histories in OUT/history. Judging tables (bench/quality) are refused.
 """
 import argparse
@@ -24,7 +24,7 @@ import numpy as np
 from sklearn.mixture import GaussianMixture
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench" / "quality"))
-from peers import kernels, mixture  # noqa: E402
+from peers import flow, kernels, mixture  # noqa: E402
 from tables import normal_rows, prepare, several_values  # noqa: E402
 
 FIELDS = ["table", "rows", "columns", "split", "name", "options", "log_likelihood", "standard_error", "val_loss", "val_loss_se",
@@ -146,7 +146,11 @@ def main():
             print(time.strftime("%H:%M:%S"), *(row.get(k, "") for k in ("table", "rows", "columns", "name", "log_likelihood", "standard_error",
                   "val_loss", "best_step", "steps", "cpu_seconds_fit", "cpu_seconds_loglik", "note")), flush=True)
 
-        if name == "peers":
+        if name in ("nsf", "maf"):
+            start = time.process_time()
+            log_density, _, chosen = flow(name.upper())(train, 0)
+            record(name, chosen, log_density(test), {"cpu_seconds_fit": round(time.process_time() - start, 1)})
+        elif name == "peers":
             for peer, chosen, values, seconds in rivals(train, test):
                 record(peer, chosen, values, {"cpu_seconds_fit": round(seconds, 1)})
         else:
