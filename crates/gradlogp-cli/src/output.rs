@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use gradlogp::Error;
+use gradlogp::data::write_npy;
 use gradlogp::storage::{file_behind, write_atomically};
 use ndarray::Array2;
 
@@ -126,12 +127,5 @@ pub(crate) fn write_array(
     shape: &[usize],
     values: impl Iterator<Item = f64> + Clone,
 ) -> Result<()> {
-    use npyz::WriterBuilder;
-    let shape: Vec<u64> = shape.iter().map(|n| *n as u64).collect();
-    Ok(write_atomically(path, |out| {
-        let options = npyz::WriteOptions::new().default_dtype().shape(&shape);
-        let mut writer = options.writer(out).begin_nd()?;
-        writer.extend(values.clone())?;
-        writer.finish()
-    })?)
+    Ok(write_atomically(path, |out| write_npy(out, shape, values.clone()))?)
 }

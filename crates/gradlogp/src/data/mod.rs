@@ -15,6 +15,7 @@ mod dependence;
 mod dequantize;
 mod identifiers;
 mod names;
+mod npy;
 mod npy_file;
 mod number_style;
 mod parquet_file;
@@ -32,6 +33,7 @@ pub use csv_file::{Header, ReadOptions, TextTable, read_csv, read_csv_from, read
 pub use dequantize::{Dequantization, DequantizeColumns, GapRule, Grid};
 pub(crate) use names::option_list;
 pub use names::split_names;
+pub use npy::write_npy;
 pub use npy_file::{read_table, read_table_from};
 pub use number_style::Mark;
 pub use parquet_file::parquet_as_text;
