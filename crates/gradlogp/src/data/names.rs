@@ -148,6 +148,7 @@ fn match_letters(
     indices.iter().all(|at| taken.insert(*at)).then_some(indices)
 }
 
+#[cfg(feature = "io")]
 /// Renames empty and repeated names: a repeated name gets _2, _3, ..., an empty one x and its index; returns
 /// (old, new).
 pub(crate) fn make_unique(names: &mut [String]) -> Vec<(String, String)> {
