@@ -9,6 +9,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use gradlogp::data::{ReadOptions, Table, read_csv};
+use gradlogp::linear::symmetric_eigen;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -247,16 +248,14 @@ impl Whitening {
         let centred = &rows - &mean;
         let covariance = centred.t().dot(&centred) / rows.nrows() as f64;
         let d = rows.ncols();
-        let eigen = faer::Mat::from_fn(d, d, |i, j| covariance[[i, j]])
-            .self_adjoint_eigen(faer::Side::Lower)
-            .map_err(|e| anyhow::anyhow!("the covariance has no eigenvalues: {e:?}"))?;
-        let (vectors, values) = (eigen.U(), eigen.S());
+        let (values, vectors) = symmetric_eigen(d, &|i, j| covariance[[i, j]])
+            .context("the covariance has no eigenvalues")?;
         if (0..d).any(|k| !(values[k] > 0.0)) {
             bail!("the columns are linearly dependent, so they cannot be whitened");
         }
         // Directions by falling variance.
         let matrix = Array2::from_shape_fn((d, d), |(i, k)| {
-            vectors[(i, d - 1 - k)] / values[d - 1 - k].sqrt()
+            vectors[[i, d - 1 - k]] / values[d - 1 - k].sqrt()
         });
         Ok(Whitening { mean, matrix })
     }

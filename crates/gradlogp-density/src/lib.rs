@@ -11,6 +11,7 @@
 //! | [`domain`] | domains with a boundary, and the weights that score matching needs there |
 //! | [`ode`] | an adaptive solver of ordinary differential equations, all rows of a batch at once |
 //! | [`sde`] | processes that turn data into noise, their kernels, exact marginals |
+//! | [`linear`] | eigenvalues and Cholesky factors |
 //! | [`likelihood`] | log densities by the probability flow |
 //! | [`sample`] | Langevin steps, HMC, many chains, their convergence; from noise to data |
 //! | [`diagnose`] | exact loss, Stein identities, Fisher divergence, two-sample tests, normalisers |
@@ -22,6 +23,7 @@ pub mod diagnose;
 pub mod domain;
 pub mod formulas;
 pub mod likelihood;
+pub mod linear;
 pub mod ode;
 pub mod oracle;
 pub mod sample;

@@ -110,7 +110,9 @@ pub mod storage;
 pub mod train;
 pub mod words;
 
-pub use gradlogp_density::{diagnose, domain, likelihood, ode, oracle, sample, score, sde, stats};
+pub use gradlogp_density::{
+    diagnose, domain, likelihood, linear, ode, oracle, sample, score, sde, stats,
+};
 pub use gradlogp_error as error;
 pub use gradlogp_jet::{graph, jet};
 pub use gradlogp_numeric as numeric;

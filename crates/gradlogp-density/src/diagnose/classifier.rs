@@ -20,7 +20,7 @@
 use super::pair_sums::median_distance;
 use super::{check_pair, pool, subset};
 use crate::error::{Error, Result};
-use faer::prelude::Solve;
+use crate::linear::Cholesky;
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
@@ -172,13 +172,11 @@ fn logistic_regression(features: &Array2<f64>, split: usize, ridge: f64) -> Resu
 /// A^-1 b for a symmetric positive definite A.
 fn solve(a: &Array2<f64>, b: &Array1<f64>) -> Result<Array1<f64>> {
     let p = b.len();
-    let factor =
-        faer::Mat::from_fn(p, p, |i, j| a[[i, j]]).llt(faer::Side::Lower).map_err(|_| {
-            let message = "the features are too nearly dependent; raise the ridge".into();
-            Error::Numerical { operation: "classifier test", message }
-        })?;
-    let x = factor.solve(faer::Mat::from_fn(p, 1, |i, _| b[i]));
-    Ok(Array1::from_shape_fn(p, |i| x[(i, 0)]))
+    let factor = Cholesky::new(p, &|i, j| a[[i, j]]).ok_or_else(|| {
+        let message = "the features are too nearly dependent; raise the ridge".into();
+        Error::Numerical { operation: "classifier test", message }
+    })?;
+    Ok(factor.solve(&b.to_vec()).into())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! that in x: log Z does not change.
 
 use crate::error::{Error, Result};
+use crate::linear::symmetric_eigen;
 use crate::score::{LogDensity, Score};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
@@ -28,18 +29,16 @@ impl Whitening {
         let (z, sd) = super::standardise(x)?;
         let d = x.ncols();
         let correlation = z.t().dot(&z) / (x.nrows() as f64 - 1.0);
-        let eigen = faer::Mat::from_fn(d, d, |i, j| correlation[[i, j]])
-            .self_adjoint_eigen(faer::Side::Lower)
-            .map_err(|_| Error::Numerical {
+        let (values, vectors) =
+            symmetric_eigen(d, &|i, j| correlation[[i, j]]).ok_or_else(|| Error::Numerical {
                 operation: "whitening",
                 message: "the correlation matrix has no eigenvalues".into(),
             })?;
-        let (vectors, values) = (eigen.U(), eigen.S());
         let spread = |k: usize| values[k].max(LEAST).sqrt();
         Ok(Whitening {
             mean: x.mean_axis(Axis(0)).unwrap_or_default(),
-            matrix: Array2::from_shape_fn((d, d), |(i, k)| sd[i] * vectors[(i, k)] * spread(k)),
-            inverse: Array2::from_shape_fn((d, d), |(k, i)| vectors[(i, k)] / (spread(k) * sd[i])),
+            matrix: Array2::from_shape_fn((d, d), |(i, k)| sd[i] * vectors[[i, k]] * spread(k)),
+            inverse: Array2::from_shape_fn((d, d), |(k, i)| vectors[[i, k]] / (spread(k) * sd[i])),
             log_det: (0..d).map(|k| sd[k].ln() + spread(k).ln()).sum(),
         })
     }

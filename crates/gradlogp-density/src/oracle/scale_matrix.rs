@@ -1,7 +1,7 @@
 //! A symmetric positive definite matrix S, kept as what densities need of it.
 
 use crate::error::{Error, Result};
-use faer::linalg::solvers::DenseSolveCore;
+use crate::linear::Cholesky;
 use ndarray::{Array1, Array2, ArrayView2};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -27,16 +27,9 @@ impl ScaleMatrix {
             });
         }
         check_symmetric(operation, &matrix)?;
-        let factor = faer::Mat::from_fn(d, d, |i, j| matrix[[i, j]])
-            .llt(faer::Side::Lower)
-            .map_err(|_| numerical(operation, "the matrix is not positive definite"))?;
-        let lower = Array2::from_shape_fn((d, d), |(i, j)| match i >= j {
-            true => factor.L()[(i, j)],
-            false => 0.0,
-        });
-        let solved = factor.inverse();
-        let inverse =
-            Array2::from_shape_fn((d, d), |(i, j)| 0.5 * (solved[(i, j)] + solved[(j, i)]));
+        let factor = Cholesky::new(d, &|i, j| matrix[[i, j]])
+            .ok_or_else(|| numerical(operation, "the matrix is not positive definite"))?;
+        let (lower, inverse) = (factor.lower(), factor.inverse());
         let log_det = 2.0 * lower.diag().mapv(f64::ln).sum();
         Ok(Self { matrix, lower, inverse, log_det })
     }

@@ -26,11 +26,11 @@
 //! | Jacobian or Hessian G_z (symmetric or not) | G(x) = A^T G_z A |
 //! | its diagonal and trace | G(x)_kk = (A e_k)^T G_z (A e_k), and their sum over k |
 
-use faer::{Mat, Side};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::names::{option_list, quoted_list};
+use crate::linear::symmetric_eigen;
 use crate::stats::{quantile, sorted};
 use crate::{Error, Result};
 
@@ -367,15 +367,15 @@ fn fit_directions(parts: &mut Parts, rows: ArrayView2<'_, f64>, columns: &[Strin
     let mut z = &rows - &ArrayView1::from(&parts.mean);
     z /= &ArrayView1::from(&parts.sd);
     let correlation = z.t().dot(&z) / n as f64;
-    let matrix = Mat::from_fn(d, d, |i, j| correlation[[i, j]]);
-    let eigen = matrix.self_adjoint_eigen(Side::Lower).map_err(|_| Error::Numerical {
+    let eigen = symmetric_eigen(d, &|i, j| correlation[[i, j]]);
+    let (eigenvalues, eigenvectors) = eigen.ok_or_else(|| Error::Numerical {
         operation: "whitening",
         message: "the eigenvalue iteration did not converge; standardise instead".into(),
     })?;
     // Eigenvalues come in rising order, eigenvectors as columns.
     let by_falling = || (0..d).rev();
-    let vectors = Array2::from_shape_fn((d, d), |(k, j)| eigen.U()[(j, d - 1 - k)]);
-    let values: Vec<f64> = by_falling().map(|k| eigen.S()[k]).collect();
+    let vectors = Array2::from_shape_fn((d, d), |(k, j)| eigenvectors[[j, d - 1 - k]]);
+    let values: Vec<f64> = by_falling().map(|k| eigenvalues[k]).collect();
     if values[d - 1] < SINGULAR {
         return Err(singular(&correlation, &vectors, &values, columns));
     }

@@ -1,8 +1,6 @@
 //! alpha = -(G + lambda I)^-1 b, and solves with the same matrix for the gradient through it.
 
-use faer::linalg::solvers::{Llt, Solve};
-use faer::{Mat, Side};
-
+use crate::linear::{Cholesky, symmetric_eigenvalues};
 use crate::{Error, Result};
 
 /// Multiples of the mean diagonal that are tried in turn where the factorisation fails.
@@ -28,13 +26,14 @@ impl Moments {
         Moments { rows: 0, gram: vec![0.0; inducing * inducing], linear: vec![0.0; inducing] }
     }
 
-    fn matrix(&self, ridge: f64) -> Mat<f64> {
+    /// Entries of mean G + ridge I.
+    fn entries(&self, ridge: f64) -> impl Fn(usize, usize) -> f64 {
         let m = self.linear.len();
         let n = self.rows as f64;
-        Mat::from_fn(m, m, |i, j| {
+        move |i, j| {
             let mean = 0.5 * (self.gram[i * m + j] + self.gram[j * m + i]) / n;
             mean + if i == j { ridge } else { 0.0 }
-        })
+        }
     }
 
     /// Factorises mean G + lambda I.
@@ -51,7 +50,8 @@ impl Moments {
         let mean_diagonal = (0..m).map(|i| self.gram[i * (m + 1)]).sum::<f64>() / (n * m as f64);
         let size = mean_diagonal.max(lambda);
         for jitter in std::iter::once(0.0).chain(JITTERS) {
-            let Ok(factor) = self.matrix(lambda + jitter * size).llt(Side::Lower) else { continue };
+            let ridge = lambda + jitter * size;
+            let Some(factor) = Cholesky::new(m, &self.entries(ridge)) else { continue };
             let mut solution = Solution { alpha: Vec::new(), jitter: jitter * size, factor };
             let target: Vec<f64> = self.linear.iter().map(|b| -b / n).collect();
             solution.alpha = solution.inverse_times(&target);
@@ -65,10 +65,8 @@ impl Moments {
     /// # Errors
     /// [`Error::Numerical`] where the eigenvalues cannot be computed.
     pub(super) fn condition(&self, lambda: f64) -> Result<f64> {
-        let values = self
-            .matrix(lambda)
-            .self_adjoint_eigenvalues(Side::Lower)
-            .map_err(|_| failed("the eigenvalues of G do not converge"))?;
+        let values = symmetric_eigenvalues(self.linear.len(), &self.entries(lambda))
+            .ok_or_else(|| failed("the eigenvalues of G do not converge"))?;
         let (low, high) =
             values.iter().fold((f64::INFINITY, 0f64), |(low, high), v| (low.min(*v), high.max(*v)));
         Ok(high / low.max(f64::MIN_POSITIVE))
@@ -86,15 +84,13 @@ pub(super) struct Solution {
     pub(super) alpha: Vec<f64>,
     /// What had to be added to lambda so that the matrix could be factorised.
     pub(super) jitter: f64,
-    factor: Llt<f64>,
+    factor: Cholesky,
 }
 
 impl Solution {
     /// (G + lambda I)^-1 x.
     pub(super) fn inverse_times(&self, x: &[f64]) -> Vec<f64> {
-        let x = Mat::from_fn(x.len(), 1, |i, _| x[i]);
-        let y = self.factor.solve(&x);
-        (0..y.nrows()).map(|i| y[(i, 0)]).collect()
+        self.factor.solve(x)
     }
 }
 

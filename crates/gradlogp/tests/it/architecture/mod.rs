@@ -21,7 +21,8 @@ const ORDER: &[(&str, &[&str])] = &[
     ("objective", &["error"]),
     ("model", &["error", "score", "graph", "jet", "objective"]),
     ("exec", &["error", "slice", "domain", "objective", "model"]),
-    ("oracle", &["error", "score"]),
+    ("linear", &[]),
+    ("oracle", &["error", "score", "linear"]),
     ("ode", &["error"]),
     ("sde", &["error", "score", "oracle"]),
     ("storage", &["error"]),
@@ -30,13 +31,14 @@ const ORDER: &[(&str, &[&str])] = &[
         &["error", "words", "slice", "domain", "graph", "objective", "model", "exec", "storage"],
     ),
     ("diffusion", &["error", "score", "graph", "objective", "model", "exec", "sde", "train"]),
-    ("data", &["error", "stats", "exec", "oracle", "train"]),
+    ("data", &["error", "linear", "stats", "exec", "oracle", "train"]),
     (
         "dkef",
         &[
             "error",
             "stats",
             "score",
+            "linear",
             "graph",
             "jet",
             "slice",
@@ -49,7 +51,7 @@ const ORDER: &[(&str, &[&str])] = &[
     ),
     ("likelihood", &["words", "error", "score", "sde", "ode"]),
     ("sample", &["error", "stats", "score", "ode", "sde"]),
-    ("diagnose", &["error", "score", "domain", "oracle", "sample"]),
+    ("diagnose", &["error", "score", "domain", "linear", "oracle", "sample"]),
     (
         "fitted",
         &[
