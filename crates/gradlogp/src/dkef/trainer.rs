@@ -191,11 +191,29 @@ pub struct KernelTrainer<T: Real> {
     pub(super) losses: (f64, u64),
 }
 
+/// Compiled with this crate, whatever the level of those that call them: a function that is not inlined is linked where
+/// this crate has an instance of it, not compiled anew.
+#[allow(clippy::type_complexity)]
+mod instances {
+    use super::*;
+
+    static _NEW: fn(KernelFamily, Vec<f32>, Vec<f32>, KernelConfig) -> Result<KernelTrainer<f32>> =
+        KernelTrainer::new;
+    static _RUN: fn(
+        &mut KernelTrainer<f32>,
+        &mut dyn FnMut(&KernelStep) -> ControlFlow<()>,
+    ) -> Stop = KernelTrainer::run;
+    static _FINISH: fn(&mut KernelTrainer<f32>) -> Result<KernelFit> = KernelTrainer::finish;
+    static _CHOOSE: fn(&mut KernelTrainer<f32>, &[f64], &[f64]) -> Result<KernelFit> =
+        KernelTrainer::choose;
+}
+
 impl<T: Real> KernelTrainer<T> {
     /// A trainer at its initial parameters. `x` and `held_out` are n x d.
     ///
     /// # Errors
     /// Settings that cannot be used, or no rows.
+    #[inline(never)]
     pub fn new(
         family: KernelFamily,
         x: Vec<T>,
@@ -277,6 +295,7 @@ impl<T: Real> KernelTrainer<T> {
 
     /// Takes steps until they are done, patience ends, or the observer breaks off; goes on where it is called
     /// again.
+    #[inline(never)]
     pub fn run(&mut self, observe: &mut dyn FnMut(&KernelStep) -> ControlFlow<()>) -> Stop {
         while self.step < self.config.steps {
             let since = self.step - self.best.as_ref().map_or(0, |best| best.0);
@@ -422,6 +441,7 @@ impl<T: Real> KernelTrainer<T> {
     ///
     /// # Errors
     /// [`Error::Numerical`] where alpha cannot be solved for.
+    #[inline(never)]
     pub fn finish(&mut self) -> Result<KernelFit> {
         if let Some((_, _, theta)) = &self.best {
             self.theta = theta.clone();
@@ -489,6 +509,7 @@ impl<T: Real> KernelTrainer<T> {
     ///
     /// # Errors
     /// [`Error::Config`] for a family with networks, [`Error::Numerical`] where no pair can be solved.
+    #[inline(never)]
     pub fn choose(&mut self, log_widths: &[f64], log_lambdas: &[f64]) -> Result<KernelFit> {
         if self.family.features.is_some() {
             return Err(Error::config("features", "a family with networks is trained by steps"));

@@ -62,6 +62,8 @@ impl<T: Real> LossEngine<T> {
 
     /// An engine for rows of a domain with a boundary, in the model's units: MATH (7). The objective
     /// must be one that [`Objective::check_bounded`] allows.
+    // Linked by crates that use an engine, not compiled anew in them; so is `run`.
+    #[inline(never)]
     pub fn within(
         domain: Option<&Domain>,
         model: &Model<T>,
@@ -135,7 +137,11 @@ impl<T: Real> LossEngine<T> {
         points: impl Into<Points<'a, T>>,
         draw: Draw,
     ) -> f64 {
-        let points = points.into();
+        self.run(model, points.into(), draw)
+    }
+
+    #[inline(never)]
+    fn run(&mut self, model: &Model<T>, points: Points<'_, T>, draw: Draw) -> f64 {
         let rows = points.x.len() / model.dim();
         self.for_each_shard(model, points, draw, Some(T::of(1.0 / rows as f64)));
         self.add_gradients();

@@ -186,10 +186,19 @@ impl Trainer {
         held_out: impl Into<Points<'a, f32>>,
         config: TrainConfig,
     ) -> Result<Self> {
+        Self::on_rows(model, training.into(), held_out.into(), config)
+    }
+
+    /// Not generic, so that the engine is compiled here and not in the crate that asks for it.
+    fn on_rows(
+        model: Model<f32>,
+        training: PointSet<f32>,
+        held_out: Points<'_, f32>,
+        config: TrainConfig,
+    ) -> Result<Self> {
         if config.objective == Objective::Regression {
             return Err(Error::config("objective", "regression on targets is for time models"));
         }
-        let (training, held_out) = (training.into(), held_out.into());
         let rows = Points::from(&training).rows(model.graph())?;
         let judges = held_out.rows(model.graph())?;
         let judge = |model: &_, config: &TrainConfig, threads| {
