@@ -7,10 +7,10 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use gradlogp::data::{GapRule, Mark, Standardization, split_names};
 use gradlogp::diagnose::Shape;
-use gradlogp::draw::{SampleConfig, Sampler, StepSchedule};
+use gradlogp::draw::{ImputeSettings, SampleConfig, Sampler, StepSchedule};
 use gradlogp::fit::{ColumnBounds, Region};
+use gradlogp::fitted::AnomalyKind;
 use gradlogp::numeric::Activation;
-use gradlogp::sample::ImputeConfig;
 use gradlogp::slice::SliceLaw;
 use gradlogp::train::{Schedule, TrainConfig};
 use gradlogp::{ModelKind, Objective};
@@ -1004,13 +1004,13 @@ pub(crate) struct ImputeArgs {
     /// Draws of every missing value: that many complete tables, one below the other.
     ///
     /// With columns `draw` and `row` in front if there is more than one.
-    #[arg(long, default_value_t = ImputeConfig::default().draws, value_name = "K")]
+    #[arg(long, default_value_t = ImputeSettings::default().draws, value_name = "K")]
     pub(crate) draws: usize,
     /// Steps that bring each chain to where it belongs (models fitted with --noise have none).
-    #[arg(long, default_value_t = ImputeConfig::default().warm_up)]
+    #[arg(long, default_value_t = ImputeSettings::default().warm_up)]
     pub(crate) warm_up: usize,
     /// Steps after them, the last one being the draw; with --noise, steps from noise to data.
-    #[arg(long, default_value_t = ImputeConfig::default().steps)]
+    #[arg(long, default_value_t = ImputeSettings::default().steps)]
     pub(crate) steps: usize,
     /// Step a in units of the columns' standard deviations, squared [default: found for each row by itself].
     ///
@@ -1019,13 +1019,27 @@ pub(crate) struct ImputeArgs {
     #[arg(long, value_name = "A", hide_short_help = true)]
     pub(crate) step_size: Option<f64>,
     /// Potentials: most leapfrog steps of a move of hmc.
-    #[arg(long, default_value_t = ImputeConfig::default().leapfrog, value_name = "L", hide_short_help = true)]
+    #[arg(long, default_value_t = ImputeSettings::default().leapfrog, value_name = "L", hide_short_help = true)]
     pub(crate) leapfrog: usize,
     /// Seed of the draws.
     #[arg(long, alias = "sample-seed", default_value_t = 0)]
     pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
+}
+
+impl ImputeArgs {
+    pub(crate) fn settings(&self) -> ImputeSettings {
+        ImputeSettings {
+            draws: self.draws,
+            warm_up: self.warm_up,
+            steps: self.steps,
+            step_size: self.step_size,
+            leapfrog: self.leapfrog,
+            keep_noise: self.keep_noise,
+            seed: self.seed,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -1427,6 +1441,18 @@ pub(crate) enum AnomalyArg {
     Path,
     /// Length of the score in standard deviations
     Norm,
+}
+
+impl From<AnomalyArg> for AnomalyKind {
+    fn from(kind: AnomalyArg) -> Self {
+        match kind {
+            AnomalyArg::Auto => AnomalyKind::Auto,
+            AnomalyArg::Scales => AnomalyKind::Scales,
+            AnomalyArg::Density => AnomalyKind::Density,
+            AnomalyArg::Path => AnomalyKind::Path,
+            AnomalyArg::Norm => AnomalyKind::Norm,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -2,13 +2,12 @@
 
 use anyhow::Result;
 use gradlogp::diagnose::{
-    ClassifierConfig, ColumnFunction, Copies, EnergyConfig, LogMean, NormaliserConfig,
-    TestFunction, classifier_test, column_tests, copies_of, energy_distance, estimate_normaliser,
-    likelihood, test_functions,
+    ClassifierConfig, ColumnFunction, Copies, EnergyConfig, LogMean, TestFunction, classifier_test,
+    column_tests, copies_of, energy_distance, likelihood, test_functions,
 };
 use gradlogp::fit::LEVEL;
 use gradlogp::{Error, FittedModel, LogDensity};
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -21,8 +20,6 @@ use crate::report::{Check, Estimate, Grade};
 use crate::sampling::{self, Words};
 use crate::text::{self, short};
 
-/// Standard deviations from the mean of training beyond which a row is no guide to where the density is.
-const FAR: f64 = 8.0;
 /// Least rows of each side that are compared: what the classifier test needs.
 const LEAST_COMPARED: usize = 8;
 
@@ -331,23 +328,21 @@ fn without_condition(model: &FittedModel, option: &str) -> Result<()> {
     Err(Error::config(option.to_string(), message).into())
 }
 
-/// log Z of a model, estimated and checked on rows; the estimates, and what comes of them.
+/// log Z of a model by [`FittedModel::normaliser`], refusing in the words of the options that ask for it.
 pub(crate) fn normaliser(
     model: &FittedModel,
     rows: ArrayView2<'_, f64>,
     rng: &mut ChaCha8Rng,
 ) -> Result<gradlogp::diagnose::Normaliser> {
-    without_bounds(model, "--likelihood, --normalize")?;
-    without_condition(model, "--likelihood, --normalize")?;
-    let Some(log_density) = model.as_log_density() else {
-        let message = "a score field has no density to normalise; fit with --model potential";
-        return Err(Error::config("--likelihood, --normalize", message).into());
-    };
-    // A few rows far from all others would widen the proposals until they miss the rest.
-    let near = model.near_training(rows, FAR);
-    let few = rows.nrows() - near.len() <= rows.nrows() / 20;
-    let rows = if few { rows.select(Axis(0), &near) } else { rows.to_owned() };
-    Ok(estimate_normaliser(&log_density, rows.view(), &NormaliserConfig::default(), rng)?)
+    let options = "--likelihood, --normalize";
+    without_bounds(model, options)?;
+    without_condition(model, options)?;
+    model.normaliser(rows, rng).map_err(|error| match error {
+        Error::Config { option, message } if option == "fitted_model" => {
+            Error::config(options, message).into()
+        }
+        other => other.into(),
+    })
 }
 
 fn normalised(

@@ -85,8 +85,8 @@
 //! | [`sample`] | Langevin steps (ULA, MALA), many chains, their convergence |
 //! | [`likelihood`] | log densities by the probability flow |
 //! | [`diagnose`] | exact loss, Stein identities, kernel Stein discrepancy, Fisher divergence, two-sample tests, normalisers |
-//! | [`fitted`] | a network with its transform: answers in the user's units, model files |
-//! | [`draw`] | rows drawn from a fitted model |
+//! | [`fitted`] | a network with its transform: answers in the user's units, anomaly scores, model files |
+//! | [`draw`] | rows drawn from a fitted model, and missing values of rows |
 //! | [`fit`] | a fit from end to end: prepare, train, describe, evaluate |
 //!
 //! # Conventions

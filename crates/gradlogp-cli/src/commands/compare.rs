@@ -5,9 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use gradlogp::diagnose::{Estimate, paired_difference};
-use gradlogp::exec::{Threads, draw_variance_within};
-use gradlogp::fit::{Prepared, Trained, enough_rows};
+use gradlogp::fit::{Prepared, Trained, Way, WayFigures, enough_rows, mean_loss};
 use gradlogp::model::LossPass;
 use gradlogp::stats::upper_median;
 use gradlogp::storage::write_atomically;
@@ -31,13 +29,6 @@ use crate::text::{aligned, short};
 /// Steps timed to turn seconds into steps, after a few that are not.
 const TRIAL: u64 = 20;
 const TRIAL_WARM_UP: usize = 5;
-
-/// One way to fit.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Way {
-    objective: Objective,
-    law: SliceLaw,
-}
 
 /// What came of one way, over all seeds.
 struct Outcome {
@@ -114,7 +105,7 @@ pub(crate) fn run(args: &CompareArgs, show: Show) -> Result<ExitCode> {
         outcomes.extend(try_way(args, &plan, &prepared, way, done, &mut bar)?);
     }
     bar.finish();
-    outcomes.sort_by(|a, b| mean(&a.losses).total_cmp(&mean(&b.losses)));
+    outcomes.sort_by(|a, b| mean_loss(&a.losses).total_cmp(&mean_loss(&b.losses)));
     let compare = compare(args, &plan, &prepared, &outcomes)?;
     if let Some(path) = &args.report {
         let page = report::render_comparison(&page(&plan, &compare))?;
@@ -263,10 +254,6 @@ fn steps_within(seconds: f64, plan: &Plan, prepared: &Prepared, way: Way) -> Res
     Ok((steps.round() as u64).max(1))
 }
 
-fn mean(losses: &Array2<f64>) -> f64 {
-    losses.mean().unwrap_or(f64::NAN)
-}
-
 /// In words, short.
 fn name(way: Way) -> String {
     way.objective.brief(&way.law)
@@ -281,65 +268,33 @@ fn compare(
 ) -> Result<Compare> {
     let best =
         outcomes.first().ok_or_else(|| Error::config("--objectives", "name at least one"))?;
-    let few = prepared.split.train.len().min(plan.fit.training.batch);
-    let batch = prepared.network_rows(&prepared.split.train[..few])?;
-    let threads = Threads::new(plan.fit.training.threads)?;
-    let domain = prepared.training(&plan.fit).domain;
-    let variance = |way: Way, draws: usize| {
-        let named = (draws, plan.fit.training.seed);
-        let domain = domain.as_ref();
-        draw_variance_within(
-            domain,
-            &best.network,
-            &way.objective,
-            way.law,
-            &batch,
-            named,
-            &threads,
-        )
+    let fits: Vec<(Way, &Array2<f64>)> = outcomes.iter().map(|o| (o.way, &o.losses)).collect();
+    let figures = prepared.compare_ways(&plan.fit, &fits, &best.network, args.draws)?;
+    let line = |(outcome, figures): (&Outcome, WayFigures)| Line {
+        way: name(outcome.way),
+        objective: outcome.way.objective,
+        slice_law: outcome.way.law,
+        steps: outcome.steps,
+        exact_loss: figures.loss.mean,
+        exact_loss_se: figures.loss.standard_error,
+        difference: figures.above_best.mean,
+        difference_se: figures.above_best.standard_error,
+        difference_seeds_se: figures.above_best.seeds_error,
+        step_ms: 1e3 * outcome.step_seconds,
+        loss_variance: figures.variance.loss_variance,
+        gradient_variance: figures.variance.gradient_variance,
+        relative_gradient_variance: figures.relative_gradient_variance,
+        consistent_seeds: outcome.consistent,
+        verdict: outcome.verdict.clone(),
+        diverged: outcome.diverged,
     };
-    // Unbiased objectives have one gradient in expectation, and the exact one shows it without noise.
-    let exact = variance(Way { objective: Objective::Exact, law: best.way.law }, 2)?;
-    let mut ways = Vec::new();
-    for outcome in outcomes {
-        let way = outcome.way;
-        let found = variance(way, args.draws)?;
-        let square = match way.objective {
-            Objective::Ssm { .. }
-            | Objective::SsmVr { .. }
-            | Objective::Exact
-            | Objective::FdSsm { .. }
-            | Objective::Cp { .. } => exact.gradient_square,
-            _ => found.gradient_square,
-        };
-        let own = outcome.losses.mean_axis(ndarray::Axis(0)).unwrap_or_default();
-        let paired = paired_difference(outcome.losses.view(), best.losses.view())?;
-        ways.push(Line {
-            way: name(way),
-            objective: way.objective,
-            slice_law: way.law,
-            steps: outcome.steps,
-            exact_loss: mean(&outcome.losses),
-            exact_loss_se: Estimate::of(own.view()).standard_error,
-            difference: paired.mean,
-            difference_se: paired.standard_error,
-            difference_seeds_se: paired.seeds_error,
-            step_ms: 1e3 * outcome.step_seconds,
-            loss_variance: found.loss_variance,
-            gradient_variance: found.gradient_variance,
-            relative_gradient_variance: found.gradient_variance / square,
-            consistent_seeds: outcome.consistent,
-            verdict: outcome.verdict.clone(),
-            diverged: outcome.diverged,
-        });
-    }
     Ok(Compare {
         rows: best.losses.ncols(),
         seeds: args.seeds,
         best: name(best.way),
-        variance_rows: few,
+        variance_rows: prepared.variance_rows(&plan.fit),
         variance_draws: args.draws,
-        ways,
+        ways: outcomes.iter().zip(figures).map(line).collect(),
         report: args.report.as_ref().map(|p| p.display().to_string()),
     })
 }

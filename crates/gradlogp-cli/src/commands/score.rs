@@ -4,14 +4,15 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use gradlogp::data::Table;
+use gradlogp::fitted::Anomaly;
 use gradlogp::{Error, ErrorClass, FittedModel};
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
+use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::Show;
-use crate::anomaly::Anomaly;
+use crate::anomaly;
 use crate::args::ScoreArgs;
 use crate::checks::normaliser;
 use crate::input::{Source, conditions_far_off, in_named_table, show_warnings};
@@ -56,7 +57,7 @@ pub(crate) fn run(args: &ScoreArgs, show: Show) -> Result<ExitCode> {
         conditions_far_off(&model, given.rows.view(), show);
     }
     let rows = &loaded.table.rows;
-    let anomaly = Anomaly::new(&model, &args.anomaly, &args.read)?;
+    let anomaly = anomaly::asked(&model, &args.anomaly, &args.read)?;
     let name = &loaded.table.name;
     let log_z = log_z(&model, args, rows.view(), show).map_err(|e| in_named_table(e, name))?;
     let plan = Plan { model: &model, diagonal: args.hessian_diagonal, anomaly, log_z };
@@ -151,7 +152,7 @@ struct Plan<'a> {
 
 impl Plan<'_> {
     fn threshold(&self) -> Option<f64> {
-        self.anomaly.as_ref().and_then(|a| a.threshold)
+        self.anomaly.as_ref().and_then(Anomaly::threshold)
     }
 
     fn column_names(&self) -> Vec<String> {
@@ -198,11 +199,10 @@ impl Plan<'_> {
             next += 1;
         }
         if let Some(anomaly) = &self.anomaly {
-            let how = anomaly.of(model, rows)?;
-            if let Some(threshold) = anomaly.threshold {
-                // What is no number is unusual at least.
-                let flag = |a: f64| if a <= threshold { 0.0 } else { 1.0 };
-                out.column_mut(next + 1).assign(&how.mapv(flag));
+            let how = anomaly.score(model, rows)?;
+            if let Some(beyond) = anomaly.beyond(how.view()) {
+                let flags = beyond.into_iter().map(|is| if is { 1.0 } else { 0.0 });
+                out.column_mut(next + 1).assign(&flags.collect::<Array1<f64>>());
             }
             out.column_mut(next).assign(&how);
         }

@@ -21,6 +21,7 @@
 //! 5. [`Prepared::model`] joins weights and scaling: a [`FittedModel`].
 //! 6. [`Prepared::evaluate`] looks at the test rows: an [`Evaluation`] and its [`Verdict`].
 
+mod compare;
 mod config;
 mod density;
 mod describe;
@@ -34,6 +35,7 @@ mod run;
 mod train;
 mod trained;
 
+pub use compare::{Way, WayFigures, mean_loss};
 pub use config::{Family, FitConfig, NetworkConfig, PrepareConfig, Support};
 pub use density::DensityRule;
 pub use diffusion::{DiffusionConfig, ProcessConfig};

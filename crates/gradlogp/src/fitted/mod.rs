@@ -6,13 +6,16 @@
 //!
 //! A conditional model, of p(x | c), answers only where c is given: [`FittedModel::given`].
 
+mod anomaly;
 mod baseline;
 mod description;
 mod file;
 mod gaussians;
 mod likelihood;
+mod normaliser;
 mod scaling;
 
+pub use anomaly::{Anomaly, AnomalyKind};
 pub use baseline::LikelihoodComparison;
 pub use description::{
     DataRecord, Description, FarOff, FitSummary, GivenColumns, KernelDescription, NoiseRecord,

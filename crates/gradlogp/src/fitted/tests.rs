@@ -59,6 +59,16 @@ pub(super) fn small(seed: u64) -> FittedModel {
     FittedModel::new(description.network.build(seed).unwrap(), description).unwrap()
 }
 
+/// A potential of three columns without weights: a normal density with mean and standard deviations of training, as
+/// exp(-|z|^2 / 2) without its constant.
+pub(super) fn standard_normal() -> FittedModel {
+    let model = fitted(ModelKind::Potential, Standardization::Standardize, &table());
+    let network = Mlp { base_scale: Some(1.0), ..model.description().network.clone() };
+    let mut weights = network.build::<f32>(0).unwrap();
+    weights.parameters.fill(0.0);
+    FittedModel::new(weights, Description { network, ..model.description().clone() }).unwrap()
+}
+
 const KINDS: [Standardization; 3] =
     [Standardization::Standardize, Standardization::Whiten, Standardization::None];
 

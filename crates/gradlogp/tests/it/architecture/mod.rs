@@ -81,6 +81,8 @@ const ORDER: &[(&str, &[&str])] = &[
             "words",
             "score",
             "domain",
+            "slice",
+            "exec",
             "diagnose",
             "model",
             "objective",

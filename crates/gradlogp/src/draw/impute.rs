@@ -1,0 +1,328 @@
+//! Missing values of a table drawn from their law given the others of the row: by chains on the missing values alone
+//! where the model has one density, by the reverse process where it knows every noise level.
+
+use std::ops::ControlFlow;
+
+use ndarray::{Array2, ArrayView2, Axis};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::Sampler;
+use crate::fitted::FittedModel;
+use crate::sample::reverse::{Reverse, ReverseImpute, impute_reverse};
+use crate::sample::{ImputeConfig, Parallel, Target, impute};
+use crate::{Error, Result};
+
+/// How missing values are drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImputeSettings {
+    /// Draws of every missing value.
+    pub draws: usize,
+    /// Chains: steps that bring each to where it belongs.
+    pub warm_up: usize,
+    /// Chains: steps after them, the last one being the draw; else steps from noise to data.
+    pub steps: usize,
+    /// Chains: step a in units of the columns' standard deviations, squared; None: found for each row.
+    pub step_size: Option<f64>,
+    /// Chains on a density: most leapfrog steps of a move.
+    pub leapfrog: usize,
+    /// Values of columns that got noise before the fit are not rounded back to the columns' own.
+    pub keep_noise: bool,
+    /// Seed of the draws.
+    pub seed: u64,
+}
+
+impl Default for ImputeSettings {
+    fn default() -> Self {
+        let ImputeConfig { draws, warm_up, steps, step_size, leapfrog } = ImputeConfig::default();
+        ImputeSettings { draws, warm_up, steps, step_size, leapfrog, keep_noise: false, seed: 0 }
+    }
+}
+
+impl ImputeSettings {
+    fn config(&self) -> ImputeConfig {
+        ImputeConfig {
+            draws: self.draws,
+            warm_up: self.warm_up,
+            steps: self.steps,
+            step_size: self.step_size,
+            leapfrog: self.leapfrog,
+        }
+    }
+
+    /// Bytes that the draws of `rows` take, at least.
+    pub fn bytes(&self, rows: ArrayView2<'_, f64>) -> f64 {
+        let draws = self.draws as f64;
+        // Each chain has a generator of its own.
+        8.0 * 8.0 * rows.len() as f64 * draws + 400.0 * incomplete(rows).len() as f64 * draws
+    }
+}
+
+/// A table without its holes, and what is known of the draws.
+#[derive(Debug)]
+pub struct Imputation {
+    /// The whole table of the first draw, then that of the second, ...: (draws * n) x d, in the user's units. What was
+    /// observed is there bit for bit; values of draws that were lost are still missing.
+    pub rows: Array2<f64>,
+    /// Rows with missing values, counted from 0.
+    pub incomplete: Vec<usize>,
+    /// By what they were drawn.
+    pub sampler: Sampler,
+    /// Chains: a after warm-up, the median over rows.
+    pub step_size: Option<f64>,
+    /// Chains on a density: mean acceptance after warm-up.
+    pub acceptance_rate: Option<f64>,
+    /// Chains: R-hat of the halves of those of a row, the median over missing values; None with one draw.
+    pub r_hat: Option<f64>,
+    /// Chains: rows, counted from 0, whose chains have not met; None where there are no chains.
+    pub not_mixed: Option<Vec<usize>>,
+    /// [`Error::Diverged`] with the rows, counted from 0, of which draws were lost; None where none was.
+    pub failure: Option<Error>,
+}
+
+/// Draws of the incomplete rows, all of the first draw first; their places are those among the incomplete rows.
+struct Drawn {
+    rows: Array2<f64>,
+    sampler: Sampler,
+    step_size: Option<f64>,
+    acceptance_rate: Option<f64>,
+    r_hat: Option<f64>,
+    not_mixed: Option<Vec<usize>>,
+    failure: Option<Error>,
+}
+
+/// Sees (steps done, steps) after each step, and may stop the run.
+type Observer<'a> = dyn FnMut(usize, usize) -> ControlFlow<()> + 'a;
+
+/// The places of rows with missing values.
+fn incomplete(rows: ArrayView2<'_, f64>) -> Vec<usize> {
+    (0..rows.nrows()).filter(|row| rows.row(*row).iter().any(|x| x.is_nan())).collect()
+}
+
+impl FittedModel {
+    /// Draws the values that are NaN in `rows` (n x d, the user's units) given the others of their row: by HMC on a
+    /// density, by ULA on a score field, by the reverse process of a model that knows every noise level. Each draw is
+    /// one of its own; a row's draws do not depend on the other rows.
+    ///
+    /// ```no_run
+    /// use gradlogp::FittedModel;
+    /// use gradlogp::draw::ImputeSettings;
+    /// use ndarray::array;
+    ///
+    /// let model = FittedModel::load("model.safetensors".as_ref())?;
+    /// let rows = array![[1.5, f64::NAN], [0.2, 3.0]];
+    /// let settings = ImputeSettings { draws: 5, ..ImputeSettings::default() };
+    /// println!("{}", model.impute(rows.view(), &settings)?.rows);
+    /// # Ok::<(), gradlogp::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Config`] for settings, and for a model that is conditional, has bounds, or is of noise in mixed columns;
+    /// [`Error::Shape`] for other columns than the model's; [`Error::Diverged`] where some draws, or all, were lost.
+    pub fn impute(
+        &self,
+        rows: ArrayView2<'_, f64>,
+        settings: &ImputeSettings,
+    ) -> Result<Imputation> {
+        let found = self.impute_watched(rows, settings, &mut |_, _| ControlFlow::Continue(()))?;
+        match found {
+            Some(Imputation { failure: Some(error), .. }) => Err(error),
+            Some(found) => Ok(found),
+            None => Err(Error::Numerical {
+                operation: "imputation",
+                message: "was stopped".to_string(),
+            }),
+        }
+    }
+
+    /// The same under way: `observer` sees (steps done, steps), within a long step several times the same; None where it
+    /// stopped the run. Draws that were lost leave their values missing, and are told of in
+    /// [`failure`](Imputation::failure).
+    ///
+    /// # Errors
+    /// As [`impute`](FittedModel::impute), and [`Error::Diverged`] only where all draws were lost.
+    pub fn impute_watched(
+        &self,
+        rows: ArrayView2<'_, f64>,
+        settings: &ImputeSettings,
+        observer: &mut Observer<'_>,
+    ) -> Result<Option<Imputation>> {
+        self.check_imputes()?;
+        settings.config().validate()?;
+        let d = self.description().columns.len();
+        if rows.ncols() != d {
+            let (expected, found) = (vec![d], vec![rows.ncols()]);
+            return Err(Error::Shape { operation: "columns to impute", expected, found });
+        }
+        let incomplete = incomplete(rows);
+        let part = rows.select(Axis(0), &incomplete);
+        let drawn = match incomplete.is_empty() {
+            true => Ok(Some(self.nothing(part.clone()))),
+            false => self.draw_missing(part.view(), settings, observer),
+        };
+        let Some(mut drawn) = drawn.map_err(|error| in_table(error, &incomplete))? else {
+            return Ok(None);
+        };
+        let noise = self.description().dequantization.as_ref().filter(|_| !settings.keep_noise);
+        if let Some(noise) = noise {
+            let count = part.nrows().max(1);
+            noise.restore(&mut drawn.rows, |i, j| part[[i % count, j]].is_nan());
+        }
+        let places = |rows: Vec<usize>| rows.into_iter().map(|i| incomplete[i]).collect();
+        Ok(Some(Imputation {
+            rows: whole(rows, &incomplete, settings.draws, &drawn.rows),
+            sampler: drawn.sampler,
+            step_size: drawn.step_size,
+            acceptance_rate: drawn.acceptance_rate,
+            r_hat: drawn.r_hat,
+            not_mixed: drawn.not_mixed.map(places),
+            failure: drawn.failure.map(|error| in_table(error, &incomplete)),
+            incomplete,
+        }))
+    }
+
+    /// Refuses a model that cannot fill in missing values.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a model that is conditional, or has bounds.
+    pub fn check_imputes(&self) -> Result<()> {
+        let refuse = |why: &str| Err(Error::config("fitted_model", why));
+        if !self.given_columns().is_empty() {
+            return refuse(
+                "is conditional, and only a model of all columns can fill in what is missing of them; fit one \
+                 without `given`",
+            );
+        }
+        if self.description().domain.is_some() {
+            return refuse(
+                "was fitted with bounds, and imputed values would not keep to them; fit a model without `bounds` and \
+                 `domain`",
+            );
+        }
+        Ok(())
+    }
+
+    /// No draws, of no rows.
+    fn nothing(&self, rows: Array2<f64>) -> Drawn {
+        let sampler = match (self.over_time(), self.as_log_density()) {
+            (Some(_), _) => Sampler::Em,
+            (None, Some(_)) => Sampler::Hmc,
+            (None, None) => Sampler::Ula,
+        };
+        let (step_size, acceptance_rate, r_hat, not_mixed, failure) =
+            (None, None, None, None, None);
+        Drawn { rows, sampler, step_size, acceptance_rate, r_hat, not_mixed, failure }
+    }
+
+    fn draw_missing(
+        &self,
+        rows: ArrayView2<'_, f64>,
+        settings: &ImputeSettings,
+        observer: &mut Observer<'_>,
+    ) -> Result<Option<Drawn>> {
+        match self.over_time() {
+            Some(model) => {
+                let score = Parallel(model);
+                let reverse = Reverse { sde: model.clock().sde(), score: &score };
+                self.by_reverse(&reverse, rows, settings, observer)
+            }
+            None => self.by_chains(rows, settings, observer),
+        }
+    }
+
+    fn by_chains(
+        &self,
+        rows: ArrayView2<'_, f64>,
+        settings: &ImputeSettings,
+        observer: &mut Observer<'_>,
+    ) -> Result<Option<Drawn>> {
+        let known = (&self.description().column_mean[..], &self.description().column_scale[..]);
+        let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
+        let density = self.as_log_density();
+        let density = density.as_ref().map(Parallel);
+        let field = Parallel(self);
+        let target = match &density {
+            Some(density) => Target::Density(density),
+            None => Target::Field(&field),
+        };
+        let run = impute(target, rows, known, &settings.config(), &mut rng, observer)?;
+        Ok(run.map(|run| Drawn {
+            step_size: Some(run.step_size),
+            acceptance_rate: run.acceptance,
+            r_hat: run.r_hat,
+            failure: run.failure(),
+            not_mixed: Some(run.not_mixed),
+            ..self.nothing(run.rows)
+        }))
+    }
+
+    /// In the network's units.
+    fn by_reverse(
+        &self,
+        reverse: &Reverse<'_>,
+        rows: ArrayView2<'_, f64>,
+        settings: &ImputeSettings,
+        observer: &mut Observer<'_>,
+    ) -> Result<Option<Drawn>> {
+        let transform = &self.description().transform;
+        if transform.diagonal_scale().is_none() {
+            let message = "this model mixes the columns (`standardize` whiten), and the reverse process of \
+                           noise in mixed columns cannot hold single ones; fit with `standardize` standardize";
+            return Err(Error::config("fitted_model", message));
+        }
+        let (draws, steps) = (settings.draws, settings.steps);
+        let config = ReverseImpute { draws, steps, ..ReverseImpute::default() };
+        let inside = transform.forward(rows);
+        let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
+        let run = impute_reverse(reverse, inside.view(), &config, &mut rng, observer)?;
+        Ok(run.map(|run| {
+            let mut out = transform.inverse(run.rows.view());
+            // There and back, what was observed would be rounded.
+            for ((i, j), x) in rows.indexed_iter().filter(|(_, x)| !x.is_nan()) {
+                (0..draws).for_each(|draw| out[[draw * rows.nrows() + i, j]] = *x);
+            }
+            Drawn { failure: run.failure(), ..self.nothing(out) }
+        }))
+    }
+}
+
+/// The whole table once per draw.
+fn whole(
+    table: ArrayView2<'_, f64>,
+    incomplete: &[usize],
+    draws: usize,
+    drawn: &Array2<f64>,
+) -> Array2<f64> {
+    let n = table.nrows();
+    let mut out = Array2::zeros((draws * n, table.ncols()));
+    for (at, mut row) in out.outer_iter_mut().enumerate() {
+        let (draw, i) = (at / n, at % n);
+        row.assign(&match incomplete.binary_search(&i) {
+            Ok(k) => drawn.row(draw * incomplete.len() + k),
+            Err(_) => table.row(i),
+        });
+    }
+    out
+}
+
+/// An error that counts the draws of incomplete rows, with the places of these rows in the table.
+fn in_table(error: Error, incomplete: &[usize]) -> Error {
+    let Error::Diverged { step, rows, message } = error else { return error };
+    if rows.is_empty() {
+        return Error::Diverged { step, rows, message };
+    }
+    let mut rows: Vec<usize> = rows.iter().map(|i| incomplete[i % incomplete.len()]).collect();
+    rows.sort_unstable();
+    rows.dedup();
+    let message = format!(
+        "the model gives no finite density or score on the way of {} of the incomplete rows, the first of which is row \
+         {}; such a row is far from all that the model was fitted to",
+        rows.len(),
+        rows[0] + 1
+    );
+    Error::Diverged { step, rows, message }
+}
+
+#[cfg(test)]
+#[path = "impute_tests.rs"]
+mod tests;
