@@ -1,6 +1,6 @@
 //! The three tables as the published experiments prepare them, and without their leaks.
 //!
-//! Protocol "paper": columns chosen, wines dequantised by U(-1, 1) times the median gap between distinct
+//! Protocol "paper": columns chosen, wines dequantized by U(-1, 1) times the median gap between distinct
 //! values, rows in the published order, PCA whitening with the statistics of *all* rows, N(0, 0.05^2) noise
 //! added once to *all* parts. Protocol "leak-free": column choice and whitening see training rows only, and
 //! test rows get no noise (training and validation rows, which both take part in the fit, do).
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_of_dequantisation_is_twice_the_median_gap_wide() {
+    fn noise_of_dequantization_is_twice_the_median_gap_wide() {
         // Distinct 0, 1, 3: gaps 1, 2, median 1.5.
         let mut rows = Array2::from_shape_fn((3000, 1), |(i, _)| [0.0, 1.0, 3.0][i % 3]);
         let before = rows.clone();

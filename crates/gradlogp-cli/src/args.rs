@@ -11,7 +11,7 @@ use gradlogp::draw::{ImputeSettings, SampleConfig, Sampler, StepSchedule};
 use gradlogp::fit::{ColumnBounds, Region};
 use gradlogp::fitted::AnomalyKind;
 use gradlogp::numeric::Activation;
-use gradlogp::slice::SliceLaw;
+use gradlogp::slice::SliceDistribution;
 use gradlogp::train::{Schedule, TrainConfig};
 use gradlogp::{ModelKind, Objective};
 
@@ -160,7 +160,7 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Log density of every row under a model fitted with --noise, by the probability flow.
     ///
-    /// The densities are normalised, and in the units of the table.
+    /// The densities are normalized, and in the units of the table.
     #[command(allow_negative_numbers = true, after_help = examples::LOGLIK)]
     Loglik(LoglikArgs),
     /// Score, log density and Laplacian of every row of a table.
@@ -525,7 +525,7 @@ pub(crate) struct ModelArgs {
     /// Residual connections between hidden layers of equal width; helps deep networks.
     #[arg(long, hide_short_help = true)]
     pub(crate) residual: bool,
-    /// Potentials: add -|z|^2 / (2 TAU^2) in standardised units; 0 for none [default: 3; 2 for dkef and kef].
+    /// Potentials: add -|z|^2 / (2 TAU^2) in standardized units; 0 for none [default: 3; 2 for dkef and kef].
     ///
     /// With it the density falls off far from the data. dkef and kef always have it.
     #[arg(long, value_name = "TAU", hide_short_help = true)]
@@ -535,7 +535,7 @@ pub(crate) struct ModelArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Objective")]
 pub(crate) struct ObjectiveArgs {
-    /// The loss that is minimised.
+    /// The loss that is minimized.
     #[arg(long, value_enum, default_value_t = ObjectiveArgs::default().objective, value_name = "NAME")]
     pub(crate) objective: ObjectiveArg,
     /// Slices per row and step; more cost more and have less noise.
@@ -544,11 +544,11 @@ pub(crate) struct ObjectiveArgs {
     /// How slices are drawn.
     #[arg(long, value_parser = choices::slice_law(), default_value_t = ObjectiveArgs::default().slice_law, value_name = "LAW",
           hide_short_help = true)]
-    pub(crate) slice_law: SliceLaw,
-    /// Noise level of dsm and fd-dsm, in standardised units.
+    pub(crate) slice_law: SliceDistribution,
+    /// Noise level of dsm and fd-dsm, in standardized units.
     #[arg(long, default_value_t = ObjectiveArgs::default().sigma, hide_short_help = true)]
     pub(crate) sigma: f64,
-    /// Step of fd-ssm and fd-dsm, in standardised units [default: suits single precision].
+    /// Step of fd-ssm and fd-dsm, in standardized units [default: suits single precision].
     ///
     /// They look at x +- EPS v with slices v of length about sqrt(columns). The default balances truncation and
     /// single precision: 0.041 / sqrt(columns) for fd-ssm of potentials, else 0.0056 / sqrt(columns).
@@ -561,7 +561,7 @@ impl Default for ObjectiveArgs {
         ObjectiveArgs {
             objective: ObjectiveArg::Auto,
             slices: 1,
-            slice_law: SliceLaw::Rademacher,
+            slice_law: SliceDistribution::Rademacher,
             sigma: 0.1,
             fd_eps: None,
         }
@@ -578,7 +578,7 @@ impl ObjectiveArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Training")]
 pub(crate) struct TrainingArgs {
-    /// Optimiser steps, at most; about a minute or less for small tables.
+    /// Optimizer steps, at most; about a minute or less for small tables.
     #[arg(long, default_value_t = TrainingArgs::default().steps)]
     pub(crate) steps: u64,
     /// Rows per step.
@@ -628,12 +628,12 @@ impl Default for TrainingArgs {
         TrainingArgs {
             steps: 6000,
             batch: usual.batch,
-            rate: usual.rate,
+            rate: usual.learning_rate,
             schedule: Schedule::Cosine,
             warm_up: usual.warm_up,
-            clip: usual.clip,
-            weight_decay: usual.decay,
-            ema: usual.ema,
+            clip: usual.max_gradient_norm,
+            weight_decay: usual.weight_decay,
+            ema: usual.ema_decay,
             evaluate_every: usual.evaluate_every,
             patience: None,
             members: None,
@@ -663,14 +663,14 @@ pub(crate) struct CompareArgs {
         default_value = "rademacher",
         value_name = "LAWS"
     )]
-    pub(crate) laws: Vec<SliceLaw>,
+    pub(crate) laws: Vec<SliceDistribution>,
     /// Numbers of slices, each with every law.
     #[arg(long, value_delimiter = ',', default_value = "1", value_name = "NUMBERS")]
     pub(crate) slices: Vec<usize>,
-    /// Noise level of dsm and fd-dsm, in standardised units.
+    /// Noise level of dsm and fd-dsm, in standardized units.
     #[arg(long, default_value_t = ObjectiveArgs::default().sigma, hide_short_help = true)]
     pub(crate) sigma: f64,
-    /// Step of fd-ssm and fd-dsm, in standardised units [default: as in fit].
+    /// Step of fd-ssm and fd-dsm, in standardized units [default: as in fit].
     #[arg(long, value_name = "EPS", hide_short_help = true)]
     pub(crate) fd_eps: Option<f64>,
     /// Fits of each way, with different initial weights, batches and slices on the same rows.
@@ -678,7 +678,7 @@ pub(crate) struct CompareArgs {
     /// With more than one, standard errors hold for the way to fit and not only for one fit of it.
     #[arg(long, default_value_t = 1, value_name = "K")]
     pub(crate) seeds: usize,
-    /// Optimiser steps of each fit.
+    /// Optimizer steps of each fit.
     #[arg(long, default_value_t = 2000)]
     pub(crate) steps: u64,
     /// Seconds of each fit instead, held-out evaluations apart.
@@ -763,7 +763,7 @@ pub(crate) struct EvalArgs {
     /// End with code 7 where the verdict is that the model is at odds with the rows.
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Seed of everything random: drawn rows, dequantisation, and all checks.
+    /// Seed of everything random: drawn rows, dequantization, and all checks.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 }
@@ -772,9 +772,9 @@ pub(crate) struct EvalArgs {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Checks")]
 pub(crate) struct CheckArgs {
-    /// Potentials: also the rows' normalised log likelihood and bits per dimension.
+    /// Potentials: also the rows' normalized log likelihood and bits per dimension.
     ///
-    /// The density is normalised by importance sampling and by annealing in both directions; where they do not
+    /// The density is normalized by importance sampling and by annealing in both directions; where they do not
     /// agree no likelihood is given, and the reason is.
     #[arg(long)]
     pub(crate) likelihood: bool,
@@ -808,7 +808,7 @@ pub(crate) struct LoglikArgs {
     pub(crate) tolerance: f64,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
-    /// Seed of probes, drawn rows and dequantisation.
+    /// Seed of probes, drawn rows and dequantization.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 }
@@ -832,13 +832,13 @@ pub(crate) struct ScoreArgs {
     pub(crate) at: Option<f64>,
     #[command(flatten)]
     pub(crate) anomaly: AnomalyArgs,
-    /// Potentials: also the normalised log density, with log Z estimated from these rows.
+    /// Potentials: also the normalized log density, with log Z estimated from these rows.
     ///
     /// As by eval --likelihood. The rows should not have trained the model; an error where the estimate cannot be
     /// trusted.
     #[arg(long, conflicts_with = "log_z")]
     pub(crate) normalize: bool,
-    /// Potentials: also the normalised log density, with the log Z that eval --likelihood gave.
+    /// Potentials: also the normalized log density, with the log Z that eval --likelihood gave.
     #[arg(long, value_name = "LOG_Z", allow_negative_numbers = true)]
     pub(crate) log_z: Option<f64>,
     #[command(flatten)]
@@ -929,7 +929,7 @@ pub(crate) struct ChainArgs {
     /// Keep every so many-th step.
     #[arg(long, default_value_t = ChainArgs::default().thinning, hide_short_help = true)]
     pub(crate) thinning: usize,
-    /// Step a in x += a/2 s + sqrt(a) z, in standardised units [default: adapted; of ula, from the score].
+    /// Step a in x += a/2 s + sqrt(a) z, in standardized units [default: adapted; of ula, from the score].
     ///
     /// Of hmc, the square of its step. mala adapts it to 57% acceptance, hmc to 80%; ula takes 0.2 / mean square of
     /// the score. With a table of conditions each row has its own.
@@ -1054,7 +1054,7 @@ pub(crate) struct ReportArgs {
     /// The columns are the pixels of grey pictures, line by line: show rows and samples as such.
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = ImageShape::parse)]
     pub(crate) image: Option<ImageShape>,
-    /// Seed of everything random: drawn rows, dequantisation, checks, samples [default: that of the fit].
+    /// Seed of everything random: drawn rows, dequantization, checks, samples [default: that of the fit].
     #[arg(long)]
     pub(crate) seed: Option<u64>,
     #[command(flatten)]
@@ -1121,8 +1121,8 @@ pub(crate) struct StepArgs {
     #[arg(long, default_value_t = 1)]
     pub(crate) slices: usize,
     /// Slice law.
-    #[arg(long, value_parser = choices::slice_law(), default_value_t = SliceLaw::Rademacher)]
-    pub(crate) slice_law: SliceLaw,
+    #[arg(long, value_parser = choices::slice_law(), default_value_t = SliceDistribution::Rademacher)]
+    pub(crate) slice_law: SliceDistribution,
     /// Worker threads; 0 takes one per core.
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: usize,
@@ -1276,6 +1276,7 @@ pub(crate) enum ModelArg {
     /// The network is the score itself: cheaper and more flexible, but no density
     Score,
     /// The network is log p(x) up to a constant, which gives densities and MALA
+    #[value(alias = "log-density")]
     Potential,
     /// Deep kernel exponential family: a density with closed-form coefficients over learnt kernels, for
     /// tables of up to some tens of columns
@@ -1288,7 +1289,7 @@ impl From<ModelArg> for ModelKind {
     fn from(model: ModelArg) -> Self {
         match model {
             ModelArg::Score => ModelKind::Score,
-            ModelArg::Potential | ModelArg::Dkef | ModelArg::Kef => ModelKind::Potential,
+            ModelArg::Potential | ModelArg::Dkef | ModelArg::Kef => ModelKind::LogDensity,
         }
     }
 }

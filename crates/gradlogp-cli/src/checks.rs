@@ -45,7 +45,7 @@ pub(crate) struct Findings {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) test_functions: Vec<Statement>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) likelihood: Option<Normalised>,
+    pub(crate) likelihood: Option<Normalized>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) samples: Option<Comparison>,
 }
@@ -62,7 +62,7 @@ pub(crate) struct Statement {
 
 /// The likelihood of the rows, or why there is none.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Normalised {
+pub(crate) struct Normalized {
     #[serde(flatten)]
     found: Option<Likely>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,7 +134,7 @@ impl Checks<'_> {
         Ok(Findings {
             test_functions: self.functions(model, rows)?,
             likelihood: match self.args.likelihood {
-                true => Some(normalised(model, rows, &mut rng())?),
+                true => Some(normalized(model, rows, &mut rng())?),
                 false => None,
             },
             samples: match self.samples(model, seed)? {
@@ -328,16 +328,16 @@ fn without_condition(model: &FittedModel, option: &str) -> Result<()> {
     Err(Error::config(option.to_string(), message).into())
 }
 
-/// log Z of a model by [`FittedModel::normaliser`], refusing in the words of the options that ask for it.
-pub(crate) fn normaliser(
+/// log Z of a model by [`FittedModel::normalizer`], refusing in the words of the options that ask for it.
+pub(crate) fn normalizer(
     model: &FittedModel,
     rows: ArrayView2<'_, f64>,
     rng: &mut ChaCha8Rng,
-) -> Result<gradlogp::diagnose::Normaliser> {
+) -> Result<gradlogp::diagnose::Normalizer> {
     let options = "--likelihood, --normalize";
     without_bounds(model, options)?;
     without_condition(model, options)?;
-    model.normaliser(rows, rng).map_err(|error| match error {
+    model.normalizer(rows, rng).map_err(|error| match error {
         Error::Config { option, message } if option == "fitted_model" => {
             Error::config(options, message).into()
         }
@@ -345,17 +345,17 @@ pub(crate) fn normaliser(
     })
 }
 
-fn normalised(
+fn normalized(
     model: &FittedModel,
     rows: ArrayView2<'_, f64>,
     rng: &mut ChaCha8Rng,
-) -> Result<Normalised> {
-    let estimates = match normaliser(model, rows, rng) {
+) -> Result<Normalized> {
+    let estimates = match normalizer(model, rows, rng) {
         Ok(estimates) => estimates,
         Err(error) => match error.downcast::<Error>()? {
             // The other checks can do with fewer rows.
             few @ Error::TooFewRows { .. } => {
-                return Ok(Normalised {
+                return Ok(Normalized {
                     found: None,
                     refused: Some(few.to_string()),
                     importance: None,
@@ -386,7 +386,7 @@ fn normalised(
         }
         _ => None,
     };
-    Ok(Normalised {
+    Ok(Normalized {
         found,
         refused: estimates.log_z.err().map(|why| exit::in_options(&why.to_string())),
         importance: Some(route(estimates.importance)),
@@ -417,7 +417,7 @@ impl Findings {
     pub(crate) fn checks(&self) -> Vec<Check> {
         let mut checks = Vec::new();
         checks.extend(self.worst_function());
-        checks.extend(self.likelihood.iter().flat_map(Normalised::checks));
+        checks.extend(self.likelihood.iter().flat_map(Normalized::checks));
         checks.extend(self.samples.iter().flat_map(Comparison::checks));
         checks
     }
@@ -444,7 +444,7 @@ impl Findings {
     }
 }
 
-impl Normalised {
+impl Normalized {
     fn checks(&self) -> Vec<Check> {
         let Some(found) = &self.found else { return Vec::new() };
         vec![
@@ -454,7 +454,7 @@ impl Normalised {
                 Some(found.log_z_se),
                 None,
                 Grade::Info,
-                "What the model's log density exceeds the normalised one by: importance sampling and \
+                "What the model's log density exceeds the normalized one by: importance sampling and \
                  annealing in both directions agree on it.",
             ),
             row(
@@ -463,7 +463,7 @@ impl Normalised {
                 Some(found.log_likelihood_se),
                 None,
                 Grade::Info,
-                "Mean normalised log density of the held-out rows, in natural logarithms and the units of \
+                "Mean normalized log density of the held-out rows, in natural logarithms and the units of \
                  the columns.",
             ),
             row(
@@ -505,7 +505,7 @@ impl Comparison {
                 None,
                 Some(format!("below {}", short(self.energy_critical))),
                 graded(self.energy_p_value >= LEVEL),
-                "2 E|x - y| - E|x - x'| - E|y - y'| of rows x and samples y, pooled standardised; 95% of \
+                "2 E|x - y| - E|x - x'| - E|y - y'| of rows x and samples y, pooled standardized; 95% of \
                  random relabellings stay below the bound.",
             ),
             row(

@@ -4,7 +4,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use gradlogp::data::{GapRule, Standardization};
 use gradlogp::diagnose::Shape;
 use gradlogp::numeric::Activation;
-use gradlogp::slice::SliceLaw;
+use gradlogp::slice::SliceDistribution;
 use gradlogp::train::Schedule;
 
 /// Reads one of `values` by its name.
@@ -36,22 +36,22 @@ pub(crate) fn activation() -> impl TypedValueParser<Value = Activation> {
     )
 }
 
-pub(crate) fn slice_law() -> impl TypedValueParser<Value = SliceLaw> {
+pub(crate) fn slice_law() -> impl TypedValueParser<Value = SliceDistribution> {
     one_of(
-        SliceLaw::name,
+        SliceDistribution::name,
         &[
             (
-                SliceLaw::Rademacher,
+                SliceDistribution::Rademacher,
                 "Independent signs: the least variance of the laws with independent components",
             ),
-            (SliceLaw::Gaussian, "Standard normal"),
-            (SliceLaw::Sphere, "Uniform on the sphere of radius sqrt(columns)"),
+            (SliceDistribution::Gaussian, "Standard normal"),
+            (SliceDistribution::Sphere, "Uniform on the sphere of radius sqrt(columns)"),
             (
-                SliceLaw::Orthogonal,
+                SliceDistribution::Orthogonal,
                 "Columns of a random orthogonal matrix; exact with as many slices as columns",
             ),
             (
-                SliceLaw::Coordinate,
+                SliceDistribution::Coordinate,
                 "Unit vectors without replacement; exact with as many slices as columns",
             ),
         ],
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn words_of_options_are_those_of_the_library() {
         check(activation(), 6);
-        check(slice_law(), SliceLaw::ALL.len());
+        check(slice_law(), SliceDistribution::ALL.len());
         check(schedule(), 2);
         check(standardization(), 5);
         check(gap_rule(), 3);

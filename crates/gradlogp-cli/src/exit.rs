@@ -94,7 +94,12 @@ fn in_a_shell(argument: &str) -> String {
 }
 
 /// Settings of the library whose options have another name.
-const OPTIONS: [(&str, &str); 2] = [("decay", "weight-decay"), ("base_sd", "base-scale")];
+const OPTIONS: [(&str, &str); 4] = [
+    ("learning_rate", "rate"),
+    ("max_gradient_norm", "clip"),
+    ("ema_decay", "ema"),
+    ("base_sd", "base-scale"),
+];
 
 /// A setting of the library as the command line writes it, if it is an option there.
 fn spelled(setting: &str) -> String {
@@ -121,7 +126,10 @@ mod tests {
     fn settings_are_called_by_their_options_and_reasons_said_once() {
         let text = |e: Error| message(&anyhow::Error::from(e));
         assert_eq!(text(Error::config("base_scale", "no")), "--base-scale: no");
-        assert_eq!(text(Error::config("decay", "or `rate`")), "--weight-decay: or --rate");
+        assert_eq!(
+            text(Error::config("weight_decay", "or `learning_rate`")),
+            "--weight-decay: or --rate"
+        );
         assert!(OPTIONS.iter().all(|(field, option)| spelled(field) == format!("--{option}")));
         assert_eq!(text(Error::config("step_size", "no")), "--step-size: no");
         assert_eq!(text(Error::config("-n", "no")), "-n: no");

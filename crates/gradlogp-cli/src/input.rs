@@ -329,7 +329,7 @@ pub(crate) fn warning_text(warning: &DataWarning) -> String {
 /// Name, shape and description of every built-in set.
 pub(crate) fn listing() -> Vec<(String, usize, String, bool)> {
     let drawn = synthetic::names().filter_map(synthetic::named).map(|set| {
-        (set.name.to_string(), set.dim, set.description.to_string(), set.oracle().is_some())
+        (set.name.to_string(), set.dim, set.description.to_string(), set.density().is_some())
     });
     let wine = "real: 1599 red wines, 11 measurements (UCI); rounded, so add --dequantize";
     drawn.chain([(RED_WINE.to_string(), 11, wine.to_string(), false)]).collect()

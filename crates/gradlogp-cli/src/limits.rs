@@ -178,10 +178,10 @@ mod tests {
     #[test]
     fn the_absurd_is_refused_and_the_usual_is_not() {
         let network = |dim, hidden: &[usize], kind| check_network(dim, hidden, kind, 1);
-        assert!(network(16, &[256, 256], ModelKind::Potential).is_ok());
+        assert!(network(16, &[256, 256], ModelKind::LogDensity).is_ok());
         let refused = |result: Result<()>| result.unwrap_err().to_string();
         assert!(refused(network(2, &[usize::MAX, 2], ModelKind::Score)).contains("gigabytes"));
-        let wide = refused(network(2, &[100_000_000, 100_000_000], ModelKind::Potential));
+        let wide = refused(network(2, &[100_000_000, 100_000_000], ModelKind::LogDensity));
         assert!(wide.contains("needs about 3.6e8 gigabytes"), "{wide}");
         // 48 bytes more for each weight between two layers of a score field: 36 + 16.
         let field = refused(network(2, &[100_000_000, 100_000_000], ModelKind::Score));

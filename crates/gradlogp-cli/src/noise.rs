@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use gradlogp::diffusion::{Conditioning, NoiseConfig, NoiseWeight, TimeFeatures, TimeLaw};
+use gradlogp::diffusion::{Conditioning, NoiseConfig, NoiseWeight, TimeDistribution, TimeFeatures};
 use gradlogp::fit::{DiffusionConfig, ProcessConfig};
 use gradlogp::fitted::NoiseRecord;
 use gradlogp::sde::{AnyProcess, BetaSchedule, OrnsteinUhlenbeck, Process, SubVp, Ve, Vp};
@@ -29,7 +29,7 @@ pub(crate) struct NoiseArgs {
     /// In strata, and with weights that undo the law.
     #[arg(long, hide_short_help = true, value_enum, requires = "noise", value_name = "LAW")]
     pub(crate) times: Option<TimesArg>,
-    /// Width of the finest structure to expect, in standardised units [default: 0.1; not for custom].
+    /// Width of the finest structure to expect, in standardized units [default: 0.1; not for custom].
     ///
     /// With less noise than that the network's output is scaled up no further. 0 for data in points or on a
     /// surface.
@@ -59,7 +59,7 @@ pub(crate) struct NoiseArgs {
     #[arg(long, hide_short_help = true, value_enum, requires = "noise", default_value_t = NoiseArgs::default().time_features,
           value_name = "NAME")]
     pub(crate) time_features: FeaturesArg,
-    /// ve, ncsn: least noise, in standardised units [default: 0.01].
+    /// ve, ncsn: least noise, in standardized units [default: 0.01].
     #[arg(
         long,
         hide_short_help = true,
@@ -68,7 +68,7 @@ pub(crate) struct NoiseArgs {
         value_name = "S"
     )]
     pub(crate) sigma_min: Option<f64>,
-    /// ve, ncsn: largest noise, in standardised units [default: 10].
+    /// ve, ncsn: largest noise, in standardized units [default: 10].
     #[arg(
         long,
         hide_short_help = true,
@@ -295,9 +295,9 @@ impl NoiseArgs {
             None => usual.noise.weight,
         };
         let times = match self.times {
-            Some(TimesArg::Uniform) => TimeLaw::Uniform,
-            Some(TimesArg::Importance) => TimeLaw::Importance,
-            Some(TimesArg::LogNoise) => TimeLaw::LogNoise,
+            Some(TimesArg::Uniform) => TimeDistribution::Uniform,
+            Some(TimesArg::Importance) => TimeDistribution::Importance,
+            Some(TimesArg::LogNoise) => TimeDistribution::LogNoise,
             None => usual.noise.times,
         };
         let levels = (noise == NoiseArg::Ncsn).then(|| self.levels.unwrap_or(10));

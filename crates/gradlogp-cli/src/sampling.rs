@@ -72,7 +72,7 @@ impl Words for Samples {
                 r,
                 Some(format!("below {bound:.2}")),
                 Some(r <= bound),
-                "Rank-normalised split R-hat of the chains that drew the samples, worst column: 1 where \
+                "Rank-normalized split R-hat of the chains that drew the samples, worst column: 1 where \
                  chains agree with each other and with themselves over time.",
             )
         }));

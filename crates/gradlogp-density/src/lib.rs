@@ -7,14 +7,14 @@
 //! |---|---|
 //! | [`score`] | the traits [`Score`], [`ScoreTrace`], [`LogDensity`] and [`TimeScore`]; scores of functions, [`ScoreFn`] |
 //! | [`stats`] | medians and quantiles |
-//! | [`oracle`] | densities known exactly, to test against |
+//! | [`reference`] | densities known exactly, to test against |
 //! | [`domain`] | domains with a boundary, and the weights that score matching needs there |
 //! | [`ode`] | an adaptive solver of ordinary differential equations, all rows of a batch at once |
 //! | [`sde`] | processes that turn data into noise, their kernels, exact marginals |
 //! | [`linear`] | eigenvalues and Cholesky factors |
 //! | [`likelihood`] | log densities by the probability flow |
 //! | [`sample`] | Langevin steps, HMC, many chains, their convergence; from noise to data |
-//! | [`diagnose`] | exact loss, Stein identities, Fisher divergence, two-sample tests, normalisers |
+//! | [`diagnose`] | exact loss, Stein identities, Fisher divergence, two-sample tests, normalizers |
 //!
 //! Rows are points: tables are n x d. Every function that draws takes a generator or a seed. "MATH (4)" in the documentation
 //! means formula (4) of [`formulas`].
@@ -25,7 +25,7 @@ pub mod formulas;
 pub mod likelihood;
 pub mod linear;
 pub mod ode;
-pub mod oracle;
+pub mod reference;
 pub mod sample;
 pub mod score;
 pub mod sde;

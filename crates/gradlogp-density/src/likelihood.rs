@@ -187,7 +187,7 @@ impl Flow<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::{Gaussian, GaussianMixture};
+    use crate::reference::{Gaussian, GaussianMixture};
     use crate::sde::{
         BetaSchedule, CustomSde, Marginal, OrnsteinUhlenbeck, Process, SubVp, Ve, Vp,
     };

@@ -9,7 +9,7 @@ use crate::loops::Loops;
 
 /// A real scalar with the elementary functions the engine needs: `f32` or `f64`, no others.
 ///
-/// The elementary functions are branch-free so that loops over them vectorise. Their error bounds
+/// The elementary functions are branch-free so that loops over them vectorize. Their error bounds
 /// are stated in [`elementary`] and measured in its tests.
 pub trait Real:
     Copy

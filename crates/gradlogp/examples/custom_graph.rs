@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 
 use gradlogp::graph::GraphBuilder;
-use gradlogp::model::initialise;
+use gradlogp::model::initialize;
 use gradlogp::numeric::Activation;
 use gradlogp::train::{TrainConfig, Trainer};
 use gradlogp::{Model, ModelKind, Objective, Score};
@@ -37,16 +37,21 @@ fn main() -> gradlogp::Result<()> {
     b.add(f, product);
     let graph = b.build()?;
 
-    let parameters = initialise(&graph, 0);
-    let model = Model::<f32>::new(ModelKind::Potential, graph, parameters)?;
+    let parameters = initialize(&graph, 0);
+    let model = Model::<f32>::new(ModelKind::LogDensity, graph, parameters)?;
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let (training, held_out) = (rows(4000, &mut rng), rows(500, &mut rng));
     let objective = Objective::Exact;
-    let config = TrainConfig { objective, steps: 2000, rate: 5e-3, ..TrainConfig::default() };
+    let config =
+        TrainConfig { objective, steps: 2000, learning_rate: 5e-3, ..TrainConfig::default() };
     let mut trainer = Trainer::new(model, training, held_out.as_slice(), config)?;
     trainer.run(&mut |_, _| ControlFlow::Continue(()));
     // d log p / dy = -(1 + x^2) y.
     let score = trainer.best_model().score(array![[0.0, 1.0], [1.0, 1.0]].view());
-    println!("d/dy at x = 0: {:.2}, the truth -1; at x = 1: {:.2}, the truth -2", score[[0, 1]], score[[1, 1]]);
+    println!(
+        "d/dy at x = 0: {:.2}, the truth -1; at x = 1: {:.2}, the truth -2",
+        score[[0, 1]],
+        score[[1, 1]]
+    );
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use gradlogp::objective::{Directions, RowLoss, SliceTerm, Slices};
-use gradlogp::oracle::{Gaussian, Oracle};
+use gradlogp::reference::{Gaussian, ReferenceDensity};
 use gradlogp::train::{TrainConfig, Trainer};
 use gradlogp::{Mlp, ModelKind};
 use rand::SeedableRng;

@@ -6,7 +6,7 @@ use gradlogp::data::Table;
 use gradlogp::data::synthetic::eight_gaussians;
 use gradlogp::draw::SampleConfig;
 use gradlogp::fit::{DiffusionConfig, Family, FitConfig, fit};
-use gradlogp::oracle::Oracle;
+use gradlogp::reference::ReferenceDensity;
 use gradlogp::train::TrainConfig;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -1,4 +1,4 @@
-//! A kernel exponential family: no gradient steps for its weights, and a normalised density.
+//! A kernel exponential family: no gradient steps for its weights, and a normalized density.
 
 #![allow(clippy::print_stdout)]
 
@@ -14,7 +14,7 @@ fn main() -> gradlogp::Result<()> {
     let fit = fit(table, &FitConfig::of(Family::Kernel(family)))?;
     println!("{}", fit.evaluation?.verdict());
     let x = array![[0.0, 0.0], [0.0, 1.0]];
-    if let (Some(found), Some(truth)) = (fit.model.as_log_density(), set.oracle()) {
+    if let (Some(found), Some(truth)) = (fit.model.as_log_density(), set.density()) {
         println!(
             "log p {:.2}, the truth {:.2}",
             found.log_density(x.view()),

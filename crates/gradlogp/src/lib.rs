@@ -3,7 +3,7 @@
 //! A table of continuous columns is taken as independent rows of an unknown density p. This library
 //! fits its score, s(x) = grad log p(x), as a network: a score field, whose output is s, or a
 //! potential, whose output is log p up to a constant and s its gradient. The losses (sliced, exact
-//! and denoising score matching) need no normaliser and no samples, only first and second derivatives of
+//! and denoising score matching) need no normalizer and no samples, only first and second derivatives of
 //! the network along directions; [`jet`] computes these, and their gradient with respect to the weights, as
 //! truncated Taylor series, without a general automatic differentiation.
 //!
@@ -17,7 +17,7 @@
 //! use std::ops::ControlFlow;
 //!
 //! use gradlogp::diagnose::{exact_loss, fisher_divergence, stein_check};
-//! use gradlogp::oracle::{Gaussian, Oracle};
+//! use gradlogp::reference::{Gaussian, ReferenceDensity};
 //! use gradlogp::train::{Stop, TrainConfig, Trainer};
 //! use gradlogp::{Mlp, ModelKind, Objective, Score};
 //! use ndarray::array;
@@ -73,18 +73,18 @@
 //! | [`domain`] | domains with a boundary, and the weights that score matching needs there |
 //! | [`objective`] | the losses, per row, with their adjoints |
 //! | [`model`] | a graph with a meaning: [`Model`], [`Mlp`], its [`Derivatives`], and the loss pass |
-//! | [`exec`] | a batch on threads, bit-identical for a seed and thread count |
-//! | [`oracle`] | densities known exactly, to test against |
+//! | [`engine`] | a batch on threads, bit-identical for a seed and thread count |
+//! | [`reference`] | densities known exactly, to test against |
 //! | [`ode`] | an adaptive solver of ordinary differential equations, all rows of a batch at once |
 //! | [`sde`] | processes that turn data into noise, their kernels, exact marginals |
 //! | [`diffusion`] | networks that are told the time, noised batches |
-//! | [`data`] | tables, their checks, dequantisation, splits, batches, scaling and the way back |
+//! | [`data`] | tables, their checks, dequantization, splits, batches, scaling and the way back |
 //! | [`storage`] | files written whole or not at all |
 //! | [`train`] | the training loop: AdamW, schedules, held-out loss, checkpoints |
 //! | [`dkef`] | deep kernel exponential families: closed-form coefficients, learnt kernels |
 //! | [`sample`] | Langevin steps (ULA, MALA), many chains, their convergence |
 //! | [`likelihood`] | log densities by the probability flow |
-//! | [`diagnose`] | exact loss, Stein identities, kernel Stein discrepancy, Fisher divergence, two-sample tests, normalisers |
+//! | [`diagnose`] | exact loss, Stein identities, kernel Stein discrepancy, Fisher divergence, two-sample tests, normalizers |
 //! | [`fitted`] | a network with its transform: answers in the user's units, anomaly scores, model files |
 //! | [`draw`] | rows drawn from a fitted model, and missing values of rows |
 //! | [`fit`] | a fit from end to end: prepare, train, describe, evaluate |
@@ -99,7 +99,7 @@ pub mod data;
 pub mod diffusion;
 pub mod dkef;
 pub mod draw;
-pub mod exec;
+pub mod engine;
 pub mod fit;
 pub mod fitted;
 pub mod formulas;
@@ -111,7 +111,7 @@ pub mod train;
 pub mod words;
 
 pub use gradlogp_density::{
-    diagnose, domain, likelihood, linear, ode, oracle, sample, score, sde, stats,
+    diagnose, domain, likelihood, linear, ode, reference, sample, score, sde, stats,
 };
 pub use gradlogp_error as error;
 pub use gradlogp_jet::{graph, jet};
@@ -122,7 +122,7 @@ pub use fitted::FittedModel;
 pub use model::{Derivatives, Mlp, Model, ModelKind};
 pub use objective::Objective;
 pub use score::{LogDensity, Score, ScoreFn, ScoreTrace, TimeScore};
-pub use slice::SliceLaw;
+pub use slice::SliceDistribution;
 
 /// The examples of README.md, compiled and run with the other doctests.
 #[cfg(doctest)]

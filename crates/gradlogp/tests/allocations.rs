@@ -53,7 +53,7 @@ fn per_step(
 
 #[test]
 fn a_step_allocates_nothing() {
-    for kind in [ModelKind::Score, ModelKind::Potential] {
+    for kind in [ModelKind::Score, ModelKind::LogDensity] {
         let mut objectives = vec![
             Objective::Ssm { slices: 2 },
             Objective::SsmVr { slices: 1 },
@@ -62,7 +62,7 @@ fn a_step_allocates_nothing() {
             Objective::FdSsm { slices: 2, eps: None },
             Objective::FdDsm { slices: 1, sigma: 0.3, eps: None },
         ];
-        if kind == ModelKind::Potential {
+        if kind == ModelKind::LogDensity {
             objectives.extend([Objective::Cp { slices: 2 }, Objective::ApproxBackprop]);
         }
         for given in [(0, Conditioning::Concat), (2, Conditioning::Concat), (2, Conditioning::Film)]

@@ -81,7 +81,7 @@ fn main() -> Result<()> {
             Objective::Dsm { sigma } => Some(sigma),
             _ => None,
         },
-        "rate": KernelConfig::default().rate,
+        "rate": KernelConfig::default().learning_rate,
         "train": train,
         "validation": flat(&parts.validation),
         "theta": theta,

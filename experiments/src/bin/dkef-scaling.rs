@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use gradlogp::diagnose::fisher_divergence;
 use gradlogp::dkef::KernelConfig;
-use gradlogp::oracle::{Gaussian, Oracle};
+use gradlogp::reference::{Gaussian, ReferenceDensity};
 use gradlogp_experiments::figure::{Panel, Series, draw};
 use gradlogp_experiments::records::{Finished, RunFile, collect, mean_and_error};
 use gradlogp_experiments::run::{Sizes, time, train};

@@ -184,7 +184,7 @@ impl One {
             train([parts.train.view(), parts.validation.view()], &sizes, config, &mut file)
                 .with_context(|| format!("run {name}"))?;
         let model = fit.potential(0.0)?.cast::<f64>();
-        let density = model.as_potential().context("a kernel family is a potential")?;
+        let density = model.as_log_density().context("a kernel family is a potential")?;
         let log_z = log_normalizer(&density, fit.family.base_sd, sizes.draws, self.seed)?;
         let test = judge(&density, parts.test.view(), log_z.value)?;
         let validation = judge(&density, parts.validation.view(), log_z.value)?;

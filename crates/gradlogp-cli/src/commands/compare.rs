@@ -10,7 +10,7 @@ use gradlogp::model::LossPass;
 use gradlogp::stats::upper_median;
 use gradlogp::storage::write_atomically;
 use gradlogp::train::{Event, Stop, TrainConfig, Trainer};
-use gradlogp::{Error, Model, Objective, SliceLaw};
+use gradlogp::{Error, Model, Objective, SliceDistribution};
 use ndarray::Array2;
 use serde::Serialize;
 
@@ -65,7 +65,7 @@ struct Compare {
 struct Line {
     way: String,
     objective: Objective,
-    slice_law: SliceLaw,
+    slice_law: SliceDistribution,
     steps: u64,
     exact_loss: f64,
     exact_loss_se: f64,
@@ -143,10 +143,10 @@ fn ways(args: &CompareArgs) -> Result<Vec<Way>> {
             // Its draws are noise at the units, of one law.
             ObjectiveArg::Cp => {
                 for &slices in &args.slices {
-                    add(with(slices)?, SliceLaw::default())?;
+                    add(with(slices)?, SliceDistribution::default())?;
                 }
             }
-            _ => add(with(1)?, SliceLaw::default())?,
+            _ => add(with(1)?, SliceDistribution::default())?,
         }
     }
     Ok(ways)
@@ -217,7 +217,7 @@ fn try_way(
 fn trainer(plan: &Plan, prepared: &Prepared, way: Way, seed: u64, steps: u64) -> Result<Trainer> {
     let config = TrainConfig {
         objective: way.objective,
-        law: way.law,
+        slice_distribution: way.law,
         seed: plan.fit.training.seed.wrapping_add(seed),
         steps,
         ..prepared.training(&plan.fit)

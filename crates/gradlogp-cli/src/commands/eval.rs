@@ -32,7 +32,7 @@ pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
     show_warnings(&loaded.warnings);
     if let Some(noise) = &model.description().dequantization {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(args.seed))?;
-        show.note("rounded columns were dequantised as when the model was fitted");
+        show.note("rounded columns were dequantized as when the model was fitted");
     }
     let (read, quiet) = (&args.read, show.silent());
     let call = call(&args.model, &args.source);

@@ -114,13 +114,13 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
     }
     row("Objective", objective(model));
     if let Some(choice) = &d.choice {
-        row("Chosen as", choice.describe(&t.law));
+        row("Chosen as", choice.describe(&t.slice_distribution));
     }
     let training = format!(
         "{} steps of {} rows, rate {}, {} schedule, {} seconds, {}",
         d.summary.steps,
         t.batch,
-        t.rate,
+        t.learning_rate,
         t.schedule,
         short(d.summary.seconds),
         d.summary.stopped
@@ -137,7 +137,7 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
     }
     if let Some(noise) = &d.dequantization {
         let named = noise.columns().filter_map(|k| d.columns.get(k).map(String::as_str));
-        row("Dequantised", named.collect::<Vec<_>>().join(", "));
+        row("Dequantized", named.collect::<Vec<_>>().join(", "));
     }
     rows
 }
@@ -177,5 +177,5 @@ fn bounds(domain: &Domain, columns: &[String]) -> String {
 /// The objective with its slices, in words.
 pub(crate) fn objective(model: &FittedModel) -> String {
     let t = &model.description().training;
-    t.objective.describe(&t.law)
+    t.objective.describe(&t.slice_distribution)
 }

@@ -30,7 +30,7 @@ struct Summary {
     mean_log_density_se: f64,
     bits_per_dimension: f64,
     bits_per_dimension_se: f64,
-    /// Of the recorded values, where every column was dequantised.
+    /// Of the recorded values, where every column was dequantized.
     #[serde(skip_serializing_if = "Option::is_none")]
     discrete_bits_per_dimension: Option<f64>,
     /// Mean over rows of the standard error of one row's estimate; none for the exact trace.
@@ -80,7 +80,7 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
     let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
     if let Some(noise) = &model.description().dequantization {
         noise.apply(&mut loaded.table, &mut rng)?;
-        show.note("rounded columns were dequantised as when the model was fitted");
+        show.note("rounded columns were dequantized as when the model was fitted");
     }
     let d = model.description().columns.len();
     let config = LikelihoodConfig { probes: args.probes, tolerance: args.tolerance };

@@ -33,7 +33,7 @@ fn description(network: &Mlp, noise: Value) -> Description {
 
 fn models() -> [FittedModel; 2] {
     let plain = |kind| Mlp { hidden: vec![3], ..Mlp::new(2, kind) };
-    let potential = Mlp { base_scale: Some(2.0), ..plain(ModelKind::Potential) };
+    let potential = Mlp { base_scale: Some(2.0), ..plain(ModelKind::LogDensity) };
     let time = TimeMlp {
         hidden: vec![3],
         features: TimeFeatures::LogNoise,

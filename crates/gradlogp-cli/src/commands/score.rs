@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::Show;
 use crate::anomaly;
 use crate::args::ScoreArgs;
-use crate::checks::normaliser;
+use crate::checks::normalizer;
 use crate::input::{Source, conditions_far_off, in_named_table, show_warnings};
 use crate::output::write_table;
 use crate::places::Places;
@@ -118,7 +118,7 @@ fn log_z(
         return Err(Error::config("--log-z", message).into());
     }
     if args.log_z.is_some() && model.as_log_density().is_none() {
-        let message = "a score field has no density to normalise; fit with --model potential";
+        let message = "a score field has no density to normalize; fit with --model potential";
         return Err(Error::config("--log-z", message).into());
     }
     if args.log_z.is_some_and(|log_z| !log_z.is_finite()) {
@@ -128,7 +128,7 @@ fn log_z(
         return Ok(args.log_z);
     }
     let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
-    let found = match normaliser(model, rows, &mut rng)?.log_z {
+    let found = match normalizer(model, rows, &mut rng)?.log_z {
         Ok(found) => found,
         Err(why) => {
             let message = why.to_string();

@@ -39,7 +39,7 @@ pub(crate) struct Comparison {
 pub(crate) struct Compared {
     /// In words.
     pub(crate) name: String,
-    /// Optimiser steps.
+    /// Optimizer steps.
     pub(crate) steps: u64,
     /// Held-out exact loss.
     pub(crate) loss: Estimate,

@@ -116,7 +116,7 @@ pub(crate) struct Check {
 /// One point of the training curve. Losses may be negative, and not finite if a run diverged.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct HistoryPoint {
-    /// Optimiser step, counted from the start of training.
+    /// Optimizer step, counted from the start of training.
     pub(crate) step: u64,
     /// Training objective on this step's batch (or its mean since the last point).
     pub(crate) train_loss: f64,

@@ -143,7 +143,7 @@ fn columns_that_are_not_there() {
 }
 
 #[test]
-fn rounded_columns_are_described_and_dequantised() {
+fn rounded_columns_are_described_and_dequantized() {
     let folder = Folder::new();
     let rows: String = pairs(300).iter().map(|(a, b)| format!("{a:.1},{b:.9}\n")).collect();
     folder.write("t.csv", format!("a,b\n{rows}"));
@@ -151,6 +151,6 @@ fn rounded_columns_are_described_and_dequantised() {
     assert!(ended.err.contains("discrete or rounded: \"a\""), "{ended:?}");
     let ended = folder.succeeds(&format!("fit t.csv {QUICK} --dequantize"));
     assert!(!ended.err.contains("discrete"), "{ended:?}");
-    assert!(folder.succeeds("info model.safetensors").out.contains("Dequantised"));
+    assert!(folder.succeeds("info model.safetensors").out.contains("Dequantized"));
     folder.fails(3, "fit t.csv --dequantize=zz", &["there is no column \"zz\""]);
 }

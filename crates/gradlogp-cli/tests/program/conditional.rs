@@ -92,7 +92,7 @@ fn what_does_not_fit_a_condition_is_refused() {
 }
 
 #[test]
-fn a_condition_may_be_discrete_and_x_is_dequantised_without_it() {
+fn a_condition_may_be_discrete_and_x_is_dequantized_without_it() {
     let folder = Folder::new();
     let rows = pairs(400).into_iter().map(|(a, b)| format!("{:.1},{}\n", b, i32::from(a > 0.0)));
     folder.write("t.csv", format!("b,group\n{}", rows.collect::<String>()));

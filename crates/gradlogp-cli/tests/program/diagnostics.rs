@@ -92,12 +92,12 @@ fn too_few_rows_are_named_with_their_file_and_the_number_needed() {
         (
             "score m.safetensors one.csv --normalize",
             "one.csv",
-            few("1", "normalising constant", "50"),
+            few("1", "normalizing constant", "50"),
         ),
         (
             "score m.safetensors forty.csv --normalize",
             "forty.csv",
-            few("40", "normalising constant", "50"),
+            few("40", "normalizing constant", "50"),
         ),
     ] {
         folder.fails(3, line, &[&format!("error: {file}: {said}")]);

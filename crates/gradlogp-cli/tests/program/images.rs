@@ -13,7 +13,7 @@ fn pictures(n: usize) -> String {
 }
 
 #[test]
-fn pixels_are_dequantised_measured_in_bits_and_drawn() {
+fn pixels_are_dequantized_measured_in_bits_and_drawn() {
     let folder = Folder::new();
     folder.write("p.csv", pictures(400));
     folder.fails(

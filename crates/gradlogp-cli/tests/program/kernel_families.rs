@@ -6,7 +6,7 @@ use super::support::Folder;
 const FIT: &str = "fit --dataset banana --rows 1500 --inducing 40 --threads 1";
 
 #[test]
-fn a_family_goes_the_way_of_every_model_and_its_density_is_normalised() {
+fn a_family_goes_the_way_of_every_model_and_its_density_is_normalized() {
     for kind in ["dkef --steps 150", "kef"] {
         let folder = Folder::new();
         let fitted = folder.succeeds(&format!("{FIT} --model {kind} -o m.safetensors --json"));

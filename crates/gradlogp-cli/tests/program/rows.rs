@@ -167,7 +167,7 @@ fn conditions_far_from_training_are_named() {
 
 /// log Z is a property of the model: one row far off leaves it as it is.
 #[test]
-fn one_far_row_does_not_spoil_the_normalised_density() {
+fn one_far_row_does_not_spoil_the_normalized_density() {
     let folder = Folder::new();
     folder.write("good.csv", table(600));
     folder.succeeds("fit good.csv --steps 300 --hidden 16 --threads 1 -o m -q");

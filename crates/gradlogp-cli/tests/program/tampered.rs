@@ -87,7 +87,7 @@ fn what_no_fit_has_written_is_not_resumed() {
         ("/extra/seconds".into(), json!(-1.0)),
         ("/state/step".into(), json!(u64::MAX)),
         ("/state/step".into(), json!(3)),
-        ("/optimiser_step".into(), json!(u64::MAX)),
+        ("/optimizer_step".into(), json!(u64::MAX)),
         ("/state/since_best".into(), huge.clone()),
         ("/state/loss_count".into(), json!(u64::MAX)),
         ("/state/history/0/step".into(), huge.clone()),

@@ -123,7 +123,7 @@ fn bad_settings_are_refused_with_what_to_do() {
 }
 
 /// A model of every noise level whose rows of a large sum leave the finite numbers: one unit of weights 1e30 is off
-/// up to a sum of `edge` (standardised), and the rest of the network is zero: the score of N(0, I).
+/// up to a sum of `edge` (standardized), and the rest of the network is zero: the score of N(0, I).
 fn explosive(folder: &Folder, edge: f32) {
     fit(folder, "vp", "time");
     let model = gradlogp::FittedModel::load(&folder.path("time")).unwrap();
@@ -260,7 +260,7 @@ fn names_of_columns_do_not_change_what_a_drift_means() {
 #[test]
 fn a_process_in_the_columns_own_units_is_fitted_at_every_time() {
     let folder = Folder::new();
-    // Sums of twelve uniforms, standardised: a = 18 + 5 u, b = 1008 + 7 v.
+    // Sums of twelve uniforms, standardized: a = 18 + 5 u, b = 1008 + 7 v.
     let fraction = |x: f64| x - x.floor();
     let primes = [
         2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89,

@@ -19,10 +19,10 @@ fn likelihood_agrees_with_the_table_of_scores() {
     let found = &json["likelihood"];
     let number = |key: &str| found[key].as_f64().unwrap_or_else(|| panic!("{key}: {json}"));
     let log_z = number("log_z");
-    // No density has a higher expected log likelihood than the rows' own, whose normaliser is known.
+    // No density has a higher expected log likelihood than the rows' own, whose normalizer is known.
     let set = gradlogp::data::synthetic::named("banana").unwrap();
     let truth =
-        set.oracle().unwrap().log_density(set.sample_seeded(20_000, 3).view()).mean().unwrap();
+        set.density().unwrap().log_density(set.sample_seeded(20_000, 3).view()).mean().unwrap();
     let miss = number("log_likelihood") - truth;
     assert!(miss.abs() < 0.3 + 4.0 * number("log_likelihood_se"), "{miss}: {json}");
     let bits = -number("log_likelihood") / (2.0 * 2f64.ln());
@@ -103,7 +103,7 @@ fn score_fields_have_anomaly_scores_but_no_likelihood() {
 }
 
 #[test]
-fn a_shifted_log_z_shifts_normalised_densities() {
+fn a_shifted_log_z_shifts_normalized_densities() {
     let folder = fitted();
     let line = "score m.safetensors --dataset banana --rows 300 --seed 9";
     let last = |text: &str| -> Vec<(f64, f64)> {

@@ -1,4 +1,4 @@
-//! Annealed importance sampling between a normalised density q and an unnormalised one, p~, in both
+//! Annealed importance sampling between a normalized density q and an unnormalized one, p~, in both
 //! directions. MATH (37).
 //!
 //! On a ladder 0 = b_0 < ... < b_T = 1 of densities pi_k = q^(1 - b_k) p~^(b_k), with MALA steps that leave
@@ -21,7 +21,7 @@
 //! Grosse, Ghahramani, Adams (2015) for both directions.
 
 use crate::error::Result;
-use crate::oracle::Oracle;
+use crate::reference::ReferenceDensity;
 use crate::sample::mala;
 use crate::score::{LogDensity, Score};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
@@ -32,7 +32,7 @@ const ACCEPTANCE: f64 = 0.574;
 
 /// pi of one rung: (1 - b) log q + b log p~.
 struct Rung<'a> {
-    base: &'a dyn Oracle,
+    base: &'a dyn ReferenceDensity,
     target: &'a dyn LogDensity,
     share: f64,
 }
@@ -62,7 +62,7 @@ impl LogDensity for Rung<'_> {
 
 /// The ladder: b_1..b_T with a MALA step size for each.
 pub(super) struct Ladder<'a> {
-    base: &'a dyn Oracle,
+    base: &'a dyn ReferenceDensity,
     target: &'a dyn LogDensity,
     steps: Vec<f64>,
 }
@@ -70,7 +70,7 @@ pub(super) struct Ladder<'a> {
 impl<'a> Ladder<'a> {
     /// `count` rungs at even distances; step sizes adapted on `chains` chains of their own.
     pub(super) fn adapt(
-        base: &'a dyn Oracle,
+        base: &'a dyn ReferenceDensity,
         target: &'a dyn LogDensity,
         count: usize,
         chains: usize,
@@ -155,13 +155,13 @@ impl<'a> Ladder<'a> {
 mod tests {
     use super::super::LogMean;
     use super::*;
-    use crate::oracle::{Gaussian, GaussianMixture};
+    use crate::reference::{Gaussian, GaussianMixture};
     use ndarray::array;
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
-    /// log p + 3.7, whose normaliser is known.
-    struct Shifted<'a>(&'a dyn Oracle);
+    /// log p + 3.7, whose normalizer is known.
+    struct Shifted<'a>(&'a dyn ReferenceDensity);
 
     crate::delegate_score!(Score [] Shifted<'_>, |this| this.0);
 
@@ -171,7 +171,7 @@ mod tests {
         }
     }
 
-    fn both(p: &dyn Oracle, count: usize, seed: u64) -> (LogMean, LogMean) {
+    fn both(p: &dyn ReferenceDensity, count: usize, seed: u64) -> (LogMean, LogMean) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let base = Gaussian::new(Array1::zeros(2), Array2::eye(2) * 9.0).unwrap();
         let target = Shifted(p);
@@ -189,9 +189,9 @@ mod tests {
     }
 
     #[test]
-    fn both_directions_find_the_normaliser() {
+    fn both_directions_find_the_normalizer() {
         let (gaussian, mixture) = targets();
-        let oracles: [&dyn Oracle; 2] = [&gaussian, &mixture];
+        let oracles: [&dyn ReferenceDensity; 2] = [&gaussian, &mixture];
         for (k, p) in oracles.into_iter().enumerate() {
             let (forward, reverse) = both(p, 60, k as u64);
             let miss = (forward.value - 3.7) / forward.standard_error;

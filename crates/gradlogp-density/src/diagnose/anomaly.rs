@@ -29,7 +29,7 @@ const POINTS: [(f64, f64); 2] = [(0.211_324_865_405_187_1, 0.5), (0.788_675_134_
 /// line.
 ///
 /// ```
-/// use gradlogp_density::{diagnose::path_difference, oracle::Gaussian};
+/// use gradlogp_density::{diagnose::path_difference, reference::Gaussian};
 /// use ndarray::array;
 ///
 /// let p = Gaussian::standard(2)?;
@@ -154,7 +154,7 @@ pub fn false_alarm_threshold(held_out: ArrayView1<'_, f64>, false_alarm: f64) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::{Banana, Gaussian, GaussianMixture, Oracle};
+    use crate::reference::{Banana, Gaussian, GaussianMixture, ReferenceDensity};
     use crate::score::LogDensity;
     use ndarray::{Array2, array};
     use rand::SeedableRng;
@@ -165,7 +165,7 @@ mod tests {
         let means = array![[-2.0, 0.0], [2.0, 1.0]];
         let mixture = GaussianMixture::isotropic(array![0.4, 0.6], means.view(), 0.5).unwrap();
         let banana = Banana::new(2, 1.0, 0.8, 0.5).unwrap();
-        let oracles: [&dyn Oracle; 2] = [&mixture, &banana];
+        let oracles: [&dyn ReferenceDensity; 2] = [&mixture, &banana];
         for p in oracles {
             let x = p.sample(200, &mut ChaCha8Rng::seed_from_u64(0)) * 1.5;
             let centre = array![0.2, -0.1];

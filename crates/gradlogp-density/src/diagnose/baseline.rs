@@ -5,7 +5,7 @@
 //! says which score is nearer to the truth, and by how much. Relative to -J of the better one, an estimate of
 //! 1/2 E|s|^2 from below, it has no unit: 0.1 is a tenth of all that there is to know.
 //!
-//! The Gaussian is the maximum likelihood; the mixture comes from expectation-maximisation
+//! The Gaussian is the maximum likelihood; the mixture comes from expectation-maximization
 //! (`proposal.rs`) with 1, 2, 4, ... components, of which the number with the highest likelihood on
 //! validation rows is kept. Columns should be of comparable scale. Of more than 10,000 training rows as many are
 //! taken, evenly spaced, and no more components than can be fitted to them in some seconds: a baseline must not take
@@ -14,7 +14,7 @@
 use super::proposal::fit_mixture;
 use super::{Paired, exact_loss_rows, paired_difference};
 use crate::error::{Error, Result};
-use crate::oracle::GaussianMixture;
+use crate::reference::GaussianMixture;
 use crate::score::{LogDensity, ScoreTrace};
 use ndarray::{Array1, ArrayView1, ArrayView2, Axis, s};
 use rand::Rng;
@@ -167,7 +167,7 @@ fn comparison(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::{Gaussian, Oracle};
+    use crate::reference::{Gaussian, ReferenceDensity};
     use crate::score::Score;
     use ndarray::{Array2, array};
     use rand::SeedableRng;
@@ -178,7 +178,7 @@ mod tests {
             .unwrap()
     }
 
-    fn three(p: &dyn Oracle, seed: u64) -> [Array2<f64>; 3] {
+    fn three(p: &dyn ReferenceDensity, seed: u64) -> [Array2<f64>; 3] {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         [p.sample(4000, &mut rng), p.sample(500, &mut rng), p.sample(4000, &mut rng)]
     }

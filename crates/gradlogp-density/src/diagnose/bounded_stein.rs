@@ -7,7 +7,7 @@
 //! E[t] = 0,     E[t_i x_j] = -E[w_i] if i = j, else 0.
 //! ```
 //!
-//! What is reported has the meaning of [`stein_check`](super::stein_check)'s figures, in columns standardised
+//! What is reported has the meaning of [`stein_check`](super::stein_check)'s figures, in columns standardized
 //! by the rows that are checked:
 //! - mean: `E[t_i] / E[w_i]`, should be 0;
 //! - product, off the diagonal: `Cov(t_i, z_j) / E[w_i]`, should be 0;
@@ -17,7 +17,7 @@
 //! Standard errors are those of means and ratios over rows (delta method).
 
 use super::stein::{Fitted, critical_z};
-use super::{Estimate, SteinReport, check_rows, finite_score, standardise};
+use super::{Estimate, SteinReport, check_rows, finite_score, standardize};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::score::Score;
@@ -29,7 +29,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 /// ```
 /// use gradlogp_density::diagnose::{stein_check, stein_check_within};
 /// use gradlogp_density::domain::{Bounds, Boxed, Domain};
-/// use gradlogp_density::oracle::{Exponential, Oracle};
+/// use gradlogp_density::reference::{Exponential, ReferenceDensity};
 /// use rand::SeedableRng;
 ///
 /// let p = Exponential::new(vec![2.0])?;
@@ -53,7 +53,7 @@ pub fn stein_check_within(
         return Err(Error::config("level", "must lie between 0 and 1"));
     }
     check_rows("Stein check", score, x, 3)?;
-    let (z, sd) = standardise(x)?;
+    let (z, sd) = standardize(x)?;
     let s = finite_score("Stein check", score, x)? * &sd;
     let (w, d) = weights(domain, x);
     let total = w.sum_axis(Axis(0));
@@ -79,7 +79,7 @@ fn weights(domain: &Domain, x: ArrayView2<'_, f64>) -> (Array2<f64>, Array2<f64>
     (w, d)
 }
 
-/// Every figure, from score, rows, weights and slopes in standardised columns.
+/// Every figure, from score, rows, weights and slopes in standardized columns.
 fn identities(s: &Array2<f64>, z: &Array2<f64>, w: &Array2<f64>, d: &Array2<f64>) -> Fitted {
     let columns = s.ncols();
     let t = w * s + d;
@@ -126,7 +126,7 @@ mod tests {
     use super::super::{Verdict, stein_check};
     use super::*;
     use crate::domain::{Bounds, Boxed, Polytope};
-    use crate::oracle::{Dirichlet, Exponential, Oracle};
+    use crate::reference::{Dirichlet, Exponential, ReferenceDensity};
     use ndarray::array;
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;

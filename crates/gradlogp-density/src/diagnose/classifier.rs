@@ -8,7 +8,7 @@
 //! 1,  z_j,  z_j^2,  cos(w.z + b)      w ~ N(0, I / h^2), b uniform, h in {median distance, a quarter of it}
 //! ```
 //!
-//! of pooled standardised columns z (clipped to 5): the first three see means, spreads and tails, the random
+//! of pooled standardized columns z (clipped to 5): the first three see means, spreads and tails, the random
 //! Fourier features everything else. With N rows tested, half of each side, of which the classifier calls K y,
 //! under the null any K of the N are as likely to be those: of the N/2 that are y it calls H by their name, with
 //! a hypergeometric law, and p = P(H >= h) is exact (Fisher's test). With p_y = K/N the accuracy has the standard

@@ -134,7 +134,7 @@ fn permuted_weights(n: usize, m: usize, permutations: usize, rng: &mut dyn Rng) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::{Gaussian, GaussianMixture, Oracle};
+    use crate::reference::{Gaussian, GaussianMixture, ReferenceDensity};
     use ndarray::{Axis, array};
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;

@@ -16,7 +16,7 @@ use ndarray::{Array1, ArrayView2, Axis};
 /// tr grad s(x) + |s(x)|^2/2 of every row of `x` (n x d).
 ///
 /// ```
-/// use gradlogp_density::{diagnose::exact_loss_rows, oracle::Gaussian};
+/// use gradlogp_density::{diagnose::exact_loss_rows, reference::Gaussian};
 /// use ndarray::array;
 ///
 /// // s = -x: trace -2, |s|^2/2 = 12.5 and 0.
@@ -47,7 +47,7 @@ pub fn exact_loss(score: &dyn ScoreTrace, x: ArrayView2<'_, f64>) -> Result<Esti
 mod tests {
     use super::super::testing::{Changed, Linear};
     use super::*;
-    use crate::oracle::{Banana, Gaussian, Oracle};
+    use crate::reference::{Banana, Gaussian, ReferenceDensity};
     use crate::score::Score;
     use ndarray::array;
     use rand::SeedableRng;

@@ -25,7 +25,7 @@ pub struct FisherDivergence {
 /// Compares `score` with `truth` on the rows of `x` (n x d).
 ///
 /// ```
-/// use gradlogp_density::{diagnose::fisher_divergence, oracle::Gaussian};
+/// use gradlogp_density::{diagnose::fisher_divergence, reference::Gaussian};
 /// use ndarray::array;
 ///
 /// let truth = Gaussian::standard(1)?;
@@ -70,7 +70,7 @@ fn ratio(a: &Array1<f64>, b: &Array1<f64>) -> Estimate {
 mod tests {
     use super::super::testing::Changed;
     use super::*;
-    use crate::oracle::{Gaussian, GaussianMixture, Oracle};
+    use crate::reference::{Gaussian, GaussianMixture, ReferenceDensity};
     use ndarray::array;
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;

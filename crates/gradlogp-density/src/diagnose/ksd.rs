@@ -10,8 +10,8 @@
 //! ```
 //!
 //! and the squared discrepancy of rows x_1..x_n the mean of u over pairs i != j (a U-statistic: it may be
-//! negative). E u = 0 exactly where s is the score of the rows' density. Columns are standardised by
-//! the rows, so that nothing depends on units; h is the median distance of standardised rows.
+//! negative). E u = 0 exactly where s is the score of the rows' density. Columns are standardized by
+//! the rows, so that nothing depends on units; h is the median distance of standardized rows.
 //!
 //! **p-value.** The wild bootstrap: signs e_i of +1 and -1 by chance turn the statistic into a draw from
 //! its law under the true score, sum e_i e_j u_ij; p = (1 + draws at least as large) / (1 + draws).
@@ -26,7 +26,7 @@
 //! groups.
 
 use super::pair_sums::{median_distance, quadratic_forms, squared_distances};
-use super::{check_rows, finite_score, standardise};
+use super::{check_rows, finite_score, standardize};
 use crate::error::{Error, Result};
 use crate::score::Score;
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
@@ -96,11 +96,11 @@ impl KsdConfig {
 /// What [`kernel_stein_discrepancy`] found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KernelSteinDiscrepancy {
-    /// The squared discrepancy (U-statistic), of standardised columns; about 0 for the true score.
+    /// The squared discrepancy (U-statistic), of standardized columns; about 0 for the true score.
     pub squared: f64,
     /// Chance of so large a value under the true score.
     pub p_value: f64,
-    /// h, in standardised columns.
+    /// h, in standardized columns.
     pub bandwidth: f64,
     /// Rows.
     pub n: usize,
@@ -113,7 +113,7 @@ pub struct KernelSteinDiscrepancy {
 ///
 /// ```
 /// use gradlogp_density::diagnose::{KsdConfig, kernel_stein_discrepancy};
-/// use gradlogp_density::oracle::{Gaussian, Oracle};
+/// use gradlogp_density::reference::{Gaussian, ReferenceDensity};
 /// use ndarray::array;
 /// use rand::SeedableRng;
 ///
@@ -139,10 +139,10 @@ pub fn kernel_stein_discrepancy(
 ) -> Result<KernelSteinDiscrepancy> {
     config.validate()?;
     check_rows("kernel Stein discrepancy", score, x, 3)?;
-    let (z, sd) = standardise(x)?;
+    let (z, sd) = standardize(x)?;
     let score = finite_score("kernel Stein discrepancy", score, x)? * &sd;
     let bandwidth = median_distance(z.view()).ok_or_else(|| {
-        let message = "half of the pairs of rows are equal: dequantise, or leave out duplicates";
+        let message = "half of the pairs of rows are equal: dequantize, or leave out duplicates";
         Error::data("rows of the kernel Stein discrepancy", message)
     })?;
     let n = x.nrows();

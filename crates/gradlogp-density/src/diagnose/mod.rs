@@ -3,7 +3,7 @@
 //! [`exact_loss`] is the held-out objective on a scale common to all training losses,
 //! [`stein_check`] and [`kernel_stein_discrepancy`] need no truth, [`fisher_divergence`] does.
 //! Two samples, of data and of a model, are compared by [`energy_distance`], [`classifier_test`] and
-//! [`column_tests`]. [`Baselines`] are what a fit has to beat. [`estimate_normaliser`] makes log densities absolute, or says why not, and
+//! [`column_tests`]. [`Baselines`] are what a fit has to beat. [`estimate_normalizer`] makes log densities absolute, or says why not, and
 //! [`false_alarm_threshold`] turns them into alarms.
 
 mod annealing;
@@ -19,7 +19,7 @@ mod fisher;
 mod importance;
 mod kolmogorov;
 mod ksd;
-mod normaliser;
+mod normalizer;
 mod pair_sums;
 mod paired;
 mod proposal;
@@ -44,12 +44,12 @@ pub use kolmogorov::{
     KolmogorovSmirnov, column_tests, kolmogorov_smirnov, kolmogorov_tail, ks_distance, ks_uniform,
 };
 pub use ksd::{KernelSteinDiscrepancy, KsdConfig, SteinKernel, kernel_stein_discrepancy};
-pub use normaliser::{
-    Likelihood, LogZ, Normaliser, NormaliserConfig, Refusal, estimate_normaliser, likelihood,
+pub use normalizer::{
+    Likelihood, LogZ, Normalizer, NormalizerConfig, Refusal, estimate_normalizer, likelihood,
 };
 pub use paired::{Paired, paired_difference};
 pub use proposal::{Proposals, fit_proposals};
 pub use stein::{SteinReport, Verdict, stein_check, stein_check_given};
 pub use test_functions::{ColumnFunction, Shape, SteinStatement, TestFunction, test_functions};
 
-use rows::{check_pair, check_rows, finite_score, pool, standardise, subset};
+use rows::{check_pair, check_rows, finite_score, pool, standardize, subset};

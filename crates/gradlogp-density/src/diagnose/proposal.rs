@@ -1,6 +1,6 @@
-//! Normalised densities around given rows: where importance sampling and annealing start.
+//! Normalized densities around given rows: where importance sampling and annealing start.
 //!
-//! The **core** is a mixture of Gaussians fitted by expectation-maximisation, with K of 1, 2, 4, ... chosen by
+//! The **core** is a mixture of Gaussians fitted by expectation-maximization, with K of 1, 2, 4, ... chosen by
 //! the Bayesian information criterion: annealing starts here, in both directions. Its reverse weights hold
 //! q/p, so tails much heavier than those of p would spoil them. In the **heavy** mixture, from which
 //! importance sampling draws, each component is made a Student-t of 5 degrees of freedom with
@@ -16,12 +16,12 @@
 //! effective size.
 
 use crate::error::Result;
-use crate::oracle::{Gaussian, GaussianMixture, Mixture, StudentT};
+use crate::reference::{Gaussian, GaussianMixture, Mixture, StudentT};
 use crate::score::LogDensity;
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
 use rand::{Rng, RngExt};
 
-/// Both mixtures: normalised, with score and sampler.
+/// Both mixtures: normalized, with score and sampler.
 #[derive(Debug, Clone)]
 pub struct Proposals {
     /// Gaussians fitted to the rows.
@@ -65,7 +65,7 @@ pub fn fit_proposals(x: ArrayView2<'_, f64>, rng: &mut dyn Rng) -> Result<Propos
     Ok(Proposals { core, heavy: Mixture::from_components(Array1::from(shares), all)? })
 }
 
-/// A Gaussian mixture of `count` components by expectation-maximisation; None where there are too few rows for so
+/// A Gaussian mixture of `count` components by expectation-maximization; None where there are too few rows for so
 /// many.
 ///
 /// # Errors

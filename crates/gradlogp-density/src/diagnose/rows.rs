@@ -54,7 +54,7 @@ pub(super) fn finite_score(
 }
 
 /// (x - m)/sd and sd, with divisor n - 1.
-pub(super) fn standardise(x: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Array1<f64>)> {
+pub(super) fn standardize(x: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Array1<f64>)> {
     let mean = x.mean_axis(Axis(0)).unwrap_or_default();
     let sd = x.std_axis(Axis(0), 1.0);
     match sd.iter().position(|sd| !(*sd > 0.0 && sd.is_finite())) {
@@ -83,7 +83,7 @@ pub(super) fn check_pair(
     enough_rows(operation, y, least)
 }
 
-/// The rows of x, then those of y, standardised together; a column that is constant in both is 0.
+/// The rows of x, then those of y, standardized together; a column that is constant in both is 0.
 pub(super) fn pool(x: ArrayView2<'_, f64>, y: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
     let rows = concatenate![Axis(0), x, y];
     if let Some(at) = rows.outer_iter().position(|row| row.iter().any(|v| !v.is_finite())) {
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn pooled_columns_are_standardised_together() {
+    fn pooled_columns_are_standardized_together() {
         let z = pool(array![[0.0, 7.0], [2.0, 7.0]].view(), array![[4.0, 7.0]].view()).unwrap();
         assert_eq!(z, array![[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]);
         let message = |x: [[f64; 1]; 2], y: [[f64; 1]; 2]| {

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A score c times too large shows as -c I, an inverted sign as +I. To be free of units and location
-//! the columns are standardised: with m and D = diag(sd) of the rows, z = D^-1 (x - m) and
+//! the columns are standardized: with m and D = diag(sd) of the rows, z = D^-1 (x - m) and
 //! s_z = D s (the score of z), so that E[s_z z^T] = D E[s (x - m)^T] D^-1 = -I where E[s] = 0. What is
 //! estimated is the covariance of s_z and z (both centred, divisor n - 1), which is unbiased for
 //! E[s (x - E x)^T] although m comes from the same rows, and which a wrong mean of s does not touch:
@@ -31,13 +31,13 @@ mod verdict;
 
 pub use verdict::Verdict;
 
-use super::{Estimate, check_rows, finite_score, standardise};
+use super::{Estimate, check_rows, finite_score, standardize};
 use crate::error::{Error, Result};
 use crate::score::Score;
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-/// What [`stein_check`] found, all in standardised columns.
+/// What [`stein_check`] found, all in standardized columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SteinReport {
     /// Rows.
@@ -75,7 +75,7 @@ pub struct SteinReport {
 /// with simultaneous bands that a true score leaves with probability at most `level` (0.05, say).
 ///
 /// ```
-/// use gradlogp_density::oracle::{Gaussian, Oracle};
+/// use gradlogp_density::reference::{Gaussian, ReferenceDensity};
 /// use gradlogp_density::diagnose::stein_check;
 /// use rand::SeedableRng;
 ///
@@ -100,7 +100,7 @@ pub fn stein_check(score: &dyn Score, x: ArrayView2<'_, f64>, level: f64) -> Res
 /// to E\[s\] = 0 and passes.
 ///
 /// ```
-/// use gradlogp_density::oracle::{Gaussian, Oracle};
+/// use gradlogp_density::reference::{Gaussian, ReferenceDensity};
 /// use gradlogp_density::diagnose::stein_check_given;
 /// use ndarray::s;
 /// use rand::SeedableRng;
@@ -131,13 +131,13 @@ pub fn stein_check_given(
         let (expected, found) = (vec![x.nrows(), c.ncols()], c.shape().to_vec());
         return Err(Error::Shape { operation: "Stein check, condition", expected, found });
     }
-    let (z, sd) = standardise(x)?;
+    let (z, sd) = standardize(x)?;
     let s = finite_score("Stein check", score, x)? * &sd;
     let mean = s.mean_axis(Axis(0)).unwrap_or_default();
     let mean_error = s.std_axis(Axis(0), 1.0) / (x.nrows() as f64).sqrt();
     let centred = &s - &mean;
     let (product, product_error) = covariance(&centred, &z);
-    let (given, given_error) = covariance(&centred, &standardise_given(c));
+    let (given, given_error) = covariance(&centred, &standardize_given(c));
     let slope = slope(&centred, &z);
     let t = critical_z(x.nrows(), x.ncols(), c.ncols(), level)?;
     let fitted = Fitted { mean, mean_error, product, product_error, given, given_error, slope };
@@ -160,7 +160,7 @@ pub(super) fn student_quantile(n: usize, statements: usize, level: f64) -> Resul
 }
 
 /// (c - m)/sd with divisor n - 1; zeros for a column that is constant.
-fn standardise_given(c: ArrayView2<'_, f64>) -> Array2<f64> {
+fn standardize_given(c: ArrayView2<'_, f64>) -> Array2<f64> {
     let mut c = c.to_owned();
     for mut column in c.columns_mut() {
         let (mean, sd) = (column.mean().unwrap_or(0.0), column.std(1.0));

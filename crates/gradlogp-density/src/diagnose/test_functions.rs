@@ -8,17 +8,17 @@
 //!
 //! by integrating div(p f). The identities of [`stein_check`](super::stein_check) are f = e_i and
 //! f = x_j e_i; other f look where those do not: at spread (squares), tails (cubes), the bulk (tanh) or
-//! waves. Everything is in standardised columns z = (x - m)/sd with s_z = sd s. All bands together
+//! waves. Everything is in standardized columns z = (x - m)/sd with s_z = sd s. All bands together
 //! hold with probability at least 1 - `level` (Bonferroni over the functions given). m and sd are those
 //! of the same rows, an effect of order 1/n.
 
 use super::stein::{student_quantile, z_score};
-use super::{Estimate, check_rows, finite_score, standardise};
+use super::{Estimate, check_rows, finite_score, standardize};
 use crate::error::{Error, Result};
 use crate::score::Score;
 use ndarray::{Array1, Array2, ArrayView2, Zip};
 
-/// A vector field with its divergence, in standardised columns.
+/// A vector field with its divergence, in standardized columns.
 pub trait TestFunction {
     /// What messages call it.
     fn name(&self) -> String;
@@ -112,7 +112,7 @@ pub struct SteinStatement {
 ///
 /// ```
 /// use gradlogp_density::diagnose::{ColumnFunction, Shape, TestFunction, test_functions};
-/// use gradlogp_density::oracle::{Gaussian, Oracle};
+/// use gradlogp_density::reference::{Gaussian, ReferenceDensity};
 /// use rand::SeedableRng;
 ///
 /// let p = Gaussian::standard(1)?;
@@ -137,7 +137,7 @@ pub fn test_functions(
         return Err(Error::config("level", "must lie between 0 and 1"));
     }
     check_rows("Stein test functions", score, x, 3)?;
-    let (z, sd) = standardise(x)?;
+    let (z, sd) = standardize(x)?;
     let s = finite_score("Stein test functions", score, x)? * &sd;
     let critical = student_quantile(x.nrows(), functions.len().max(1), level)?;
     functions.iter().map(|function| statement(*function, &z, &s, critical)).collect()

@@ -26,7 +26,7 @@ pub(super) struct Whitening {
 impl Whitening {
     /// By the rows of `x`.
     pub(super) fn fit(x: ArrayView2<'_, f64>) -> Result<Self> {
-        let (z, sd) = super::standardise(x)?;
+        let (z, sd) = super::standardize(x)?;
         let d = x.ncols();
         let correlation = z.t().dot(&z) / (x.nrows() as f64 - 1.0);
         let (values, vectors) =
@@ -84,7 +84,7 @@ impl LogDensity for Whitened<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::{Gaussian, Oracle};
+    use crate::reference::{Gaussian, ReferenceDensity};
     use ndarray::array;
     use rand::SeedableRng;
 

@@ -2,7 +2,7 @@
 //! make score matching right on them (MATH (7)).
 //!
 //! On a domain with a boundary the integration by parts behind MATH (1) leaves a boundary term, and
-//! the loss without a weight has the wrong minimiser. Let w_j(x) >= 0, one weight per column, vanish on the boundary
+//! the loss without a weight has the wrong minimizer. Let w_j(x) >= 0, one weight per column, vanish on the boundary
 //! (those of the columns that the boundary limits) and d_j = dw_j/dx_j be its slope. Then
 //!
 //! ```text

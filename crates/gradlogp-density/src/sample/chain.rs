@@ -1,6 +1,6 @@
 //! Many chains of one sampler: warm-up, draws, and the numbers that say what they are worth.
 
-use super::convergence::{Convergence, summarise};
+use super::convergence::{Convergence, summarize};
 use super::mixing::{Halves, bound};
 use super::walk::{HmcWalk, MalaWalk, OwnUlaWalk, UlaWalk, Walk};
 use super::{DualAveraging, normals};
@@ -26,7 +26,7 @@ pub struct ChainConfig {
     pub steps: usize,
     /// Keep every so many-th step: `steps / thinning` draws a chain (default 1, keep all).
     pub thinning: usize,
-    /// a in x += (a/2) s + sqrt(a) z: squared units of x (default 0.1, for standardised columns).
+    /// a in x += (a/2) s + sqrt(a) z: squared units of x (default 0.1, for standardized columns).
     /// Where it is adapted, only the first guess.
     pub step_size: f64,
     /// The acceptance rate that warm-up adapts the step size to (default 0.574, best for MALA in
@@ -143,7 +143,7 @@ impl ChainRun {
     }
 }
 
-/// `chains` rows from N(0, I): a start for standardised columns.
+/// `chains` rows from N(0, I): a start for standardized columns.
 pub fn standard_normal_start(chains: usize, dim: usize, rng: &mut dyn Rng) -> Array2<f64> {
     normals((chains, dim), rng)
 }
@@ -166,7 +166,7 @@ pub fn run_ula(
 /// who watch.
 ///
 /// ```
-/// use gradlogp_density::oracle::Gaussian;
+/// use gradlogp_density::reference::Gaussian;
 /// use gradlogp_density::sample::{ChainConfig, run_mala, standard_normal_start};
 /// use rand::SeedableRng;
 ///
@@ -220,7 +220,7 @@ fn check_start(config: &ChainConfig, start: ArrayView2<'_, f64>, dim: usize) -> 
 /// positions, save, or go on after a stop.
 ///
 /// ```
-/// use gradlogp_density::oracle::Gaussian;
+/// use gradlogp_density::reference::Gaussian;
 /// use gradlogp_density::sample::{ChainConfig, Chains};
 /// use rand::SeedableRng;
 ///
@@ -546,7 +546,7 @@ impl<'m> Chains<'m> {
             true => not_mixed(draws.view(), acceptance.as_ref(), self.config.thinning, &lost),
             false => Vec::new(),
         };
-        let convergence = summarise(draws.view());
+        let convergence = summarize(draws.view());
         let step_size = median_step(&self.step_sizes);
         ChainRun { draws, acceptance, step_size, not_mixed, lost, convergence, completed }
     }

@@ -50,7 +50,7 @@ const CHAINS: usize = 20;
 /// [`effective_sample_size`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Convergence {
-    /// Rank-normalised split R-hat: 1 when the chains agree; above 1.01 they have not met. Infinite where
+    /// Rank-normalized split R-hat: 1 when the chains agree; above 1.01 they have not met. Infinite where
     /// each chain stands still.
     pub r_hat: f64,
     /// Bulk effective sample size: independent draws that would give the same error of the mean.
@@ -60,7 +60,7 @@ pub struct Convergence {
 }
 
 /// [`Convergence`] of every column of `draws` (chains x draws x d).
-pub fn summarise(draws: ArrayView3<'_, f64>) -> Vec<Convergence> {
+pub fn summarize(draws: ArrayView3<'_, f64>) -> Vec<Convergence> {
     draws
         .axis_iter(Axis(2))
         .map(|column| Convergence {
@@ -78,15 +78,15 @@ pub fn still_chains(draws: ArrayView3<'_, f64>) -> usize {
     if draws.dim().1 < 2 { 0 } else { draws.outer_iter().filter(still).count() }
 }
 
-/// Rank-normalised split R-hat of one column, `draws` being chains x draws. NaN for fewer than 4
+/// Rank-normalized split R-hat of one column, `draws` being chains x draws. NaN for fewer than 4
 /// draws a chain, for values that are not finite, and where all are equal.
 pub fn r_hat(draws: ArrayView2<'_, f64>) -> f64 {
     let Some(halves) = split(draws) else { return f64::NAN };
     let centre = median(halves.iter().copied()).unwrap_or(f64::NAN);
     let folded = halves.mapv(|v| (v - centre).abs());
     // `max` would pass over a NaN of one of them, which folding can produce (two values only).
-    let bulk = plain_r_hat(&rank_normalise(&halves));
-    let tail = plain_r_hat(&rank_normalise(&folded));
+    let bulk = plain_r_hat(&rank_normalize(&halves));
+    let tail = plain_r_hat(&rank_normalize(&folded));
     if tail.is_nan() { bulk } else { bulk.max(tail) }
 }
 
@@ -101,7 +101,7 @@ pub fn r_hat(draws: ArrayView2<'_, f64>) -> f64 {
 /// assert!((effective_sample_size(draws.view()) - 100.0).abs() < 1e-9);
 /// ```
 pub fn effective_sample_size(draws: ArrayView2<'_, f64>) -> f64 {
-    sized(draws, rank_normalise)
+    sized(draws, rank_normalize)
 }
 
 /// Effective sample size for the 5% and the 95% quantile, the smaller of the two. NaN as in
@@ -120,7 +120,7 @@ pub fn tail_effective_sample_size(draws: ArrayView2<'_, f64>) -> f64 {
     of(0.05).min(of(0.95))
 }
 
-/// Effective sample size for the mean of the draws as they are (not rank-normalised): the one that
+/// Effective sample size for the mean of the draws as they are (not rank-normalized): the one that
 /// turns a standard deviation into the standard error of a mean, sd / sqrt(ESS).
 pub fn effective_sample_size_of_mean(draws: ArrayView2<'_, f64>) -> f64 {
     sized(draws, Array2::clone)
@@ -179,7 +179,7 @@ fn split(draws: ArrayView2<'_, f64>) -> Option<Array2<f64>> {
 }
 
 /// Ranks over all chains together, ties sharing their mean rank, as normal quantiles.
-fn rank_normalise(draws: &Array2<f64>) -> Array2<f64> {
+fn rank_normalize(draws: &Array2<f64>) -> Array2<f64> {
     let values: Vec<f64> = draws.iter().copied().collect();
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&i, &j| values[i].total_cmp(&values[j]));

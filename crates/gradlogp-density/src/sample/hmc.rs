@@ -1,4 +1,4 @@
-//! Hamiltonian Monte Carlo: long moves through a known (unnormalised) density, exact in the long run.
+//! Hamiltonian Monte Carlo: long moves through a known (unnormalized) density, exact in the long run.
 //!
 //! Each chain gets a fresh velocity r ~ N(0, I) and follows L leapfrog steps of size eps, in columns
 //! scaled by m (the square roots of a diagonal inverse mass):

@@ -1,4 +1,4 @@
-//! The Metropolis-adjusted Langevin algorithm: exact for a known (unnormalised) density.
+//! The Metropolis-adjusted Langevin algorithm: exact for a known (unnormalized) density.
 //!
 //! The ULA step is only proposed, y = x + (a/2) s(x) + sqrt(a) z, and accepted with probability
 //! min(1, A):
@@ -166,7 +166,7 @@ pub(super) fn select(mut state: State, proposal: State, accepted: &Array1<bool>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::{Funnel, Gaussian, GaussianMixture, Oracle, StudentT};
+    use crate::reference::{Funnel, Gaussian, GaussianMixture, ReferenceDensity, StudentT};
     use crate::score::Score;
     use ndarray::{Axis, array};
     use rand::SeedableRng;
@@ -182,7 +182,7 @@ mod tests {
     /// Chains that start in the exact law stay in it. They are independent of one another, so plain
     /// standard errors hold, and a wrong acceptance ratio drives all of them off alike.
     fn assert_invariant(
-        p: &dyn Oracle,
+        p: &dyn ReferenceDensity,
         step_size: f64,
         moments: impl Fn(ArrayView1<'_, f64>) -> Vec<f64>,
         exact: Array1<f64>,

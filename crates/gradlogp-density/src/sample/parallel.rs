@@ -116,7 +116,7 @@ impl<M: TimeScore + ?Sized> TimeScore for Parallel<'_, M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::{Gaussian, GaussianMixture, Oracle};
+    use crate::reference::{Gaussian, GaussianMixture, ReferenceDensity};
     use crate::sde::{Marginal, Vp};
     use ndarray::array;
     use rand::SeedableRng;

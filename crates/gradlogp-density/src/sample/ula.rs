@@ -140,7 +140,7 @@ fn diverged(step: u64, rows: Vec<usize>, step_size: f64) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::{Gaussian, Oracle};
+    use crate::reference::{Gaussian, ReferenceDensity};
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 

@@ -1,7 +1,7 @@
 //! Learning the spread of each column during warm-up, for samplers that scale their steps by it.
 //!
 //! Positions are collected in windows that double in length; at the end of each the scale of column j
-//! becomes the standard deviation of all chains and steps in it (Welford's sums), regularised as in
+//! becomes the standard deviation of all chains and steps in it (Welford's sums), regularized as in
 //! Stan: variance n/(n + 5) v + 5/(n + 5) 1e-3 v_0, with v_0 the scale before. The step size is then adapted
 //! anew. The first and the last steps belong to no window: the first are not yet in the bulk, the last
 //! settle the step size. Window lengths are those of the Stan reference manual ("Automatic parameter

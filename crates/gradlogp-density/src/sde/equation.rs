@@ -103,7 +103,7 @@ pub(super) fn check_t_min(t_min: f64, horizon: f64) -> Result<()> {
     Err(Error::config("t_min", format!("must be in [0, {horizon}), not {t_min}")))
 }
 
-/// Largest noise, in standardised units, whose square single precision still holds with room to spare.
+/// Largest noise, in standardized units, whose square single precision still holds with room to spare.
 const LARGEST: f64 = 1e15;
 
 /// Refuses a size of noise that single precision cannot hold.

@@ -8,7 +8,7 @@ use rand::Rng;
 
 use super::{Kernel, Sde};
 use crate::error::{Error, Result};
-use crate::oracle::{Gaussian, GaussianMixture, Oracle};
+use crate::reference::{Gaussian, GaussianMixture, ReferenceDensity};
 use crate::score::{LogDensity, Score, ScoreTrace, TimeScore};
 
 /// A Gaussian mixture (one component: a Gaussian) carried forward by a process.
@@ -57,7 +57,7 @@ impl<S: Sde> Marginal<S> {
             .expect("as many components as weights")
     }
 
-    /// log p_t(x) for every row, with its normaliser.
+    /// log p_t(x) for every row, with its normalizer.
     pub fn log_density_at(&self, x: ArrayView2<'_, f64>, t: f64) -> Array1<f64> {
         self.at(t).log_density(x)
     }

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::*;
-use crate::oracle::GaussianMixture;
+use crate::reference::GaussianMixture;
 use crate::score::{Score, ScoreTrace, TimeScore};
 
 /// Every named process, with settings other than the default ones too.

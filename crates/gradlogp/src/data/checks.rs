@@ -209,7 +209,7 @@ fn duplicate_rows(table: &Table) -> Option<DataWarning> {
 }
 
 /// Pairs with |correlation| > 1 - [`COPY`], found without computing all d^2/2 correlations: columns
-/// are standardised and projected on one random sign vector. Copies z, z' (or z, -z') differ by
+/// are standardized and projected on one random sign vector. Copies z, z' (or z, -z') differ by
 /// |z - z'|^2 / n = 2 (1 - |r|), so their projections differ by about sqrt(2 (1 - |r|)); only pairs
 /// with |projections| within eight times that are compared in full.
 fn duplicate_columns(table: &Table) -> Option<DataWarning> {

@@ -40,7 +40,7 @@ use crate::{Error, Result};
 /// Bytes parsed by a thread at a time.
 const BLOCK: usize = 4 << 20;
 
-/// Reads a table from a file. It is recognised as gzip by its content, not its name.
+/// Reads a table from a file. It is recognized as gzip by its content, not its name.
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be opened or read (missing, a directory, a damaged gzip stream);

@@ -63,6 +63,6 @@ pub use warning::{ColumnTies, DataWarning, Dependence, Identity, LeftOut};
 
 // Where these were first.
 #[doc(no_inline)]
-pub use crate::oracle::synthetic;
+pub use crate::reference::synthetic;
 #[doc(no_inline)]
 pub use crate::train::BatchPlan;

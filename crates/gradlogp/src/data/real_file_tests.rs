@@ -37,7 +37,7 @@ fn discrete(warnings: &[DataWarning]) -> Vec<&ColumnTies> {
 }
 
 #[test]
-fn red_wine_is_rounded_everywhere_and_dequantised() {
+fn red_wine_is_rounded_everywhere_and_dequantized() {
     let Some(mut wine) = read("uci/winequality-red.csv", &[]) else { return };
     assert_eq!(wine.rows.dim(), (1599, 12));
     assert_eq!((wine.columns[0].as_str(), wine.rows[[1598, 10]]), ("fixed acidity", 11.0));

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::exec::permutation::{Purpose, permute};
+use crate::engine::permutation::{Purpose, permute};
 use crate::{Error, Result};
 
 /// Shares of the rows. They must add up to 1.

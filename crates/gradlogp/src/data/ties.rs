@@ -3,7 +3,7 @@
 //! Why ties matter. A smooth density may put a bump of height ~ 1/h and width h on a repeated value a.
 //! Near a its score is s = -(x - a)/h^2, so at the repeated rows s = 0 and ds/dx = -1/h^2, and their
 //! share of the loss 1/2 s^2 + ds/dx (MATH (1)) is -1/h^2: unbounded below as h -> 0. On data with
-//! ties the minimiser is therefore not the score of anything, and a long training finds spikes.
+//! ties the minimizer is therefore not the score of anything, and a long training finds spikes.
 //! On distinct values of a continuous density the expectation of the loss is bounded below.
 
 use ndarray::ArrayView1;

@@ -2,7 +2,7 @@
 //!
 //! z = A (x - m) for a row x; for n x d rows, Z = (X - 1 m^T) A^T. With D = diag(sd):
 //! - none: A = I, m = 0;
-//! - standardise: A = D^-1, m the mean;
+//! - standardize: A = D^-1, m the mean;
 //! - common: A = I / c, m the mean, c the root mean square of the standard deviations: columns of one kind,
 //!   such as pixels, keep their widths beside each other;
 //! - robust: A = D^-1, m the median, D the standard deviations of columns whose lowest and highest
@@ -67,7 +67,7 @@ const SINGULAR: f64 = 1e-10;
 /// of 1e-4 (a column that varies little beside the others) count, rounding errors do not.
 const INVOLVED: f64 = 1e-8;
 
-/// A fitted map; see the module's formulas. Serialises to plain numbers, f64 exact in JSON.
+/// A fitted map; see the module's formulas. Serializes to plain numbers, f64 exact in JSON.
 ///
 /// ```
 /// use gradlogp::data::{Standardization, Transform};
@@ -360,7 +360,7 @@ fn fit_directions(parts: &mut Parts, rows: ArrayView2<'_, f64>, columns: &[Strin
     let (n, d) = rows.dim();
     if n <= d {
         return Err(training(format!(
-            "whitening {d} columns needs more than {d} rows, there are {n}; standardise instead, or \
+            "whitening {d} columns needs more than {d} rows, there are {n}; standardize instead, or \
              choose fewer columns"
         )));
     }
@@ -370,7 +370,7 @@ fn fit_directions(parts: &mut Parts, rows: ArrayView2<'_, f64>, columns: &[Strin
     let eigen = symmetric_eigen(d, &|i, j| correlation[[i, j]]);
     let (eigenvalues, eigenvectors) = eigen.ok_or_else(|| Error::Numerical {
         operation: "whitening",
-        message: "the eigenvalue iteration did not converge; standardise instead".into(),
+        message: "the eigenvalue iteration did not converge; standardize instead".into(),
     })?;
     // Eigenvalues come in rising order, eigenvectors as columns.
     let by_falling = || (0..d).rev();
@@ -406,7 +406,7 @@ fn singular(
     let extra: Vec<&String> =
         dependent(correlation, null.len(), &shares).into_iter().map(|j| &columns[j]).collect();
     training(format!(
-        "whitening is singular: columns {} are linearly dependent; use `drop = {}`, or standardise \
+        "whitening is singular: columns {} are linearly dependent; use `drop = {}`, or standardize \
          instead of whitening",
         quoted_list(&involved),
         option_list(&extra)

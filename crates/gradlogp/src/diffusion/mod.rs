@@ -17,7 +17,7 @@ mod time_model;
 pub use clock::{Clock, TimeFeatures};
 pub use frame::{Frame, Measured};
 pub use noised_rows::NoisedRows;
-pub use noising::{NoiseConfig, NoiseWeight, Noised, Noising, TimeLaw};
+pub use noising::{NoiseConfig, NoiseWeight, Noised, Noising, TimeDistribution};
 pub use time_mlp::TimeMlp;
 
 pub use crate::model::Conditioning;

@@ -1,7 +1,7 @@
 //! Rows that are noised anew at every step.
 
 use super::{Noised, Noising};
-use crate::exec::{Domain as Purpose, stream};
+use crate::engine::{Domain as Purpose, stream};
 use crate::model::{Model, PointSet, Points};
 use crate::objective::Objective;
 use crate::train::{Batches, HeldOut, TrainConfig, Trainer};

@@ -57,7 +57,7 @@ gradlogp_numeric::names!(NoiseWeight {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum TimeLaw {
+pub enum TimeDistribution {
     /// Uniform over \[t_min, T\].
     Uniform,
     /// Proportional to lambda(t)/std(t)^2.
@@ -67,7 +67,7 @@ pub enum TimeLaw {
     LogNoise,
 }
 
-gradlogp_numeric::names!(TimeLaw {
+gradlogp_numeric::names!(TimeDistribution {
     Uniform => "uniform",
     Importance => "importance",
     LogNoise => "log-noise",
@@ -79,7 +79,7 @@ pub struct NoiseConfig {
     /// lambda(t).
     pub weight: NoiseWeight,
     /// Where times come from.
-    pub times: TimeLaw,
+    pub times: TimeDistribution,
     /// Only so many times, evenly spaced: the noise ladder of NCSN. None: all of them.
     pub levels: Option<usize>,
     /// Steps of the forward simulation of x_t; None takes the kernel.
@@ -107,7 +107,7 @@ impl Default for NoiseConfig {
     fn default() -> Self {
         NoiseConfig {
             weight: NoiseWeight::Balanced,
-            times: TimeLaw::LogNoise,
+            times: TimeDistribution::LogNoise,
             levels: None,
             simulate: None,
         }
@@ -237,9 +237,9 @@ impl Noising {
         let even = (config.weight == NoiseWeight::Balanced).then(|| Law::even(&clock));
         let mut noising = Noising { network, clock, config, law: None, even };
         noising.law = match config.times {
-            TimeLaw::Uniform => None,
-            TimeLaw::LogNoise => Some(Law::log_noise(&noising.clock)),
-            TimeLaw::Importance => Some(Law::new(&noising.clock, |t, width| {
+            TimeDistribution::Uniform => None,
+            TimeDistribution::LogNoise => Some(Law::log_noise(&noising.clock)),
+            TimeDistribution::Importance => Some(Law::new(&noising.clock, |t, width| {
                 width * noising.lambda(t) / noising.noise_square(t)
             })),
         };

@@ -8,15 +8,15 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::*;
-use crate::exec::{Domain, Draw, LossEngine, Threads};
+use crate::engine::{Domain, Draw, LossEngine, Threads};
 use crate::model::{Model, ModelKind, Points};
 use crate::objective::Objective;
-use crate::oracle::Gaussian;
+use crate::reference::Gaussian;
 use crate::score::TimeScore;
 use crate::sde::{CustomSde, Kernel, Marginal, OrnsteinUhlenbeck, Process, Sde, Ve, Vp};
-use crate::slice::SliceLaw;
+use crate::slice::SliceDistribution;
 
-const KINDS: [ModelKind; 2] = [ModelKind::Score, ModelKind::Potential];
+const KINDS: [ModelKind; 2] = [ModelKind::Score, ModelKind::LogDensity];
 
 fn clock(sde: impl Sde + 'static) -> Clock {
     Clock::new(Arc::new(sde)).unwrap()
@@ -166,7 +166,7 @@ fn noised(noising: &Noising, x: &[f32], seed: u64) -> Noised {
 /// Weights std^2 at uniform times.
 const PLAIN: NoiseConfig = NoiseConfig {
     weight: NoiseWeight::Noise,
-    times: TimeLaw::Uniform,
+    times: TimeDistribution::Uniform,
     levels: None,
     simulate: None,
 };
@@ -224,7 +224,9 @@ fn importance_weights_undo_the_law_of_times() {
     ] {
         let expected =
             (0..fine).map(|k| lambda(middle(k)) * h(middle(k))).sum::<f64>() / fine as f64;
-        for times in [TimeLaw::Uniform, TimeLaw::Importance, TimeLaw::LogNoise] {
+        for times in
+            [TimeDistribution::Uniform, TimeDistribution::Importance, TimeDistribution::LogNoise]
+        {
             let config = NoiseConfig { weight, times, ..NoiseConfig::default() };
             let rows = noised(&noising(sde, config), &normals(2 * 40_000, 1), 5);
             let sum: f64 =
@@ -246,7 +248,7 @@ fn importance_weights_undo_the_law_of_times() {
     // The integral of g^2/std^2 is L = log(e^B - 1): times are such that L is uniform.
     let config = NoiseConfig {
         weight: NoiseWeight::Likelihood,
-        times: TimeLaw::Importance,
+        times: TimeDistribution::Importance,
         ..NoiseConfig::default()
     };
     let rows = noised(&noising(sde, config), &normals(2000, 1), 5);
@@ -268,7 +270,7 @@ fn a_ladder_has_only_its_levels() {
 
 /// Mean loss and gradient of `model` on noised rows.
 fn loss(model: &Model<f32>, points: Points<'_, f32>, objective: Objective) -> (f64, Vec<f32>) {
-    let mut engine = LossEngine::new(model, &objective, SliceLaw::Rademacher, 2);
+    let mut engine = LossEngine::new(model, &objective, SliceDistribution::Rademacher, 2);
     let draw = Draw { seed: 1, domain: Domain::Train, step: 0 };
     let mean = Threads::new(2).unwrap().install(|| engine.loss_and_gradient(model, points, draw));
     (mean, engine.gradient().to_vec())

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::{Clock, TimeFeatures};
 use crate::graph::{Graph, GraphBuilder, NodeId};
 use crate::model::members::{average, check_members, is_one, one, without_member};
-use crate::model::{Conditioning, Model, ModelKind, film, initialise};
+use crate::model::{Conditioning, Model, ModelKind, film, initialize};
 use crate::sde::Kernel;
 use crate::{Error, Result};
 use gradlogp_numeric::{Activation, Real};
@@ -83,7 +83,7 @@ impl TimeMlp {
     fn outputs(&self) -> usize {
         match self.kind {
             ModelKind::Score => self.dim,
-            ModelKind::Potential => 1,
+            ModelKind::LogDensity => 1,
         }
     }
 
@@ -128,7 +128,7 @@ impl TimeMlp {
         let rest = b.multiply(y, output);
         let base = match self.kind {
             ModelKind::Score => x,
-            ModelKind::Potential => b.squared_norm(x),
+            ModelKind::LogDensity => b.squared_norm(x),
         };
         let base = b.multiply(base, linear);
         b.add(base, rest);
@@ -163,7 +163,7 @@ impl TimeMlp {
     /// As [`TimeMlp::graph`] and [`Model::new`].
     pub fn build<T: Real>(&self, seed: u64) -> Result<Model<T>> {
         let graph = self.graph()?;
-        let mut parameters = initialise(&graph, seed);
+        let mut parameters = initialize(&graph, seed);
         for (parameter, range) in graph.parameters().iter() {
             let size = match without_member(&parameter.name) {
                 "net.0.weight" => INPUT_START,
@@ -210,7 +210,7 @@ impl TimeMlp {
     fn write_gains<T: Real>(&self, (square, gain): (f64, f64), out: &mut Vec<T>) {
         let (linear, output) = match self.kind {
             ModelKind::Score => (-1.0 / square, gain),
-            ModelKind::Potential => (-0.5 / square, gain * square.sqrt()),
+            ModelKind::LogDensity => (-0.5 / square, gain * square.sqrt()),
         };
         let mut fill = |count: usize, value: f64| {
             out.extend(std::iter::repeat_n(T::of(value), count));

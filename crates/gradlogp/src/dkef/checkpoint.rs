@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::engine::Engine;
 use super::family::KernelFamily;
 use super::trainer::{KernelConfig, KernelTrainer};
-use crate::exec::Threads;
+use crate::engine::Threads;
 use crate::storage::{Tensor, TensorFile};
 use crate::train::{AdamW, HeldOutLoss, HistoryPoint};
 use crate::{Error, Result};
@@ -26,7 +26,7 @@ struct Description {
     patience_in_evaluations: bool,
     rows: (usize, usize),
     step: u64,
-    optimiser_step: u64,
+    optimizer_step: u64,
     best: Option<(u64, HeldOutLoss)>,
     rng: ChaCha8Rng,
     order: Vec<usize>,
@@ -55,10 +55,10 @@ impl Description {
         let in_order = self.history.windows(2).all(|pair| pair[0].step < pair[1].step);
         let known = in_order && self.history.last().is_none_or(|point| point.step <= self.step);
         let numbers = [self.largest_jitter, self.losses.0];
-        if self.step > self.config.steps || self.optimiser_step != self.step {
+        if self.step > self.config.steps || self.optimizer_step != self.step {
             return Err(format!(
-                "has taken {} steps and its optimiser {}, of {}",
-                self.step, self.optimiser_step, self.config.steps
+                "has taken {} steps and its optimizer {}, of {}",
+                self.step, self.optimizer_step, self.config.steps
             ));
         }
         if !(shuffled && self.at <= self.order.len()) {
@@ -87,7 +87,7 @@ impl KernelTrainer<f32> {
             patience_in_evaluations: true,
             rows: (self.x.len(), self.held_out.len()),
             step: self.step,
-            optimiser_step: self.adam.step,
+            optimizer_step: self.adam.step,
             best: self.best(),
             rng: self.rng.clone(),
             order: self.order.clone(),
@@ -136,13 +136,13 @@ impl KernelTrainer<f32> {
         };
         let theta = take("theta")?;
         let adam = AdamW {
-            step: found.optimiser_step,
+            step: found.optimizer_step,
             first: take("first")?,
             second: take("second")?,
             average: take("average")?,
         };
         if !adam.second.iter().all(|v| *v >= 0.0) {
-            return Err(Error::model_file(path, "its optimiser has mean squares below 0"));
+            return Err(Error::model_file(path, "its optimizer has mean squares below 0"));
         }
         let best = match found.best {
             Some((step, loss)) => Some((step, loss, take("best")?)),

@@ -12,7 +12,7 @@ use super::phi::noise_width;
 use super::solve::{Moments, Solution};
 use super::worker::{Context, Worker, merge};
 use crate::Result;
-use crate::exec::shard_rows;
+use crate::engine::shard_rows;
 use crate::graph::Graph;
 use crate::jet::{Inputs, Request, Tape};
 use crate::objective::Objective;
@@ -20,7 +20,7 @@ use gradlogp_numeric::Real;
 use gradlogp_numeric::vector::add_assign;
 
 /// Passes of one family and objective, with their buffers. Call inside
-/// [`Threads::install`](crate::exec::Threads::install).
+/// [`Threads::install`](crate::engine::Threads::install).
 pub(super) struct Engine<T: Real> {
     pub(super) layout: Layout,
     pub(super) rule: Rule,

@@ -18,7 +18,7 @@
 
 use crate::Result;
 use crate::objective::Objective;
-use crate::slice::SliceLaw;
+use crate::slice::SliceDistribution;
 use gradlogp_numeric::Real;
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -150,7 +150,7 @@ impl Rule {
         &self,
         x: Vec<T>,
         dim: usize,
-        law: SliceLaw,
+        law: SliceDistribution,
         rng: &mut impl Rng,
     ) -> KernelBatch<T> {
         let rows = x.len() / dim;

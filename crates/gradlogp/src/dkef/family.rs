@@ -108,7 +108,7 @@ impl KernelFamily {
     ///
     /// # Errors
     /// As [`KernelFamily::validate`], and where `x` has no row.
-    pub fn initialise<T: Real>(&self, x: &[T], rng: &mut impl Rng) -> Result<Vec<T>> {
+    pub fn initialize<T: Real>(&self, x: &[T], rng: &mut impl Rng) -> Result<Vec<T>> {
         let layout = self.layout()?;
         let rows = x.len() / self.dim;
         if rows == 0 {
@@ -133,7 +133,7 @@ impl KernelFamily {
     }
 
     /// The density as a potential network, for everything that takes one. `constant` is added to log p
-    /// (minus the log normaliser, where that is known).
+    /// (minus the log normalizer, where that is known).
     ///
     /// Per kernel r its tensors are `phi.r.*`, `kernel.r.centres.weight` = phi(z) / 10^s and `.bias` =
     /// -|phi(z)|^2 / (2 * 10^s), `kernel.r.norm.weight` = -1 / (2 * 10^s), and `kernel.r.alpha.weight` =
@@ -174,7 +174,7 @@ impl KernelFamily {
             }
         }
         let parameters = values.into_iter().map(|v| v as f32).collect();
-        Model::new(ModelKind::Potential, graph, parameters)
+        Model::new(ModelKind::LogDensity, graph, parameters)
     }
 
     /// phi of the inducing points, M x H.

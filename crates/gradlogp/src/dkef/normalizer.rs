@@ -1,4 +1,4 @@
-//! The log normaliser of an unnormalised density by importance sampling.
+//! The log normalizer of an unnormalized density by importance sampling.
 //!
 //! Z = integral of p~ = E_q\[p~/q], q = N(0, tau^2 I): log Z is the logarithm of the mean weight w = p~/q, its
 //! standard error by the delta method sd(w) / (mean(w) sqrt n), and the effective sample size
@@ -40,9 +40,9 @@ impl LogNormalizer {
 /// log of the integral of exp(`density`), from `draws` draws of N(0, `sd`^2 I).
 ///
 /// ```
-/// use gradlogp::{dkef::log_normalizer, oracle::Gaussian};
+/// use gradlogp::{dkef::log_normalizer, reference::Gaussian};
 ///
-/// // A density that is normalised, and equal to q: every weight is 1. (The error is the root of a
+/// // A density that is normalized, and equal to q: every weight is 1. (The error is the root of a
 /// // difference of equal numbers.)
 /// let found = log_normalizer(&Gaussian::standard(3)?, 1.0, 100, 0)?;
 /// assert!(found.value.abs() < 1e-12 && found.standard_error < 1e-7);
@@ -114,7 +114,7 @@ impl Sums {
     fn finish(&self, draws: usize) -> Result<LogNormalizer> {
         let (Some(shift), false) = (self.shift, self.broken) else {
             let message = "the density is not finite on draws of the base density".to_string();
-            return Err(Error::Numerical { operation: "log normaliser", message });
+            return Err(Error::Numerical { operation: "log normalizer", message });
         };
         let n = draws as f64;
         let mean = self.first / n;

@@ -3,7 +3,7 @@
 use crate::linear::{Cholesky, symmetric_eigenvalues};
 use crate::{Error, Result};
 
-/// Multiples of the mean diagonal that are tried in turn where the factorisation fails.
+/// Multiples of the mean diagonal that are tried in turn where the factorization fails.
 const JITTERS: [f64; 4] = [1e-14, 1e-12, 1e-10, 1e-8];
 
 /// Above this condition number of G + lambda I half of the digits of alpha are lost.
@@ -36,7 +36,7 @@ impl Moments {
         }
     }
 
-    /// Factorises mean G + lambda I.
+    /// Factorizes mean G + lambda I.
     ///
     /// # Errors
     /// [`Error::Numerical`] where G is not finite, or not positive definite even with jitter.
@@ -77,12 +77,12 @@ fn failed(message: &str) -> Error {
     Error::Numerical { operation: "kernel family", message: message.to_string() }
 }
 
-/// A factorised system.
+/// A factorized system.
 #[derive(Debug, Clone)]
 pub(super) struct Solution {
     /// alpha.
     pub(super) alpha: Vec<f64>,
-    /// What had to be added to lambda so that the matrix could be factorised.
+    /// What had to be added to lambda so that the matrix could be factorized.
     pub(super) jitter: f64,
     factor: Cholesky,
 }

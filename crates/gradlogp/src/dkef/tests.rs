@@ -14,8 +14,8 @@ use super::solve::Moments;
 use super::*;
 use crate::diagnose::fisher_divergence;
 use crate::objective::Objective;
-use crate::oracle::{Gaussian, GaussianMixture, Oracle};
-use crate::slice::SliceLaw;
+use crate::reference::{Gaussian, GaussianMixture, ReferenceDensity};
+use crate::slice::SliceDistribution;
 use crate::{LogDensity, Score};
 
 const D: usize = 3;
@@ -51,7 +51,7 @@ fn normals(n: usize, seed: u64) -> Vec<f64> {
 /// Parameters away from their special initial values.
 fn theta(family: &KernelFamily) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let mut theta = family.initialise(&normals(20 * D, 1), &mut rng).unwrap();
+    let mut theta = family.initialize(&normals(20 * D, 1), &mut rng).unwrap();
     let layout = family.layout().unwrap();
     for r in 0..layout.kernels {
         theta[layout.logit(r)] = 0.3 * r as f64 - 0.2;
@@ -61,7 +61,7 @@ fn theta(family: &KernelFamily) -> Vec<f64> {
 
 fn batch(engine: &Engine<f64>, n: usize, seed: u64) -> KernelBatch<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    engine.rule.draw(normals(n * D, seed + 50), D, SliceLaw::Gaussian, &mut rng)
+    engine.rule.draw(normals(n * D, seed + 50), D, SliceDistribution::Gaussian, &mut rng)
 }
 
 /// phi by plain loops, from the order of parameters 0, 1, 2, skip.
@@ -368,7 +368,7 @@ fn large_moments_are_whole() {
 }
 
 #[test]
-fn alpha_minimises_the_loss_that_is_reported() {
+fn alpha_minimizes_the_loss_that_is_reported() {
     // The ridge loss is quadratic in alpha, so at the solution dL/dalpha = -lambda alpha; and a second-order
     // expansion is exact.
     for deep in [true, false] {
@@ -450,7 +450,7 @@ fn sliced_moments_are_unbiased_for_the_exact_ones() {
     for estimator in
         [Objective::Ssm { slices: 1 }, Objective::SsmVr { slices: 1 }, Objective::Cp { slices: 1 }]
     {
-        for law in [SliceLaw::Rademacher, SliceLaw::Sphere] {
+        for law in [SliceDistribution::Rademacher, SliceDistribution::Sphere] {
             let mut engine = Engine::new(&family, estimator, 2).unwrap();
             let mut rng = ChaCha8Rng::seed_from_u64(8);
             let repeats = 400;
@@ -484,7 +484,7 @@ fn the_potential_is_the_family_and_has_its_exact_loss() {
         let potential = family.potential(&theta, &alpha, 0.25).unwrap().cast::<f64>();
         let x = normals(6 * D, 12);
         let rows = Array2::from_shape_vec((6, D), x.clone()).unwrap();
-        let density = potential.as_potential().unwrap();
+        let density = potential.as_log_density().unwrap();
         let values = density.log_density(rows.view());
         for (x, value) in x.chunks(D).zip(&values) {
             let base = -x.iter().map(|x| x * x).sum::<f64>() / (2.0 * 1.7 * 1.7);
@@ -524,7 +524,7 @@ fn diagonals_are_biased_where_phi_bends_and_propagation_is_not() {
     let linear = |estimator| {
         let mut engine = Engine::new(&family, estimator, 2).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(8);
-        let rows = engine.rule.draw(x.clone(), D, SliceLaw::Rademacher, &mut rng);
+        let rows = engine.rule.draw(x.clone(), D, SliceDistribution::Rademacher, &mut rng);
         moments(&mut engine, &theta, &rows).linear
     };
     let exact = linear(Objective::Exact);
@@ -590,7 +590,7 @@ fn log_integral(f: &dyn LogDensity, half: f64, cells: usize) -> f64 {
 }
 
 #[test]
-fn a_deep_family_learns_a_mixture_and_its_normaliser_is_right() {
+fn a_deep_family_learns_a_mixture_and_its_normalizer_is_right() {
     let truth = mixture();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut rows = |n| truth.sample(n, &mut rng);
@@ -614,7 +614,7 @@ fn a_deep_family_learns_a_mixture_and_its_normaliser_is_right() {
         let model = fit.potential(0.0).unwrap().cast::<f64>();
         let distance = fisher_divergence(&model, &truth, fresh.view()).unwrap();
         assert!(distance.relative.mean < bound, "{estimator:?}: {:?}", distance.relative);
-        let density = model.as_potential().unwrap();
+        let density = model.as_log_density().unwrap();
         let found = log_normalizer(&density, family.base_sd, 100_000, 7).unwrap();
         let want = log_integral(&density, 14.0, 400);
         let (low, high) = found.interval();
@@ -681,7 +681,7 @@ fn alpha_of_a_fit_is_that_of_all_training_rows_at_once() {
 }
 
 #[test]
-fn the_interval_of_the_normaliser_covers_the_truth() {
+fn the_interval_of_the_normalizer_covers_the_truth() {
     // q wider than p: log Z = 0 is known, and the standard error is that seen over repetitions.
     let truth = mixture();
     let z: Vec<f64> = (0..200)

@@ -12,10 +12,10 @@ use super::engine::{Engine, lambda_gradient};
 use super::estimator::KernelBatch;
 use super::family::{KernelFamily, choose};
 use super::solve::Moments;
-use crate::exec::Threads;
+use crate::engine::Threads;
 use crate::model::Model;
 use crate::objective::Objective;
-use crate::slice::SliceLaw;
+use crate::slice::SliceDistribution;
 use crate::stats::upper_median;
 use crate::train::{AdamW, HeldOutLoss, HistoryPoint, Stop, Update};
 use crate::{Error, Result};
@@ -27,19 +27,22 @@ const STREAM_ROWS: usize = 1024;
 /// How a family is trained. The defaults are those of the published experiments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KernelConfig {
-    /// What is minimised: one that [`Objective::check_kernel_family`] allows.
+    /// What is minimized: one that [`Objective::check_kernel_family`] allows.
     #[serde(rename = "estimator", with = "super::estimator::stored")]
     pub objective: Objective,
     /// Law of the slices.
-    pub law: SliceLaw,
+    #[serde(rename = "law", alias = "slice_distribution")]
+    pub slice_distribution: SliceDistribution,
     /// Most steps.
     pub steps: u64,
     /// Rows per step: half of them fit alpha, half give the loss.
     pub batch: usize,
     /// Learning rate of Adam.
-    pub rate: f64,
+    #[serde(rename = "rate", alias = "learning_rate")]
+    pub learning_rate: f64,
     /// Largest gradient norm.
-    pub clip: f64,
+    #[serde(rename = "clip", alias = "max_gradient_norm")]
+    pub max_gradient_norm: f64,
     /// Steps between validations.
     pub evaluate_every: u64,
     /// Training rows that a validation fits alpha to, drawn anew each time.
@@ -62,11 +65,11 @@ impl Default for KernelConfig {
     fn default() -> Self {
         KernelConfig {
             objective: Objective::SsmVr { slices: 1 },
-            law: SliceLaw::Rademacher,
+            slice_distribution: SliceDistribution::Rademacher,
             steps: 3000,
             batch: 200,
-            rate: 0.01,
-            clip: 100.0,
+            learning_rate: 0.01,
+            max_gradient_norm: 100.0,
             evaluate_every: 1,
             validation_rows: 1000,
             patience: 200,
@@ -101,8 +104,14 @@ impl KernelConfig {
             }
         }
         let positive = |x: f64| x > 0.0 && x.is_finite();
-        if !(positive(self.rate) && positive(self.lambda_rate) && self.clip > 0.0) {
-            return Err(Error::config("rate", "rates and the clip must be positive numbers"));
+        if !(positive(self.learning_rate)
+            && positive(self.lambda_rate)
+            && self.max_gradient_norm > 0.0)
+        {
+            return Err(Error::config(
+                "learning_rate",
+                "rates and the clip must be positive numbers",
+            ));
         }
         Ok(())
     }
@@ -154,7 +163,7 @@ pub struct KernelRecord {
     pub lambda: f64,
     /// Condition number of G + lambda I over all training rows.
     pub condition: f64,
-    /// What had to be added to lambda so that the matrix could be factorised.
+    /// What had to be added to lambda so that the matrix could be factorized.
     pub jitter: f64,
     /// Largest jitter of any step.
     pub largest_jitter: f64,
@@ -222,7 +231,7 @@ impl<T: Real> KernelTrainer<T> {
     ) -> Result<Self> {
         config.validate()?;
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-        let theta = family.initialise(&x, &mut rng)?;
+        let theta = family.initialize(&x, &mut rng)?;
         Self::with_parameters(family, x, held_out, config, theta)
     }
 
@@ -368,8 +377,12 @@ impl<T: Real> KernelTrainer<T> {
         let KernelTrainer { threads, engine, theta, gradient, .. } = self;
         let found = threads.install(|| engine.step(theta, fit, loss, gradient))?;
         self.largest_jitter = self.largest_jitter.max(found.jitter);
-        let update =
-            Update { rate: self.config.rate, decay: 0.0, clip: self.config.clip, ema: 0.0 };
+        let update = Update {
+            rate: self.config.learning_rate,
+            decay: 0.0,
+            clip: self.config.max_gradient_norm,
+            ema: 0.0,
+        };
         let norm = self.adam.update(&mut self.theta, &self.gradient, update);
         self.step += 1;
         if !(norm.is_finite() && found.loss.is_finite()) {
@@ -400,7 +413,7 @@ impl<T: Real> KernelTrainer<T> {
     fn draw(&mut self, rows: Vec<usize>) -> KernelBatch<T> {
         let d = self.family.dim;
         let x = rows.iter().flat_map(|r| self.x[r * d..(r + 1) * d].iter().copied()).collect();
-        self.engine.rule.draw(x, d, self.config.law, &mut self.rng)
+        self.engine.rule.draw(x, d, self.config.slice_distribution, &mut self.rng)
     }
 
     /// The held-out loss with alpha fitted to some training rows; keeps the parameters if it is the best.
@@ -411,7 +424,7 @@ impl<T: Real> KernelTrainer<T> {
         let held_out = self.engine.rule.draw(
             self.held_out.clone(),
             self.family.dim,
-            self.config.law,
+            self.config.slice_distribution,
             &mut self.rng,
         );
         let m = self.family.inducing;
@@ -459,7 +472,7 @@ impl<T: Real> KernelTrainer<T> {
             }
             let rows = order.split_off(order.len().saturating_sub(self.config.lambda_batch));
             let x = rows.iter().flat_map(|r| self.held_out[r * d..(r + 1) * d].to_vec()).collect();
-            let batch = self.engine.rule.draw(x, d, self.config.law, &mut self.rng);
+            let batch = self.engine.rule.draw(x, d, self.config.slice_distribution, &mut self.rng);
             let lambda = 10f64.powf(log_lambda[0]);
             let solution = moments.solve(lambda)?;
             let KernelTrainer { threads, engine, theta, .. } = self;
@@ -494,7 +507,7 @@ impl<T: Real> KernelTrainer<T> {
         let mut moments = Moments::new(self.family.inducing);
         for start in (0..self.x.len()).step_by(STREAM_ROWS * d) {
             let x = self.x[start..(start + STREAM_ROWS * d).min(self.x.len())].to_vec();
-            let batch = self.engine.rule.draw(x, d, self.config.law, &mut self.rng);
+            let batch = self.engine.rule.draw(x, d, self.config.slice_distribution, &mut self.rng);
             let KernelTrainer { threads, engine, theta, .. } = self;
             threads.install(|| {
                 engine.place(theta);
@@ -523,7 +536,7 @@ impl<T: Real> KernelTrainer<T> {
             let held_out = self.engine.rule.draw(
                 self.held_out.clone(),
                 self.family.dim,
-                self.config.law,
+                self.config.slice_distribution,
                 &mut self.rng,
             );
             for log_lambda in log_lambdas {

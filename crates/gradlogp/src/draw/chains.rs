@@ -115,7 +115,7 @@ impl ChainJob {
     ) -> Result<Outcome> {
         let mut rng = self.rng.clone();
         let network = model.in_network_units();
-        let potential = network.as_potential();
+        let potential = network.as_log_density();
         let (parallel, parallel_field) = (potential.as_ref().map(Parallel), Parallel(&network));
         let within = match (&parallel, &model.description().training.domain) {
             (Some(density), Some(domain)) => Some(Within { density, domain }),
@@ -174,7 +174,7 @@ impl ChainJob {
                 break;
             }
         }
-        let samples = summarise(model, self.n, &self.config, chains.finish(), self.sampler.word());
+        let samples = summarize(model, self.n, &self.config, chains.finish(), self.sampler.word());
         Ok(Outcome { samples, failure })
     }
 }
@@ -187,7 +187,7 @@ fn chosen(asked: Sampler, kind: ModelKind) -> Result<Sampler> {
         (Sampler::Mala | Sampler::Auto, _) => Sampler::Mala,
         _ => {
             let use_these = match kind {
-                ModelKind::Potential => "mala, hmc or ula",
+                ModelKind::LogDensity => "mala, hmc or ula",
                 _ => "ula",
             };
             let why = format!(
@@ -308,7 +308,7 @@ fn start(model: &FittedModel, chains: usize, rng: &mut ChaCha8Rng) -> Array2<f64
     description.transform.forward(x.view())
 }
 
-fn summarise(
+fn summarize(
     model: &FittedModel,
     n: usize,
     config: &ChainConfig,

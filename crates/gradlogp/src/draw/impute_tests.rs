@@ -5,7 +5,7 @@ use crate::data::{Dequantization, GapRule, Grid, Standardization, Table};
 use crate::domain::{Bounds, Boxed, Domain};
 use crate::fit::{DiffusionConfig, Family, FitConfig, NetworkConfig, PrepareConfig, fit};
 use crate::fitted::Description;
-use crate::oracle::{Gaussian, Oracle};
+use crate::reference::{Gaussian, ReferenceDensity};
 use crate::score::Score;
 use crate::train::TrainConfig;
 

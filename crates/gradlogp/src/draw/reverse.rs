@@ -11,7 +11,7 @@ use super::samples::{Outcome, Route, Samples};
 use super::steps::{Step, Steps};
 use crate::fitted::FittedModel;
 use crate::ode::OdeConfig;
-use crate::oracle::Oracle;
+use crate::reference::ReferenceDensity;
 use crate::sample::Parallel;
 use crate::sample::annealed::AnnealedConfig;
 use crate::sample::reverse::{Reverse, ReverseConfig, Scheme, TimeSchedule, run_reverse};

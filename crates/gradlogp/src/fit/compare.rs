@@ -5,10 +5,10 @@ use ndarray::{Array2, Axis};
 
 use super::{FitConfig, Prepared};
 use crate::diagnose::{Estimate, Paired, paired_difference};
-use crate::exec::{DrawVariance, Threads, draw_variance_within};
+use crate::engine::{DrawVariance, Threads, draw_variance_within};
 use crate::model::Model;
 use crate::objective::Objective;
-use crate::slice::SliceLaw;
+use crate::slice::SliceDistribution;
 use crate::{Error, Result};
 
 /// One way to fit.
@@ -17,7 +17,7 @@ pub struct Way {
     /// The loss that is trained.
     pub objective: Objective,
     /// The law of its slices.
-    pub law: SliceLaw,
+    pub law: SliceDistribution,
 }
 
 /// What is known of a way beside the best.
@@ -118,7 +118,7 @@ mod tests {
         let prepared = CheckedTable::new(table, &config).unwrap().prepare(&config).unwrap();
         assert_eq!(prepared.variance_rows(&config), 50);
         let network = config.mlp(2).build::<f32>(5).unwrap();
-        let law = SliceLaw::default();
+        let law = SliceDistribution::default();
         let way = |objective| Way { objective, law };
         let ways = [
             way(Objective::Ssm { slices: 1 }),

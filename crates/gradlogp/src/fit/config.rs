@@ -63,7 +63,7 @@ pub struct NetworkConfig {
     pub activation: Activation,
     /// Whether hidden layers of one width add to their input.
     pub residual: bool,
-    /// Log densities: adds -|z|^2 / (2 tau^2), so that exp f can be normalised.
+    /// Log densities: adds -|z|^2 / (2 tau^2), so that exp f can be normalized.
     pub base_scale: Option<f64>,
     /// What the density is of.
     pub support: Support,
@@ -158,7 +158,7 @@ impl Default for NetworkConfig {
     /// A log density of two hidden layers of 128 softplus units over a Gaussian base of width 3.
     fn default() -> Self {
         NetworkConfig {
-            kind: ModelKind::Potential,
+            kind: ModelKind::LogDensity,
             hidden: vec![128; 2],
             activation: Activation::Softplus,
             residual: false,
@@ -200,7 +200,7 @@ impl Default for FitConfig {
     }
 }
 
-/// Optimiser steps, at most: enough for a small table.
+/// Optimizer steps, at most: enough for a small table.
 const STEPS: u64 = 6000;
 
 impl FitConfig {
@@ -242,7 +242,7 @@ impl FitConfig {
         match &self.family {
             Family::Network(network) => network.kind,
             Family::Diffusion(diffusion) => diffusion.kind,
-            Family::Kernel(_) => ModelKind::Potential,
+            Family::Kernel(_) => ModelKind::LogDensity,
         }
     }
 

@@ -6,7 +6,7 @@
 
 use super::{DiffusionConfig, Family, FitConfig, PrepareConfig};
 use crate::data::Standardization;
-use crate::diffusion::{NoiseConfig, NoiseWeight, TimeLaw, TimeMlp};
+use crate::diffusion::{NoiseConfig, NoiseWeight, TimeDistribution, TimeMlp};
 use crate::train::TrainConfig;
 
 /// What follows from the size of the table.
@@ -17,10 +17,10 @@ pub struct DensityRule {
     /// Weight of a time's loss.
     pub weight: NoiseWeight,
     /// Where times are drawn.
-    pub times: TimeLaw,
+    pub times: TimeDistribution,
     /// Width of the finest structure to expect.
     pub floor: f64,
-    /// Optimiser steps of each member, at most.
+    /// Optimizer steps of each member, at most.
     pub steps: u64,
     /// Steps between held-out evaluations.
     pub evaluate_every: u64,
@@ -46,7 +46,7 @@ impl DensityRule {
         DensityRule {
             decay: (strength * q).clamp(0.03, 3.0),
             weight: NoiseWeight::Likelihood,
-            times: TimeLaw::Importance,
+            times: TimeDistribution::Importance,
             floor,
             steps,
             evaluate_every: steps / 60,
@@ -72,7 +72,8 @@ impl FitConfig {
         let diffusion = DiffusionConfig { noise, floor, ..DiffusionConfig::default() };
         let usual = FitConfig::of(Family::Diffusion(diffusion));
         let DensityRule { decay, steps, evaluate_every, patience, members, .. } = rule;
-        let training = TrainConfig { decay, steps, evaluate_every, patience, ..usual.training };
+        let training =
+            TrainConfig { weight_decay: decay, steps, evaluate_every, patience, ..usual.training };
         FitConfig { prepare, training, members, with_gaussians: true, ..usual }
     }
 }
@@ -90,6 +91,9 @@ mod tests {
         assert_eq!((floor(1000, 5), floor(1001, 5)), (TimeMlp::FLOOR, 0.03));
         let config = FitConfig::for_density(1250, 5);
         assert!(config.validate().is_ok());
-        assert_eq!((config.training.decay, config.members, config.training.steps), (0.4, 2, 3000));
+        assert_eq!(
+            (config.training.weight_decay, config.members, config.training.steps),
+            (0.4, 2, 3000)
+        );
     }
 }

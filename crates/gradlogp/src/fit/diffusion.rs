@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Transform;
 use crate::diffusion::{
-    Clock, Conditioning, NoiseConfig, NoiseWeight, Noising, TimeFeatures, TimeLaw, TimeMlp,
+    Clock, Conditioning, NoiseConfig, NoiseWeight, Noising, TimeDistribution, TimeFeatures, TimeMlp,
 };
 use crate::fitted::{NoiseRecord, Scaling};
 use crate::model::{Mlp, ModelKind};
@@ -43,7 +43,7 @@ pub struct DiffusionConfig {
     pub conditioning: Conditioning,
     /// What it reads of it.
     pub features: TimeFeatures,
-    /// Width of the finest structure to expect, in standardised units.
+    /// Width of the finest structure to expect, in standardized units.
     pub floor: f64,
 }
 
@@ -51,7 +51,7 @@ pub struct DiffusionConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProcessConfig {
-    /// One of the usual, in standardised units.
+    /// One of the usual, in standardized units.
     Named(Process),
     /// One's own, in the columns' units.
     Custom {
@@ -81,7 +81,7 @@ impl DiffusionConfig {
             ProcessConfig::Named(_) => NoiseConfig::default(),
             ProcessConfig::Custom { .. } => NoiseConfig {
                 weight: NoiseWeight::None,
-                times: TimeLaw::Uniform,
+                times: TimeDistribution::Uniform,
                 levels: None,
                 simulate: Some(SIMULATED),
             },

@@ -14,7 +14,7 @@ use crate::diagnose::{
     stein_check_given, stein_check_within,
 };
 use crate::fitted::{FittedModel, LikelihoodComparison, NoiseRecord};
-use crate::oracle::{GaussianMixture, Oracle};
+use crate::reference::{GaussianMixture, ReferenceDensity};
 use crate::score::{AtTime, Score};
 use crate::sde::{AnyProcess, Marginal, Process};
 use crate::words::short;
@@ -151,7 +151,7 @@ pub fn evaluate(
         None => stein_check_given(model, rows, c.view(), LEVEL)?,
     };
     let kernel_stein = kernel_stein(model, rows, seed)?;
-    let fisher = match drawn_from.and_then(|set| Some((set, set.oracle()?))) {
+    let fisher = match drawn_from.and_then(|set| Some((set, set.density()?))) {
         Some((set, truth)) => {
             let fresh = set.sample_seeded(FRESH_ROWS, FRESH ^ seed);
             Some(fisher_divergence(model, truth as &dyn Score, fresh.view())?)
@@ -444,7 +444,7 @@ fn truth(
     drawn_from: Option<&Dataset>,
 ) -> Result<Option<Marginal<Process>>> {
     let AnyProcess::Named(process) = record.process else { return Ok(None) };
-    let oracle = drawn_from.and_then(Dataset::oracle);
+    let oracle = drawn_from.and_then(Dataset::density);
     let Some(parts) = oracle.and_then(|oracle| oracle.gaussians()) else { return Ok(None) };
     let transform = &model.description().transform;
     // Rows are A e_k: the transpose of A.

@@ -15,7 +15,7 @@ use crate::{Error, Result};
 
 /// Most columns for which the exact trace is taken unless told otherwise.
 pub(super) const EXACT_COLUMNS: usize = 16;
-/// Draws for the log normaliser.
+/// Draws for the log normalizer.
 const DRAWS: usize = 200_000;
 /// Tried for a plain kernel: log10 of the squared width around the median squared distance, and of lambda.
 const WIDTHS: [f64; 6] = [-0.6, -0.3, 0.0, 0.3, 0.6, 1.0];
@@ -41,7 +41,7 @@ pub(super) fn train(
     check_objective(&config.objective)?;
     let own = KernelConfig {
         objective: config.objective,
-        law: config.law,
+        slice_distribution: config.slice_distribution,
         steps: config.steps,
         evaluate_every: config.evaluate_every,
         patience: config.patience,
@@ -76,7 +76,7 @@ pub(super) fn train(
 
 fn describe(fit: &KernelFit, objective: Objective, seed: u64) -> Result<KernelDescription> {
     let potential = fit.potential(0.0)?.cast::<f64>();
-    let Some(density) = potential.as_potential() else {
+    let Some(density) = potential.as_log_density() else {
         return Err(Error::config("model", "a kernel family is a log density"));
     };
     Ok(KernelDescription {

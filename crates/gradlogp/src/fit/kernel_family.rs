@@ -8,7 +8,7 @@ use crate::fitted::KernelDescription;
 use crate::model::{Mlp, ModelKind};
 use crate::train::{Schedule, TrainConfig};
 
-/// Below this share of the draws the normaliser is not to be trusted.
+/// Below this share of the draws the normalizer is not to be trusted.
 const EFFECTIVE: f64 = 0.005;
 
 /// A kernel exponential family, MATH 7.
@@ -18,7 +18,7 @@ pub struct KernelFamilyConfig {
     pub deep: bool,
     /// Inducing points.
     pub inducing: usize,
-    /// Standard deviation of the Gaussian base density, in standardised units.
+    /// Standard deviation of the Gaussian base density, in standardized units.
     pub base_sd: f64,
 }
 
@@ -51,12 +51,12 @@ impl KernelFamilyConfig {
         let own = KernelConfig::default();
         TrainConfig {
             batch: own.batch,
-            rate: own.rate,
+            learning_rate: own.learning_rate,
             schedule: Schedule::Constant,
             warm_up: 0,
-            clip: own.clip,
-            decay: 0.0,
-            ema: 0.0,
+            max_gradient_norm: own.max_gradient_norm,
+            weight_decay: 0.0,
+            ema_decay: 0.0,
             evaluate_every: 5,
             patience: 60,
             ..asked.clone()
@@ -68,7 +68,7 @@ impl KernelFamilyConfig {
         Mlp {
             hidden: Vec::new(),
             base_scale: Some(self.base_sd),
-            ..Mlp::new(dim, ModelKind::Potential)
+            ..Mlp::new(dim, ModelKind::LogDensity)
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::data::Table;
 use crate::diagnose::fisher_divergence;
 use crate::model::{Conditioning, ModelKind};
 use crate::objective::Objective;
-use crate::oracle::{Gaussian, Oracle};
+use crate::reference::{Gaussian, ReferenceDensity};
 use crate::score::Score;
 use crate::train::{Stop, TrainConfig};
 
@@ -22,7 +22,13 @@ fn gaussian() -> (Gaussian, Table) {
 
 fn small(family: Family) -> FitConfig {
     let usual = FitConfig::of(family);
-    let training = TrainConfig { steps: 600, rate: 5e-3, ema: 0.99, threads: 1, ..usual.training };
+    let training = TrainConfig {
+        steps: 600,
+        learning_rate: 5e-3,
+        ema_decay: 0.99,
+        threads: 1,
+        ..usual.training
+    };
     FitConfig { training, ..usual }
 }
 

@@ -109,10 +109,10 @@ impl Trained {
         let (best, _) = self.best?;
         let early = best < self.steps / self.settings.members as u64 / 4;
         let diffuses = matches!(family, Family::Diffusion(_));
-        (early && diffuses && self.training.decay == 0.0).then(|| {
+        (early && diffuses && self.training.weight_decay == 0.0).then(|| {
             format!(
                 "the held-out loss was lowest at step {best} of {} and has not come back to it: the network learns these \
-                 rows by heart. On small tables `decay` 1 helps, and `noise_weight` noise with `times` uniform",
+                 rows by heart. On small tables `weight_decay` 1 helps, and `noise_weight` noise with `times` uniform",
                 self.steps / self.settings.members as u64
             )
         })

@@ -41,7 +41,7 @@ impl Anomaly {
     /// [`Error::Config`] for a kind that needs what the model has not.
     pub fn new(model: &FittedModel, kind: AnomalyKind) -> Result<Self> {
         let kind = match (kind, model.kind()) {
-            (AnomalyKind::Auto, ModelKind::Potential) => match known_scales(model) {
+            (AnomalyKind::Auto, ModelKind::LogDensity) => match known_scales(model) {
                 Ok(_) => AnomalyKind::Scales,
                 Err(_) => AnomalyKind::Density,
             },
@@ -119,7 +119,7 @@ impl Anomaly {
 /// The process and the noise levels of scores over scales, or why there are none.
 fn known_scales(model: &FittedModel) -> Result<(Ve, Vec<f64>)> {
     let refuse = |message: &str| Err(Error::config("anomaly", message));
-    if model.kind() != ModelKind::Potential {
+    if model.kind() != ModelKind::LogDensity {
         return refuse("scales needs densities; fit with `for` anomaly, or use path or norm");
     }
     let process = model.description().noise.as_ref().map(|noise| &noise.process);
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn scores_over_scales_are_means_over_the_levels_that_the_model_knows() {
         let plain = standard_normal();
-        let network = TimeMlp { hidden: vec![8], ..TimeMlp::new(3, ModelKind::Potential) };
+        let network = TimeMlp { hidden: vec![8], ..TimeMlp::new(3, ModelKind::LogDensity) };
         let ve = Ve { sigma_min: 0.4, sigma_max: 3.0 };
         let noise = Some(NoiseRecord {
             process: AnyProcess::Named(Process::Ve(ve)),

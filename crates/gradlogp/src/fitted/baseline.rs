@@ -5,7 +5,7 @@ use crate::diagnose::{
     Baseline, BaselineComparison, Baselines, Estimate, Paired, paired_difference,
 };
 use crate::error::Result;
-use crate::oracle::GaussianMixture;
+use crate::reference::GaussianMixture;
 use crate::score::LogDensity;
 use ndarray::{Array1, ArrayView2, Axis, s};
 use rand::Rng;

@@ -122,13 +122,13 @@ impl Description {
 pub struct KernelDescription {
     /// As settings.
     pub family: KernelFamily,
-    /// The loss that alpha and the kernels minimise.
+    /// The loss that alpha and the kernels minimize.
     #[serde(rename = "estimator", with = "crate::dkef::stored")]
     pub objective: Objective,
     /// What is known of the solve.
     pub record: KernelRecord,
     /// Estimate of the logarithm of the integral, in the network's units, which has been subtracted:
-    /// the stored log density is normalised up to the error given here.
+    /// the stored log density is normalized up to the error given here.
     pub log_normalizer: LogNormalizer,
 }
 

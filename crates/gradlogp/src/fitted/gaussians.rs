@@ -4,7 +4,7 @@
 //! p(x) = w p_network(x) + (1 - w) q(x),     q(x) = sum_j pi_j N(x; m_j, S_j)
 //! ```
 //!
-//! p_network is the density of the probability flow. w is found by expectation-maximisation on rows that
+//! p_network is the density of the probability flow. w is found by expectation-maximization on rows that
 //! trained neither, with half a row's worth of prior for each part, so that no part is ever given up:
 //!
 //! ```text
@@ -19,11 +19,11 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::oracle::{Gaussian, GaussianMixture, Oracle};
+use crate::reference::{Gaussian, GaussianMixture, ReferenceDensity};
 use crate::score::{LogDensity, Score};
 use crate::{Error, Result};
 
-/// Rounds of expectation-maximisation.
+/// Rounds of expectation-maximization.
 const ROUNDS: usize = 200;
 /// Sets the stream of the choice between the parts apart from those of the draws.
 const CHOICE: u64 = 0x6a09_e667_f3bc_c908;

@@ -6,7 +6,7 @@ use rand::Rng;
 use super::FittedModel;
 use crate::likelihood::{Divergence, LogLikelihood, log_likelihood};
 use crate::ode::OdeConfig;
-use crate::oracle::Gaussian;
+use crate::reference::Gaussian;
 use crate::{Error, Result};
 
 /// Most columns for which the trace is exact unless asked for.

@@ -12,7 +12,7 @@ mod description;
 mod file;
 mod gaussians;
 mod likelihood;
-mod normaliser;
+mod normalizer;
 mod scaling;
 
 pub use anomaly::{Anomaly, AnomalyKind};
@@ -368,7 +368,7 @@ impl FittedModel {
     /// Score, log density and trace of every row.
     pub fn scores(&self, x: ArrayView2<'_, f64>) -> Scores {
         let (value, score) = self.at(x, |at, points| at.value_and_score(points));
-        let potential = self.kind() == ModelKind::Potential;
+        let potential = self.kind() == ModelKind::LogDensity;
         let log_density = potential.then(|| self.log_density(x, value));
         Scores { score: self.outside(&score), log_density, trace: self.trace(x) }
     }
@@ -408,7 +408,7 @@ impl FittedModel {
     /// The exact loss of every row, MATH (4), for columns measured in their training standard
     /// deviations: tr(D G D) + 1/2 |D s|^2 with D = diag(standard deviations).
     ///
-    /// That makes it free of units and the same for every kind of standardisation, so that fits of
+    /// That makes it free of units and the same for every kind of standardization, so that fits of
     /// one table can be compared. On a domain with a boundary it is the weighted loss, MATH (7), in the same
     /// units.
     pub fn exact_loss_rows(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
@@ -436,7 +436,7 @@ impl FittedModel {
 
     /// The model as a log density in the user's units, if it is a potential.
     pub fn as_log_density(&self) -> Option<FittedLogDensity<'_>> {
-        (self.kind() == ModelKind::Potential).then_some(FittedLogDensity(self))
+        (self.kind() == ModelKind::LogDensity).then_some(FittedLogDensity(self))
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Standardization, Transform};
 use crate::diffusion::{Clock, Frame, Measured};
-use crate::oracle::Gaussian;
+use crate::reference::Gaussian;
 use crate::{Error, Result};
 
 /// How columns are scaled at every time of a process that is stated in their own units, MATH (48).

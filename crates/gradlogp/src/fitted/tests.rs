@@ -54,7 +54,7 @@ fn table() -> Array2<f64> {
 
 /// A small model of its own weights for every seed.
 pub(super) fn small(seed: u64) -> FittedModel {
-    let model = fitted(ModelKind::Potential, Standardization::Standardize, &table());
+    let model = fitted(ModelKind::LogDensity, Standardization::Standardize, &table());
     let description = model.description().clone();
     FittedModel::new(description.network.build(seed).unwrap(), description).unwrap()
 }
@@ -62,7 +62,7 @@ pub(super) fn small(seed: u64) -> FittedModel {
 /// A potential of three columns without weights: a normal density with mean and standard deviations of training, as
 /// exp(-|z|^2 / 2) without its constant.
 pub(super) fn standard_normal() -> FittedModel {
-    let model = fitted(ModelKind::Potential, Standardization::Standardize, &table());
+    let model = fitted(ModelKind::LogDensity, Standardization::Standardize, &table());
     let network = Mlp { base_scale: Some(1.0), ..model.description().network.clone() };
     let mut weights = network.build::<f32>(0).unwrap();
     weights.parameters.fill(0.0);
@@ -78,7 +78,7 @@ fn answers_in_the_users_units_are_derivatives_in_the_users_units() {
     let x = table() * 0.1;
     let scale = x.std_axis(Axis(0), 0.0);
     for standardization in KINDS {
-        let model = fitted(ModelKind::Potential, standardization, &x);
+        let model = fitted(ModelKind::LogDensity, standardization, &x);
         let density = model.as_log_density().unwrap();
         let (score, diagonal) = (model.score(x.view()), model.jacobian_diagonal(x.view()));
         let (value, together) = density.log_density_and_score(x.view());
@@ -119,8 +119,8 @@ fn answers_in_the_users_units_are_derivatives_in_the_users_units() {
 fn log_density_carries_the_log_determinant() {
     let x = table();
     let (plain, scaled) = (
-        fitted(ModelKind::Potential, Standardization::Standardize, &x),
-        fitted(ModelKind::Potential, Standardization::Standardize, &(&x * 2.0)),
+        fitted(ModelKind::LogDensity, Standardization::Standardize, &x),
+        fitted(ModelKind::LogDensity, Standardization::Standardize, &(&x * 2.0)),
     );
     // The same network on columns twice as wide: log p falls by d log 2.
     let one = plain.as_log_density().unwrap().log_density(x.view());
@@ -144,7 +144,7 @@ fn exact_loss_is_that_of_columns_in_standard_deviations() {
             assert!((got - want).abs() < 1e-9 * (1.0 + want.abs()), "{standardization:?}");
         }
     }
-    // Standardised columns are the network's own: there it is the loss of the network.
+    // Standardized columns are the network's own: there it is the loss of the network.
     let model = fitted(ModelKind::Score, Standardization::Standardize, &x);
     let z = model.description().transform.forward(x.view());
     let (s, t) = (model.network().score(z.view()), ScoreTrace::trace(model.network(), z.view()));
@@ -176,7 +176,7 @@ fn a_conditional_model_answers_each_row_at_its_own_condition() {
     let c = Array2::from_shape_fn((12, 2), |(i, j)| 7.0 + (i as f64 * (0.3 + j as f64)).sin());
     for conditioning in [Conditioning::Concat, Conditioning::Film] {
         answers_at_its_condition(
-            &conditional((ModelKind::Potential, conditioning), &x, &c),
+            &conditional((ModelKind::LogDensity, conditioning), &x, &c),
             &x,
             &c,
         );
@@ -269,13 +269,13 @@ fn file_round_trip_gives_the_same_answers() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
     let x = table();
-    for kind in [ModelKind::Score, ModelKind::Potential] {
+    for kind in [ModelKind::Score, ModelKind::LogDensity] {
         let model = fitted(kind, Standardization::Whiten, &x);
         model.save(&path).unwrap();
         let back = FittedModel::load(&path).unwrap();
         assert_eq!(back.description(), model.description());
         assert_eq!(back.scores(x.view()).score, model.scores(x.view()).score);
-        assert_eq!(back.as_log_density().is_some(), kind == ModelKind::Potential);
+        assert_eq!(back.as_log_density().is_some(), kind == ModelKind::LogDensity);
     }
 }
 
@@ -289,7 +289,7 @@ fn a_bounded_model_has_the_weighted_loss_in_every_unit_and_no_density_outside() 
     let columns = (0..3).map(|j| Bounds::new((j != 1).then(|| low(j)), None, scale[j])).collect();
     let domain = Domain::Box(Boxed { columns, power: 1.0 });
     for standardization in [Standardization::Standardize, Standardization::None] {
-        let model = fitted(ModelKind::Potential, standardization, &x);
+        let model = fitted(ModelKind::LogDensity, standardization, &x);
         let bounded = Description { domain: Some(domain.clone()), ..model.description().clone() };
         let model = FittedModel::new(model.network().clone(), bounded).unwrap();
         model.check_domain(x.view(), "table").unwrap();
@@ -322,9 +322,9 @@ fn a_bounded_model_has_the_weighted_loss_in_every_unit_and_no_density_outside() 
 fn baselines_are_compared_in_columns_of_unit_deviation() {
     use rand::SeedableRng;
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(8);
-    let p = crate::oracle::Gaussian::standard(3).unwrap();
+    let p = crate::reference::Gaussian::standard(3).unwrap();
     let draw = |rng: &mut rand_chacha::ChaCha8Rng| {
-        use crate::oracle::Oracle;
+        use crate::reference::ReferenceDensity;
         p.sample(3000, rng) * &ndarray::array![10.0, 0.3, 500.0] + 7.0
     };
     let (training, validation, x) = (draw(&mut rng), draw(&mut rng), draw(&mut rng));
@@ -352,8 +352,8 @@ fn a_model_in_a_frame_answers_in_the_users_units_at_every_time() {
     use crate::diffusion::{Frame, NoiseConfig, TimeMlp};
     use crate::sde::{AnyProcess, ExpressionProcess};
     let x = table();
-    let plain = fitted(ModelKind::Potential, Standardization::None, &x);
-    let network = TimeMlp { hidden: vec![8], ..TimeMlp::new(3, ModelKind::Potential) };
+    let plain = fitted(ModelKind::LogDensity, Standardization::None, &x);
+    let network = TimeMlp { hidden: vec![8], ..TimeMlp::new(3, ModelKind::LogDensity) };
     let places = vec![vec![0.0, 1.0, 500.0], vec![4.0, 1.0, 300.0]];
     let widths = vec![vec![10.0, 0.5, 500.0], vec![30.0, 0.5, 100.0]];
     let process = ExpressionProcess {

@@ -12,8 +12,8 @@ pub struct Potential<'m, T>(&'m Model<T>);
 
 impl<T: Real> Model<T> {
     /// The model as a log density, if it is a potential.
-    pub fn as_potential(&self) -> Option<Potential<'_, T>> {
-        (self.kind == ModelKind::Potential).then_some(Potential(self))
+    pub fn as_log_density(&self) -> Option<Potential<'_, T>> {
+        (self.kind == ModelKind::LogDensity).then_some(Potential(self))
     }
 }
 

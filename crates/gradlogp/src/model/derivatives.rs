@@ -33,7 +33,7 @@ enum Along<'a, T> {
 /// ```
 /// use gradlogp::model::{Derivatives, Mlp, ModelKind};
 ///
-/// let model = Mlp::new(2, ModelKind::Potential).build::<f64>(0)?;
+/// let model = Mlp::new(2, ModelKind::LogDensity).build::<f64>(0)?;
 /// let at = Derivatives::new(&model);
 /// let x = [0.3, -1.2, 0.5, 0.1]; // two rows
 /// let (trace, diagonal) = (at.trace(x.as_slice()), at.jacobian_diagonal(x.as_slice()));
@@ -69,7 +69,7 @@ impl<'m, T: Real> Derivatives<'m, T> {
     pub fn score<'a>(&self, points: impl Into<Points<'a, T>>) -> Vec<T> {
         match self.model.kind {
             ModelKind::Score => self.value(points),
-            ModelKind::Potential => self.value_and_score(points).1,
+            ModelKind::LogDensity => self.value_and_score(points).1,
         }
     }
 
@@ -110,7 +110,7 @@ impl<'m, T: Real> Derivatives<'m, T> {
                     }
                 }
                 // d/dx of v.grad f is H v.
-                ModelKind::Potential => self.reverse(task.tape, Coefficient::First(0), n, out),
+                ModelKind::LogDensity => self.reverse(task.tape, Coefficient::First(0), n, out),
             }
         })
     }
@@ -137,7 +137,7 @@ impl<'m, T: Real> Derivatives<'m, T> {
                     out.copy_from_slice(task.tape.traces());
                 })
             }
-            ModelKind::Potential
+            ModelKind::LogDensity
                 if first_width(graph) < graph.input_width() && has_laplacian(graph) =>
             {
                 self.run(points, Along::Nothing, Request::Laplacian { count: 0 }, 1, |task, out| {
@@ -191,7 +191,7 @@ impl<'m, T: Real> Derivatives<'m, T> {
     fn curvature_request(&self, first: First, count: usize) -> Request {
         match self.model.kind {
             ModelKind::Score => Request::first(first, count),
-            ModelKind::Potential => Request::second(first, count, count),
+            ModelKind::LogDensity => Request::second(first, count, count),
         }
     }
 
@@ -207,7 +207,7 @@ impl<'m, T: Real> Derivatives<'m, T> {
                 .enumerate()
                 .filter_map(|(m, v)| Some(dot(v, output.row(Coefficient::First(m), r)?)))
                 .fold(T::ZERO, |sum, c| sum + c),
-            ModelKind::Potential => output.row(Coefficient::Second, r).map_or(T::ZERO, |y| y[0]),
+            ModelKind::LogDensity => output.row(Coefficient::Second, r).map_or(T::ZERO, |y| y[0]),
         }
     }
 

@@ -103,8 +103,8 @@ impl<T: Real> Model<T> {
 impl<'m, T: Real> Given<'m, T> {
     /// The same as a log density of x, log p(x | c) up to a term that depends on c alone, if the
     /// model is a potential.
-    pub fn as_potential(&self) -> Option<GivenPotential<'_, 'm, T>> {
-        (self.model.kind() == ModelKind::Potential).then_some(GivenPotential(self))
+    pub fn as_log_density(&self) -> Option<GivenPotential<'_, 'm, T>> {
+        (self.model.kind() == ModelKind::LogDensity).then_some(GivenPotential(self))
     }
 
     /// Derivatives at rows of x.

@@ -24,7 +24,7 @@ pub struct Mlp {
     pub activation: Activation,
     /// h + activation(W h + b) instead of activation(W h + b) where widths agree.
     pub residual: bool,
-    /// Potentials: adds -|x|^2 / (2 tau^2), so that exp f can be normalised.
+    /// Potentials: adds -|x|^2 / (2 tau^2), so that exp f can be normalized.
     pub base_scale: Option<f64>,
     /// Columns of the condition c that the first layer reads beside x, as context 0: its output is
     /// W x + V c + b. 0 for none. c is not differentiated: the model is of p(x | c).
@@ -112,7 +112,7 @@ impl Mlp {
         }
         let out = match self.kind {
             ModelKind::Score => self.dim,
-            ModelKind::Potential => 1,
+            ModelKind::LogDensity => 1,
         };
         self.layer(b, h, out, self.hidden.len(), name)
     }
@@ -140,20 +140,20 @@ impl Mlp {
         b.add(linear, shift)
     }
 
-    /// The model with parameters drawn by [`initialise`].
+    /// The model with parameters drawn by [`initialize`].
     ///
     /// # Errors
     /// As [`Mlp::graph`] and [`Model::new`].
     pub fn build<T: Real>(&self, seed: u64) -> Result<Model<T>> {
         let graph = self.graph()?;
-        let parameters = initialise(&graph, seed);
+        let parameters = initialize(&graph, seed);
         Model::new(self.kind, graph, parameters)
     }
 }
 
 /// Initial parameters: weights uniform with variance 1 / fan-in, biases uniform in
 /// +-1 / sqrt(fan-in) of the weight before them, so that units bend at different places.
-pub fn initialise<T: Real>(graph: &Graph, seed: u64) -> Vec<T> {
+pub fn initialize<T: Real>(graph: &Graph, seed: u64) -> Vec<T> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut fan_in = 1usize;
     let mut out = Vec::with_capacity(graph.parameters().len());

@@ -21,7 +21,7 @@ pub use derivatives::Derivatives;
 pub(crate) use given::Contexts;
 pub use given::{Given, GivenPotential};
 pub use loss_pass::LossPass;
-pub use mlp::{Mlp, initialise};
+pub use mlp::{Mlp, initialize};
 pub use network::{Model, ModelKind};
 pub use points::{PointSet, Points};
 pub use tile::Tile;

@@ -17,10 +17,11 @@ pub enum ModelKind {
     /// The output is s(x) itself, d columns: flexible and cheap, but no density.
     Score,
     /// The output is f(x) = log p(x) + constant, one column, and s = grad f.
-    Potential,
+    #[serde(rename = "potential", alias = "log-density")]
+    LogDensity,
 }
 
-gradlogp_numeric::names!(ModelKind { Score => "score", Potential => "potential" });
+gradlogp_numeric::names!(ModelKind { Score => "score", LogDensity => "potential" | "log-density" });
 
 /// A graph with parameters and a meaning.
 #[derive(Debug, Clone)]
@@ -42,7 +43,7 @@ impl<T: Real> Model<T> {
     pub fn new(kind: ModelKind, graph: Graph, parameters: Vec<T>) -> Result<Self> {
         let width = match kind {
             ModelKind::Score => graph.input_width(),
-            ModelKind::Potential => 1,
+            ModelKind::LogDensity => 1,
         };
         if graph.output_width() != width {
             let found = vec![graph.output_width()];
@@ -55,7 +56,7 @@ impl<T: Real> Model<T> {
                 found: vec![parameters.len()],
             });
         }
-        if kind == ModelKind::Potential && graph.activations().any(|a| !a.has_curvature()) {
+        if kind == ModelKind::LogDensity && graph.activations().any(|a| !a.has_curvature()) {
             return Err(Error::config(
                 "activation",
                 "relu has zero curvature almost everywhere, so a potential built of it would lose \

@@ -89,7 +89,7 @@ mod tests {
     /// follows the parameters.
     #[test]
     fn used_tapes_are_as_good_as_new() {
-        for kind in [ModelKind::Potential, ModelKind::Score] {
+        for kind in [ModelKind::LogDensity, ModelKind::Score] {
             let mut model =
                 Mlp { hidden: vec![5, 4], ..Mlp::new(3, kind) }.build::<f64>(1).unwrap();
             let rows: Vec<f64> = (0..3 * 70).map(|i| (0.7 * i as f64).sin()).collect();

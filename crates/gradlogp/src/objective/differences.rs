@@ -9,7 +9,7 @@
 //! | \[f(+h) - f(-h)\] / (2h) | h^2 / (6 L^3) | u / h | h = L (3u)^(1/3) |
 //! | \[f(+h) + f(-h) - 2 f(0)\] / h^2 | h^2 / (12 L^4) | 4u / h^2 | h = L (48u)^(1/4) |
 //!
-//! Columns are standardised, so L = 1 stands for "about the width of the data". In f32
+//! Columns are standardized, so L = 1 stands for "about the width of the data". In f32
 //! (u = 2^-24) that is h = 0.0056 for first and 0.041 for second differences, with relative errors of
 //! about 2e-5 and 3e-4; the fixed h = 0.1 of the literature has more of the first kind, a much
 //! smaller one drowns second differences in rounding. Slices are |v| = sqrt(d) long, so eps = h / sqrt(d).

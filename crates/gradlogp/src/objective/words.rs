@@ -51,7 +51,7 @@ impl Objective {
                 "score matching with the approximate diagonal by backpropagation"
             }
         };
-        let noise = self.sigma().map(|sigma| format!("noise {sigma} in standardised units"));
+        let noise = self.sigma().map(|sigma| format!("noise {sigma} in standardized units"));
         let slices = self.slices().map(|slices| slices_of(slices, law));
         let parts = [Some(what.to_string()), noise, slices];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(words(Objective::SsmVr { slices: 1 }), vr);
         assert_eq!(
             words(Objective::FdDsm { slices: 2, sigma: 0.5, eps: None }),
-            "denoising score matching by finite differences, noise 0.5 in standardised units, 2 gaussian slices"
+            "denoising score matching by finite differences, noise 0.5 in standardized units, 2 gaussian slices"
         );
     }
 }

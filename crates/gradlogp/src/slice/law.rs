@@ -10,7 +10,7 @@ use gradlogp_numeric::Real;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum SliceLaw {
+pub enum SliceDistribution {
     /// Independent signs: the least variance among laws with independent components.
     #[default]
     Rademacher,
@@ -24,7 +24,7 @@ pub enum SliceLaw {
     Coordinate,
 }
 
-gradlogp_numeric::names!(SliceLaw {
+gradlogp_numeric::names!(SliceDistribution {
     Rademacher => "rademacher",
     Gaussian => "gaussian",
     Sphere => "sphere",
@@ -32,14 +32,14 @@ gradlogp_numeric::names!(SliceLaw {
     Coordinate => "coordinate",
 });
 
-impl SliceLaw {
+impl SliceDistribution {
     /// Every law.
-    pub const ALL: [SliceLaw; 5] = [
-        SliceLaw::Rademacher,
-        SliceLaw::Gaussian,
-        SliceLaw::Sphere,
-        SliceLaw::Orthogonal,
-        SliceLaw::Coordinate,
+    pub const ALL: [SliceDistribution; 5] = [
+        SliceDistribution::Rademacher,
+        SliceDistribution::Gaussian,
+        SliceDistribution::Sphere,
+        SliceDistribution::Orthogonal,
+        SliceDistribution::Coordinate,
     ];
 
     /// Draws the slices of one row: `out` is \[M, d\], one slice per row of `out`.
@@ -47,13 +47,13 @@ impl SliceLaw {
     /// For the orthogonal and coordinate laws M > d gives independent blocks of at most d.
     pub fn draw<T: Real>(self, rng: &mut impl Rng, d: usize, out: &mut [T]) {
         match self {
-            SliceLaw::Rademacher => rademacher::draw(rng, out),
-            SliceLaw::Gaussian => gaussian::draw(rng, out),
-            SliceLaw::Sphere => out.chunks_mut(d).for_each(|v| sphere::draw(rng, v)),
-            SliceLaw::Orthogonal => {
+            SliceDistribution::Rademacher => rademacher::draw(rng, out),
+            SliceDistribution::Gaussian => gaussian::draw(rng, out),
+            SliceDistribution::Sphere => out.chunks_mut(d).for_each(|v| sphere::draw(rng, v)),
+            SliceDistribution::Orthogonal => {
                 out.chunks_mut(d * d).for_each(|block| orthogonal::draw(rng, d, block));
             }
-            SliceLaw::Coordinate => {
+            SliceDistribution::Coordinate => {
                 out.chunks_mut(d * d).for_each(|block| coordinate::draw(rng, d, block));
             }
         }
@@ -83,7 +83,7 @@ mod tests {
     }
 
     /// Mean over M slices of v.Hv, repeated: (mean, variance, fourth-moment error of the variance).
-    fn moments(law: SliceLaw, d: usize, m: usize, n: usize) -> (f64, f64, f64) {
+    fn moments(law: SliceDistribution, d: usize, m: usize, n: usize) -> (f64, f64, f64) {
         let h = hessian(d);
         let mut rng = ChaCha8Rng::seed_from_u64(7);
         let mut v = vec![0.0f64; m * d];
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn second_moment_is_the_identity() {
         let (d, n) = (4, 40_000);
-        for law in SliceLaw::ALL {
+        for law in SliceDistribution::ALL {
             for m in [1, 3, 6] {
                 let mut rng = ChaCha8Rng::seed_from_u64(11);
                 let mut v = vec![0.0f64; m * d];
@@ -138,11 +138,11 @@ mod tests {
         let df = d as f64;
         let spread = frobenius - trace * trace / df;
         let wants = [
-            (SliceLaw::Rademacher, 2.0 * (frobenius - squares)),
-            (SliceLaw::Gaussian, 2.0 * frobenius),
-            (SliceLaw::Sphere, 2.0 * df / (df + 2.0) * spread),
-            (SliceLaw::Orthogonal, 2.0 * df / (df + 2.0) * spread),
-            (SliceLaw::Coordinate, df * squares - trace * trace),
+            (SliceDistribution::Rademacher, 2.0 * (frobenius - squares)),
+            (SliceDistribution::Gaussian, 2.0 * frobenius),
+            (SliceDistribution::Sphere, 2.0 * df / (df + 2.0) * spread),
+            (SliceDistribution::Orthogonal, 2.0 * df / (df + 2.0) * spread),
+            (SliceDistribution::Coordinate, df * squares - trace * trace),
         ];
         for (law, want) in wants {
             let (mean, variance, error) = moments(law, d, 1, 60_000);
@@ -156,7 +156,7 @@ mod tests {
     fn joint_laws_are_exact_at_m_equal_d_and_independent_blocks_beyond() {
         let d = 5;
         let trace: f64 = (0..d).map(|i| hessian(d)[i * d + i]).sum();
-        for law in [SliceLaw::Orthogonal, SliceLaw::Coordinate] {
+        for law in [SliceDistribution::Orthogonal, SliceDistribution::Coordinate] {
             let (mean, variance, _) = moments(law, d, d, 200);
             assert!((mean - trace).abs() < 1e-9 && variance < 1e-18, "{law:?}");
             let (_, variance, _) = moments(law, d, 2 * d, 200);

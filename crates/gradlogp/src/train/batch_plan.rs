@@ -1,7 +1,7 @@
 //! Which rows are in the batch of a step: a pure function of (seed, step), so that a resumed run sees
 //! exactly the batches that the uninterrupted run would have seen.
 
-use crate::exec::permutation::{Purpose, permute};
+use crate::engine::permutation::{Purpose, permute};
 use crate::{Error, Result};
 
 /// Every epoch visits every row once, in a new random order.

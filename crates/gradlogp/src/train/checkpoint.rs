@@ -35,7 +35,7 @@ pub(super) struct State {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
     pub(super) parameters: Vec<f32>,
-    pub(super) optimiser: AdamW<f32>,
+    pub(super) optimizer: AdamW<f32>,
     pub(super) state: State,
 }
 
@@ -43,7 +43,7 @@ pub struct Checkpoint {
 #[derive(Serialize, Deserialize)]
 struct Description {
     state: State,
-    optimiser_step: u64,
+    optimizer_step: u64,
     best: Option<(u64, HeldOutLoss)>,
     /// Whatever the caller needs to set the run up again.
     extra: serde_json::Value,
@@ -62,13 +62,13 @@ impl Checkpoint {
     pub(super) fn check(&self, steps: u64) -> Result<()> {
         let State { step, loss_sum, loss_count, since_best, history, best } = &self.state;
         let in_order = history.windows(2).all(|pair| pair[0].step < pair[1].step);
-        let finite = [&self.parameters, &self.optimiser.first, &self.optimiser.average]
+        let finite = [&self.parameters, &self.optimizer.first, &self.optimizer.average]
             .iter()
             .all(|values| values.iter().all(|x| x.is_finite()));
         let wrong = if *step > steps {
             format!("it has taken {step} steps of {steps}")
-        } else if self.optimiser.step != *step {
-            format!("its optimiser has taken {} steps and it {step}", self.optimiser.step)
+        } else if self.optimizer.step != *step {
+            format!("its optimizer has taken {} steps and it {step}", self.optimizer.step)
         } else if !in_order || history.last().is_some_and(|point| point.step > *step) {
             format!("its history is not one of {step} steps")
         } else if best.as_ref().is_some_and(|best| best.step > *step) {
@@ -77,8 +77,8 @@ impl Checkpoint {
             "it counts more evaluations or steps than it has made".into()
         } else if !loss_sum.is_finite() || !finite {
             "it has numbers that are not finite".into()
-        } else if !self.optimiser.second.iter().all(|v| *v >= 0.0) {
-            "its optimiser has mean squares below 0".into()
+        } else if !self.optimizer.second.iter().all(|v| *v >= 0.0) {
+            "its optimizer has mean squares below 0".into()
         } else {
             return Ok(());
         };
@@ -93,15 +93,15 @@ impl Checkpoint {
         let best = self.state.best.as_ref();
         let description = Description {
             state: self.state.clone(),
-            optimiser_step: self.optimiser.step,
+            optimizer_step: self.optimizer.step,
             best: best.map(|b| (b.step, b.loss)),
             extra: extra.clone(),
         };
         let mut tensors = vec![
             Tensor::flat("parameters", &self.parameters),
-            Tensor::flat("first", &self.optimiser.first),
-            Tensor::flat("second", &self.optimiser.second),
-            Tensor::flat("average", &self.optimiser.average),
+            Tensor::flat("first", &self.optimizer.first),
+            Tensor::flat("second", &self.optimizer.second),
+            Tensor::flat("average", &self.optimizer.average),
         ];
         tensors.extend(best.map(|b| Tensor::flat("best", &b.parameters)));
         TensorFile::write(path, Self::KIND, &description, tensors)
@@ -127,8 +127,8 @@ impl Checkpoint {
                 .ok_or_else(|| Error::model_file(path, format!("has no tensor \"{name}\"")))
         };
         let parameters = take("parameters")?;
-        let optimiser = AdamW {
-            step: description.optimiser_step,
+        let optimizer = AdamW {
+            step: description.optimizer_step,
             first: take("first")?,
             second: take("second")?,
             average: take("average")?,
@@ -138,11 +138,11 @@ impl Checkpoint {
             state.best = Some(Best { step, loss, parameters: take("best")? });
         }
         let n = parameters.len();
-        let lengths = [&optimiser.first, &optimiser.second, &optimiser.average];
+        let lengths = [&optimizer.first, &optimizer.second, &optimizer.average];
         let best_fits = state.best.as_ref().is_none_or(|b| b.parameters.len() == n);
         if !best_fits || lengths.iter().any(|v| v.len() != n) {
             return Err(Error::model_file(path, "its tensors have different lengths"));
         }
-        Ok((Checkpoint { parameters, optimiser, state }, description.extra))
+        Ok((Checkpoint { parameters, optimizer, state }, description.extra))
     }
 }

@@ -22,10 +22,10 @@ use super::gradient_noise::{GradientNoise, gradient_noise};
 use super::schedule::Schedule;
 use super::trainer::{Event, Stop, TrainConfig, Trainer};
 use crate::Result;
-use crate::exec::{LossEngine, Threads};
+use crate::engine::{LossEngine, Threads};
 use crate::model::{Model, PointSet, Points};
 use crate::objective::Objective;
-use crate::slice::SliceLaw;
+use crate::slice::SliceDistribution;
 use crate::words::short;
 
 /// Steps of training before the noise is measured, at most.
@@ -48,7 +48,7 @@ pub struct Choice {
 
 impl Choice {
     /// What was chosen and why, in words; `law` draws the slices.
-    pub fn describe(&self, law: &SliceLaw) -> String {
+    pub fn describe(&self, law: &SliceDistribution) -> String {
         let chosen = self.objective.describe(law);
         match self.noise_ratio() {
             Some(noise) => format!(
@@ -125,7 +125,7 @@ pub fn choose_objective(
     let noise = threads.install(|| gradient_noise(&trained, training, config, threads.count()))?;
     let batches = BatchPlan::new(rows, config.batch, config.seed)?;
     let operations = |objective: &Objective| {
-        LossEngine::within(config.domain.as_ref(), model, objective, config.law, 1)
+        LossEngine::within(config.domain.as_ref(), model, objective, config.slice_distribution, 1)
             .product_operations(model, batches.largest_batch())
     };
     let work = [operations(&Objective::Exact), operations(&config.objective)];
@@ -136,7 +136,7 @@ pub fn choose_objective(
 mod tests {
     use super::*;
     use crate::model::{Mlp, ModelKind};
-    use crate::oracle::{Gaussian, Oracle};
+    use crate::reference::{Gaussian, ReferenceDensity};
 
     const SLICED: Objective = Objective::SsmVr { slices: 2 };
 
@@ -188,7 +188,7 @@ mod tests {
     /// dearer, and slices do not add that much noise; unless it has two layers, where exact is even cheaper.
     #[test]
     fn few_columns_are_exact_and_many_are_sliced() {
-        let few = chosen(ModelKind::Potential, 2, 2, 0, true).unwrap();
+        let few = chosen(ModelKind::LogDensity, 2, 2, 0, true).unwrap();
         assert!(few.work_ratio() <= 1.0 && few.objective == Objective::Exact, "{few:?}");
         let flat = chosen(ModelKind::Score, 2, 80, 0, true).unwrap();
         assert!(flat.work_ratio() < 1.0 && flat.objective == Objective::Exact, "{flat:?}");
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn the_choice_depends_on_the_seed_alone() {
-        let at = |seed, go_on| chosen(ModelKind::Potential, 2, 5, seed, go_on);
+        let at = |seed, go_on| chosen(ModelKind::LogDensity, 2, 5, seed, go_on);
         let (a, b) = (at(1, true), at(1, true));
         assert_eq!(a, b);
         assert_ne!(a.and_then(|c| c.noise), at(2, true).and_then(|c| c.noise));

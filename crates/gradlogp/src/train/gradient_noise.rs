@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batch_plan::BatchPlan;
 use super::trainer::TrainConfig;
-use crate::exec::{Domain, Draw, LossEngine};
+use crate::engine::{Domain, Draw, LossEngine};
 use crate::model::{Model, PointSet, Points};
 use crate::{Error, Result};
 use gradlogp_numeric::Real;
@@ -55,7 +55,7 @@ impl GradientNoise {
 
 /// Measures the noise of the objective of `config`, with its slice law and domain, at the model's present
 /// weights, on at most 1,024 of `rows`, chosen by its seed, in `threads` shards. Call inside
-/// [`Threads::install`](crate::exec::Threads::install).
+/// [`Threads::install`](crate::engine::Threads::install).
 ///
 /// # Errors
 /// Fewer than two rows; x or contexts of the wrong length.
@@ -65,7 +65,7 @@ pub fn gradient_noise<T: Real>(
     config: &TrainConfig,
     threads: usize,
 ) -> Result<GradientNoise> {
-    let TrainConfig { objective, law, seed, .. } = *config;
+    let TrainConfig { objective, slice_distribution: law, seed, .. } = *config;
     let n = Points::from(rows).rows(model.graph())?;
     if n < 2 {
         return Err(Error::data("rows to measure gradient noise on", "at least 2 are needed"));
@@ -137,10 +137,10 @@ mod tests {
     use rand_distr::{Distribution, StandardNormal};
 
     use super::*;
-    use crate::exec::Threads;
+    use crate::engine::Threads;
     use crate::model::{Mlp, ModelKind};
     use crate::objective::Objective;
-    use crate::slice::SliceLaw;
+    use crate::slice::SliceDistribution;
 
     /// s(x) = W x + b as a score field without hidden layers.
     fn linear(d: usize, weight: impl Fn(usize, usize) -> f64) -> Model<f64> {
@@ -157,12 +157,21 @@ mod tests {
     }
 
     /// Means over repetitions on fresh rows, with the standard errors of rows and of slices.
-    fn repeated(model: &Model<f64>, objective: Objective, law: SliceLaw) -> ([f64; 2], [f64; 2]) {
+    fn repeated(
+        model: &Model<f64>,
+        objective: Objective,
+        law: SliceDistribution,
+    ) -> ([f64; 2], [f64; 2]) {
         let (d, times, n) = (model.dim(), 100, 1024);
         let x = normals(times * n * d);
         let all: Vec<[f64; 2]> = (x.chunks(n * d).zip(0..))
             .map(|(x, seed)| {
-                let config = TrainConfig { objective, law, seed, ..TrainConfig::default() };
+                let config = TrainConfig {
+                    objective,
+                    slice_distribution: law,
+                    seed,
+                    ..TrainConfig::default()
+                };
                 let noise = Threads::new(1)
                     .unwrap()
                     .install(|| gradient_noise(model, &x.to_vec().into(), &config, 1).unwrap());
@@ -187,9 +196,10 @@ mod tests {
         let model = linear(d, |i, j| if i == j { -1.0 } else { 0.0 });
         let df = d as f64;
         let rows = df * df + 2.0 * df;
-        for (law, slices) in
-            [(SliceLaw::Rademacher, df * (df - 1.0)), (SliceLaw::Gaussian, df * (df + 1.0))]
-        {
+        for (law, slices) in [
+            (SliceDistribution::Rademacher, df * (df - 1.0)),
+            (SliceDistribution::Gaussian, df * (df + 1.0)),
+        ] {
             for m in [1, 3] {
                 let (mean, error) = repeated(&model, Objective::SsmVr { slices: m }, law);
                 let want = [rows, slices / m as f64];
@@ -206,9 +216,9 @@ mod tests {
     #[test]
     fn rows_of_a_sliced_loss_are_those_of_the_exact_loss() {
         let d = 3;
-        let mlp = Mlp { hidden: vec![6], ..Mlp::new(d, ModelKind::Potential) };
+        let mlp = Mlp { hidden: vec![6], ..Mlp::new(d, ModelKind::LogDensity) };
         let model = mlp.build::<f64>(3).unwrap();
-        let law = SliceLaw::Rademacher;
+        let law = SliceDistribution::Rademacher;
         let (exact, exact_error) = repeated(&model, Objective::Exact, law);
         assert_eq!(exact[1], 0.0);
         for objective in [Objective::Ssm { slices: 2 }, Objective::SsmVr { slices: 1 }] {

@@ -11,10 +11,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Domain;
-use crate::exec::{Domain as Purpose, Draw, LossEngine};
+use crate::engine::{Domain as Purpose, Draw, LossEngine};
 use crate::model::{Model, PointSet, Points};
 use crate::objective::Objective;
-use crate::slice::SliceLaw;
+use crate::slice::SliceDistribution;
 use gradlogp_numeric::Real;
 
 /// Most columns for which every evaluation takes the exact trace.
@@ -97,7 +97,13 @@ impl<T: Real> HeldOut<T> {
             Objective::SsmVr { slices: SLICES }
         };
         HeldOut {
-            engine: LossEngine::within(domain, model, &objective, SliceLaw::Rademacher, threads),
+            engine: LossEngine::within(
+                domain,
+                model,
+                &objective,
+                SliceDistribution::Rademacher,
+                threads,
+            ),
             distinct: rows.x.len() / model.dim(),
             rows: PointSet::copy_of(rows, model.graph()),
             weights: rows.weights.to_vec(),
@@ -124,7 +130,7 @@ impl<T: Real> HeldOut<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exec::Threads;
+    use crate::engine::Threads;
     use crate::model::{Mlp, ModelKind};
 
     #[test]

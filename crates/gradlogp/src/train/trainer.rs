@@ -13,39 +13,44 @@ use super::held_out::{HeldOut, HeldOutLoss};
 use super::history::HistoryPoint;
 use super::schedule::Schedule;
 use crate::domain::Domain;
-use crate::exec::{Domain as Purpose, Draw, LossEngine, Threads};
+use crate::engine::{Domain as Purpose, Draw, LossEngine, Threads};
 use crate::model::{LossPass, Model, PointSet, Points};
 use crate::objective::{Objective, RowLoss};
-use crate::slice::SliceLaw;
+use crate::slice::SliceDistribution;
 use crate::{Error, Result};
 
 /// Settings of a training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainConfig {
-    /// The loss that is minimised.
+    /// The loss that is minimized.
     pub objective: Objective,
     /// Where its slices come from.
-    pub law: SliceLaw,
+    #[serde(rename = "law", alias = "slice_distribution")]
+    pub slice_distribution: SliceDistribution,
     /// The domain with a boundary in which all rows lie, if there is one, in the model's units: losses
     /// are then weighted, MATH (7).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<Domain>,
-    /// Optimiser steps.
+    /// Optimizer steps.
     pub steps: u64,
     /// Rows per step.
     pub batch: usize,
     /// Largest learning rate.
-    pub rate: f64,
+    #[serde(rename = "rate", alias = "learning_rate")]
+    pub learning_rate: f64,
     /// How the rate moves.
     pub schedule: Schedule,
     /// Steps over which the rate rises from 0.
     pub warm_up: u64,
     /// Largest gradient norm; larger ones are scaled down.
-    pub clip: f64,
+    #[serde(rename = "clip", alias = "max_gradient_norm")]
+    pub max_gradient_norm: f64,
     /// Decoupled weight decay.
-    pub decay: f64,
+    #[serde(rename = "decay", alias = "weight_decay")]
+    pub weight_decay: f64,
     /// Decay of the weight average that is evaluated and kept; 0 keeps the last weights.
-    pub ema: f64,
+    #[serde(rename = "ema", alias = "ema_decay")]
+    pub ema_decay: f64,
     /// Steps between held-out evaluations.
     pub evaluate_every: u64,
     /// Stop after so many evaluations without a better one; 0 never stops early.
@@ -60,16 +65,16 @@ impl Default for TrainConfig {
     fn default() -> Self {
         TrainConfig {
             objective: Objective::SsmVr { slices: 1 },
-            law: SliceLaw::Rademacher,
+            slice_distribution: SliceDistribution::Rademacher,
             domain: None,
             steps: 10_000,
             batch: 256,
-            rate: 2e-3,
+            learning_rate: 2e-3,
             schedule: Schedule::Cosine,
             warm_up: 100,
-            clip: 10.0,
-            decay: 0.0,
-            ema: 0.999,
+            max_gradient_norm: 10.0,
+            weight_decay: 0.0,
+            ema_decay: 0.999,
             evaluate_every: 100,
             patience: 0,
             seed: 0,
@@ -97,16 +102,19 @@ impl TrainConfig {
         positive("steps", self.steps as f64)?;
         positive("batch", self.batch as f64)?;
         positive("evaluate_every", self.evaluate_every as f64)?;
-        positive("clip", self.clip)?;
-        positive("rate", self.rate)?;
-        if !self.rate.is_finite() {
-            return Err(Error::config("rate", "must be finite"));
+        positive("max_gradient_norm", self.max_gradient_norm)?;
+        positive("learning_rate", self.learning_rate)?;
+        if !self.learning_rate.is_finite() {
+            return Err(Error::config("learning_rate", "must be finite"));
         }
-        if !(self.decay >= 0.0 && self.decay.is_finite()) {
-            return Err(Error::config("decay", "must be zero or a positive number"));
+        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
+            return Err(Error::config("weight_decay", "must be zero or a positive number"));
         }
-        if !(0.0..1.0).contains(&self.ema) {
-            return Err(Error::config("ema", format!("must be in [0, 1), not {}", self.ema)));
+        if !(0.0..1.0).contains(&self.ema_decay) {
+            return Err(Error::config(
+                "ema_decay",
+                format!("must be in [0, 1), not {}", self.ema_decay),
+            ));
         }
         Ok(())
     }
@@ -164,7 +172,7 @@ pub struct Trainer {
     config: TrainConfig,
     threads: Arc<Threads>,
     model: Model<f32>,
-    optimiser: AdamW<f32>,
+    optimizer: AdamW<f32>,
     engine: LossEngine<f32>,
     held_out: HeldOut<f32>,
     batches: Box<dyn Batches>,
@@ -255,8 +263,14 @@ impl Trainer {
         let threads = Arc::new(Threads::new(config.threads)?);
         let count = threads.count();
         Ok(Trainer {
-            optimiser: AdamW::new(&model.parameters),
-            engine: LossEngine::within(domain, &model, &config.objective, config.law, count),
+            optimizer: AdamW::new(&model.parameters),
+            engine: LossEngine::within(
+                domain,
+                &model,
+                &config.objective,
+                config.slice_distribution,
+                count,
+            ),
             held_out: judge(&model, &config, count),
             plan: BatchPlan::new(rows, config.batch, config.seed)?,
             batches,
@@ -280,7 +294,7 @@ impl Trainer {
         if domain.is_some() && loss.noise().is_some() {
             return Err(Error::config("loss", "its noise carries rows across the boundary"));
         }
-        let (law, threads) = (self.config.law, self.threads.count());
+        let (law, threads) = (self.config.slice_distribution, self.threads.count());
         self.engine = LossEngine::with_loss(domain, &self.model, &loss, law, threads);
         Ok(self)
     }
@@ -313,7 +327,7 @@ impl Trainer {
         }
         checkpoint.check(trainer.config.steps)?;
         trainer.model.parameters = checkpoint.parameters;
-        trainer.optimiser = checkpoint.optimiser;
+        trainer.optimizer = checkpoint.optimizer;
         trainer.state = checkpoint.state;
         Ok(trainer)
     }
@@ -327,7 +341,7 @@ impl Trainer {
     pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
             parameters: self.model.parameters.clone(),
-            optimiser: self.optimiser.clone(),
+            optimizer: self.optimizer.clone(),
             state: self.state.clone(),
         }
     }
@@ -356,8 +370,8 @@ impl Trainer {
     /// current ones without it.
     pub fn averaged_model(&self) -> Model<f32> {
         let mut model = self.model.clone();
-        if self.config.ema > 0.0 {
-            model.parameters.clone_from(&self.optimiser.average);
+        if self.config.ema_decay > 0.0 {
+            model.parameters.clone_from(&self.optimizer.average);
         }
         model
     }
@@ -428,11 +442,12 @@ impl Trainer {
         let points = self.batches.fill(step, &self.chosen);
         let loss = self.engine.loss_and_gradient(&self.model, points, draw);
         let c = &self.config;
-        let rate = c.rate * c.schedule.factor(step, c.steps, c.warm_up);
-        let update = Update { rate, decay: c.decay, clip: c.clip, ema: c.ema };
+        let rate = c.learning_rate * c.schedule.factor(step, c.steps, c.warm_up);
+        let update =
+            Update { rate, decay: c.weight_decay, clip: c.max_gradient_norm, ema: c.ema_decay };
         let gradient_norm = self.engine.gradient_norm();
         let (parameters, gradient) = (&mut self.model.parameters, self.engine.gradient());
-        self.optimiser.update_with_norm(parameters, gradient, gradient_norm, update);
+        self.optimizer.update_with_norm(parameters, gradient, gradient_norm, update);
         if !loss.is_finite() || !gradient_norm.is_finite() {
             return Err(self.diverged(&format!("the loss became {loss}")));
         }
@@ -465,9 +480,9 @@ impl Trainer {
         observer: &mut (dyn FnMut(&Trainer, Event) -> ControlFlow<()> + Send),
     ) -> Result<(), Stop> {
         // The average takes the model's place for the evaluation: no copy.
-        let averaged = self.config.ema > 0.0;
+        let averaged = self.config.ema_decay > 0.0;
         if averaged {
-            std::mem::swap(&mut self.model.parameters, &mut self.optimiser.average);
+            std::mem::swap(&mut self.model.parameters, &mut self.optimizer.average);
         }
         let held_out = self.held_out.evaluate(&self.model);
         let best = held_out.mean.is_finite()
@@ -477,7 +492,7 @@ impl Trainer {
             self.state.best = Some(Best { step, loss: held_out, parameters });
         }
         if averaged {
-            std::mem::swap(&mut self.model.parameters, &mut self.optimiser.average);
+            std::mem::swap(&mut self.model.parameters, &mut self.optimizer.average);
         }
         let train_loss = self.state.loss_sum / self.state.loss_count.max(1) as f64;
         (self.state.loss_sum, self.state.loss_count) = (0.0, 0);
@@ -510,7 +525,7 @@ impl Trainer {
                 "diverged at step {}: {what}; {kept}. Try a learning rate of {:.1e}, more warm-up steps, \
                  or `dequantize` if columns are rounded",
                 self.state.step,
-                self.config.rate / 4.0
+                self.config.learning_rate / 4.0
             ),
         }
     }

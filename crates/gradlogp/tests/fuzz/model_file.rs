@@ -59,7 +59,7 @@ pub(crate) fn models() -> Vec<FittedModel> {
     let x = Array2::from_shape_fn((12, 2), |(i, j)| ((i * 2 + j) as f64 * 1.7).sin() + j as f64);
     let columns = vec!["a".to_string(), "b".to_string()];
     let plain = |kind| Mlp { hidden: vec![3, 3], ..Mlp::new(2, kind) };
-    let (potential, score) = (ModelKind::Potential, ModelKind::Score);
+    let (potential, score) = (ModelKind::LogDensity, ModelKind::Score);
     let describe = |network: &Mlp, scaling| Description {
         library_version: "0".into(),
         network: network.clone(),

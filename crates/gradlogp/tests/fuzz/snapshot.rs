@@ -1,6 +1,6 @@
 //! Snapshots of chains, the heart of sampling checkpoints: what can be read and taken up must take steps.
 
-use gradlogp::oracle::Gaussian;
+use gradlogp::reference::Gaussian;
 use gradlogp::sample::{ChainConfig, Chains, Snapshot};
 use ndarray::Array2;
 use rand::SeedableRng;

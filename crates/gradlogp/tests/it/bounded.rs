@@ -3,12 +3,14 @@
 use std::ops::ControlFlow;
 
 use gradlogp::domain::{Bounds, Boxed, Domain, Ellipsoid, FieldWithin, Polytope};
-use gradlogp::exec::LossEngine;
+use gradlogp::engine::LossEngine;
 use gradlogp::model::{Derivatives, Mlp, Model, ModelKind, Points};
-use gradlogp::oracle::{Dirichlet, Exponential, Oracle, TruncatedColumn, TruncatedGaussian};
+use gradlogp::reference::{
+    Dirichlet, Exponential, ReferenceDensity, TruncatedColumn, TruncatedGaussian,
+};
 use gradlogp::sample::ula;
 use gradlogp::train::{Stop, TrainConfig, Trainer};
-use gradlogp::{Objective, Score, SliceLaw};
+use gradlogp::{Objective, Score, SliceDistribution};
 use ndarray::Array2;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -60,7 +62,7 @@ fn engine(
     domain: &Domain,
     model: &Model<f64>,
     objective: Objective,
-    law: SliceLaw,
+    law: SliceDistribution,
 ) -> LossEngine<f64> {
     LossEngine::within(Some(domain), model, &objective, law, 2)
 }
@@ -80,11 +82,8 @@ fn exact_loss_is_the_weighted_one() {
         for domain in domains() {
             let x = rows_in(&domain, 40, 3);
             assert_eq!(x.len(), 120);
-            let got = engine(&domain, &model, Objective::Exact, SliceLaw::default()).losses(
-                &model,
-                &x,
-                draw(0),
-            );
+            let got = engine(&domain, &model, Objective::Exact, SliceDistribution::default())
+                .losses(&model, &x, draw(0));
             for (got, want) in got.iter().zip(by_hand(&domain, &model, &x)) {
                 assert!((got - want).abs() < 1e-10 * (1.0 + want.abs()), "{kind:?} {domain:?}");
             }
@@ -103,7 +102,7 @@ fn exact_loss_in_blocks_counts_the_slope_once() {
         let model = small(kind, dim);
         let at = Derivatives::new(&model);
         let (s, diagonal) = (at.score(x.as_slice()), at.jacobian_diagonal(x.as_slice()));
-        let got = engine(&domain, &model, Objective::Exact, SliceLaw::default()).losses(
+        let got = engine(&domain, &model, Objective::Exact, SliceDistribution::default()).losses(
             &model,
             &x,
             draw(0),
@@ -124,7 +123,7 @@ fn sliced_losses_are_unbiased_for_the_weighted_one() {
             let row = rows_in(&domain, 1, 5);
             let x = row.repeat(20_000);
             let want = by_hand(&domain, &model, &row)[0];
-            for law in SliceLaw::ALL {
+            for law in SliceDistribution::ALL {
                 for objective in [Objective::Ssm { slices: 2 }, Objective::SsmVr { slices: 1 }] {
                     let losses =
                         engine(&domain, &model, objective, law).losses(&model, &x, draw(0));
@@ -151,7 +150,7 @@ fn gradients_match_finite_differences() {
             let points =
                 if given > 0 { Points::with_contexts(&x, &[&c]) } else { Points::from(&x) };
             for objective in objectives {
-                let mut engine = engine(&domain, &model, objective, SliceLaw::Gaussian);
+                let mut engine = engine(&domain, &model, objective, SliceDistribution::Gaussian);
                 engine.loss_and_gradient(&model, points, draw(3));
                 let gradient = engine.gradient().to_vec();
                 let size = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
@@ -191,8 +190,8 @@ fn constant_score_on_an_exponential_has_the_closed_form_loss() {
     }
 }
 
-/// The minimiser of the mean loss over s = a x + c, a quadratic in (a, c), with or without weight.
-fn linear_minimiser(x: &[f64], domain: Option<&Domain>) -> (f64, f64) {
+/// The minimizer of the mean loss over s = a x + c, a quadratic in (a, c), with or without weight.
+fn linear_minimizer(x: &[f64], domain: Option<&Domain>) -> (f64, f64) {
     let (mut m, mut b) = ([0.0; 3], [0.0; 2]);
     for x in x {
         let (mut w, mut d) = ([1.0], [0.0]);
@@ -213,17 +212,23 @@ fn the_weight_removes_the_bias_on_a_half_normal() {
     let x: Vec<f64> =
         p.sample(200_000, &mut ChaCha8Rng::seed_from_u64(2)).iter().copied().collect();
     // The naive loss finds the Gaussian of the rows' own mean and variance, 1 - 2/pi.
-    let (slope, _) = linear_minimiser(&x, None);
+    let (slope, _) = linear_minimizer(&x, None);
     let naive = -1.0 / (1.0 - 2.0 / std::f64::consts::PI);
     assert!((slope - naive).abs() < 0.03, "{slope} {naive}");
     for power in [1.0, 2.0] {
-        let (slope, offset) = linear_minimiser(&x, Some(&half_line(power)));
+        let (slope, offset) = linear_minimizer(&x, Some(&half_line(power)));
         assert!((slope + 1.0).abs() < 0.03 && offset.abs() < 0.03, "{power}: {slope} {offset}");
     }
 }
 
 /// Mean of w (s - s*)^2 over mean of w s*^2 on fresh rows, after a short fit.
-fn misfit(p: &dyn Oracle, domain: &Domain, weighted: bool, kind: ModelKind, o: Objective) -> f64 {
+fn misfit(
+    p: &dyn ReferenceDensity,
+    domain: &Domain,
+    weighted: bool,
+    kind: ModelKind,
+    o: Objective,
+) -> f64 {
     let d = p.dim();
     let rows = |n, seed| p.sample(n, &mut ChaCha8Rng::seed_from_u64(seed));
     let flat = |x: Array2<f64>| x.iter().map(|x| *x as f32).collect::<Vec<f32>>();
@@ -231,8 +236,8 @@ fn misfit(p: &dyn Oracle, domain: &Domain, weighted: bool, kind: ModelKind, o: O
         objective: o,
         domain: weighted.then(|| domain.clone()),
         steps: 800,
-        rate: 1e-2,
-        ema: 0.99,
+        learning_rate: 1e-2,
+        ema_decay: 0.99,
         threads: 2,
         ..TrainConfig::default()
     };
@@ -314,7 +319,7 @@ impl gradlogp::LogDensity for Scaled {
     }
 }
 
-impl Oracle for Scaled {
+impl ReferenceDensity for Scaled {
     fn sample(&self, n: usize, rng: &mut dyn rand::Rng) -> Array2<f64> {
         self.p.sample(n, rng) / self.by
     }
@@ -363,7 +368,7 @@ fn objectives_that_cross_the_boundary_are_refused() {
 
 /// Mean and second moment of every column after `steps` of ULA within the domain from `start`.
 fn moments_of_ula(
-    p: &dyn Oracle,
+    p: &dyn ReferenceDensity,
     domain: &Domain,
     start: &[f64],
     chains: usize,

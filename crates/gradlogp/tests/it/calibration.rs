@@ -5,11 +5,11 @@
 //! `cargo test -p gradlogp --test it calibration -- --ignored`
 
 use gradlogp::diagnose::{
-    ClassifierConfig, EnergyConfig, Estimate, KsdConfig, NormaliserConfig, SteinKernel,
-    classifier_test, column_tests, energy_distance, estimate_normaliser, exact_loss_rows,
+    ClassifierConfig, EnergyConfig, Estimate, KsdConfig, NormalizerConfig, SteinKernel,
+    classifier_test, column_tests, energy_distance, estimate_normalizer, exact_loss_rows,
     kernel_stein_discrepancy, ks_uniform, stein_check,
 };
-use gradlogp::oracle::{Banana, Gaussian, GaussianMixture, Oracle, StudentT};
+use gradlogp::reference::{Banana, Gaussian, GaussianMixture, ReferenceDensity, StudentT};
 use ndarray::array;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -29,7 +29,7 @@ enum Outcome {
     Refused,
 }
 
-fn oracles() -> Vec<(&'static str, Box<dyn Oracle>)> {
+fn oracles() -> Vec<(&'static str, Box<dyn ReferenceDensity>)> {
     let covariance = array![[1.0, 0.6, 0.0], [0.6, 4.0, -0.5], [0.0, -0.5, 0.2]];
     let means = array![[-2.0, 0.0], [2.0, 1.0]];
     vec![
@@ -48,7 +48,7 @@ fn oracles() -> Vec<(&'static str, Box<dyn Oracle>)> {
 
 /// E[tr grad s + |s|^2 / 2] of every oracle, by a million draws: its own loss.
 fn optimal_losses() -> Vec<f64> {
-    let loss = |p: &dyn Oracle| {
+    let loss = |p: &dyn ReferenceDensity| {
         let x = p.sample(1_000_000, &mut ChaCha8Rng::seed_from_u64(77));
         // The identity E[tr grad s] = -E|s|^2 makes this the less noisy form of the same number.
         -0.5 * p.score(x.view()).mapv(|s| s * s).sum() / 1e6
@@ -57,7 +57,7 @@ fn optimal_losses() -> Vec<f64> {
 }
 
 /// One data set of one oracle: everything that is stated about it.
-fn simulate(p: &dyn Oracle, optimal: f64, seed: u64) -> Vec<(&'static str, Outcome)> {
+fn simulate(p: &dyn ReferenceDensity, optimal: f64, seed: u64) -> Vec<(&'static str, Outcome)> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let x = p.sample(ROWS, &mut rng);
     let y = p.sample(ROWS, &mut rng);
@@ -78,8 +78,8 @@ fn simulate(p: &dyn Oracle, optimal: f64, seed: u64) -> Vec<(&'static str, Outco
     let classifier = classifier_test(x.view(), y.view(), &classifier, &mut rng).unwrap().p_value;
     let column = column_tests(x.view(), y.view()).unwrap()[0].p_value;
     let config =
-        NormaliserConfig { draws: 2000, chains: 200, rungs: 30, warm_up: 5, ..Default::default() };
-    let found = estimate_normaliser(p, x.view(), &config, &mut rng).unwrap();
+        NormalizerConfig { draws: 2000, chains: 200, rungs: 30, warm_up: 5, ..Default::default() };
+    let found = estimate_normalizer(p, x.view(), &config, &mut rng).unwrap();
     let inside = |value: f64, error: f64| Outcome::Covered(value.abs() < 1.96 * error);
     let log_z = match found.log_z {
         Ok(log_z) => inside(log_z.value, log_z.standard_error),
@@ -207,7 +207,7 @@ fn page(lines: &[Line], data_sets: usize) -> String {
             often than 95%: Bonferroni's bound is not tight. A test statistic that takes few values (the classifier counts \
             rows, that of Kolmogorov and Smirnov is a multiple of 1/300) has few different p-values, which cannot be \
             uniform: the test before the last column sees the steps. In the last column each p-value is put at random between \
-            itself and the next smaller one that was seen, which makes those of a valid test uniform. The true normalisers are \
+            itself and the next smaller one that was seen, which makes those of a valid test uniform. The true normalizers are \
             those of the oracles; the best losses are means over a million draws.\n";
     out
 }

@@ -1,8 +1,8 @@
 //! Objectives by finite differences, MATH (5): their order, their automatic step, their expectation.
 
-use gradlogp::exec::{LossEngine, stream};
+use gradlogp::engine::{LossEngine, stream};
 use gradlogp::model::{Derivatives, Model, ModelKind};
-use gradlogp::{Objective, SliceLaw};
+use gradlogp::{Objective, SliceDistribution};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::objectives::{KINDS, draw, engine, estimate, losses, normals, small};
@@ -10,13 +10,18 @@ use super::objectives::{KINDS, draw, engine, estimate, losses, normals, small};
 /// What the differences stand for, at the same slices: MATH (2) for potentials, (3) for score fields.
 fn derivative(kind: ModelKind, slices: usize) -> Objective {
     match kind {
-        ModelKind::Potential => Objective::Ssm { slices },
+        ModelKind::LogDensity => Objective::Ssm { slices },
         _ => Objective::SsmVr { slices },
     }
 }
 
 /// Mean loss and gradient of the same rows, slices and noise.
-fn both(model: &Model<f64>, objective: Objective, law: SliceLaw, x: &[f64]) -> (f64, Vec<f64>) {
+fn both(
+    model: &Model<f64>,
+    objective: Objective,
+    law: SliceDistribution,
+    x: &[f64],
+) -> (f64, Vec<f64>) {
     let mut engine = engine(model, objective, law);
     let loss = engine.loss_and_gradient(model, x, draw(4));
     (loss, engine.gradient().to_vec())
@@ -32,7 +37,7 @@ fn loss_and_gradient_converge_to_the_sliced_ones_as_eps_squared() {
     let x = normals(20 * dim, 5);
     for kind in KINDS {
         let model = small(kind, dim);
-        for law in SliceLaw::ALL {
+        for law in SliceDistribution::ALL {
             for slices in [1, 3] {
                 let (loss, gradient) = both(&model, derivative(kind, slices), law, &x);
                 let misses = [0.04, 0.02, 0.01].map(|eps| {
@@ -66,13 +71,13 @@ fn denoising_differences_are_what_their_formula_says() {
         let mut engine = LossEngine::new(
             &model,
             &Objective::FdDsm { slices, sigma, eps },
-            SliceLaw::Gaussian,
+            SliceDistribution::Gaussian,
             1,
         );
         let got = engine.losses(&model, &x, draw(7));
         let mut rng = stream(draw(7).seed, draw(7).domain, 7, 0);
         let mut v = vec![0.0; rows * slices * dim];
-        v.chunks_mut(slices * dim).for_each(|v| SliceLaw::Gaussian.draw(&mut rng, dim, v));
+        v.chunks_mut(slices * dim).for_each(|v| SliceDistribution::Gaussian.draw(&mut rng, dim, v));
         let z: Vec<f64> = (0..rows * dim).map(|_| StandardNormal.sample(&mut rng)).collect();
         let noisy: Vec<f64> = x.iter().zip(&z).map(|(x, z)| x + sigma * z).collect();
         let s = Derivatives::new(&model).score(noisy.as_slice());
@@ -80,7 +85,7 @@ fn denoising_differences_are_what_their_formula_says() {
             let gap: Vec<f64> = (r * dim..(r + 1) * dim).map(|k| s[k] + z[k] / sigma).collect();
             let dot = |v: &[f64]| v.iter().zip(&gap).map(|(v, g)| v * g).sum::<f64>();
             let want = match kind {
-                ModelKind::Potential => {
+                ModelKind::LogDensity => {
                     let row = &v[r * slices * dim..(r + 1) * slices * dim];
                     row.chunks(dim).map(|v| dot(v).powi(2)).sum::<f64>() / (2 * slices) as f64
                 }
@@ -97,9 +102,14 @@ fn denoising_differences_have_the_expectation_of_denoising() {
     let x = normals(dim, 4).repeat(copies);
     for kind in KINDS {
         let model = small(kind, dim);
-        let (want, e1) =
-            estimate(&losses(&model, Objective::Dsm { sigma }, SliceLaw::default(), &x, 0));
-        for law in SliceLaw::ALL {
+        let (want, e1) = estimate(&losses(
+            &model,
+            Objective::Dsm { sigma },
+            SliceDistribution::default(),
+            &x,
+            0,
+        ));
+        for law in SliceDistribution::ALL {
             let fd = Objective::FdDsm { slices: 2, sigma, eps: None };
             let (mean, e2) = estimate(&losses(&model, fd, law, &x, 1));
             let error = (e1 * e1 + e2 * e2).sqrt();
@@ -116,7 +126,7 @@ fn single_precision_error(kind: ModelKind, dim: usize, eps: Option<f64>) -> f64 
     let x: Vec<f32> = normals(100 * dim, 8).iter().map(|x| *x as f32).collect();
     let wide: Vec<f64> = x.iter().map(|x| f64::from(*x)).collect();
     let slices = 1;
-    let law = SliceLaw::Rademacher;
+    let law = SliceDistribution::Rademacher;
     let want =
         LossEngine::new(&exact, &derivative(kind, slices), law, 2).losses(&exact, &wide, draw(2));
     let got = LossEngine::new(&model, &Objective::FdSsm { slices, eps }, law, 2).losses(
@@ -129,12 +139,12 @@ fn single_precision_error(kind: ModelKind, dim: usize, eps: Option<f64>) -> f64 
 
 #[test]
 fn the_automatic_step_balances_truncation_and_rounding_in_single_precision() {
-    for (kind, tolerance) in [(ModelKind::Potential, 5e-3), (ModelKind::Score, 1e-4)] {
+    for (kind, tolerance) in [(ModelKind::LogDensity, 5e-3), (ModelKind::Score, 1e-4)] {
         for dim in [2, 3, 30] {
             let automatic = single_precision_error(kind, dim, None);
             assert!(automatic < tolerance, "{kind:?} {dim}: {automatic}");
             let h = match kind {
-                ModelKind::Potential => (48.0 * 2f64.powi(-24)).powf(0.25),
+                ModelKind::LogDensity => (48.0 * 2f64.powi(-24)).powf(0.25),
                 _ => (3.0 * 2f64.powi(-24)).cbrt(),
             } / (dim as f64).sqrt();
             for factor in [1.0 / 30.0, 30.0] {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use gradlogp::data::{Standardization, Transform};
 use gradlogp::fitted::{DataRecord, Description, FitSummary, FittedModel};
-use gradlogp::oracle::{Gaussian, Oracle};
+use gradlogp::reference::{Gaussian, ReferenceDensity};
 use gradlogp::train::{Stop, TrainConfig, Trainer};
 use gradlogp::{Mlp, ModelKind, Objective};
 use ndarray::{Array2, Axis, s};
@@ -65,8 +65,8 @@ fn precision_error(kind: Standardization, objective: Objective, n: usize, steps:
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     let truth = Gaussian::with_condition_number(10, 100.0, &mut rng).unwrap();
     let x = truth.sample(n, &mut rng);
-    let mlp = Mlp { hidden: vec![64, 64], ..Mlp::new(10, ModelKind::Potential) };
-    let config = TrainConfig { objective, steps, rate: 5e-3, ..TrainConfig::default() };
+    let mlp = Mlp { hidden: vec![64, 64], ..Mlp::new(10, ModelKind::LogDensity) };
+    let config = TrainConfig { objective, steps, learning_rate: 5e-3, ..TrainConfig::default() };
     let model = fit(&x, mlp, kind, config);
     let jacobian = model.mean_jacobian(x.slice(s![..2000, ..]));
     frobenius(&(&jacobian + truth.precision())) / frobenius(truth.precision())

@@ -275,7 +275,7 @@ fn operations_of_matrix_products_are_those_of_their_shapes() {
 /// so three quarters of it.
 #[test]
 fn operations_and_memory_of_a_laplacian_are_those_of_its_parts() {
-    let mlp = Mlp { hidden: vec![40, 6], ..Mlp::new(30, ModelKind::Potential) };
+    let mlp = Mlp { hidden: vec![40, 6], ..Mlp::new(30, ModelKind::LogDensity) };
     let model = mlp.build::<f64>(1).unwrap();
     let graph = model.graph();
     let mut tape = Tape::<f64>::new(graph, Request::Laplacian { count: 1 });

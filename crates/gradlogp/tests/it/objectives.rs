@@ -1,14 +1,14 @@
 //! Every objective, slice law and model kind: unbiasedness, gradients, and the identities behind them.
 
-use gradlogp::exec::{Domain, Draw, LossEngine};
+use gradlogp::engine::{Domain, Draw, LossEngine};
 use gradlogp::model::{Conditioning, Derivatives, LossPass, Mlp, Model, ModelKind, Points};
 use gradlogp::numeric::Activation;
-use gradlogp::{Objective, SliceLaw};
+use gradlogp::{Objective, SliceDistribution};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-pub(super) const KINDS: [ModelKind; 2] = [ModelKind::Score, ModelKind::Potential];
+pub(super) const KINDS: [ModelKind; 2] = [ModelKind::Score, ModelKind::LogDensity];
 
 pub(super) fn small(kind: ModelKind, dim: usize) -> Model<f64> {
     conditional(kind, dim, 0)
@@ -16,7 +16,7 @@ pub(super) fn small(kind: ModelKind, dim: usize) -> Model<f64> {
 
 /// A model of p(x | c) with `given` columns of c.
 pub(super) fn conditional(kind: ModelKind, dim: usize, given: usize) -> Model<f64> {
-    let base_scale = (kind == ModelKind::Potential).then_some(1.5);
+    let base_scale = (kind == ModelKind::LogDensity).then_some(1.5);
     let activation = if dim == 3 { Activation::Softplus } else { Activation::Tanh };
     let hidden = vec![6, 6];
     Mlp { hidden, base_scale, residual: true, activation, given, ..Mlp::new(dim, kind) }
@@ -33,14 +33,18 @@ pub(super) fn draw(step: u64) -> Draw {
     Draw { seed: 9, domain: Domain::Train, step }
 }
 
-pub(super) fn engine(model: &Model<f64>, objective: Objective, law: SliceLaw) -> LossEngine<f64> {
+pub(super) fn engine(
+    model: &Model<f64>,
+    objective: Objective,
+    law: SliceDistribution,
+) -> LossEngine<f64> {
     LossEngine::new(model, &objective, law, 2)
 }
 
 pub(super) fn losses<'a>(
     model: &Model<f64>,
     objective: Objective,
-    law: SliceLaw,
+    law: SliceDistribution,
     points: impl Into<Points<'a, f64>>,
     step: u64,
 ) -> Vec<f64> {
@@ -69,7 +73,7 @@ fn exact_loss_is_trace_plus_half_square() {
         for dim in [1, 3, 70] {
             let model = small(kind, dim);
             let x = normals(9 * dim, 1);
-            let got = losses(&model, Objective::Exact, SliceLaw::default(), &x, 0);
+            let got = losses(&model, Objective::Exact, SliceDistribution::default(), &x, 0);
             for (got, want) in got.iter().zip(exact_by_hand(&model, &x)) {
                 assert!((got - want).abs() < 1e-10 * (1.0 + want.abs()), "{kind:?} {dim}");
             }
@@ -95,15 +99,16 @@ fn exact_loss_and_gradient_are_those_of_all_coordinate_slices() {
             residual,
             given,
             base_scale: Some(1.5),
-            ..Mlp::new(dim, ModelKind::Potential)
+            ..Mlp::new(dim, ModelKind::LogDensity)
         };
         let model = mlp.build::<f64>(5).unwrap();
         assert_eq!(gradlogp::jet::has_laplacian(model.graph()), mlp.hidden.len() < 3);
         let (x, c) = (normals(9 * dim, 1), normals(9 * given, 2));
         let contexts: &[&[f64]] = if given > 0 { &[&c] } else { &[] };
         let points = Points::with_contexts(&x, contexts);
-        let mut exact = engine(&model, Objective::Exact, SliceLaw::default());
-        let mut sliced = engine(&model, Objective::Ssm { slices: dim }, SliceLaw::Coordinate);
+        let mut exact = engine(&model, Objective::Exact, SliceDistribution::default());
+        let mut sliced =
+            engine(&model, Objective::Ssm { slices: dim }, SliceDistribution::Coordinate);
         // The second time for a gradient that starts anew.
         for step in 0..2 {
             let got = exact.loss_and_gradient(&model, points, draw(step));
@@ -132,7 +137,7 @@ fn sliced_losses_are_unbiased_for_the_exact_loss() {
         let model = conditional(kind, dim, given);
         let points = if given > 0 { points } else { Points::from(&x) };
         let want = exact_by_hand(&model, points.some(model.graph(), 0..1))[0];
-        for law in SliceLaw::ALL {
+        for law in SliceDistribution::ALL {
             for objective in [
                 Objective::Ssm { slices: 1 },
                 Objective::Ssm { slices: 4 },
@@ -156,7 +161,7 @@ fn joint_laws_make_ssm_exact_at_m_equal_d() {
     for kind in KINDS {
         let model = small(kind, dim);
         let want = exact_by_hand(&model, &x);
-        for law in [SliceLaw::Orthogonal, SliceLaw::Coordinate] {
+        for law in [SliceDistribution::Orthogonal, SliceDistribution::Coordinate] {
             let got = losses(&model, Objective::Ssm { slices: dim }, law, &x, 0);
             for (got, want) in got.iter().zip(&want) {
                 assert!((got - want).abs() < 1e-10 * (1.0 + want.abs()), "{kind:?} {law:?}");
@@ -175,8 +180,13 @@ fn denoising_is_the_exact_loss_of_the_smoothed_density_plus_a_constant() {
     let noisy: Vec<f64> = x.iter().zip(normals(x.len(), 8)).map(|(x, z)| x + sigma * z).collect();
     for kind in KINDS {
         let model = small(kind, dim);
-        let (left, e1) =
-            estimate(&losses(&model, Objective::Dsm { sigma }, SliceLaw::default(), &x, 0));
+        let (left, e1) = estimate(&losses(
+            &model,
+            Objective::Dsm { sigma },
+            SliceDistribution::default(),
+            &x,
+            0,
+        ));
         let (right, e2) = estimate(&exact_by_hand(&model, &noisy));
         let constant = dim as f64 / (2.0 * sigma * sigma);
         let error = (e1 * e1 + e2 * e2).sqrt();
@@ -192,9 +202,9 @@ fn gradients_match_finite_differences() {
     let dim = 3;
     // More rows than one tile of the exact loss holds.
     let (x, c) = (normals(7 * dim, 3), normals(7 * 2, 5));
-    let mut objectives = vec![(Objective::Exact, SliceLaw::default())];
-    objectives.push((Objective::Dsm { sigma: 0.5 }, SliceLaw::default()));
-    for law in SliceLaw::ALL {
+    let mut objectives = vec![(Objective::Exact, SliceDistribution::default())];
+    objectives.push((Objective::Dsm { sigma: 0.5 }, SliceDistribution::default()));
+    for law in SliceDistribution::ALL {
         for slices in [1, 4] {
             objectives.push((Objective::Ssm { slices }, law));
             objectives.push((Objective::SsmVr { slices }, law));
@@ -239,7 +249,7 @@ fn a_condition_may_stretch_and_shift_every_layer() {
     let c_only = [c.as_slice()];
     let points = Points::with_contexts(&x, &c_only);
     for kind in KINDS {
-        let base_scale = (kind == ModelKind::Potential).then_some(1.5);
+        let base_scale = (kind == ModelKind::LogDensity).then_some(1.5);
         let mlp = Mlp {
             hidden: vec![5, 4],
             base_scale,
@@ -268,14 +278,14 @@ fn a_condition_may_stretch_and_shift_every_layer() {
                 h = bent.zip(factor).zip(shift).map(|((h, f), s)| h * (1.0 + f) + s).collect();
             }
             let mut out = affine("net.2", &h);
-            if kind == ModelKind::Potential {
+            if kind == ModelKind::LogDensity {
                 out[0] -= x.iter().map(|x| x * x).sum::<f64>() / 4.5;
             }
             out
         };
         let at = Derivatives::new(&model);
         let value = match kind {
-            ModelKind::Potential => at.value(points),
+            ModelKind::LogDensity => at.value(points),
             _ => at.score(points),
         };
         let want = x.chunks(dim).zip(c.chunks(given)).flat_map(|(x, c)| by_hand(x, c));
@@ -291,7 +301,7 @@ fn a_condition_may_stretch_and_shift_every_layer() {
         for k in 0..rows * dim {
             assert!((jv[k] - (high[k] - low[k]) / (2.0 * t)).abs() < 1e-8, "{kind:?} {k}");
         }
-        if kind == ModelKind::Potential {
+        if kind == ModelKind::LogDensity {
             let (high, low) = (at.value(pair[0]), at.value(pair[1]));
             for (r, (s, v)) in s.chunks(dim).zip(v.chunks(dim)).enumerate() {
                 let along: f64 = s.iter().zip(v).map(|(s, v)| s * v).sum();
@@ -307,7 +317,7 @@ fn a_condition_may_stretch_and_shift_every_layer() {
             (0..rows).for_each(|r| by_hand[r] += column[r * dim + j]);
         }
         assert!(trace.iter().zip(&by_hand).all(|(a, b)| (a - b).abs() < 1e-11), "{kind:?}");
-        let exact = losses(&model, Objective::Exact, SliceLaw::default(), points, 0);
+        let exact = losses(&model, Objective::Exact, SliceDistribution::default(), points, 0);
         for (r, (got, s)) in exact.iter().zip(s.chunks(dim)).enumerate() {
             let want = by_hand[r] + 0.5 * s.iter().map(|s| s * s).sum::<f64>();
             assert!((got - want).abs() < 1e-10 * (1.0 + want.abs()), "{kind:?}");
@@ -320,13 +330,13 @@ fn a_condition_may_stretch_and_shift_every_layer() {
             (Objective::FdSsm { slices: 1, eps: Some(0.1) }, 1e-3),
             (Objective::FdDsm { slices: 2, sigma: 0.5, eps: Some(0.1) }, 1e-3),
         ];
-        if kind == ModelKind::Potential {
+        if kind == ModelKind::LogDensity {
             // A smaller step: the root of a curvature near 0 bends sharply.
             objectives
                 .extend([(Objective::Cp { slices: 2 }, 1e-6), (Objective::ApproxBackprop, 1e-5)]);
         }
         for (objective, t) in objectives {
-            let mut engine = engine(&model, objective, SliceLaw::Gaussian);
+            let mut engine = engine(&model, objective, SliceDistribution::Gaussian);
             engine.loss_and_gradient(&model, points, draw(3));
             let gradient = engine.gradient().to_vec();
             let size = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
@@ -369,12 +379,12 @@ fn rows_count_by_their_weights() {
             Objective::FdSsm { slices: 2, eps: Some(0.1) },
             Objective::FdDsm { slices: 2, sigma: 0.5, eps: Some(0.1) },
         ];
-        if kind == ModelKind::Potential {
+        if kind == ModelKind::LogDensity {
             objectives.extend([Objective::Cp { slices: 2 }, Objective::ApproxBackprop]);
         }
         let all = objectives.into_iter().map(|o| (&shallow, o)).chain([(&deep, Objective::Exact)]);
         for (model, objective) in all {
-            let mut engine = engine(model, objective, SliceLaw::Gaussian);
+            let mut engine = engine(model, objective, SliceDistribution::Gaussian);
             let plain = engine.losses(model, &x, draw(5));
             // Weights draw nothing, so the gradient is that of each row by itself, times its weight.
             let mut want = vec![0.0; model.parameters.len()];
@@ -419,7 +429,7 @@ fn projected_score_matching_differs_from_ssm_by_a_constant() {
         let at = Derivatives::new(&model);
         let (s, trace) = (at.score(x.as_slice()), at.trace(x.as_slice()));
         drop(trace);
-        for law in SliceLaw::ALL {
+        for law in SliceDistribution::ALL {
             let mut rng = ChaCha8Rng::seed_from_u64(21);
             let mut v = vec![0.0; dim];
             let mut slices = Vec::with_capacity(x.len());
@@ -462,7 +472,7 @@ fn linear_score_has_the_closed_form_loss() {
         .collect();
     let model = Model::new(ModelKind::Score, affine, parameters).unwrap();
     let x = normals(50 * dim, 6);
-    let got = estimate(&losses(&model, Objective::Exact, SliceLaw::default(), &x, 0)).0;
+    let got = estimate(&losses(&model, Objective::Exact, SliceDistribution::default(), &x, 0)).0;
     let mut want = 0.0;
     for row in x.chunks(2) {
         let (u, w) = (row[0] - b[0], row[1] - b[1]);
@@ -503,7 +513,7 @@ fn a_condition_shifts_the_first_layer_and_is_not_differentiated() {
         near(&here.trace(points), &there.trace(&x));
         near(&here.jacobian_diagonal(points), &there.jacobian_diagonal(&x));
         for objective in [Objective::Exact, Objective::Dsm { sigma: 0.3 }] {
-            let law = SliceLaw::default();
+            let law = SliceDistribution::default();
             near(
                 &losses(&model, objective, law, points, 2),
                 &losses(&shifted, objective, law, &x, 2),
@@ -515,7 +525,7 @@ fn a_condition_shifts_the_first_layer_and_is_not_differentiated() {
 #[test]
 fn the_passes_hold_as_many_coefficients_as_the_documents_say() {
     let (dim, m) = (3, 2);
-    for (kind, wants) in [(ModelKind::Score, [3, 3, 3, 1]), (ModelKind::Potential, [5, 4, 5, 2])] {
+    for (kind, wants) in [(ModelKind::Score, [3, 3, 3, 1]), (ModelKind::LogDensity, [5, 4, 5, 2])] {
         let objectives = [
             Objective::Exact,
             Objective::Ssm { slices: m },
@@ -533,7 +543,7 @@ fn the_passes_hold_as_many_coefficients_as_the_documents_say() {
     let pass = LossPass::<f64>::new(ModelKind::Score, deep.graph(), &Objective::Exact, false);
     assert_eq!(pass.coefficients(), 4);
     // Many columns: the value, u, the Laplacian, and half of the six units of the second layer.
-    let (kind, exact) = (ModelKind::Potential, Objective::Exact);
+    let (kind, exact) = (ModelKind::LogDensity, Objective::Exact);
     for dim in [5, 50] {
         let pass = LossPass::<f64>::new(kind, small(kind, dim).graph(), &exact, false);
         assert_eq!(pass.coefficients(), 6, "{dim}");
@@ -544,7 +554,7 @@ fn the_passes_hold_as_many_coefficients_as_the_documents_say() {
 fn slices_are_fresh_for_every_row_and_step() {
     let model = small(ModelKind::Score, 3);
     let x = normals(3, 1).repeat(64);
-    for law in SliceLaw::ALL {
+    for law in SliceDistribution::ALL {
         let first = losses(&model, Objective::Ssm { slices: 1 }, law, &x, 0);
         let again = losses(&model, Objective::Ssm { slices: 1 }, law, &x, 0);
         let next = losses(&model, Objective::Ssm { slices: 1 }, law, &x, 1);
@@ -585,7 +595,7 @@ fn derivatives_agree_with_each_other() {
         for (t, d) in trace.iter().zip(diagonal.chunks(dim)) {
             assert!((t - d.iter().sum::<f64>()).abs() < 1e-10);
         }
-        if kind == ModelKind::Potential {
+        if kind == ModelKind::LogDensity {
             // s is the gradient of the value.
             let up: Vec<f64> = x.iter().zip(&v).map(|(x, v)| x + t * v).collect();
             let down: Vec<f64> = x.iter().zip(&v).map(|(x, v)| x - t * v).collect();
@@ -603,16 +613,17 @@ fn derivatives_agree_with_each_other() {
 fn relu_is_refused_for_a_potential_only() {
     let relu = |kind| Mlp { activation: Activation::Relu, ..Mlp::new(2, kind) }.build::<f32>(0);
     assert!(relu(ModelKind::Score).is_ok());
-    assert!(relu(ModelKind::Potential).unwrap_err().to_string().contains("zero curvature"));
+    assert!(relu(ModelKind::LogDensity).unwrap_err().to_string().contains("zero curvature"));
 }
 
 /// 3 -> 6 -> 6 -> 3 or 1 columns and 7 rows: forward, the weights' gradient, and the adjoint of all inputs but x.
 #[test]
 fn operations_and_working_space_of_each_objective() {
-    let (score, potential) = (small(ModelKind::Score, 3), small(ModelKind::Potential, 3));
+    let (score, potential) = (small(ModelKind::Score, 3), small(ModelKind::LogDensity, 3));
     let of = |model: &Model<f64>, objective: Objective| {
         let pass = LossPass::<f64>::new(model.kind(), model.graph(), &objective, false);
-        let operations = engine(model, objective, SliceLaw::default()).product_operations(model, 7);
+        let operations =
+            engine(model, objective, SliceDistribution::default()).product_operations(model, 7);
         (operations, pass.coefficients(), (pass.slices(), pass.slice_width()))
     };
     // Rows on the tape at the first map and behind, its weights and those of the others.
@@ -659,8 +670,9 @@ fn exact_loss_of_score_fields_is_that_of_all_coordinate_slices() {
         let (x, c) = (normals(9 * dim, 1), normals(9 * given, 2));
         let contexts: &[&[f64]] = if given > 0 { &[&c] } else { &[] };
         let points = Points::with_contexts(&x, contexts);
-        let mut exact = engine(&model, Objective::Exact, SliceLaw::default());
-        let mut sliced = engine(&model, Objective::Ssm { slices: dim }, SliceLaw::Coordinate);
+        let mut exact = engine(&model, Objective::Exact, SliceDistribution::default());
+        let mut sliced =
+            engine(&model, Objective::Ssm { slices: dim }, SliceDistribution::Coordinate);
         for step in 0..2 {
             let got = exact.loss_and_gradient(&model, points, draw(step));
             let want = sliced.loss_and_gradient(&model, points, draw(step));
@@ -696,13 +708,13 @@ fn exact_loss_where_x_stands_between_contexts_and_the_output_is_scaled() {
     let _ = b.scale(y, 1.3);
     let graph = b.build().unwrap();
     assert!(gradlogp::jet::has_trace(&graph));
-    let parameters = gradlogp::model::initialise(&graph, 3);
+    let parameters = gradlogp::model::initialize(&graph, 3);
     let model = Model::<f64>::new(ModelKind::Score, graph, parameters).unwrap();
     let (x, c, d) = (normals(8 * 3, 1), normals(8 * 2, 2), normals(8, 3));
     let contexts: &[&[f64]] = &[&c, &d];
     let points = Points::with_contexts(&x, contexts);
-    let mut exact = engine(&model, Objective::Exact, SliceLaw::default());
-    let mut sliced = engine(&model, Objective::Ssm { slices: 3 }, SliceLaw::Coordinate);
+    let mut exact = engine(&model, Objective::Exact, SliceDistribution::default());
+    let mut sliced = engine(&model, Objective::Ssm { slices: 3 }, SliceDistribution::Coordinate);
     let got = exact.loss_and_gradient(&model, points, draw(0));
     let want = sliced.loss_and_gradient(&model, points, draw(0));
     assert!((got - want).abs() < 1e-12 * (1.0 + want.abs()), "{got} {want}");
@@ -765,10 +777,11 @@ fn exact_loss_of_potentials_where_x_stands_between_contexts() {
         [(between(false), true), (between(true), true), (shifted, true), (unbent, false)]
     {
         assert_eq!(gradlogp::jet::has_laplacian(&graph), whole);
-        let parameters = gradlogp::model::initialise(&graph, 3);
-        let model = Model::<f64>::new(ModelKind::Potential, graph, parameters).unwrap();
-        let mut exact = engine(&model, Objective::Exact, SliceLaw::default());
-        let mut sliced = engine(&model, Objective::Ssm { slices: dim }, SliceLaw::Coordinate);
+        let parameters = gradlogp::model::initialize(&graph, 3);
+        let model = Model::<f64>::new(ModelKind::LogDensity, graph, parameters).unwrap();
+        let mut exact = engine(&model, Objective::Exact, SliceDistribution::default());
+        let mut sliced =
+            engine(&model, Objective::Ssm { slices: dim }, SliceDistribution::Coordinate);
         let got = exact.loss_and_gradient(&model, points, draw(0));
         let want = sliced.loss_and_gradient(&model, points, draw(0));
         assert!((got - want).abs() < 1e-11 * (1.0 + want.abs()), "{got} {want}");
@@ -789,10 +802,10 @@ fn sliced_losses_see_both_parts_of_a_sum() {
     b.add(left, right);
     let graph = b.build().unwrap();
     assert!(!gradlogp::jet::has_projected(&graph));
-    let parameters = gradlogp::model::initialise(&graph, 3);
+    let parameters = gradlogp::model::initialize(&graph, 3);
     let model = Model::<f64>::new(ModelKind::Score, graph, parameters).unwrap();
     let x = normals(8 * 3, 1);
-    let got = losses(&model, Objective::Ssm { slices: 3 }, SliceLaw::Coordinate, &x, 0);
+    let got = losses(&model, Objective::Ssm { slices: 3 }, SliceDistribution::Coordinate, &x, 0);
     for (got, want) in got.iter().zip(exact_by_hand(&model, &x)) {
         assert!((got - want).abs() < 1e-12 * (1.0 + want.abs()), "{got} {want}");
     }
@@ -821,7 +834,7 @@ fn sliced_losses_of_score_fields_do_not_need_the_last_first_orders() {
         }
         let graph = b.build().unwrap();
         assert_eq!(gradlogp::jet::has_projected(&graph), !split);
-        let parameters = gradlogp::model::initialise(&graph, 3);
+        let parameters = gradlogp::model::initialize(&graph, 3);
         Model::<f64>::new(ModelKind::Score, graph, parameters).unwrap()
     };
     let (short, long) = (build(false), build(true));
@@ -829,8 +842,8 @@ fn sliced_losses_of_score_fields_do_not_need_the_last_first_orders() {
     let contexts: &[&[f64]] = &[&c];
     let points = Points::with_contexts(&x, contexts);
     for objective in [Objective::Ssm { slices: 2 }, Objective::SsmVr { slices: 3 }] {
-        let mut one = engine(&short, objective, SliceLaw::Gaussian);
-        let mut other = engine(&long, objective, SliceLaw::Gaussian);
+        let mut one = engine(&short, objective, SliceDistribution::Gaussian);
+        let mut other = engine(&long, objective, SliceDistribution::Gaussian);
         for step in 0..2 {
             let got = one.loss_and_gradient(&short, points, draw(step));
             let want = other.loss_and_gradient(&long, points, draw(step));
@@ -850,15 +863,15 @@ fn a_gradient_forgets_the_batch_before() {
     for (objective, kind) in [
         (Objective::Exact, ModelKind::Score),
         (Objective::SsmVr { slices: 2 }, ModelKind::Score),
-        (Objective::Exact, ModelKind::Potential),
-        (Objective::Cp { slices: 1 }, ModelKind::Potential),
-        (Objective::ApproxBackprop, ModelKind::Potential),
-        (Objective::FdSsm { slices: 1, eps: Some(0.1) }, ModelKind::Potential),
+        (Objective::Exact, ModelKind::LogDensity),
+        (Objective::Cp { slices: 1 }, ModelKind::LogDensity),
+        (Objective::ApproxBackprop, ModelKind::LogDensity),
+        (Objective::FdSsm { slices: 1, eps: Some(0.1) }, ModelKind::LogDensity),
     ] {
         let model = Mlp { hidden: vec![6, 6], ..Mlp::new(3, kind) }.build(5).unwrap();
-        let mut used = engine(&model, objective, SliceLaw::default());
+        let mut used = engine(&model, objective, SliceDistribution::default());
         used.loss_and_gradient(&model, &normals(9 * 3, 1), draw(0));
-        let mut new = engine(&model, objective, SliceLaw::default());
+        let mut new = engine(&model, objective, SliceDistribution::default());
         let x = normals(3, 2);
         let got = used.loss_and_gradient(&model, &x, draw(1));
         assert_eq!(got, new.loss_and_gradient(&model, &x, draw(1)), "{objective:?}");

@@ -5,9 +5,9 @@
 use std::path::PathBuf;
 
 use gradlogp::data::{ReadOptions, read_csv};
-use gradlogp::exec::LossEngine;
+use gradlogp::engine::LossEngine;
 use gradlogp::model::{Mlp, Model, ModelKind};
-use gradlogp::{Objective, SliceLaw};
+use gradlogp::{Objective, SliceDistribution};
 
 use super::objectives::draw;
 
@@ -29,10 +29,10 @@ fn gaussian(k: &[Vec<f64>], mean: &[f64]) -> Model<f64> {
     Model::new(ModelKind::Score, graph, parameters).unwrap()
 }
 
-/// The precision matrices that minimise the score matching loss on 88 exam marks, all free and with the zeros of a
+/// The precision matrices that minimize the score matching loss on 88 exam marks, all free and with the zeros of a
 /// graph: the loss there is the reference's, and its gradient with respect to the free entries is 0.
 #[test]
-fn precision_matrices_of_exam_marks_minimise_the_exact_loss() {
+fn precision_matrices_of_exam_marks_minimize_the_exact_loss() {
     let Some(marks) = file("mathmarks/mathmark.csv") else { return };
     let Some(reference) = file("mathmarks/closed_form_reference.json") else { return };
     let text = std::fs::read_to_string(reference).unwrap();
@@ -53,8 +53,8 @@ fn precision_matrices_of_exam_marks_minimise_the_exact_loss() {
         let model = gaussian(&k, &mean);
         // Coordinate slices, M = d, and the exact trace are two ways to the same loss.
         for (objective, law) in [
-            (Objective::Exact, SliceLaw::default()),
-            (Objective::SsmVr { slices: d }, SliceLaw::Coordinate),
+            (Objective::Exact, SliceDistribution::default()),
+            (Objective::SsmVr { slices: d }, SliceDistribution::Coordinate),
         ] {
             let mut engine = LossEngine::new(&model, &objective, law, 1);
             let loss = engine.loss_and_gradient(&model, &x, draw(0));
@@ -72,7 +72,8 @@ fn precision_matrices_of_exam_marks_minimise_the_exact_loss() {
         // The likelihood's optimum under the same zeros is another one.
         if let Some(mle) = reference[name].get("mle_K") {
             let model = gaussian(&matrix(mle), &mean);
-            let mut engine = LossEngine::new(&model, &Objective::Exact, SliceLaw::default(), 1);
+            let mut engine =
+                LossEngine::new(&model, &Objective::Exact, SliceDistribution::default(), 1);
             assert!(engine.loss_and_gradient(&model, &x, draw(0)) > want + 1e-6, "{name}");
         }
     }

@@ -4,19 +4,19 @@ use gradlogp::graph::GraphBuilder;
 use gradlogp::model::{Conditioning, Derivatives, LossPass, Mlp, Model, ModelKind, Points};
 use gradlogp::numeric::Activation;
 use gradlogp::train::{TrainConfig, Trainer};
-use gradlogp::{Objective, SliceLaw};
+use gradlogp::{Objective, SliceDistribution};
 
 use super::objectives::{conditional, draw, engine, estimate, losses, normals, small};
 
 fn potential(hidden: &[usize], residual: bool) -> Model<f64> {
     let activation = Activation::Softplus;
     let base_scale = Some(1.5);
-    let mlp = Mlp::new(3, ModelKind::Potential);
+    let mlp = Mlp::new(3, ModelKind::LogDensity);
     Mlp { hidden: hidden.to_vec(), residual, activation, base_scale, ..mlp }.build(5).unwrap()
 }
 
 fn exact(model: &Model<f64>, x: &[f64]) -> Vec<f64> {
-    losses(model, Objective::Exact, SliceLaw::default(), x, 0)
+    losses(model, Objective::Exact, SliceDistribution::default(), x, 0)
 }
 
 #[test]
@@ -24,10 +24,10 @@ fn curvature_propagation_is_unbiased_for_the_exact_loss() {
     let row = normals(3, 2);
     let x = row.repeat(20_000);
     for model in
-        [potential(&[6, 6], false), potential(&[5, 5, 5], true), small(ModelKind::Potential, 3)]
+        [potential(&[6, 6], false), potential(&[5, 5, 5], true), small(ModelKind::LogDensity, 3)]
     {
         let want = exact(&model, &row)[0];
-        for law in SliceLaw::ALL {
+        for law in SliceDistribution::ALL {
             for slices in [1, 3] {
                 let found = losses(&model, Objective::Cp { slices }, law, &x, 0);
                 let (mean, error) = estimate(&found);
@@ -46,7 +46,7 @@ fn curvature_propagation_without_activations_after_one_layer_is_as_noisy_as_its_
     // S.T = -|v|^2/tau^2, which for signs is the trace -3/tau^2 without any noise.
     let model = potential(&[], false);
     let x = normals(12, 3);
-    let got = losses(&model, Objective::Cp { slices: 1 }, SliceLaw::Rademacher, &x, 0);
+    let got = losses(&model, Objective::Cp { slices: 1 }, SliceDistribution::Rademacher, &x, 0);
     for (got, want) in got.iter().zip(exact(&model, &x)) {
         assert!((got - want).abs() < 1e-12, "{got} {want}");
     }
@@ -56,7 +56,7 @@ fn curvature_propagation_without_activations_after_one_layer_is_as_noisy_as_its_
 fn the_approximate_diagonal_is_exact_with_one_layer_and_biased_with_more() {
     let x = normals(3 * 20, 4);
     let miss = |model: &Model<f64>| {
-        let got = losses(model, Objective::ApproxBackprop, SliceLaw::default(), &x, 0);
+        let got = losses(model, Objective::ApproxBackprop, SliceDistribution::default(), &x, 0);
         let gaps = got.iter().zip(exact(model, &x)).map(|(a, b)| (a - b).abs());
         gaps.fold(0.0, f64::max)
     };
@@ -83,10 +83,10 @@ fn the_approximate_diagonal_squares_every_linear_node() {
     let more = b.affine(bent, 1, "c");
     b.add(sum, more);
     let graph = b.build().unwrap();
-    let parameters = gradlogp::model::initialise(&graph, 3);
-    let model = Model::<f64>::new(ModelKind::Potential, graph, parameters).unwrap();
+    let parameters = gradlogp::model::initialize(&graph, 3);
+    let model = Model::<f64>::new(ModelKind::LogDensity, graph, parameters).unwrap();
     let x = normals(3 * 20, 4);
-    let got = losses(&model, Objective::ApproxBackprop, SliceLaw::default(), &x, 0);
+    let got = losses(&model, Objective::ApproxBackprop, SliceDistribution::default(), &x, 0);
     for (got, want) in got.iter().zip(exact(&model, &x)) {
         assert!((got - want).abs() < 1e-12, "{got} {want}");
     }
@@ -99,7 +99,7 @@ fn the_approximate_diagonal_of_two_layers_is_its_recursion() {
     let mlp = Mlp {
         hidden: vec![2, 3],
         activation: Activation::Tanh,
-        ..Mlp::new(2, ModelKind::Potential)
+        ..Mlp::new(2, ModelKind::LogDensity)
     };
     let model = mlp.build::<f64>(8).unwrap();
     let p = &model.parameters;
@@ -123,7 +123,8 @@ fn the_approximate_diagonal_of_two_layers_is_its_recursion() {
     }
     let s = Derivatives::new(&model).score(x.as_slice());
     let want = trace + 0.5 * s.iter().map(|s| s * s).sum::<f64>();
-    let got = losses(&model, Objective::ApproxBackprop, SliceLaw::default(), x.as_slice(), 0)[0];
+    let got =
+        losses(&model, Objective::ApproxBackprop, SliceDistribution::default(), x.as_slice(), 0)[0];
     assert!((got - want).abs() < 1e-12, "{got} {want}");
 }
 
@@ -131,12 +132,12 @@ fn the_approximate_diagonal_of_two_layers_is_its_recursion() {
 fn gradients_match_finite_differences() {
     let x = normals(7 * 3, 3);
     let objectives = [
-        (Objective::ApproxBackprop, SliceLaw::default()),
-        (Objective::Cp { slices: 1 }, SliceLaw::Rademacher),
-        (Objective::Cp { slices: 2 }, SliceLaw::Gaussian),
+        (Objective::ApproxBackprop, SliceDistribution::default()),
+        (Objective::Cp { slices: 1 }, SliceDistribution::Rademacher),
+        (Objective::Cp { slices: 2 }, SliceDistribution::Gaussian),
     ];
     let c = normals(7 * 2, 5);
-    let given = conditional(ModelKind::Potential, 3, 2);
+    let given = conditional(ModelKind::LogDensity, 3, 2);
     for model in [potential(&[6, 6], false), potential(&[5, 5, 5], true), given] {
         let contexts = model.graph().contexts();
         let points = if contexts > 0 { Points::with_contexts(&x, &[&c]) } else { Points::from(&x) };
@@ -175,20 +176,20 @@ fn a_condition_may_multiply_but_units_may_not() {
             base_scale: Some(1.5),
             given: 2,
             conditioning: Conditioning::Film,
-            ..Mlp::new(3, ModelKind::Potential)
+            ..Mlp::new(3, ModelKind::LogDensity)
         };
         mlp.build::<f64>(5).unwrap()
     };
     let (x, c) = (normals(3, 2), [0.7, -1.2]);
     let want = |model: &Model<f64>| {
         let points = Points::with_contexts(&x, &[&c]);
-        losses(model, Objective::Exact, SliceLaw::default(), points, 0)[0]
+        losses(model, Objective::Exact, SliceDistribution::default(), points, 0)[0]
     };
     let (one, two) = (film(&[7]), film(&[6, 6]));
     let (xs, cs) = (x.repeat(20_000), c.repeat(20_000));
     let contexts = [cs.as_slice()];
     let points = Points::with_contexts(&xs, &contexts);
-    for law in [SliceLaw::Rademacher, SliceLaw::Gaussian] {
+    for law in [SliceDistribution::Rademacher, SliceDistribution::Gaussian] {
         let found = losses(&two, Objective::Cp { slices: 2 }, law, points, 0);
         let (mean, error) = estimate(&found);
         let want = want(&two);
@@ -196,7 +197,7 @@ fn a_condition_may_multiply_but_units_may_not() {
     }
     let few = Points::with_contexts(&xs[..3], &[&c]);
     let diagonal = |model: &Model<f64>| {
-        losses(model, Objective::ApproxBackprop, SliceLaw::default(), few, 0)[0]
+        losses(model, Objective::ApproxBackprop, SliceDistribution::default(), few, 0)[0]
     };
     assert!((diagonal(&one) - want(&one)).abs() < 1e-12);
     assert!((diagonal(&two) - want(&two)).abs() > 1e-3);
@@ -208,7 +209,7 @@ fn a_condition_may_multiply_but_units_may_not() {
     b.multiply(h, y);
     let graph = b.build().unwrap();
     let parameters = vec![0.1; graph.parameters().len()];
-    let product = Model::new(ModelKind::Potential, graph, parameters).unwrap();
+    let product = Model::new(ModelKind::LogDensity, graph, parameters).unwrap();
     for objective in [Objective::Cp { slices: 1 }, Objective::ApproxBackprop] {
         assert!(LossPass::check(&objective, &two).is_ok());
         let why = LossPass::check(&objective, &product).unwrap_err().to_string();

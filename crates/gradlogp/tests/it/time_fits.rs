@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use gradlogp::data::{Standardization, Transform};
 use gradlogp::diagnose::{
-    Estimate, NormaliserConfig, estimate_normaliser, fisher_divergence, likelihood,
+    Estimate, NormalizerConfig, estimate_normalizer, fisher_divergence, likelihood,
 };
 use gradlogp::diffusion::{
-    Clock, NoiseConfig, NoiseWeight, Noising, TimeFeatures, TimeLaw, TimeMlp, TimeModel,
+    Clock, NoiseConfig, NoiseWeight, Noising, TimeDistribution, TimeFeatures, TimeMlp, TimeModel,
 };
 use gradlogp::fitted::Scaling;
 use gradlogp::likelihood::{Divergence, log_likelihood};
 use gradlogp::ode::OdeConfig;
-use gradlogp::oracle::{Gaussian, GaussianMixture, Oracle};
+use gradlogp::reference::{Gaussian, GaussianMixture, ReferenceDensity};
 use gradlogp::score::AtTime;
 use gradlogp::sde::{CustomSde, ExpressionProcess, Marginal, OrnsteinUhlenbeck, Sde, Vp, simulate};
 use gradlogp::train::{Event, Stop, TrainConfig, Trainer};
@@ -36,8 +36,8 @@ fn config(objective: Objective, steps: u64) -> TrainConfig {
     TrainConfig {
         objective,
         steps,
-        rate: 5e-3,
-        ema: 0.99,
+        learning_rate: 5e-3,
+        ema_decay: 0.99,
         evaluate_every: steps / 5,
         threads: 2,
         seed: 1,
@@ -95,7 +95,7 @@ fn mean(values: &[f64]) -> f64 {
 /// The sliced loss alone, at x_t simulated by Euler and Maruyama: no kernel enters.
 const SIMULATED: NoiseConfig = NoiseConfig {
     weight: NoiseWeight::Balanced,
-    times: TimeLaw::LogNoise,
+    times: TimeDistribution::LogNoise,
     levels: None,
     simulate: Some(50),
 };
@@ -277,7 +277,8 @@ fn double_well_errors(objective: Objective, steps: u64) -> Vec<f64> {
         })
     };
     let (rows, held) = (normal(4000), normal(500));
-    let noise = NoiseConfig { weight: NoiseWeight::None, times: TimeLaw::Uniform, ..SIMULATED };
+    let noise =
+        NoiseConfig { weight: NoiseWeight::None, times: TimeDistribution::Uniform, ..SIMULATED };
     let settings = network(2, ModelKind::Score, false);
     let model = fit((&rows, &held), settings, sde(), noise, config(objective, steps));
 
@@ -315,7 +316,7 @@ fn sliced_score_matching_learns_a_double_well_without_a_kernel() {
 fn resumed_time_models_equal_uninterrupted_ones() {
     let data = Gaussian::standard(2).unwrap();
     let x = narrow(&data.sample(300, &mut ChaCha8Rng::seed_from_u64(1)));
-    let settings = network(2, ModelKind::Potential, true);
+    let settings = network(2, ModelKind::LogDensity, true);
     let clock = Clock::new(Arc::new(Vp::default())).unwrap();
     let start = || {
         let noise = NoiseConfig { simulate: Some(5), ..NoiseConfig::default() };
@@ -368,7 +369,7 @@ fn times_and_noise_are_fresh_at_every_step() {
     let settings = network(2, ModelKind::Score, true);
     let clock = Clock::new(Arc::new(Vp::default())).unwrap();
     let noising = Noising::new(settings.clone(), clock, NoiseConfig::default()).unwrap();
-    let config = TrainConfig { rate: 1e-12, batch: 60, ..config(Objective::Exact, 6) };
+    let config = TrainConfig { learning_rate: 1e-12, batch: 60, ..config(Objective::Exact, 6) };
     let model = settings.build(1).unwrap();
     let mut trainer = Trainer::over_time(noising, model, x.clone(), &x, config).unwrap();
     let mut losses = Vec::new();
@@ -405,7 +406,7 @@ fn objectives_that_do_not_suit_a_time_model_are_refused() {
     assert!(Trainer::new(plain, rows.clone(), &rows, config(Objective::Regression, 5)).is_err());
 }
 
-/// Two likelihoods of the same rows that share nothing but the data: of a potential, normalised by importance
+/// Two likelihoods of the same rows that share nothing but the data: of a potential, normalized by importance
 /// sampling and annealing, and of a time model by the probability flow. Both are below that of the truth, by their
 /// Kullback-Leibler divergences, which the Fisher divergences F of the fits bound:
 ///
@@ -427,15 +428,16 @@ fn the_flow_and_importance_sampling_agree_on_the_likelihood() {
     let test = data().sample(2000, &mut rng);
 
     let steps = 1200;
-    let start = Mlp { hidden: vec![32, 32], ..Mlp::new(2, ModelKind::Potential) }.build(1).unwrap();
+    let start =
+        Mlp { hidden: vec![32, 32], ..Mlp::new(2, ModelKind::LogDensity) }.build(1).unwrap();
     let plain = config(Objective::Exact, steps);
     let mut trainer = Trainer::new(start, narrow(&rows), &narrow(&held), plain).unwrap();
     assert_eq!(trainer.run(&mut |_, _| ControlFlow::Continue(())), Stop::Completed);
     let potential = trainer.best_model().cast::<f64>();
-    let potential = potential.as_potential().unwrap();
-    let normaliser =
-        estimate_normaliser(&potential, rows.view(), &NormaliserConfig::default(), &mut rng);
-    let log_z = normaliser.unwrap().log_z.unwrap();
+    let potential = potential.as_log_density().unwrap();
+    let normalizer =
+        estimate_normalizer(&potential, rows.view(), &NormalizerConfig::default(), &mut rng);
+    let log_z = normalizer.unwrap().log_z.unwrap();
     let by_importance = likelihood(potential.log_density(test.view()).view(), 2, log_z).per_row;
 
     let sde = Vp::default();
@@ -532,7 +534,7 @@ impl Linear {
         let settings = network(2, model, true);
         let noise = NoiseConfig {
             weight: NoiseWeight::None,
-            times: TimeLaw::Uniform,
+            times: TimeDistribution::Uniform,
             levels: None,
             simulate: Some(50),
         };
@@ -570,7 +572,7 @@ fn processes_in_the_columns_own_units_are_learnt_in_scaled_ones() {
     };
     for (law, kind, model) in [
         (&weather, Standardization::Standardize, ModelKind::Score),
-        (&weather, Standardization::Common, ModelKind::Potential),
+        (&weather, Standardization::Common, ModelKind::LogDensity),
         (&epochs, Standardization::Robust, ModelKind::Score),
     ] {
         let errors = law.errors(kind, model, 600);

@@ -8,7 +8,7 @@ use gradlogp::model::{Conditioning, Derivatives, PointSet, Points};
 use gradlogp::numeric::{Activation, Real};
 use gradlogp::objective::{Directions, RowLoss, SliceTerm, Slices};
 use gradlogp::train::{Batches, Checkpoint, Event, Schedule, Stop, TrainConfig, Trainer};
-use gradlogp::{Mlp, Model, ModelKind, Objective, SliceLaw};
+use gradlogp::{Mlp, Model, ModelKind, Objective, SliceDistribution};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -69,7 +69,7 @@ impl<T: Real> RowLoss<T> for Mine {
 fn a_loss_of_ones_own_trains_to_the_same_bits_as_ours() {
     let mine = |noise| Arc::new(Mine { slices: 2, noise });
     let base = TrainConfig { steps: 30, batch: 64, threads: 2, ..TrainConfig::default() };
-    for kind in [ModelKind::Score, ModelKind::Potential] {
+    for kind in [ModelKind::Score, ModelKind::LogDensity] {
         let of = |objective| trainer(&network(3, kind), TrainConfig { objective, ..base.clone() });
         let mut ours = of(Objective::Ssm { slices: 2 });
         let mut own = of(Objective::Exact).with_loss(mine(None)).unwrap();
@@ -94,25 +94,27 @@ fn a_loss_of_ones_own_trains_to_the_same_bits_as_ours() {
 fn every_objective_and_law_finds_the_score_with_its_sign_and_scale() {
     // MATH 2, trap 1: a slice law of the wrong length would give a slope of -1/d under SSM-VR.
     let dim = 4;
-    let base = TrainConfig { steps: 600, rate: 1e-2, threads: 2, ..TrainConfig::default() };
+    let base =
+        TrainConfig { steps: 600, learning_rate: 1e-2, threads: 2, ..TrainConfig::default() };
     let mut cases = vec![
-        (Objective::Exact, SliceLaw::default(), -1.0),
+        (Objective::Exact, SliceDistribution::default(), -1.0),
         // MATH (6): the optimum belongs to the smoothed density, s = -x / (1 + sigma^2).
-        (Objective::Dsm { sigma: 1.0 }, SliceLaw::default(), -0.5),
-        (Objective::FdSsm { slices: 2, eps: None }, SliceLaw::default(), -1.0),
-        (Objective::FdDsm { slices: 2, sigma: 1.0, eps: None }, SliceLaw::default(), -0.5),
+        (Objective::Dsm { sigma: 1.0 }, SliceDistribution::default(), -0.5),
+        (Objective::FdSsm { slices: 2, eps: None }, SliceDistribution::default(), -1.0),
+        (Objective::FdDsm { slices: 2, sigma: 1.0, eps: None }, SliceDistribution::default(), -0.5),
     ];
-    for law in SliceLaw::ALL {
+    for law in SliceDistribution::ALL {
         cases.push((Objective::Ssm { slices: 2 }, law, -1.0));
         cases.push((Objective::SsmVr { slices: 1 }, law, -1.0));
     }
-    cases.push((Objective::Cp { slices: 2 }, SliceLaw::default(), -1.0));
-    for kind in [ModelKind::Score, ModelKind::Potential] {
+    cases.push((Objective::Cp { slices: 2 }, SliceDistribution::default(), -1.0));
+    for kind in [ModelKind::Score, ModelKind::LogDensity] {
         for (objective, law, want) in &cases {
             if objective.second_sweep().is_some() && kind == ModelKind::Score {
                 continue;
             }
-            let config = TrainConfig { objective: *objective, law: *law, ..base.clone() };
+            let config =
+                TrainConfig { objective: *objective, slice_distribution: *law, ..base.clone() };
             let mut trainer = trainer(&network(dim, kind), config);
             assert_eq!(trainer.run(&mut |_, _| GO_ON), Stop::Completed);
             // The last weights: for denoising the held-out loss would pick others.
@@ -182,7 +184,7 @@ fn batches_of_ones_own_train_as_a_table_does() {
 
 #[test]
 fn resumed_runs_are_bit_identical_at_every_step() {
-    let mlp = network(3, ModelKind::Potential);
+    let mlp = network(3, ModelKind::LogDensity);
     let mut whole = trainer(&mlp, short());
     whole.run(&mut |_, _| GO_ON);
     let folder = tempfile::tempdir().unwrap();
@@ -226,8 +228,9 @@ fn every_objective_finds_the_conditional_score() {
     let fresh = conditional_rows(1000, 50);
     let widen = |v: &[f32]| v.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
     let (x, c) = (widen(&fresh.x), widen(&fresh.contexts[0]));
-    let base = TrainConfig { steps: 500, rate: 1e-2, threads: 2, ..TrainConfig::default() };
-    for kind in [ModelKind::Score, ModelKind::Potential] {
+    let base =
+        TrainConfig { steps: 500, learning_rate: 1e-2, threads: 2, ..TrainConfig::default() };
+    for kind in [ModelKind::Score, ModelKind::LogDensity] {
         let mlp = Mlp { given: 2, ..network(2, kind) };
         for (objective, variance) in [
             (Objective::Exact, 0.36),
@@ -271,12 +274,12 @@ fn film_finds_a_score_that_its_condition_moves_and_stretches() {
     let config = TrainConfig {
         objective: Objective::Exact,
         steps: 1500,
-        rate: 1e-2,
+        learning_rate: 1e-2,
         threads: 2,
         ..TrainConfig::default()
     };
-    for kind in [ModelKind::Score, ModelKind::Potential] {
-        let base_scale = (kind == ModelKind::Potential).then_some(3.0);
+    for kind in [ModelKind::Score, ModelKind::LogDensity] {
+        let base_scale = (kind == ModelKind::LogDensity).then_some(3.0);
         let mlp =
             Mlp { given: 1, conditioning: Conditioning::Film, base_scale, ..network(1, kind) };
         let mut trainer =
@@ -297,7 +300,7 @@ fn film_finds_a_score_that_its_condition_moves_and_stretches() {
 
 #[test]
 fn resumed_runs_with_contexts_are_bit_identical() {
-    let mlp = Mlp { given: 2, ..network(2, ModelKind::Potential) };
+    let mlp = Mlp { given: 2, ..network(2, ModelKind::LogDensity) };
     let (training, held) = (conditional_rows(700, 30), conditional_rows(100, 40));
     let model = || mlp.build(1).unwrap();
     let mut whole = Trainer::new(model(), training.clone(), &held, short()).unwrap();
@@ -366,8 +369,8 @@ fn patience_stops_and_keeps_the_best() {
         patience: 4,
         schedule: Schedule::Constant,
         batch: 20,
-        rate: 3e-2,
-        ema: 0.0,
+        learning_rate: 3e-2,
+        ema_decay: 0.0,
         ..TrainConfig::default()
     };
     let mut trainer = trainer(&network(2, ModelKind::Score), config);
@@ -382,8 +385,8 @@ fn patience_stops_and_keeps_the_best() {
 
 #[test]
 fn overfitting_is_not_called_divergence() {
-    let mlp = Mlp { hidden: vec![64, 64], ..Mlp::new(4, ModelKind::Potential) };
-    let config = TrainConfig { steps: 800, rate: 5e-3, ..TrainConfig::default() };
+    let mlp = Mlp { hidden: vec![64, 64], ..Mlp::new(4, ModelKind::LogDensity) };
+    let config = TrainConfig { steps: 800, learning_rate: 5e-3, ..TrainConfig::default() };
     let (few, held) = (normals(40 * 4, 2), normals(200 * 4, 3));
     let mut trainer = Trainer::new(mlp.build(1).unwrap(), few, &held, config).unwrap();
     assert_eq!(trainer.run(&mut |_, _| GO_ON), Stop::Completed);
@@ -395,10 +398,10 @@ fn overfitting_is_not_called_divergence() {
 #[test]
 fn divergence_ends_the_run_with_the_best_weights_and_advice() {
     let config = TrainConfig {
-        rate: 1e6,
+        learning_rate: 1e6,
         warm_up: 0,
-        clip: f64::INFINITY,
-        ema: 0.0,
+        max_gradient_norm: f64::INFINITY,
+        ema_decay: 0.0,
         evaluate_every: 10,
         ..TrainConfig::default()
     };
@@ -419,11 +422,11 @@ fn settings_that_cannot_be_used_are_named() {
     let base = TrainConfig::default;
     refuse(TrainConfig { steps: 0, ..base() }, "steps");
     refuse(TrainConfig { batch: 0, ..base() }, "batch");
-    refuse(TrainConfig { rate: f64::NAN, ..base() }, "rate");
-    refuse(TrainConfig { rate: -1.0, ..base() }, "rate");
-    refuse(TrainConfig { clip: 0.0, ..base() }, "clip");
-    refuse(TrainConfig { ema: 1.0, ..base() }, "ema");
-    refuse(TrainConfig { decay: -0.1, ..base() }, "decay: ");
+    refuse(TrainConfig { learning_rate: f64::NAN, ..base() }, "rate");
+    refuse(TrainConfig { learning_rate: -1.0, ..base() }, "rate");
+    refuse(TrainConfig { max_gradient_norm: 0.0, ..base() }, "clip");
+    refuse(TrainConfig { ema_decay: 1.0, ..base() }, "ema");
+    refuse(TrainConfig { weight_decay: -0.1, ..base() }, "decay: ");
     refuse(TrainConfig { objective: Objective::Ssm { slices: 0 }, ..base() }, "slices");
     refuse(TrainConfig { objective: Objective::Dsm { sigma: 0.0 }, ..base() }, "sigma");
     let fd = |slices, eps| TrainConfig { objective: Objective::FdSsm { slices, eps }, ..base() };

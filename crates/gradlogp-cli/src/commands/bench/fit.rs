@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Result;
-use gradlogp::exec::Threads;
+use gradlogp::engine::Threads;
 use gradlogp::train::{Choice, Event, HeldOut, HeldOutLoss, Stop, TrainConfig, Trainer};
 use gradlogp::{Error, Objective};
 use ndarray::Array2;

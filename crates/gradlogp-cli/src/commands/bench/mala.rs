@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Result;
-use gradlogp::exec::Threads;
+use gradlogp::engine::Threads;
 use gradlogp::sample::{ChainConfig, ChainRun, Chains, standard_normal_start};
 use gradlogp::{Error, Mlp, ModelKind};
 use rand::SeedableRng;
@@ -33,7 +33,7 @@ struct Measured {
 }
 
 pub(crate) fn mala(args: &MalaClockArgs, show: Show) -> Result<ExitCode> {
-    let mlp = network(&args.network, ModelKind::Potential, Some(BASE_SCALE))?;
+    let mlp = network(&args.network, ModelKind::LogDensity, Some(BASE_SCALE))?;
     check_memory("--chains", 8.0 * args.chains as f64 * args.network.dim as f64)?;
     let config = ChainConfig {
         chains: args.chains,
@@ -81,7 +81,7 @@ pub(crate) fn mala(args: &MalaClockArgs, show: Show) -> Result<ExitCode> {
 /// As `gradlogp sample` runs them: single precision, double for positions.
 fn chains(mlp: &Mlp, config: &ChainConfig) -> Result<ChainRun> {
     let model = mlp.build::<f32>(0)?;
-    let Some(potential) = model.as_potential() else {
+    let Some(potential) = model.as_log_density() else {
         return Err(Error::config("model", "must be a potential").into());
     };
     let mut rng = ChaCha8Rng::seed_from_u64(1);

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use gradlogp::exec::Threads;
+use gradlogp::engine::Threads;
 use gradlogp::numeric::Real;
 use gradlogp::{Derivatives, Error, Mlp};
 use rand::SeedableRng;

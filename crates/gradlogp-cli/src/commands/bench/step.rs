@@ -105,7 +105,7 @@ fn trainer(args: &StepArgs) -> Result<(Trainer, usize)> {
     let rows = rows(args);
     let config = TrainConfig {
         objective,
-        law: args.slice_law,
+        slice_distribution: args.slice_law,
         batch: args.batch,
         steps: u64::MAX,
         evaluate_every: u64::MAX,
@@ -113,7 +113,7 @@ fn trainer(args: &StepArgs) -> Result<(Trainer, usize)> {
         ..TrainConfig::default()
     };
     config.validate()?;
-    let threads = gradlogp::exec::Threads::new(args.threads)?.count();
+    let threads = gradlogp::engine::Threads::new(args.threads)?.count();
     let held_out = rows[..args.dim.min(rows.len())].to_vec();
     Ok((Trainer::new(mlp.build(0)?, rows, &held_out, config)?, threads))
 }
@@ -129,7 +129,7 @@ fn noise(mut trainer: Trainer, args: &StepArgs) -> Result<(Trainer, Option<Gradi
     }
     let mut model = trainer.best_model();
     model.parameters.copy_from_slice(trainer.parameters());
-    let threads = gradlogp::exec::Threads::new(args.threads)?;
+    let threads = gradlogp::engine::Threads::new(args.threads)?;
     let (config, rows) = (trainer.config(), rows(args).into());
     let noise = threads.install(|| gradient_noise(&model, &rows, config, threads.count()))?;
     Ok((trainer, Some(noise)))

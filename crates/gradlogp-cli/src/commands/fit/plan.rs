@@ -55,16 +55,16 @@ impl Plan {
         let usual = FitConfig::of(family);
         let asked = TrainConfig {
             objective: objective.unwrap_or(Objective::SsmVr { slices }),
-            law: args.objective.slice_law,
+            slice_distribution: args.objective.slice_law,
             domain: None,
             steps: training.steps,
             batch: training.batch,
-            rate: training.rate,
+            learning_rate: training.rate,
             schedule: training.schedule,
             warm_up: training.warm_up,
-            clip: training.clip,
-            decay: training.weight_decay,
-            ema: training.ema,
+            max_gradient_norm: training.clip,
+            weight_decay: training.weight_decay,
+            ema_decay: training.ema,
             evaluate_every: training.evaluate_every,
             patience: training.patience.unwrap_or(usual.training.patience),
             seed: args.prepare.seed,
@@ -204,7 +204,7 @@ impl Plan {
         };
         let training = &mut self.fit.training;
         if take(left.weight_decay, "weight-decay", short(rule.decay)) {
-            training.decay = rule.decay;
+            training.weight_decay = rule.decay;
         }
         if let Family::Diffusion(diffusion) = &mut self.fit.family {
             if take(left.noise_weight, "noise-weight", rule.weight.to_string()) {
@@ -254,7 +254,10 @@ impl Plan {
         })?;
         bar.finish();
         if let Some(choice) = &choice {
-            show.note(&format!("objective {}", choice.describe(&self.fit.training.law)));
+            show.note(&format!(
+                "objective {}",
+                choice.describe(&self.fit.training.slice_distribution)
+            ));
         }
         (self.fit, self.choice) = (fit, choice);
         Ok(self)
@@ -325,7 +328,7 @@ fn family(args: &FitArgs) -> Result<Family> {
         hidden: model.hidden_or(usual.hidden),
         activation: model.activation_or(usual.activation),
         residual: model.residual,
-        base_scale: base.filter(|_| kind == ModelKind::Potential),
+        base_scale: base.filter(|_| kind == ModelKind::LogDensity),
         support,
     }))
 }

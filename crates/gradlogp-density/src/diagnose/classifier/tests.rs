@@ -1,12 +1,12 @@
 //! Tests of `classifier.rs`.
 
 use super::*;
-use crate::oracle::{Gaussian, GaussianMixture, Oracle, Ring};
+use crate::reference::{Gaussian, GaussianMixture, ReferenceDensity, Ring};
 use ndarray::array;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-fn run(p: &dyn Oracle, q: &dyn Oracle, n: usize, seed: u64) -> ClassifierTest {
+fn run(p: &dyn ReferenceDensity, q: &dyn ReferenceDensity, n: usize, seed: u64) -> ClassifierTest {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (x, y) = (p.sample(n, &mut rng), q.sample(n, &mut rng));
     classifier_test(x.view(), y.view(), &ClassifierConfig::default(), &mut rng).unwrap()

@@ -1,7 +1,7 @@
 //! Tests of `kolmogorov.rs`.
 
 use super::*;
-use crate::oracle::{Gaussian, Oracle};
+use crate::reference::{Gaussian, ReferenceDensity};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 

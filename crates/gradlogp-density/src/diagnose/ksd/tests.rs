@@ -2,7 +2,7 @@
 
 use super::super::testing::{Changed, Linear};
 use super::*;
-use crate::oracle::{Banana, Gaussian, GaussianMixture, Oracle};
+use crate::reference::{Banana, Gaussian, GaussianMixture, ReferenceDensity};
 use ndarray::array;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -14,7 +14,13 @@ fn mixture() -> GaussianMixture {
     GaussianMixture::isotropic(array![0.4, 0.6], means.view(), 0.9).unwrap()
 }
 
-fn p_value(p: &dyn Oracle, score: &dyn Score, n: usize, seed: u64, config: &KsdConfig) -> f64 {
+fn p_value(
+    p: &dyn ReferenceDensity,
+    score: &dyn Score,
+    n: usize,
+    seed: u64,
+    config: &KsdConfig,
+) -> f64 {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let x = p.sample(n, &mut rng);
     kernel_stein_discrepancy(score, x.view(), config, &mut rng).unwrap().p_value
@@ -111,7 +117,7 @@ fn correlated() -> Gaussian {
 }
 
 /// In how many of 20 data sets the score times `factor` is rejected at 5%.
-fn rejected(p: &dyn Oracle, factor: f64, n: usize, config: &KsdConfig) -> usize {
+fn rejected(p: &dyn ReferenceDensity, factor: f64, n: usize, config: &KsdConfig) -> usize {
     let wrong = Changed { score: p, factor, shift: Array1::zeros(2) };
     (0..20).filter(|seed| p_value(p, &wrong, n, *seed, config) < 0.05).count()
 }
@@ -196,7 +202,7 @@ fn groups_are_runs_of_rows() {
         (kernel_stein_discrepancy(&p, x.view(), &config, &mut rng).unwrap(), x)
     };
     let (found, x) = of(7, 3);
-    let (z, sd) = standardise(x.view()).unwrap();
+    let (z, sd) = standardize(x.view()).unwrap();
     let s = p.score(x.view()) * &sd;
     let u = SteinRows::new(z.view(), s.view()).tile(0..7, 0..7, SteinKernel::Imq, found.bandwidth);
     let sum = u[[0, 1]] + u[[2, 3]] + u[[4, 5]] + u[[4, 6]] + u[[5, 6]];

@@ -1,7 +1,7 @@
 //! Tests of `proposal.rs`.
 
 use super::*;
-use crate::oracle::Oracle;
+use crate::reference::ReferenceDensity;
 use ndarray::array;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -2,7 +2,7 @@
 
 use super::super::testing::{Changed, Linear};
 use super::*;
-use crate::oracle::{Banana, Gaussian, GaussianMixture, Oracle};
+use crate::reference::{Banana, Gaussian, GaussianMixture, ReferenceDensity};
 use ndarray::array;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -18,7 +18,7 @@ fn mixture() -> GaussianMixture {
 }
 
 /// How many of `repetitions` fresh samples of 2000 rows are judged consistent.
-fn consistent(p: &dyn Oracle, score: &dyn Score, repetitions: u64) -> usize {
+fn consistent(p: &dyn ReferenceDensity, score: &dyn Score, repetitions: u64) -> usize {
     let judge = |seed: u64| {
         let x = p.sample(2000, &mut ChaCha8Rng::seed_from_u64(seed));
         stein_check(score, x.view(), 0.05).unwrap().verdict.is_consistent()
@@ -26,7 +26,7 @@ fn consistent(p: &dyn Oracle, score: &dyn Score, repetitions: u64) -> usize {
     (0..repetitions).filter(|seed| judge(*seed)).count()
 }
 
-fn check(p: &dyn Oracle, score: &dyn Score) -> SteinReport {
+fn check(p: &dyn ReferenceDensity, score: &dyn Score) -> SteinReport {
     let x = p.sample(4000, &mut ChaCha8Rng::seed_from_u64(99));
     stein_check(score, x.view(), 0.05).unwrap()
 }
@@ -34,7 +34,7 @@ fn check(p: &dyn Oracle, score: &dyn Score) -> SteinReport {
 #[test]
 fn true_scores_pass_as_often_as_stated() {
     let banana = Banana::new(3, 1.0, 0.4, 0.7).unwrap();
-    let oracles: [&dyn Oracle; 3] = [&correlated(), &mixture(), &banana];
+    let oracles: [&dyn ReferenceDensity; 3] = [&correlated(), &mixture(), &banana];
     for (k, p) in oracles.into_iter().enumerate() {
         let score: &dyn Score = p;
         let passed = consistent(p, score, 200);
@@ -83,7 +83,7 @@ fn verdict_names_the_column_of_a_wrong_mean() {
     let Verdict::MeanOff { column: 2, mean, .. } = report.verdict else {
         panic!("{:?}", report.verdict)
     };
-    // The standardised score has the shift times the sd.
+    // The standardized score has the shift times the sd.
     assert!((mean - 3.0 * 0.2f64.sqrt()).abs() < 0.2, "{mean}");
     assert_eq!(report.mean_max_z, report.mean_z[2].abs());
     let names = ["a", "b", "c"].map(String::from);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The worst fault that the Stein identities show. Columns are counted from 0 here, from 1 in text;
-/// values are those of standardised columns, each with the half width of its simultaneous band.
+/// values are those of standardized columns, each with the half width of its simultaneous band.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Verdict {

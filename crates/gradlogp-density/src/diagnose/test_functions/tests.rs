@@ -2,7 +2,7 @@
 
 use super::super::testing::Changed;
 use super::*;
-use crate::oracle::{Banana, Gaussian, GaussianMixture, Oracle};
+use crate::reference::{Banana, Gaussian, GaussianMixture, ReferenceDensity};
 use ndarray::array;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -14,7 +14,7 @@ fn all(d: usize) -> Vec<ColumnFunction> {
     (0..d).flat_map(of).collect()
 }
 
-fn check(p: &dyn Oracle, score: &dyn Score, n: usize, seed: u64) -> Vec<SteinStatement> {
+fn check(p: &dyn ReferenceDensity, score: &dyn Score, n: usize, seed: u64) -> Vec<SteinStatement> {
     let x = p.sample(n, &mut ChaCha8Rng::seed_from_u64(seed));
     let functions = all(p.dim());
     let functions: Vec<_> = functions.iter().map(|f| f as &dyn TestFunction).collect();
@@ -44,7 +44,7 @@ fn true_scores_pass_as_often_as_stated() {
     let means = array![[-2.0, 0.0], [2.0, 1.0]];
     let mixture = GaussianMixture::isotropic(array![0.4, 0.6], means.view(), 0.9).unwrap();
     let banana = Banana::new(2, 1.0, 0.4, 0.7).unwrap();
-    let oracles: [&dyn Oracle; 2] = [&mixture, &banana];
+    let oracles: [&dyn ReferenceDensity; 2] = [&mixture, &banana];
     for (k, p) in oracles.into_iter().enumerate() {
         let score: &dyn Score = p;
         let pass = |seed| check(p, score, 2000, seed).iter().all(|s| s.holds);

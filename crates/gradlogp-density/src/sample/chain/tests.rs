@@ -2,12 +2,12 @@
 
 use super::super::convergence::effective_sample_size_of_mean;
 use super::*;
-use crate::oracle::{Gaussian, GaussianMixture, Oracle};
+use crate::reference::{Gaussian, GaussianMixture, ReferenceDensity};
 use ndarray::array;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-fn mala(p: &dyn Oracle, config: &ChainConfig, seed: u64) -> ChainRun {
+fn mala(p: &dyn ReferenceDensity, config: &ChainConfig, seed: u64) -> ChainRun {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let start = p.sample(config.chains, &mut rng);
     run_mala(p, start.view(), config, &mut rng).unwrap()
@@ -56,7 +56,7 @@ fn ula_keeps_its_step_and_has_its_own_variance() {
     assert_mean(&run, |x| x[0] * x[0], 1.25);
 }
 
-fn hmc(p: &dyn Oracle, config: &ChainConfig, seed: u64) -> ChainRun {
+fn hmc(p: &dyn ReferenceDensity, config: &ChainConfig, seed: u64) -> ChainRun {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let start = standard_normal_start(config.chains, p.dim(), &mut rng);
     run_hmc(p, start.view(), config, 8, &mut rng).unwrap()

@@ -77,7 +77,7 @@ fn plain_r_hat_by_hand() {
 
 #[test]
 fn ties_share_their_mean_rank() {
-    let z = rank_normalise(&array![[5.0, 1.0], [5.0, 9.0]]);
+    let z = rank_normalize(&array![[5.0, 1.0], [5.0, 9.0]]);
     // Ranks 1, 2.5, 2.5, 4 of 4: the shared one is the middle, the outer ones mirror.
     assert!(z[[0, 0]].abs() < 1e-12 && z[[1, 0]].abs() < 1e-12);
     assert!((z[[0, 1]] + z[[1, 1]]).abs() < 1e-12);
@@ -94,13 +94,13 @@ fn nothing_is_claimed_where_nothing_can_be() {
     // Of few chains, 9 draws say nothing of their correlation; nor does one draw of however many.
     for (chains, n) in [(4, 9), (19, 4), (500, 1)] {
         let x = autoregression(0.0, chains, n, 9);
-        let found = summarise(x.view().insert_axis(Axis(2)))[0];
+        let found = summarize(x.view().insert_axis(Axis(2)))[0];
         assert!(found.effective_sample_size.is_nan(), "{chains} x {n}: {found:?}");
         assert!(found.tail_effective_sample_size.is_nan(), "{chains} x {n}: {found:?}");
         assert_eq!(found.r_hat.is_nan(), n < 4, "{chains} x {n}: {found:?}");
     }
     let nothing = Array3::<f64>::zeros((3, 0, 2));
-    assert!(summarise(nothing.view()).iter().all(|c| c.tail_effective_sample_size.is_nan()));
+    assert!(summarize(nothing.view()).iter().all(|c| c.tail_effective_sample_size.is_nan()));
     assert_eq!(still_chains(nothing.view()), 0);
 }
 
@@ -149,7 +149,7 @@ fn summary_goes_by_column() {
     let mut draws = Array3::zeros((4, 500, 2));
     draws.slice_mut(s![.., .., 0]).assign(&autoregression(0.0, 4, 500, 7));
     draws.slice_mut(s![.., .., 1]).assign(&autoregression(0.9, 4, 500, 8));
-    let found = summarise(draws.view());
+    let found = summarize(draws.view());
     assert!(found[0].effective_sample_size > 5.0 * found[1].effective_sample_size);
 }
 

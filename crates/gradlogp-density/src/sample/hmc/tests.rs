@@ -2,7 +2,7 @@
 
 use super::super::{mala, normals};
 use super::*;
-use crate::oracle::{Banana, Funnel, Gaussian, GaussianMixture, Oracle};
+use crate::reference::{Banana, Funnel, Gaussian, GaussianMixture, ReferenceDensity};
 use crate::score::Score;
 use ndarray::{ArrayView1, array};
 use rand::SeedableRng;
@@ -63,7 +63,7 @@ fn energy_error_is_of_second_order() {
 /// Means of `moments` over independent chains that start in the exact law and take steps must stay
 /// at `exact`.
 fn assert_invariant(
-    p: &dyn Oracle,
+    p: &dyn ReferenceDensity,
     trajectory: &Trajectory,
     moments: impl Fn(ArrayView1<'_, f64>) -> Vec<f64>,
     exact: &[f64],

@@ -1,7 +1,7 @@
 //! Tests of `impute.rs`.
 
 use super::*;
-use crate::oracle::{Gaussian, GaussianMixture};
+use crate::reference::{Gaussian, GaussianMixture};
 use ndarray::array;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

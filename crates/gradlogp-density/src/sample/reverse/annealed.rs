@@ -138,7 +138,7 @@ pub fn level_count(sigma_max: f64, sigma_min: f64, dim: usize) -> usize {
 }
 
 /// The step a/sigma^2, for data in one point the same as eps, at which T steps leave the variance closest to its value, where each level is
-/// `ratio` times the next: with e = a/(2 sigma^2) it minimises
+/// `ratio` times the next: with e = a/(2 sigma^2) it minimizes
 ///
 /// ```text
 /// (1 - e)^(2T) (ratio^2 - v) + v,   v = 2e/(1 - (1 - e)^2) = 2/(2 - e)
@@ -165,7 +165,7 @@ pub fn step_rule(ratio: f64, steps: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::Gaussian;
+    use crate::reference::Gaussian;
     use crate::sample::reverse::{
         ReverseConfig, ReverseProgress, Scheme, TimeSchedule, run_reverse,
     };

@@ -150,7 +150,7 @@ pub(super) fn failure(lost: &[Lost], first_row: usize) -> Option<Error> {
 /// Carries the rows of `start`, n x d from the law at T, to data. Equal generators give equal rows.
 ///
 /// ```
-/// use gradlogp_density::oracle::Gaussian;
+/// use gradlogp_density::reference::Gaussian;
 /// use gradlogp_density::sample::reverse::{Reverse, ReverseConfig, run_reverse};
 /// use gradlogp_density::sde::{Marginal, Vp};
 /// use ndarray::array;

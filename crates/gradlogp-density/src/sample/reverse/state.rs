@@ -95,7 +95,7 @@ pub(super) fn left(row: usize, rows: Vec<usize>, time: f64, step: u64) -> Error 
 /// standard deviation at t.
 ///
 /// ```
-/// use gradlogp_density::oracle::Gaussian;
+/// use gradlogp_density::reference::Gaussian;
 /// use gradlogp_density::sample::reverse::tweedie;
 /// // x = x_0 + z with x_0 and z from N(0, 1): x from N(0, 2), and the best guess is x/2.
 /// let smoothed = Gaussian::new(ndarray::array![0.0], ndarray::array![[2.0]])?;

@@ -3,7 +3,7 @@
 use super::annealed::AnnealedConfig;
 use super::*;
 use crate::error::Error;
-use crate::oracle::{Gaussian, GaussianMixture};
+use crate::reference::{Gaussian, GaussianMixture};
 use crate::sample::streams::Own;
 use crate::score::TimeScore;
 use crate::sde::{CustomSde, Marginal, OrnsteinUhlenbeck, Sde, Ve, Vp};

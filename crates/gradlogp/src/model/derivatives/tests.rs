@@ -7,8 +7,8 @@ use crate::model::Mlp;
 #[test]
 fn whole_traces_are_the_sums_of_their_diagonals() {
     for (kind, hidden) in [
-        (ModelKind::Potential, vec![8, 5]),
-        (ModelKind::Potential, vec![8]),
+        (ModelKind::LogDensity, vec![8, 5]),
+        (ModelKind::LogDensity, vec![8]),
         (ModelKind::Score, vec![8, 5]),
         (ModelKind::Score, vec![30]),
     ] {
@@ -26,7 +26,7 @@ fn whole_traces_are_the_sums_of_their_diagonals() {
 /// However many rows and threads there are, a row's value and score are those of the row alone.
 #[test]
 fn rows_keep_their_numbers_on_any_number_of_threads() {
-    for kind in [ModelKind::Potential, ModelKind::Score] {
+    for kind in [ModelKind::LogDensity, ModelKind::Score] {
         let model = Mlp { hidden: vec![8], ..Mlp::new(3, kind) }.build::<f64>(1).unwrap();
         let at = Derivatives::new(&model);
         let x: Vec<f64> = (0..3 * 100).map(|k| (1.3 * k as f64).sin()).collect();
@@ -88,7 +88,7 @@ fn same_bits_in_any_company<T: Real>(kind: ModelKind, d: usize, hidden: &[usize]
 
 #[test]
 fn a_row_has_the_same_bits_in_any_company() {
-    for kind in [ModelKind::Potential, ModelKind::Score] {
+    for kind in [ModelKind::LogDensity, ModelKind::Score] {
         for (d, hidden) in [(1, &[5][..]), (2, &[33, 18]), (3, &[8, 7, 4]), (20, &[8, 5])] {
             same_bits_in_any_company::<f32>(kind, d, hidden);
             same_bits_in_any_company::<f64>(kind, d, hidden);
@@ -115,9 +115,9 @@ fn along(f: impl Fn(&[f64]) -> Vec<f64>, x: &[f64], v: &[f64]) -> Vec<f64> {
 fn everything_is_a_difference_of_values() {
     for (kind, d, rows) in [
         (ModelKind::Score, 3, 700),
-        (ModelKind::Potential, 3, 700),
+        (ModelKind::LogDensity, 3, 700),
         (ModelKind::Score, 70, 3),
-        (ModelKind::Potential, 70, 3),
+        (ModelKind::LogDensity, 70, 3),
     ] {
         let mlp = Mlp { hidden: vec![7, 6], ..Mlp::new(d, kind) };
         let model = mlp.build::<f64>(3).unwrap();
@@ -128,7 +128,7 @@ fn everything_is_a_difference_of_values() {
             a.chunks(d).zip(b.chunks(d)).map(|(a, b)| dot(a, b)).collect()
         };
         let score = at.score(&x);
-        if kind == ModelKind::Potential {
+        if kind == ModelKind::LogDensity {
             close(&dots(&score, &v), &along(|x| at.value(x), &x, &v), "score");
             let (value, again) = at.value_and_score(&x);
             assert_eq!((value, again), (at.value(&x), score.clone()));

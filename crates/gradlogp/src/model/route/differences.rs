@@ -129,7 +129,7 @@ struct Stencil<T> {
 impl<T: Real> Stencil<T> {
     fn new(kind: ModelKind, dim: usize, differences: Differences, rule: &dyn RowLoss<T>) -> Self {
         let Differences { slices, .. } = differences;
-        let centre = kind == ModelKind::Potential && rule.has_curvature();
+        let centre = kind == ModelKind::LogDensity && rule.has_curvature();
         let order = if centre { DifferenceOrder::Second } else { DifferenceOrder::First };
         let whole = if kind == ModelKind::Score { slices * dim } else { 0 };
         Stencil {
@@ -186,7 +186,7 @@ impl<T: Real> Stencil<T> {
             }
             let weight = weight * tile.weight(r);
             *loss = match self.kind {
-                ModelKind::Potential => self.potential_row(backward, rule, tile.rows, r, weight),
+                ModelKind::LogDensity => self.potential_row(backward, rule, tile.rows, r, weight),
                 ModelKind::Score => self.score_row(backward, rule, tile, r, weight),
             };
         }

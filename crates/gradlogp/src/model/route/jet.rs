@@ -83,7 +83,7 @@ impl<T: Real> JetRoute<T> {
         let whole = exact
             && !bounded
             && match kind {
-                ModelKind::Potential => laplacian_is_cheaper(graph),
+                ModelKind::LogDensity => laplacian_is_cheaper(graph),
                 ModelKind::Score => has_trace(graph),
             };
         let rule = if whole { Box::new(ExactApart) } else { rule };
@@ -94,16 +94,16 @@ impl<T: Real> JetRoute<T> {
             Directions::Basis if bounded => (First::PerRow, block(dim)),
             Directions::Basis => (First::Shared, block(dim)),
         };
-        let reverse = kind == ModelKind::Potential && (rule.has_score_term() || bounded);
+        let reverse = kind == ModelKind::LogDensity && (rule.has_score_term() || bounded);
         let request = match kind {
             ModelKind::Score if whole => Request::Trace,
             ModelKind::Score if count > 0 && has_projected(graph) => {
                 Request::Projected { along: first, count }
             }
             ModelKind::Score => Request::first(first, count),
-            ModelKind::Potential if whole => Request::Laplacian { count: 1 },
-            ModelKind::Potential if reverse => Request::second(First::PerRow, count + 1, count),
-            ModelKind::Potential => Request::second(first, count, count),
+            ModelKind::LogDensity if whole => Request::Laplacian { count: 1 },
+            ModelKind::LogDensity if reverse => Request::second(First::PerRow, count + 1, count),
+            ModelKind::LogDensity => Request::second(first, count, count),
         };
         JetRoute {
             tape: Tape::new(graph, request),
@@ -199,7 +199,7 @@ impl<T: Real> Route<T> for JetRoute<T> {
             let mut backward = self.tape.backward();
             match rows.kind {
                 ModelKind::Score => rows.score_rows(&mut backward, tile, block, losses, weight),
-                ModelKind::Potential => {
+                ModelKind::LogDensity => {
                     let u = self.reverse.is_some() && block == 0;
                     rows.potential_rows(&mut backward, tile, u, losses, weight);
                 }

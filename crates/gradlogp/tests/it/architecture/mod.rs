@@ -20,18 +20,18 @@ const ORDER: &[(&str, &[&str])] = &[
     ("domain", &["error", "score"]),
     ("objective", &["error"]),
     ("model", &["error", "score", "graph", "jet", "objective"]),
-    ("exec", &["error", "slice", "domain", "objective", "model"]),
+    ("engine", &["error", "slice", "domain", "objective", "model"]),
     ("linear", &[]),
-    ("oracle", &["error", "score", "linear"]),
+    ("reference", &["error", "score", "linear"]),
     ("ode", &["error"]),
-    ("sde", &["error", "score", "oracle"]),
+    ("sde", &["error", "score", "reference"]),
     ("storage", &["error"]),
     (
         "train",
-        &["error", "words", "slice", "domain", "graph", "objective", "model", "exec", "storage"],
+        &["error", "words", "slice", "domain", "graph", "objective", "model", "engine", "storage"],
     ),
-    ("diffusion", &["error", "score", "graph", "objective", "model", "exec", "sde", "train"]),
-    ("data", &["error", "linear", "stats", "exec", "oracle", "train"]),
+    ("diffusion", &["error", "score", "graph", "objective", "model", "engine", "sde", "train"]),
+    ("data", &["error", "linear", "stats", "engine", "reference", "train"]),
     (
         "dkef",
         &[
@@ -44,14 +44,14 @@ const ORDER: &[(&str, &[&str])] = &[
             "slice",
             "objective",
             "model",
-            "exec",
+            "engine",
             "storage",
             "train",
         ],
     ),
     ("likelihood", &["words", "error", "score", "sde", "ode"]),
     ("sample", &["error", "stats", "score", "ode", "sde"]),
-    ("diagnose", &["error", "score", "domain", "linear", "oracle", "sample"]),
+    ("diagnose", &["error", "score", "domain", "linear", "reference", "sample"]),
     (
         "fitted",
         &[
@@ -64,7 +64,7 @@ const ORDER: &[(&str, &[&str])] = &[
             "graph",
             "objective",
             "model",
-            "oracle",
+            "reference",
             "sde",
             "diffusion",
             "data",
@@ -73,7 +73,7 @@ const ORDER: &[(&str, &[&str])] = &[
             "dkef",
         ],
     ),
-    ("draw", &["error", "score", "domain", "ode", "oracle", "sde", "model", "sample", "fitted"]),
+    ("draw", &["error", "score", "domain", "ode", "reference", "sde", "model", "sample", "fitted"]),
     (
         "fit",
         &[
@@ -82,11 +82,11 @@ const ORDER: &[(&str, &[&str])] = &[
             "score",
             "domain",
             "slice",
-            "exec",
+            "engine",
             "diagnose",
             "model",
             "objective",
-            "oracle",
+            "reference",
             "sde",
             "diffusion",
             "data",
@@ -107,7 +107,7 @@ const REEXPORTS: &[(&str, &[&str])] = &[
     ("model", &["Derivatives", "Mlp", "Model", "ModelKind"]),
     ("objective", &["Objective"]),
     ("score", &["LogDensity", "Score", "ScoreFn", "ScoreTrace", "TimeScore"]),
-    ("slice", &["SliceLaw"]),
+    ("slice", &["SliceDistribution"]),
 ];
 
 /// The files that reach the terminal: a standard stream that is named as the file to write, tables of numbers,
@@ -421,7 +421,7 @@ fn an_upward_import_is_seen() {
         ("objective/ssm.rs", "use super::super::graph::Graph;"),
         ("objective/mod.rs", "use super::sample::ula;"),
         ("objective/mod.rs", "use crate::{Error, model::{Model, Tile}, Result};"),
-        ("jet/tape.rs", "fn f() {\n    let x = crate::exec::stream(1);\n}"),
+        ("jet/tape.rs", "fn f() {\n    let x = crate::engine::stream(1);\n}"),
         ("sample/ula.rs", "use crate::Mlp;"),
         ("score.rs", "use super::model;"),
         ("data/table.rs", "use crate::sample::ula;"),
@@ -433,7 +433,7 @@ fn an_upward_import_is_seen() {
     }
     let fine = [
         ("model/mod.rs", "use crate::graph::Graph; use crate::{Error, Result}; use super::score;"),
-        ("data/mod.rs", "use crate::oracle::Ring;"),
+        ("data/mod.rs", "use crate::reference::Ring;"),
         ("jet/affine.rs", "use super::form::Form; use crate::graph::Graph;"),
         (
             "score.rs",

@@ -1,4 +1,4 @@
-//! The normalising constant of a potential, or a reason not to name one. MATH (36), (37).
+//! The normalizing constant of a potential, or a reason not to name one. MATH (36), (37).
 //!
 //! Three estimates of log Z, Z = integral exp f:
 //!
@@ -14,7 +14,7 @@
 //!   `tolerance`.
 //!
 //! Where a model has mass where no rows are, importance sampling finds it, if it is near, and disagrees with
-//! annealing, whose chains stay around the rows. When a density cannot be normalised at all, effective
+//! annealing, whose chains stay around the rows. When a density cannot be normalized at all, effective
 //! sizes collapse. Everything runs in coordinates whitened by the rows.
 
 use super::annealing::Ladder;
@@ -22,16 +22,16 @@ use super::proposal::{Proposals, fit_proposals};
 use super::whitened::{Whitened, Whitening};
 use super::{Estimate, LogMean, check_rows, subset};
 use crate::error::{Error, Result};
-use crate::oracle::Oracle;
+use crate::reference::ReferenceDensity;
 use crate::score::LogDensity;
 use ndarray::{Array1, ArrayView1, ArrayView2};
 use rand::Rng;
 use statrs::distribution::{ContinuousCDF, Normal};
 use std::fmt;
 
-/// Settings of [`estimate_normaliser`].
+/// Settings of [`estimate_normalizer`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct NormaliserConfig {
+pub struct NormalizerConfig {
     /// Draws of importance sampling.
     pub draws: usize,
     /// Chains of forward annealing, and most of reverse annealing.
@@ -46,10 +46,10 @@ pub struct NormaliserConfig {
     pub tolerance: f64,
 }
 
-impl Default for NormaliserConfig {
+impl Default for NormalizerConfig {
     /// 10,000 draws; 500 chains on 100 rungs after 50 steps; 50 effective draws; 0.05.
     fn default() -> Self {
-        NormaliserConfig {
+        NormalizerConfig {
             draws: 10_000,
             chains: 500,
             rungs: 100,
@@ -60,7 +60,7 @@ impl Default for NormaliserConfig {
     }
 }
 
-impl NormaliserConfig {
+impl NormalizerConfig {
     /// # Errors
     /// [`Error::Config`] naming a setting that is out of range.
     pub fn validate(&self) -> Result<()> {
@@ -84,7 +84,7 @@ impl NormaliserConfig {
 
 /// The three estimates of log Z.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Normaliser {
+pub struct Normalizer {
     /// By importance sampling.
     pub importance: LogMean,
     /// By forward annealing: too small on average.
@@ -149,7 +149,7 @@ impl fmt::Display for Refusal {
             Refusal::FewEffective { effective, least } => write!(
                 f,
                 "the best estimate rests on {effective:.1} effective draws, {least:.0} are needed: \
-                 the model may have no finite normaliser (fit with a base scale) or mass far from the rows; \
+                 the model may have no finite normalizer (fit with a base scale) or mass far from the rows; \
                  more annealing rungs, a setting of the library, may help"
             ),
             Refusal::FewEffectiveReverse { effective, chains, least } => write!(
@@ -169,19 +169,19 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// log Z of `model`, an unnormalised log density, checked against the rows of `x` (n x d, not used to
+/// log Z of `model`, an unnormalized log density, checked against the rows of `x` (n x d, not used to
 /// fit the model), in whatever units the model has.
 ///
 /// ```
-/// use gradlogp_density::diagnose::{NormaliserConfig, estimate_normaliser};
-/// use gradlogp_density::oracle::{Gaussian, Oracle};
+/// use gradlogp_density::diagnose::{NormalizerConfig, estimate_normalizer};
+/// use gradlogp_density::reference::{Gaussian, ReferenceDensity};
 /// use rand::SeedableRng;
 ///
 /// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
-/// let p = Gaussian::rank_one(0.5, 2)?; // normalised: log Z = 0
+/// let p = Gaussian::rank_one(0.5, 2)?; // normalized: log Z = 0
 /// let x = p.sample(300, &mut rng);
-/// let config = NormaliserConfig { rungs: 20, ..NormaliserConfig::default() };
-/// let found = estimate_normaliser(&p, x.view(), &config, &mut rng)?;
+/// let config = NormalizerConfig { rungs: 20, ..NormalizerConfig::default() };
+/// let found = estimate_normalizer(&p, x.view(), &config, &mut rng)?;
 /// assert!(found.log_z.unwrap().value.abs() < 0.05);
 /// # Ok::<(), gradlogp_density::Error>(())
 /// ```
@@ -191,16 +191,16 @@ impl fmt::Display for Refusal {
 /// [`Error::TooFewRows`] for fewer rows than `least_effective`, or than 10; [`Error::Data`] for a constant column; [`Error::Numerical`] or
 /// [`Error::Diverged`] where the density is not finite at rows or draws. That log Z cannot be trusted is no
 /// error but a [`Refusal`].
-pub fn estimate_normaliser(
+pub fn estimate_normalizer(
     model: &dyn LogDensity,
     x: ArrayView2<'_, f64>,
-    config: &NormaliserConfig,
+    config: &NormalizerConfig,
     rng: &mut dyn Rng,
-) -> Result<Normaliser> {
+) -> Result<Normalizer> {
     config.validate()?;
     // No more chains descend from the rows than there are rows.
     let least = config.least_effective.ceil().max(10.0) as usize;
-    check_rows("normalising constant", model, x, least)?;
+    check_rows("normalizing constant", model, x, least)?;
     let whitening = Whitening::fit(x)?;
     let target = Whitened { model, whitening: &whitening };
     let rows = whitening.forward(x);
@@ -210,7 +210,7 @@ pub fn estimate_normaliser(
     let log_weights = target.log_density(proposals.view()) - heavy.log_density(proposals.view());
     if log_weights.iter().any(|l| l.is_nan() || *l == f64::INFINITY) {
         let message = "the log density is not a number at some draws around the rows".into();
-        return Err(Error::Numerical { operation: "normalising constant", message });
+        return Err(Error::Numerical { operation: "normalizing constant", message });
     }
     let importance = LogMean::of(log_weights.view());
     let ladder = Ladder::adapt(&core, &target, config.rungs, config.chains.min(100), rng)?;
@@ -219,14 +219,14 @@ pub fn estimate_normaliser(
     let inverse = LogMean::of(ladder.reverse(start.view(), config.warm_up, rng)?.view());
     let reverse = LogMean { value: -inverse.value, ..inverse };
     let log_z = judge(importance, forward, reverse, config);
-    Ok(Normaliser { importance, forward, reverse, log_z })
+    Ok(Normalizer { importance, forward, reverse, log_z })
 }
 
 fn judge(
     importance: LogMean,
     forward: LogMean,
     reverse: LogMean,
-    config: &NormaliserConfig,
+    config: &NormalizerConfig,
 ) -> std::result::Result<LogZ, Refusal> {
     let least = config.least_effective;
     let enough = |e: &LogMean| e.effective_size >= least && e.value.is_finite();
@@ -261,7 +261,7 @@ fn judge(
     Ok(LogZ { value: best.value, standard_error: best.standard_error })
 }
 
-/// How likely rows are under a normalised density.
+/// How likely rows are under a normalized density.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Likelihood {
     /// Mean log density of a row, in natural logarithms; its standard error has that of log Z in it.
@@ -270,7 +270,7 @@ pub struct Likelihood {
     pub bits_per_dimension: Estimate,
 }
 
-/// The likelihood of rows with these unnormalised log densities, d columns, and this log Z.
+/// The likelihood of rows with these unnormalized log densities, d columns, and this log Z.
 ///
 /// ```
 /// use gradlogp_density::diagnose::{LogZ, likelihood};
@@ -281,8 +281,8 @@ pub struct Likelihood {
 /// assert!((found.bits_per_dimension.mean + 0.5 / 2f64.ln()).abs() < 1e-15);
 /// ```
 pub fn likelihood(log_density: ArrayView1<'_, f64>, d: usize, log_z: LogZ) -> Likelihood {
-    let normalised: Array1<f64> = log_density.mapv(|l| l - log_z.value);
-    let over_rows = Estimate::of(normalised.view());
+    let normalized: Array1<f64> = log_density.mapv(|l| l - log_z.value);
+    let over_rows = Estimate::of(normalized.view());
     let standard_error = over_rows.standard_error.hypot(log_z.standard_error);
     let per_row = Estimate { standard_error, ..over_rows };
     let unit = d as f64 * std::f64::consts::LN_2;

@@ -14,7 +14,7 @@
 //! covariance nu/(nu-2) S does not exist.
 
 use super::scale_matrix::{ScaleMatrix, check_location};
-use super::{Oracle, map_rows};
+use super::{ReferenceDensity, map_rows};
 use crate::error::{Error, Result};
 use crate::score::{LogDensity, Score, ScoreTrace};
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
@@ -25,7 +25,7 @@ use statrs::function::gamma::ln_gamma;
 /// The multivariate Student-t density; see the formulas at the top of its file.
 ///
 /// ```
-/// use gradlogp_density::{Score, oracle::StudentT};
+/// use gradlogp_density::{Score, reference::StudentT};
 /// use ndarray::array;
 ///
 /// let p = StudentT::new(array![0.0], array![[1.0]], 3.0)?;
@@ -121,7 +121,7 @@ impl LogDensity for StudentT {
     }
 }
 
-impl Oracle for StudentT {
+impl ReferenceDensity for StudentT {
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Array2<f64> {
         let mut x = self.scale.correlated_normals(n, rng);
         for mut row in x.outer_iter_mut() {

@@ -14,7 +14,7 @@
 //! from the data, where |s_k|^2 and |s|^2 are both large. Responsibilities are computed relative to
 //! the largest component and never underflow together.
 
-use super::{Gaussian, Oracle};
+use super::{Gaussian, ReferenceDensity};
 use crate::error::{Error, Result};
 use crate::score::{LogDensity, Score, ScoreTrace};
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
@@ -30,7 +30,7 @@ pub struct Mixture<C> {
 /// A mixture of Gaussians with any means and covariances.
 ///
 /// ```
-/// use gradlogp_density::{Score, oracle::GaussianMixture};
+/// use gradlogp_density::{Score, reference::GaussianMixture};
 /// use ndarray::array;
 ///
 /// let p = GaussianMixture::isotropic(array![0.5, 0.5], array![[-2.0], [2.0]].view(), 1.0)?;
@@ -79,7 +79,7 @@ impl GaussianMixture {
     /// P_k the precision of component k: n x d.
     pub fn jacobian_vector(&self, x: ArrayView2<'_, f64>, v: ArrayView2<'_, f64>) -> Array2<f64> {
         let mut r = self.joint(x);
-        normalise_rows(&mut r);
+        normalize_rows(&mut r);
         let scores = self.scores(x);
         let mean = Self::mean_score(&r, &scores);
         let mut out = Array2::zeros(x.dim());
@@ -93,7 +93,7 @@ impl GaussianMixture {
     }
 }
 
-impl<C: Oracle> Mixture<C> {
+impl<C: ReferenceDensity> Mixture<C> {
     /// sum_k w_k p_k. Weights are divided by their sum.
     ///
     /// # Errors
@@ -163,7 +163,7 @@ fn add_weighted(out: &mut Array2<f64>, r: &Array2<f64>, k: usize, score: &Array2
 }
 
 /// Turns n x K joint log densities into responsibilities, in place; returns log p per row.
-fn normalise_rows(joint: &mut Array2<f64>) -> Array1<f64> {
+fn normalize_rows(joint: &mut Array2<f64>) -> Array1<f64> {
     map_rows_mut(joint, |row| {
         let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         if !largest.is_finite() {
@@ -184,7 +184,7 @@ fn map_rows_mut(
     rows.outer_iter_mut().map(|mut row| f(&mut row)).collect()
 }
 
-impl<C: Oracle> Score for Mixture<C> {
+impl<C: ReferenceDensity> Score for Mixture<C> {
     fn dim(&self) -> usize {
         self.components[0].dim()
     }
@@ -194,10 +194,10 @@ impl<C: Oracle> Score for Mixture<C> {
     }
 }
 
-impl<C: Oracle> ScoreTrace for Mixture<C> {
+impl<C: ReferenceDensity> ScoreTrace for Mixture<C> {
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         let mut r = self.joint(x);
-        normalise_rows(&mut r);
+        normalize_rows(&mut r);
         let scores = self.scores(x);
         let mean = Self::mean_score(&r, &scores);
         let mut out = Array1::zeros(x.nrows());
@@ -214,19 +214,19 @@ impl<C: Oracle> ScoreTrace for Mixture<C> {
     }
 }
 
-impl<C: Oracle> LogDensity for Mixture<C> {
+impl<C: ReferenceDensity> LogDensity for Mixture<C> {
     fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        normalise_rows(&mut self.joint(x))
+        normalize_rows(&mut self.joint(x))
     }
 
     fn log_density_and_score(&self, x: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
         let mut r = self.joint(x);
-        let log_density = normalise_rows(&mut r);
+        let log_density = normalize_rows(&mut r);
         (log_density, Self::mean_score(&r, &self.scores(x)))
     }
 }
 
-impl<C: Oracle> Oracle for Mixture<C> {
+impl<C: ReferenceDensity> ReferenceDensity for Mixture<C> {
     /// The component of each row is drawn with its weight.
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Array2<f64> {
         let mut out = Array2::zeros((n, self.dim()));

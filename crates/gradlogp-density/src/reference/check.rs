@@ -1,12 +1,12 @@
 //! What every oracle must satisfy, checked without using its own derivation.
 
-use super::Oracle;
+use super::ReferenceDensity;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 /// score = grad log p and trace = div score, by central differences with step 1e-4 `scale`.
-pub(super) fn derivatives(oracle: &dyn Oracle, x: ArrayView2<'_, f64>, scale: f64) {
+pub(super) fn derivatives(oracle: &dyn ReferenceDensity, x: ArrayView2<'_, f64>, scale: f64) {
     let h = 1e-4 * scale;
     let (score, trace) = (oracle.score(x), oracle.trace(x));
     let mut divergence = Array1::<f64>::zeros(x.nrows());
@@ -38,7 +38,7 @@ pub(super) fn derivatives(oracle: &dyn Oracle, x: ArrayView2<'_, f64>, scale: f6
 }
 
 /// [`derivatives`] at `n` rows of the oracle's own sampler.
-pub(super) fn derivatives_at_samples(oracle: &dyn Oracle, n: usize, scale: f64) {
+pub(super) fn derivatives_at_samples(oracle: &dyn ReferenceDensity, n: usize, scale: f64) {
     let x = oracle.sample(n, &mut ChaCha8Rng::seed_from_u64(1));
     derivatives(oracle, x.view(), scale);
 }
@@ -50,7 +50,7 @@ fn close(found: f64, expected: f64, tolerance: f64, what: &str, at: ArrayView1<'
 
 /// E[s] = 0 and E[s x^T] = -I over `n` samples, every entry within 4.5 standard errors, and the
 /// standard errors themselves small enough that a wrong scale or sign would be seen.
-pub(super) fn stein(oracle: &dyn Oracle, n: usize, seed: u64) {
+pub(super) fn stein(oracle: &dyn ReferenceDensity, n: usize, seed: u64) {
     let x = oracle.sample(n, &mut ChaCha8Rng::seed_from_u64(seed));
     let s = oracle.score(x.view());
     for i in 0..oracle.dim() {
@@ -72,7 +72,7 @@ pub(super) fn within(values: Array1<f64>, target: f64, what: &str) -> f64 {
 }
 
 /// The integral of p over the square [-half, half]^2 by the midpoint rule, `cells` a side.
-pub(super) fn integral(oracle: &dyn Oracle, half: f64, cells: usize) -> f64 {
+pub(super) fn integral(oracle: &dyn ReferenceDensity, half: f64, cells: usize) -> f64 {
     let width = 2.0 * half / cells as f64;
     let grid = Array2::from_shape_fn((cells * cells, 2), |(i, j)| {
         let k = if j == 0 { i / cells } else { i % cells };

@@ -1,4 +1,4 @@
-//! Densities whose score, Laplacian and normaliser are known exactly, each with a sampler.
+//! Densities whose score, Laplacian and normalizer are known exactly, each with a sampler.
 //!
 //! They are what everything else is tested against (MATH 4) and they are data sets with a known
 //! answer: the Fisher divergence of a fitted score can be computed only where an oracle is. One
@@ -26,7 +26,7 @@ pub use dirichlet::Dirichlet;
 pub use exponential::Exponential;
 pub use funnel::Funnel;
 pub use gaussian::Gaussian;
-pub use known::Oracle;
+pub use known::ReferenceDensity;
 pub use mixture::{GaussianMixture, Mixture};
 pub use pinwheel::PinwheelArm;
 pub use ring::Ring;

@@ -9,7 +9,7 @@
 //! E\[s\] is -rate and not 0: the Stein identities of MATH 4 do not hold on a domain with a
 //! boundary, those with a weight do (MATH (7)).
 
-use super::{Oracle, map_rows};
+use super::{ReferenceDensity, map_rows};
 use crate::error::{Error, Result};
 use crate::score::{LogDensity, Score, ScoreTrace};
 use ndarray::{Array1, Array2, ArrayView2};
@@ -61,7 +61,7 @@ impl LogDensity for Exponential {
     }
 }
 
-impl Oracle for Exponential {
+impl ReferenceDensity for Exponential {
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Array2<f64> {
         let shape = (n, self.dim());
         let unit: Array2<f64> = Array2::from_shape_simple_fn(shape, || Exp1.sample(rng));
@@ -78,7 +78,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     #[test]
-    fn derivatives_normaliser_and_mean() {
+    fn derivatives_normalizer_and_mean() {
         let p = Exponential::new(vec![0.5, 2.0]).unwrap();
         check::derivatives(&p, array![[0.3, 1.2], [4.0, 0.1]].view(), 1.0);
         // The square's other three quarters have density 0.

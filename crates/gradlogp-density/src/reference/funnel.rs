@@ -13,7 +13,7 @@
 //! The scale of the other columns changes by exp(v/2), so E|s|^2 = 1/sigma^2 + m/2 + m exp(sigma^2/2):
 //! at sigma = 3 it is carried by rows so rare that sample means of |s|^2 are not to be trusted.
 
-use super::{LN_2PI, Oracle, map_rows, map_rows_into};
+use super::{LN_2PI, ReferenceDensity, map_rows, map_rows_into};
 use crate::error::{Error, Result};
 use crate::score::{LogDensity, Score, ScoreTrace};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
@@ -86,7 +86,7 @@ impl LogDensity for Funnel {
     }
 }
 
-impl Oracle for Funnel {
+impl ReferenceDensity for Funnel {
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Array2<f64> {
         let mut x: Array2<f64> =
             Array2::from_shape_simple_fn((n, self.dim), || StandardNormal.sample(rng));
@@ -135,8 +135,8 @@ mod tests {
             .unwrap()
             .sample(20_000, &mut rand_chacha::ChaCha8Rng::seed_from_u64(2));
         check::within(x.column(0).mapv(|v| v * v), 9.0, "E[v^2]");
-        let standardised = &x.column(4).mapv(|v| v * v) * &x.column(0).mapv(|v| (-v).exp());
-        check::within(standardised, 1.0, "E[x^2 exp(-v)]");
+        let standardized = &x.column(4).mapv(|v| v * v) * &x.column(0).mapv(|v| (-v).exp());
+        check::within(standardized, 1.0, "E[x^2 exp(-v)]");
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! The normalising constant of a fitted potential, from rows that show where its density is.
+//! The normalizing constant of a fitted potential, from rows that show where its density is.
 
 use ndarray::{ArrayView2, Axis};
 use rand::Rng;
 
 use super::FittedModel;
-use crate::diagnose::{Normaliser, NormaliserConfig, estimate_normaliser};
+use crate::diagnose::{Normalizer, NormalizerConfig, estimate_normalizer};
 use crate::{Error, Result};
 
 /// Standard deviations from the mean of training beyond which a row is no guide to where the density is.
@@ -17,23 +17,23 @@ impl FittedModel {
     ///
     /// # Errors
     /// [`Error::Config`] for a score field, a conditional model, or one with bounds; those of
-    /// [`estimate_normaliser`].
-    pub fn normaliser(&self, rows: ArrayView2<'_, f64>, rng: &mut dyn Rng) -> Result<Normaliser> {
+    /// [`estimate_normalizer`].
+    pub fn normalizer(&self, rows: ArrayView2<'_, f64>, rng: &mut dyn Rng) -> Result<Normalizer> {
         let refuse = |why: &str| Err(Error::config("fitted_model", why));
         if self.description().domain.is_some() {
-            return refuse("has bounds, and normalisers are of densities on all of R^d");
+            return refuse("has bounds, and normalizers are of densities on all of R^d");
         }
         if !self.given_columns().is_empty() {
             return refuse("is conditional: it has one density for each condition");
         }
         let Some(log_density) = self.as_log_density() else {
-            return refuse("a score field has no density to normalise; fit with `model` potential");
+            return refuse("a score field has no density to normalize; fit with `model` potential");
         };
         // A few rows far from all others would widen the proposals until they miss the rest.
         let near = self.near_training(rows, FAR);
         let few = rows.nrows() - near.len() <= rows.nrows() / 20;
         let rows = if few { rows.select(Axis(0), &near) } else { rows.to_owned() };
-        estimate_normaliser(&log_density, rows.view(), &NormaliserConfig::default(), rng)
+        estimate_normalizer(&log_density, rows.view(), &NormalizerConfig::default(), rng)
     }
 }
 
@@ -41,7 +41,7 @@ impl FittedModel {
 mod tests {
     use super::*;
     use crate::fitted::tests::standard_normal;
-    use crate::oracle::{Gaussian, Oracle};
+    use crate::reference::{Gaussian, ReferenceDensity};
     use ndarray::Array1;
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
@@ -53,7 +53,7 @@ mod tests {
         let scale = Array1::from(model.description().column_scale.clone());
         let rows = z * &scale + &Array1::from(model.description().column_mean.clone());
         let found = |rows: ArrayView2<'_, f64>| {
-            let found = model.normaliser(rows, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+            let found = model.normalizer(rows, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
             found.log_z.unwrap()
         };
         let log_z = found(rows.view());

@@ -19,7 +19,7 @@
 //! (NaN). The mass near it is about exp(-R^2/(2 w^2)), so at R >= 5 w no sample sees it. Strictly,
 //! E|s|^2 is infinite for every R/w, for the same vanishing mass.
 
-use super::{LN_2PI, Oracle, map_rows, map_rows_into};
+use super::{LN_2PI, ReferenceDensity, map_rows, map_rows_into};
 use crate::error::{Error, Result};
 use crate::score::{LogDensity, Score, ScoreTrace};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
@@ -33,7 +33,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 pub struct Ring {
     radius: f64,
     width: f64,
-    log_normaliser: f64,
+    log_normalizer: f64,
 }
 
 impl Ring {
@@ -50,8 +50,8 @@ impl Ring {
         }
         let kept = 0.5 * erfc(-FRAC_1_SQRT_2 * radius / width);
         // Z times the 2 pi of the circle.
-        let log_normaliser = width.ln() + 1.5 * LN_2PI + kept.ln();
-        Ok(Self { radius, width, log_normaliser })
+        let log_normalizer = width.ln() + 1.5 * LN_2PI + kept.ln();
+        Ok(Self { radius, width, log_normalizer })
     }
 }
 
@@ -87,12 +87,12 @@ impl LogDensity for Ring {
         map_rows(x, |x| {
             let r = norm(&x);
             let t = (r - self.radius) / self.width;
-            -0.5 * t * t - self.log_normaliser - r.ln()
+            -0.5 * t * t - self.log_normalizer - r.ln()
         })
     }
 }
 
-impl Oracle for Ring {
+impl ReferenceDensity for Ring {
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Array2<f64> {
         let mut x = Array2::zeros((n, 2));
         for mut row in x.outer_iter_mut() {
@@ -146,7 +146,7 @@ mod tests {
 
     /// In polar coordinates, where the cut at r = 0 takes a sixth of the normal's mass.
     #[test]
-    fn normaliser_knows_the_cut_at_zero() {
+    fn normalizer_knows_the_cut_at_zero() {
         let p = Ring::new(0.97, 1.0).unwrap();
         let (cells, far) = (4000, 12.0);
         let width = far / cells as f64;

@@ -1,7 +1,7 @@
 //! The banana, a Gaussian bent along a parabola (Rosenbrock's valley; Haario et al. 1999).
 //!
 //! x_1 ~ N(0, a^2); x_2 | x_1 ~ N(b (x_1^2 - a^2), c^2); further columns N(0, 1). The bend has unit
-//! Jacobian, so p is normalised as it stands. With e = x_2 - b (x_1^2 - a^2):
+//! Jacobian, so p is normalized as it stands. With e = x_2 - b (x_1^2 - a^2):
 //!
 //! ```text
 //! log p     = -x_1^2/(2a^2) - e^2/(2c^2) - log(a c) - log(2 pi) + sum_{j>2} log N(x_j; 0, 1)
@@ -13,7 +13,7 @@
 //!
 //! E[x_2] = 0, because E[x_1^2] = a^2.
 
-use super::{LN_2PI, Oracle, map_rows, map_rows_into};
+use super::{LN_2PI, ReferenceDensity, map_rows, map_rows_into};
 use crate::error::{Error, Result};
 use crate::score::{LogDensity, Score, ScoreTrace};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
@@ -93,7 +93,7 @@ impl LogDensity for Banana {
     }
 }
 
-impl Oracle for Banana {
+impl ReferenceDensity for Banana {
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Array2<f64> {
         let mut x: Array2<f64> =
             Array2::from_shape_simple_fn((n, self.dim), || StandardNormal.sample(rng));

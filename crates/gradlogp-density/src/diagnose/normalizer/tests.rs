@@ -1,14 +1,14 @@
-//! Tests of `normaliser.rs`.
+//! Tests of `normalizer.rs`.
 
 use super::*;
-use crate::oracle::{Banana, Gaussian, GaussianMixture};
+use crate::reference::{Banana, Gaussian, GaussianMixture};
 use crate::score::Score;
 use ndarray::{Array2, array};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 /// log p + shift.
-struct Shifted<'a>(&'a dyn Oracle, f64);
+struct Shifted<'a>(&'a dyn ReferenceDensity, f64);
 
 crate::delegate_score!(Score [] Shifted<'_>, |this| this.0);
 
@@ -18,14 +18,14 @@ impl LogDensity for Shifted<'_> {
     }
 }
 
-fn quick() -> NormaliserConfig {
-    NormaliserConfig { draws: 2000, chains: 200, rungs: 30, warm_up: 10, ..Default::default() }
+fn quick() -> NormalizerConfig {
+    NormalizerConfig { draws: 2000, chains: 200, rungs: 30, warm_up: 10, ..Default::default() }
 }
 
-fn run(model: &dyn LogDensity, rows: &dyn Oracle, n: usize, seed: u64) -> Normaliser {
+fn run(model: &dyn LogDensity, rows: &dyn ReferenceDensity, n: usize, seed: u64) -> Normalizer {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let x = rows.sample(n, &mut rng);
-    estimate_normaliser(model, x.view(), &quick(), &mut rng).unwrap()
+    estimate_normalizer(model, x.view(), &quick(), &mut rng).unwrap()
 }
 
 fn mixture() -> GaussianMixture {
@@ -35,11 +35,11 @@ fn mixture() -> GaussianMixture {
 }
 
 #[test]
-fn known_normalisers_are_found() {
+fn known_normalizers_are_found() {
     let gaussian = Gaussian::rank_one(2.0, 8).unwrap();
     let banana = Banana::new(2, 1.0, 1.0, 0.5).unwrap();
     let mixture = mixture();
-    let oracles: [&dyn Oracle; 3] = [&gaussian, &banana, &mixture];
+    let oracles: [&dyn ReferenceDensity; 3] = [&gaussian, &banana, &mixture];
     for (k, p) in oracles.into_iter().enumerate() {
         let found = run(&Shifted(p, 3.7), p, 400, k as u64);
         let log_z = found.log_z.unwrap_or_else(|why| panic!("{k}: {why}\n{found:?}"));
@@ -57,14 +57,14 @@ fn many_columns_are_found_or_refused() {
     let mut means = Array2::zeros((2, 20));
     means[[1, 0]] = 5.0;
     let mixture = GaussianMixture::isotropic(array![0.4, 0.6], means.view(), 1.0).unwrap();
-    let oracles: [(&dyn Oracle, bool); 3] =
+    let oracles: [(&dyn ReferenceDensity, bool); 3] =
         [(&gaussian(20), true), (&gaussian(50), false), (&mixture, true)];
     for (k, (p, must)) in oracles.into_iter().enumerate() {
         let mut rng = ChaCha8Rng::seed_from_u64(20 + k as u64);
         let x = p.sample(500, &mut rng);
-        let config = NormaliserConfig { chains: 300, ..Default::default() };
+        let config = NormalizerConfig { chains: 300, ..Default::default() };
         let shifted = Shifted(p, -12.5);
-        let found = estimate_normaliser(&shifted, x.view(), &config, &mut rng).unwrap();
+        let found = estimate_normalizer(&shifted, x.view(), &config, &mut rng).unwrap();
         match found.log_z {
             Ok(log_z) => {
                 let miss = (log_z.value + 12.5).abs();
@@ -84,7 +84,7 @@ fn many_columns_with_mass_elsewhere_are_refused() {
     let mut rng = ChaCha8Rng::seed_from_u64(30);
     let x = p.sample(300, &mut rng);
     // A model three times as wide as the rows: neither the proposal nor the ladder spans it.
-    let found = estimate_normaliser(&wide, x.view(), &quick(), &mut rng).unwrap();
+    let found = estimate_normalizer(&wide, x.view(), &quick(), &mut rng).unwrap();
     assert!(found.log_z.is_err(), "{found:?}");
 }
 
@@ -95,8 +95,8 @@ fn mass_where_no_rows_are_is_refused() {
     let rows = Gaussian::new(array![0.0], array![[0.25]]).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let x = rows.sample(400, &mut rng);
-    let config = NormaliserConfig { draws: 10_000, ..quick() };
-    let found = estimate_normaliser(&model.unwrap(), x.view(), &config, &mut rng).unwrap();
+    let config = NormalizerConfig { draws: 10_000, ..quick() };
+    let found = estimate_normalizer(&model.unwrap(), x.view(), &config, &mut rng).unwrap();
     let refusal = found.log_z.unwrap_err();
     assert!(matches!(refusal, Refusal::Disagree { .. }), "{found:?}");
     assert!(refusal.to_string().contains("mass where no rows are"), "{refusal}");
@@ -104,7 +104,7 @@ fn mass_where_no_rows_are_is_refused() {
 
 /// exp f with f constant far out has no integral.
 #[test]
-fn what_cannot_be_normalised_is_refused() {
+fn what_cannot_be_normalized_is_refused() {
     struct Flat;
     impl Score for Flat {
         fn dim(&self) -> usize {
@@ -132,8 +132,8 @@ fn few_rows_are_refused_with_advice() {
     let p = Gaussian::standard(2).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let x = p.sample(49, &mut rng);
-    let error = estimate_normaliser(&p, x.view(), &quick(), &mut rng).unwrap_err().to_string();
-    assert!(error.starts_with("49 rows are too few for the normalising constant"), "{error}");
+    let error = estimate_normalizer(&p, x.view(), &quick(), &mut rng).unwrap_err().to_string();
+    assert!(error.starts_with("49 rows are too few for the normalizing constant"), "{error}");
     assert!(error.contains("at least 50 are needed"), "{error}");
     let refusal = Refusal::FewEffectiveReverse { effective: 31.0, chains: 60, least: 50.0 };
     assert!(refusal.to_string().contains("give more rows"));
@@ -165,11 +165,11 @@ fn refuses_settings_out_of_range() {
     let x = p.sample(20, &mut ChaCha8Rng::seed_from_u64(0));
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     for bad in [
-        NormaliserConfig { draws: 10, ..quick() },
-        NormaliserConfig { rungs: 0, ..quick() },
-        NormaliserConfig { tolerance: f64::NAN, ..quick() },
+        NormalizerConfig { draws: 10, ..quick() },
+        NormalizerConfig { rungs: 0, ..quick() },
+        NormalizerConfig { tolerance: f64::NAN, ..quick() },
     ] {
-        assert!(estimate_normaliser(&p, x.view(), &bad, &mut rng).is_err(), "{bad:?}");
+        assert!(estimate_normalizer(&p, x.view(), &bad, &mut rng).is_err(), "{bad:?}");
     }
 }
 
@@ -180,7 +180,7 @@ fn found(value: f64, standard_error: f64, effective_size: f64) -> LogMean {
 /// Effective sizes from 50 on count; the better of importance sampling and forward annealing is told.
 #[test]
 fn judgements_by_hand() {
-    let judge = |i, f, r| judge(i, f, r, &NormaliserConfig::default());
+    let judge = |i, f, r| judge(i, f, r, &NormalizerConfig::default());
     let reverse = found(1.0, 0.1, 60.0);
     let told = |i, f| judge(i, f, reverse).map(|z| (z.value, z.standard_error));
     assert_eq!(told(found(1.1, 0.2, 50.0), found(0.9, 0.3, 99.0)), Ok((1.1, 0.2)));
@@ -197,7 +197,7 @@ fn judgements_by_hand() {
 /// Apart by more than the tolerance of 0.05 *and* more than four joint errors: 0.3 and 0.4 make 0.5.
 #[test]
 fn disagreements_by_hand() {
-    let judge = |i, f, r| judge(i, f, r, &NormaliserConfig::default());
+    let judge = |i, f, r| judge(i, f, r, &NormalizerConfig::default());
     let with = |gap: f64, i: f64, f: f64| {
         judge(found(1.0, i, 60.0), found(1.0 + gap, f, 60.0), found(1.0 + 0.5 * gap, 9.0, 60.0))
     };
@@ -220,7 +220,7 @@ fn disagreements_by_hand() {
 
 #[test]
 fn settings_at_their_least_are_taken() {
-    let least = NormaliserConfig {
+    let least = NormalizerConfig {
         draws: 50,
         chains: 50,
         rungs: 1,
@@ -229,14 +229,14 @@ fn settings_at_their_least_are_taken() {
         tolerance: 0.0,
     };
     assert!(least.validate().is_ok());
-    let few = NormaliserConfig { draws: 2, chains: 2, least_effective: 1.0, ..least.clone() };
+    let few = NormalizerConfig { draws: 2, chains: 2, least_effective: 1.0, ..least.clone() };
     assert!(few.validate().is_ok());
     for bad in [
-        NormaliserConfig { draws: 49, ..least.clone() },
-        NormaliserConfig { chains: 49, ..least.clone() },
-        NormaliserConfig { draws: 1, ..few.clone() },
-        NormaliserConfig { tolerance: -1e-9, ..few.clone() },
-        NormaliserConfig { least_effective: 0.9, ..few },
+        NormalizerConfig { draws: 49, ..least.clone() },
+        NormalizerConfig { chains: 49, ..least.clone() },
+        NormalizerConfig { draws: 1, ..few.clone() },
+        NormalizerConfig { tolerance: -1e-9, ..few.clone() },
+        NormalizerConfig { least_effective: 0.9, ..few },
     ] {
         assert!(bad.validate().is_err(), "{bad:?}");
     }

@@ -10,7 +10,7 @@
 //!
 //! Sampling: independent Gamma(a_j) variates divided by their sum.
 
-use super::{Oracle, map_rows, map_rows_into};
+use super::{ReferenceDensity, map_rows, map_rows_into};
 use crate::error::{Error, Result};
 use crate::score::{LogDensity, Score, ScoreTrace};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
@@ -95,7 +95,7 @@ impl LogDensity for Dirichlet {
     }
 }
 
-impl Oracle for Dirichlet {
+impl ReferenceDensity for Dirichlet {
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Array2<f64> {
         let mut x = Array2::zeros((n, self.dim()));
         // Exponents are positive and finite, so the variates exist.
@@ -120,7 +120,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     #[test]
-    fn derivatives_normaliser_and_means() {
+    fn derivatives_normalizer_and_means() {
         let p = Dirichlet::new(vec![2.0, 3.0], 1.5).unwrap();
         check::derivatives(&p, array![[0.3, 0.2], [0.1, 0.6]].view(), 0.1);
         assert!((check::integral(&p, 1.0, 1000) - 1.0).abs() < 1e-3);

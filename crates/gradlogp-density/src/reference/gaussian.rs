@@ -22,7 +22,7 @@ use rand_distr::{Distribution, StandardNormal};
 /// The Gaussian density N(mean, covariance).
 ///
 /// ```
-/// use gradlogp_density::{Score, oracle::Gaussian};
+/// use gradlogp_density::{Score, reference::Gaussian};
 /// use ndarray::array;
 ///
 /// let p = Gaussian::new(array![1.0, 0.0], array![[4.0, 0.0], [0.0, 1.0]])?;
@@ -163,7 +163,7 @@ impl LogDensity for Gaussian {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Oracle, check};
+    use super::super::{ReferenceDensity, check};
     use super::*;
     use ndarray::array;
     use proptest::prelude::*;

@@ -15,7 +15,7 @@
 //!
 //! Sampling: x = mu + sd Phi^-1(Phi(low') + U Z).
 
-use super::{LN_2PI, Oracle, map_rows};
+use super::{LN_2PI, ReferenceDensity, map_rows};
 use crate::error::{Error, Result};
 use crate::score::{LogDensity, Score, ScoreTrace};
 use ndarray::{Array1, Array2, ArrayView2};
@@ -104,7 +104,7 @@ impl LogDensity for TruncatedGaussian {
     }
 }
 
-impl Oracle for TruncatedGaussian {
+impl ReferenceDensity for TruncatedGaussian {
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Array2<f64> {
         let standard = Normal::standard();
         let mut x = Array2::zeros((n, self.dim()));
@@ -128,7 +128,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     #[test]
-    fn derivatives_normaliser_and_moments() {
+    fn derivatives_normalizer_and_moments() {
         let half = TruncatedColumn { mean: 0.0, sd: 1.0, low: 0.0, high: f64::INFINITY };
         let cut = TruncatedColumn { mean: 1.0, sd: 2.0, low: -1.0, high: 2.5 };
         let p = TruncatedGaussian::new(vec![half, cut]).unwrap();

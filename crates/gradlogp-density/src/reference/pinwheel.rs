@@ -7,7 +7,7 @@
 //! log p(x) = f(u(x)),      f the Gaussian's log density
 //! ```
 //!
-//! and p is normalised. Let t = J u = (-u_2, u_1), F = grad f(u), H = grad^2 f = -diag(a^-2, b^-2).
+//! and p is normalized. Let t = J u = (-u_2, u_1), F = grad f(u), H = grad^2 f = -diag(a^-2, b^-2).
 //! From du/dx = R(-phi) - 2 tau t x^T:
 //!
 //! ```text
@@ -21,7 +21,7 @@
 //! of the first coordinate, which looks alike but has no inverse in closed form; the square of the
 //! radius has one and is smooth at the origin.
 
-use super::{LN_2PI, Oracle, map_rows, map_rows_into};
+use super::{LN_2PI, ReferenceDensity, map_rows, map_rows_into};
 use crate::error::{Error, Result};
 use crate::score::{LogDensity, Score, ScoreTrace};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
@@ -131,7 +131,7 @@ impl LogDensity for PinwheelArm {
     }
 }
 
-impl Oracle for PinwheelArm {
+impl ReferenceDensity for PinwheelArm {
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Array2<f64> {
         let mut x: Array2<f64> =
             Array2::from_shape_simple_fn((n, 2), || StandardNormal.sample(rng));

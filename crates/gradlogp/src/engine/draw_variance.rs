@@ -16,7 +16,7 @@ use super::{Domain, Draw, LossEngine, Threads};
 use crate::domain::Domain as Region;
 use crate::model::{Model, Points};
 use crate::objective::Objective;
-use crate::slice::SliceLaw;
+use crate::slice::SliceDistribution;
 use crate::{Error, Result};
 use gradlogp_numeric::Real;
 
@@ -40,13 +40,13 @@ pub struct DrawVariance {
 /// Variances of `objective` with slices of `law` on `points` over `draws` evaluations.
 ///
 /// ```
-/// use gradlogp::exec::{Threads, draw_variance};
-/// use gradlogp::{Mlp, ModelKind, Objective, SliceLaw};
+/// use gradlogp::engine::{Threads, draw_variance};
+/// use gradlogp::{Mlp, ModelKind, Objective, SliceDistribution};
 ///
 /// let model = Mlp { hidden: vec![4], ..Mlp::new(2, ModelKind::Score) }.build::<f64>(0)?;
 /// let (x, pool) = (vec![0.1, -0.4, 0.3, 0.9], Threads::new(1)?);
 /// // The exact loss draws nothing.
-/// let exact = draw_variance(&model, &Objective::Exact, SliceLaw::default(), &x, (5, 0), &pool)?;
+/// let exact = draw_variance(&model, &Objective::Exact, SliceDistribution::default(), &x, (5, 0), &pool)?;
 /// assert_eq!((exact.loss_variance, exact.gradient_variance), (0.0, 0.0));
 /// # Ok::<(), gradlogp::Error>(())
 /// ```
@@ -59,7 +59,7 @@ pub struct DrawVariance {
 pub fn draw_variance<'a, T: Real>(
     model: &Model<T>,
     objective: &Objective,
-    law: SliceLaw,
+    law: SliceDistribution,
     points: impl Into<Points<'a, T>>,
     named: (usize, u64),
     pool: &Threads,
@@ -75,7 +75,7 @@ pub fn draw_variance_within<'a, T: Real>(
     domain: Option<&Region>,
     model: &Model<T>,
     objective: &Objective,
-    law: SliceLaw,
+    law: SliceDistribution,
     points: impl Into<Points<'a, T>>,
     (draws, seed): (usize, u64),
     pool: &Threads,

@@ -1,11 +1,12 @@
 //! Built-in synthetic data sets: the usual ones in the plane, and every oracle.
 //!
 //! All rows are independent draws. Where the density has a closed form the rows are drawn from the
-//! [`Oracle`] itself, so that a fitted score can be compared with the true one; the sets around a
+//! [`ReferenceDensity`] itself, so that a fitted score can be compared with the true one; the sets around a
 //! curve (two-moons, spirals) have none, and that of checkerboard jumps and so has no score.
 
 use super::{
-    Banana, Funnel, Gaussian, GaussianMixture, Mixture, Oracle, PinwheelArm, Ring, StudentT,
+    Banana, Funnel, Gaussian, GaussianMixture, Mixture, PinwheelArm, ReferenceDensity, Ring,
+    StudentT,
 };
 use crate::error::Result;
 use ndarray::{Array1, Array2, array};
@@ -26,13 +27,13 @@ pub struct Dataset {
 }
 
 enum Source {
-    Density(Box<dyn Oracle>),
+    Density(Box<dyn ReferenceDensity>),
     Points(fn(&mut dyn Rng) -> [f64; 2]),
 }
 
 impl Dataset {
     /// The exact density, where there is one.
-    pub fn oracle(&self) -> Option<&dyn Oracle> {
+    pub fn density(&self) -> Option<&dyn ReferenceDensity> {
         match &self.source {
             Source::Density(oracle) => Some(oracle.as_ref()),
             Source::Points(_) => None,
@@ -69,12 +70,12 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// The set called `name`, or `None`.
 ///
 /// ```
-/// use gradlogp_density::oracle::synthetic::named;
+/// use gradlogp_density::reference::synthetic::named;
 ///
 /// let set = named("eight-gaussians").unwrap();
 /// assert_eq!(set.sample_seeded(100, 1).dim(), (100, 2));
-/// assert!(set.oracle().is_some());
-/// assert!(named("two-moons").unwrap().oracle().is_none());
+/// assert!(set.density().is_some());
+/// assert!(named("two-moons").unwrap().density().is_none());
 /// assert!(named("no-such-set").is_none());
 /// ```
 pub fn named(name: &str) -> Option<Dataset> {
@@ -99,7 +100,7 @@ struct Entry {
 
 #[derive(Clone, Copy)]
 enum Build {
-    Density(fn() -> Result<Box<dyn Oracle>>),
+    Density(fn() -> Result<Box<dyn ReferenceDensity>>),
     Points(fn(&mut dyn Rng) -> [f64; 2]),
 }
 
@@ -264,7 +265,7 @@ mod tests {
 
     #[test]
     fn sets_without_a_closed_form_are_the_stated_three() {
-        let without: Vec<_> = names().filter(|n| named(n).unwrap().oracle().is_none()).collect();
+        let without: Vec<_> = names().filter(|n| named(n).unwrap().density().is_none()).collect();
         assert_eq!(without, ["two-moons", "checkerboard", "spirals"]);
     }
 
@@ -273,7 +274,7 @@ mod tests {
     fn oracle_sets_satisfy_the_trace_of_the_stein_identity() {
         for name in names().filter(|name| *name != "funnel") {
             let set = named(name).unwrap();
-            let Some(oracle) = set.oracle() else { continue };
+            let Some(oracle) = set.density() else { continue };
             let x = set.sample_seeded(4000, 11);
             let s = oracle.score(x.view());
             let balance = oracle.trace(x.view()) + (&s * &s).sum_axis(ndarray::Axis(1));

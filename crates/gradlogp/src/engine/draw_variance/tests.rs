@@ -18,7 +18,7 @@ fn points(n: usize) -> Vec<f64> {
     (0..n * D).map(|k| (1.7 * k as f64).sin() + 0.3).collect()
 }
 
-fn found(objective: Objective, law: SliceLaw, n: usize, draws: usize) -> DrawVariance {
+fn found(objective: Objective, law: SliceDistribution, n: usize, draws: usize) -> DrawVariance {
     let pool = Threads::new(2).unwrap();
     draw_variance(&linear(), &objective, law, &points(n), (draws, 3), &pool).unwrap()
 }
@@ -38,9 +38,9 @@ fn ssm_vr_of_a_linear_score_has_the_variances_of_the_table() {
     let diagonal: f64 = (0..D).map(|i| h(i, i) * h(i, i)).sum();
     let (d, draws) = (D as f64, 6000);
     for (law, one) in [
-        (SliceLaw::Rademacher, 2.0 * (frobenius - diagonal)),
-        (SliceLaw::Gaussian, 2.0 * frobenius),
-        (SliceLaw::Sphere, 2.0 * d / (d + 2.0) * (frobenius - trace * trace / d)),
+        (SliceDistribution::Rademacher, 2.0 * (frobenius - diagonal)),
+        (SliceDistribution::Gaussian, 2.0 * frobenius),
+        (SliceDistribution::Sphere, 2.0 * d / (d + 2.0) * (frobenius - trace * trace / d)),
     ] {
         for (n, slices) in [(1, 1), (8, 1), (8, 4)] {
             let got = found(Objective::SsmVr { slices }, law, n, draws);
@@ -55,7 +55,7 @@ fn gradient_variance_and_square_of_a_linear_score_in_closed_form() {
     // d/dW of v.W v is v v^T: with signs, every entry off the diagonal is a sign of variance 1, each
     // row's independent. The score term draws nothing: d/dW 1/2 |W x + b|^2 = s x^T, d/db = s.
     let (n, draws) = (5, 4000);
-    let got = found(Objective::SsmVr { slices: 1 }, SliceLaw::Rademacher, n, draws);
+    let got = found(Objective::SsmVr { slices: 1 }, SliceDistribution::Rademacher, n, draws);
     let want = (D * (D - 1)) as f64 / n as f64;
     // Far from normal only for n = 1; entries ij and ji are the same draw, which doubles the variance.
     assert!(near(got.gradient_variance, want, draws / 2), "{got:?} {want}");
@@ -77,7 +77,7 @@ fn gradient_variance_and_square_of_a_linear_score_in_closed_form() {
     let (model, pool) = (linear(), Threads::new(1).unwrap());
     let two = |seed: u64| {
         let objective = Objective::SsmVr { slices: 1 };
-        let law = SliceLaw::Rademacher;
+        let law = SliceDistribution::Rademacher;
         draw_variance(&model, &objective, law, &x, (2, seed), &pool).unwrap().gradient_square
     };
     let found: Vec<f64> = (0..2000).map(two).collect();
@@ -97,7 +97,7 @@ fn on_a_domain_slices_are_weighted() {
     let root = |j: usize| ((x[j] + 3.0) / 5.0).min(1.0).sqrt();
     let h = |i: usize, j: usize| 0.5 * (A[i * D + j] + A[j * D + i]) * root(i) * root(j);
     let want = 2.0 * (0..D * D).map(|k| h(k / D, k % D).powi(2)).sum::<f64>();
-    let (objective, law) = (Objective::SsmVr { slices: 1 }, SliceLaw::Gaussian);
+    let (objective, law) = (Objective::SsmVr { slices: 1 }, SliceDistribution::Gaussian);
     let of = |objective: &Objective| {
         let named = (draws, 3);
         draw_variance_within(Some(&domain), &linear(), objective, law, &x, named, &pool)
@@ -110,13 +110,13 @@ fn on_a_domain_slices_are_weighted() {
 
 /// f = -|x|^2 / 8 + a.x + b, whose differences are exact.
 fn quadratic() -> Model<f64> {
-    let mlp = Mlp { hidden: vec![], base_scale: Some(2.0), ..Mlp::new(D, ModelKind::Potential) };
+    let mlp = Mlp { hidden: vec![], base_scale: Some(2.0), ..Mlp::new(D, ModelKind::LogDensity) };
     mlp.build(4).unwrap()
 }
 
 #[test]
 fn differences_have_the_variance_of_what_they_stand_for() {
-    let (pool, law, eps) = (Threads::new(1).unwrap(), SliceLaw::Gaussian, Some(0.01));
+    let (pool, law, eps) = (Threads::new(1).unwrap(), SliceDistribution::Gaussian, Some(0.01));
     for slices in [1, 3] {
         let fd = Objective::FdSsm { slices, eps };
         let pairs =
@@ -142,10 +142,10 @@ fn curvature_propagation_of_a_quadratic_has_the_variance_of_a_chi_square() {
             draw_variance(&quadratic(), &cp, law, &points(n), (draws, 3), &pool).unwrap()
         };
         let want = 2.0 * D as f64 / 16.0 / (n * slices) as f64;
-        let got = of(SliceLaw::Gaussian).loss_variance;
+        let got = of(SliceDistribution::Gaussian).loss_variance;
         // The kurtosis of a chi-square of 3 degrees is 7: (7 - 1) / draws in place of 2 / draws.
         assert!((got - want).abs() < 4.5 * want * (6.0 / draws as f64).sqrt(), "{got} {want}");
-        assert!(of(SliceLaw::Rademacher).loss_variance < 1e-24);
+        assert!(of(SliceDistribution::Rademacher).loss_variance < 1e-24);
     }
 }
 
@@ -161,7 +161,7 @@ fn ssm_has_the_variance_of_both_its_terms() {
             want += 2.0 * h * h;
         }
     }
-    let got = found(Objective::Ssm { slices: 1 }, SliceLaw::Rademacher, 1, 20_000);
+    let got = found(Objective::Ssm { slices: 1 }, SliceDistribution::Rademacher, 1, 20_000);
     // Few values of v: the fourth moment is not that of a normal, so a wide band.
     assert!((got.loss_variance - want).abs() < 0.05 * want, "{got:?} {want}");
 }
@@ -175,7 +175,8 @@ fn denoising_noise_grows_as_the_noise_level_falls() {
         let b = |i: usize, j: usize| f64::from(u8::from(i == j)) / sigma - sigma * A[i * D + j];
         let q = |i: usize, j: usize| (0..D).map(|k| b(k, i) * b(k, j)).sum::<f64>();
         let want = 0.5 * (0..D * D).map(|k| q(k / D, k % D).powi(2)).sum::<f64>();
-        let (objective, law, draws) = (Objective::Dsm { sigma }, SliceLaw::default(), 20_000);
+        let (objective, law, draws) =
+            (Objective::Dsm { sigma }, SliceDistribution::default(), 20_000);
         let zero = vec![0.0; D];
         let got = draw_variance(&linear(), &objective, law, &zero, (draws, 3), &pool).unwrap();
         // A weighted chi-square has a kurtosis of at most 12.
@@ -188,8 +189,15 @@ fn denoising_noise_grows_as_the_noise_level_falls() {
 fn too_few_draws_and_no_rows_are_refused() {
     let pool = Threads::new(1).unwrap();
     let refused = |x: &Vec<f64>, draws| {
-        draw_variance(&linear(), &Objective::Exact, SliceLaw::default(), x, (draws, 0), &pool)
-            .is_err()
+        draw_variance(
+            &linear(),
+            &Objective::Exact,
+            SliceDistribution::default(),
+            x,
+            (draws, 0),
+            &pool,
+        )
+        .is_err()
     };
     assert!(refused(&points(2), 1) && refused(&Vec::new(), 5) && !refused(&points(2), 2));
 }

@@ -5,9 +5,9 @@ use crate::score::{LogDensity, ScoreTrace};
 use ndarray::Array2;
 use rand::Rng;
 
-/// A density known exactly: [`LogDensity::log_density`] includes its normaliser (the integral of
+/// A density known exactly: [`LogDensity::log_density`] includes its normalizer (the integral of
 /// exp of it is 1), and independent rows can be drawn from it.
-pub trait Oracle: LogDensity + ScoreTrace + Send {
+pub trait ReferenceDensity: LogDensity + ScoreTrace + Send {
     /// `n` independent rows: n x d. Equal generators give equal rows.
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Array2<f64>;
 
@@ -17,7 +17,7 @@ pub trait Oracle: LogDensity + ScoreTrace + Send {
     }
 }
 
-impl<O: Oracle + ?Sized> Oracle for Box<O> {
+impl<O: ReferenceDensity + ?Sized> ReferenceDensity for Box<O> {
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Array2<f64> {
         (**self).sample(n, rng)
     }
@@ -27,7 +27,7 @@ impl<O: Oracle + ?Sized> Oracle for Box<O> {
     }
 }
 
-impl Oracle for Gaussian {
+impl ReferenceDensity for Gaussian {
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Array2<f64> {
         self.draw(n, rng)
     }

@@ -10,7 +10,7 @@ use super::stream::{Domain as Purpose, stream};
 use crate::domain::Domain;
 use crate::model::{LossPass, Model, Points, Tile};
 use crate::objective::{Objective, RowLoss};
-use crate::slice::SliceLaw;
+use crate::slice::SliceDistribution;
 use gradlogp_numeric::Real;
 use gradlogp_numeric::vector::{add_assign, dot};
 
@@ -34,7 +34,7 @@ pub struct Draw {
 
 /// Evaluates one objective with one slice law on models that share a graph.
 pub struct LossEngine<T: Real> {
-    law: SliceLaw,
+    law: SliceDistribution,
     domain: Option<Arc<Domain>>,
     shards: Vec<Shard<T>>,
     /// Sum of squares of each chunk of the gradient.
@@ -56,7 +56,12 @@ struct Shard<T: Real> {
 
 impl<T: Real> LossEngine<T> {
     /// An engine with one shard per thread.
-    pub fn new(model: &Model<T>, objective: &Objective, law: SliceLaw, threads: usize) -> Self {
+    pub fn new(
+        model: &Model<T>,
+        objective: &Objective,
+        law: SliceDistribution,
+        threads: usize,
+    ) -> Self {
         LossEngine::within(None, model, objective, law, threads)
     }
 
@@ -68,7 +73,7 @@ impl<T: Real> LossEngine<T> {
         domain: Option<&Domain>,
         model: &Model<T>,
         objective: &Objective,
-        law: SliceLaw,
+        law: SliceDistribution,
         threads: usize,
     ) -> Self {
         let pass = || LossPass::new(model.kind(), model.graph(), objective, domain.is_some());
@@ -81,7 +86,7 @@ impl<T: Real> LossEngine<T> {
         domain: Option<&Domain>,
         model: &Model<T>,
         loss: &Arc<dyn RowLoss<T>>,
-        law: SliceLaw,
+        law: SliceDistribution,
         threads: usize,
     ) -> Self
     where
@@ -97,7 +102,7 @@ impl<T: Real> LossEngine<T> {
     fn of(
         domain: Option<&Domain>,
         pass: impl Fn() -> LossPass<T>,
-        law: SliceLaw,
+        law: SliceDistribution,
         threads: usize,
     ) -> Self {
         let shard = || Shard {
@@ -221,7 +226,7 @@ impl<T: Real> Shard<T> {
         model: &Model<T>,
         points: Points<'_, T>,
         range: std::ops::Range<usize>,
-        (law, domain): (SliceLaw, Option<&Domain>),
+        (law, domain): (SliceDistribution, Option<&Domain>),
         draw: Draw,
         weight: Option<T>,
     ) {
@@ -273,7 +278,7 @@ impl<T: Real> Shard<T> {
     }
 
     /// Fresh slices and noise for some rows (MATH 2, trap 2: never reused).
-    fn draw(&mut self, law: SliceLaw, d: usize, rows: std::ops::Range<usize>, draw: Draw) {
+    fn draw(&mut self, law: SliceDistribution, d: usize, rows: std::ops::Range<usize>, draw: Draw) {
         let n = rows.len();
         let mut rng = stream(draw.seed, draw.domain, draw.step, rows.start);
         let m = self.pass.slices();
