@@ -26,10 +26,11 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 import peers
 import tables
 
-# What `gradlogp fit` is given, by purpose; nothing else, on no table.
+# What `gradlogp fit` is given, by purpose; nothing else, on no table. Draws come from the same model where both are the same
+# (`--for sampling` fits what `--for density` does).
 PURPOSES = {
     "density": ["--for", "density"],
-    "sampling": ["--for", "sampling"],
+    "sampling": ["--for", "density"],
 }
 
 HERE = Path(__file__).resolve().parent
