@@ -7,20 +7,23 @@
 //!
 //! The Gaussian is the maximum likelihood; the mixture comes from expectation-maximization
 //! (`proposal.rs`) with 1, 2, 4, ... components, of which the number with the highest likelihood on
-//! validation rows is kept. Columns should be of comparable scale. Of more than 10,000 training rows as many are
+//! validation rows is kept, with the floor under its variances that is best there. Columns should be of comparable scale. Of more than 10,000 training rows as many are
 //! taken, evenly spaced, and no more components than can be fitted to them in some seconds: a baseline must not take
 //! longer than the fit.
 
 use super::proposal::fit_mixture;
 use super::{Paired, exact_loss_rows, paired_difference};
 use crate::error::{Error, Result};
-use crate::reference::GaussianMixture;
+use crate::reference::{Gaussian, GaussianMixture};
 use crate::score::{LogDensity, ScoreTrace};
-use ndarray::{Array1, ArrayView1, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 use rand::Rng;
 
 /// Most rows to fit to.
 const ROWS: usize = 10_000;
+/// Added to the variances of every component, in units of the columns': what few rows, or columns that hardly vary
+/// within a component, need.
+const FLOORS: [f64; 4] = [0.0, 1e-3, 1e-2, 3e-2];
 /// Most floating-point operations of one fit of a mixture.
 const OPERATIONS: f64 = 1e11;
 
@@ -110,7 +113,17 @@ impl Baselines {
         // Forty iterations, each with a product of d x d and one of its factor per row and component.
         let one = 160.0 * training.nrows() as f64 * (d * d) as f64;
         let mean = |p: &GaussianMixture| p.log_density(validation).mean().unwrap_or(f64::NAN);
-        let fit = |count, rng: &mut dyn Rng| fit_mixture(training, count, rng);
+        let fit = |count, rng: &mut dyn Rng| -> Result<Option<GaussianMixture>> {
+            let Some(fitted) = fit_mixture(training, count, rng)? else { return Ok(None) };
+            let mut best = fitted.clone();
+            for floor in FLOORS {
+                let other = floored(&fitted, floor)?;
+                if mean(&other) > mean(&best) {
+                    best = other;
+                }
+            }
+            Ok(Some(best))
+        };
         let Some(gaussian) = fit(1, rng)? else { unreachable!("one component always fits") };
         let (mut best, mut mixture, mut count) = (mean(&gaussian), None, 2);
         while one * count as f64 <= OPERATIONS {
@@ -150,6 +163,15 @@ impl Baselines {
     }
 }
 
+/// `p` with `floor` added to the variance of every column in every component.
+fn floored(p: &GaussianMixture, floor: f64) -> Result<GaussianMixture> {
+    let parts = p.components();
+    let d = parts.first().map_or(0, |part| part.mean().len());
+    let means = Array2::from_shape_fn((parts.len(), d), |(k, j)| parts[k].mean()[j]);
+    let wider = |part: &Gaussian| part.covariance() + &(Array2::<f64>::eye(d) * floor);
+    GaussianMixture::new(p.weights().clone(), means.view(), parts.iter().map(wider).collect())
+}
+
 fn comparison(
     p: &GaussianMixture,
     losses: ArrayView1<'_, f64>,
@@ -167,9 +189,9 @@ fn comparison(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reference::{Gaussian, ReferenceDensity};
+    use crate::reference::ReferenceDensity;
     use crate::score::Score;
-    use ndarray::{Array2, array};
+    use ndarray::array;
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
@@ -221,6 +243,23 @@ mod tests {
         let error = found[0].difference.mean + divergence;
         assert!(error.abs() < 5.0 * found[0].difference.standard_error, "{found:?} {divergence}");
         assert!(found[1].relative.abs() < 0.02, "{found:?}");
+    }
+
+    /// A column that hardly varies in the training rows, and does in the others: the floor is what keeps the density
+    /// from being much too narrow there.
+    #[test]
+    fn variances_have_the_floor_that_is_best_on_validation_rows() {
+        let p = Gaussian::standard(2).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let mut training = p.sample(300, &mut rng);
+        training.column_mut(1).mapv_inplace(|x| 1e-3 * x);
+        let mut validation = p.sample(200, &mut rng);
+        validation.column_mut(1).mapv_inplace(|x| 0.1 * x);
+        let found = Baselines::fit(training.view(), validation.view(), &mut rng).unwrap();
+        let variance = found.gaussian().components()[0].covariance()[[1, 1]];
+        assert!((variance - 1e-2).abs() < 1e-4, "{variance}");
+        let kept = found.gaussian().components()[0].covariance()[[0, 0]];
+        assert!((kept - 1.0).abs() < 0.25, "{kept}");
     }
 
     /// Forty rows in six columns: one Gaussian, whatever the rows look like.

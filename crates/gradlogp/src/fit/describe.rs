@@ -10,9 +10,10 @@ use crate::fitted::{
     root_mean_square_score,
 };
 use crate::model::Model;
+use crate::reference::GaussianMixture;
 use crate::score::AtTime;
 use crate::train::Choice;
-use ndarray::{ArrayView2, s};
+use ndarray::{Array2, ArrayView2, Axis, s};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -40,15 +41,18 @@ impl Prepared {
     /// # Errors
     /// A model of one density.
     pub fn with_gaussians(&self, model: FittedModel) -> Result<FittedModel> {
-        let inside = |part: &[usize]| self.transform.forward(self.rows(part).view());
-        let (training, validation) = (inside(&self.split.train), inside(&self.split.validation));
+        // In columns of unit standard deviation, in which a floor under variances means the same for all.
+        let scaled = |part: &[usize]| self.units.forward(self.rows(part).view());
+        let (training, validation) = (scaled(&self.split.train), scaled(&self.split.validation));
         let mut rng = ChaCha8Rng::seed_from_u64(model.description().training.seed);
         let baselines = match Baselines::fit(training.view(), validation.view(), &mut rng) {
             Ok(baselines) => baselines,
             Err(Error::Numerical { .. }) => return Ok(model),
             Err(error) => return Err(error),
         };
-        let mixture = baselines.mixture().unwrap_or(baselines.gaussian());
+        let mixture = self.inside(baselines.mixture().unwrap_or(baselines.gaussian()))?;
+        let mixture = &mixture;
+        let validation = self.transform.forward(self.rows(&self.split.validation).view());
         let rows = validation.slice(s![..validation.nrows().min(WEIGHED), ..]);
         let flow = model.flow_log_likelihood(rows, &LikelihoodConfig::default(), &mut rng)?;
         match GaussianPart::weigh(mixture, rows, flow.log_density.view()) {
@@ -56,6 +60,27 @@ impl Prepared {
             Err(Error::Numerical { .. }) => Ok(model),
             Err(error) => Err(error),
         }
+    }
+
+    /// A mixture of columns of unit standard deviation u, in the units of the transform: z = A (x - m) = B u + c, so that
+    /// means become B m + c, and covariances B S B^T.
+    pub(super) fn inside(&self, mixture: &GaussianMixture) -> Result<GaussianMixture> {
+        let sd = self.units.standard_deviations();
+        // Rows are A e_k.
+        let mut turned = self.transform.column_directions();
+        for (mut row, sd) in turned.outer_iter_mut().zip(&sd) {
+            row *= *sd;
+        }
+        let origin = self.units.mean().to_owned().insert_axis(Axis(0));
+        let shift = self.transform.forward(origin.view());
+        let parts = mixture.components();
+        let means = Array2::from_shape_fn((parts.len(), self.dim()), |(k, j)| parts[k].mean()[j]);
+        let means = means.dot(&turned) + &shift.row(0);
+        let covariances = parts.iter().map(|part| {
+            let inside = turned.t().dot(part.covariance()).dot(&turned);
+            (&inside + &inside.t()) * 0.5
+        });
+        GaussianMixture::new(mixture.weights().clone(), means.view(), covariances.collect())
     }
 
     /// What a model file says of a fit.

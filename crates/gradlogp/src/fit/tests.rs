@@ -5,12 +5,12 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::data::Table;
+use crate::data::{Standardization, Table};
 use crate::diagnose::fisher_divergence;
 use crate::model::{Conditioning, ModelKind};
 use crate::objective::Objective;
-use crate::reference::{Gaussian, ReferenceDensity};
-use crate::score::Score;
+use crate::reference::{Gaussian, GaussianMixture, ReferenceDensity};
+use crate::score::{LogDensity, Score};
 use crate::train::{Stop, TrainConfig};
 
 /// Rows of N((1, -2), ((4, 1), (1, 1))).
@@ -175,4 +175,23 @@ fn an_ensemble_has_the_mean_score_and_the_loss_that_follows() {
 
 fn apart_is_seen(a: &Array2<f64>, b: &Array2<f64>) -> bool {
     (a - b).iter().any(|e| e.abs() > 1e-3)
+}
+
+/// A mixture in the units of the transform has the density of the same rows, up to the volume.
+#[test]
+fn a_mixture_is_carried_into_the_units_of_the_transform() {
+    let (truth, table) = gaussian();
+    let config = FitConfig::default();
+    let prepare = PrepareConfig { standardization: Standardization::Whiten, ..config.prepare };
+    let config = FitConfig { prepare, ..config };
+    let prepared = CheckedTable::new(table, &config).unwrap().prepare(&config).unwrap();
+    let centres = array![[-1.0, 0.5], [2.0, 0.0]];
+    let scaled = GaussianMixture::isotropic(array![0.3, 0.7], centres.view(), 0.5).unwrap();
+    let inside = prepared.inside(&scaled).unwrap();
+    let x = truth.sample(20, &mut ChaCha8Rng::seed_from_u64(13));
+    let (u, z) = (prepared.units.forward(x.view()), prepared.transform.forward(x.view()));
+    let volume = scaled.log_density(u.view()) - inside.log_density(z.view());
+    // log |dz/du|: from correlation 1/2 to none, so about -1/2 log(3/4).
+    assert!((volume[0] + 0.5 * 0.75f64.ln()).abs() < 0.1, "{}", volume[0]);
+    assert!(volume.iter().all(|v| (v - volume[0]).abs() < 1e-9), "{volume}");
 }

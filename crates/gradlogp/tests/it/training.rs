@@ -422,10 +422,10 @@ fn settings_that_cannot_be_used_are_named() {
     let base = TrainConfig::default;
     refuse(TrainConfig { steps: 0, ..base() }, "steps");
     refuse(TrainConfig { batch: 0, ..base() }, "batch");
-    refuse(TrainConfig { learning_rate: f64::NAN, ..base() }, "rate");
-    refuse(TrainConfig { learning_rate: -1.0, ..base() }, "rate");
-    refuse(TrainConfig { max_gradient_norm: 0.0, ..base() }, "clip");
-    refuse(TrainConfig { ema_decay: 1.0, ..base() }, "ema");
+    refuse(TrainConfig { learning_rate: f64::NAN, ..base() }, "learning_rate");
+    refuse(TrainConfig { learning_rate: -1.0, ..base() }, "learning_rate");
+    refuse(TrainConfig { max_gradient_norm: 0.0, ..base() }, "max_gradient_norm");
+    refuse(TrainConfig { ema_decay: 1.0, ..base() }, "ema_decay");
     refuse(TrainConfig { weight_decay: -0.1, ..base() }, "decay: ");
     refuse(TrainConfig { objective: Objective::Ssm { slices: 0 }, ..base() }, "slices");
     refuse(TrainConfig { objective: Objective::Dsm { sigma: 0.0 }, ..base() }, "sigma");
