@@ -426,7 +426,7 @@ fn settings_that_cannot_be_used_are_named() {
     refuse(TrainConfig { learning_rate: -1.0, ..base() }, "learning_rate");
     refuse(TrainConfig { max_gradient_norm: 0.0, ..base() }, "max_gradient_norm");
     refuse(TrainConfig { ema_decay: 1.0, ..base() }, "ema_decay");
-    refuse(TrainConfig { weight_decay: -0.1, ..base() }, "decay: ");
+    refuse(TrainConfig { weight_decay: -0.1, ..base() }, "weight_decay: ");
     refuse(TrainConfig { objective: Objective::Ssm { slices: 0 }, ..base() }, "slices");
     refuse(TrainConfig { objective: Objective::Dsm { sigma: 0.0 }, ..base() }, "sigma");
     let fd = |slices, eps| TrainConfig { objective: Objective::FdSsm { slices, eps }, ..base() };
