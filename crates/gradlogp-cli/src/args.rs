@@ -463,6 +463,15 @@ pub(crate) struct PrepareArgs {
 }
 
 impl ModelArgs {
+    /// What these options ask of a network.
+    pub(crate) fn asked(&self) -> crate::noise::NetworkAsked<'_> {
+        crate::noise::NetworkAsked {
+            kind: self.model.map(Into::into),
+            hidden: &self.hidden,
+            activation: self.activation,
+        }
+    }
+
     /// Widths of the hidden layers, those of a family unless given.
     pub(crate) fn hidden_or(&self, usual: Vec<usize>) -> Vec<usize> {
         if self.hidden.is_empty() { usual } else { self.hidden.clone() }

@@ -5,10 +5,9 @@ use clap::{Args, ValueEnum};
 use gradlogp::diffusion::{Conditioning, NoiseConfig, NoiseWeight, TimeDistribution, TimeFeatures};
 use gradlogp::fit::{DiffusionConfig, ProcessConfig};
 use gradlogp::fitted::NoiseRecord;
+use gradlogp::numeric::Activation;
 use gradlogp::sde::{AnyProcess, BetaSchedule, OrnsteinUhlenbeck, Process, SubVp, Ve, Vp};
-use gradlogp::{Error, Objective};
-
-use crate::args::ModelArgs;
+use gradlogp::{Error, ModelKind, Objective};
 
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Noise")]
@@ -262,11 +261,19 @@ fn refuse<T>(option: &str, message: impl Into<String>) -> Result<T> {
     Err(Error::config(option.to_string(), message).into())
 }
 
+/// What the options of every model ask of a network.
+pub(crate) struct NetworkAsked<'a> {
+    pub(crate) kind: Option<ModelKind>,
+    /// Empty: the usual ones.
+    pub(crate) hidden: &'a [usize],
+    pub(crate) activation: Option<Activation>,
+}
+
 impl NoiseArgs {
     /// The diffusion model behind the options and its objective, None without `--noise`.
     pub(crate) fn diffusion(
         &self,
-        model: &ModelArgs,
+        asked: NetworkAsked<'_>,
         slices: usize,
     ) -> Result<Option<(DiffusionConfig, Objective)>> {
         let Some(noise) = self.noise else { return Ok(None) };
@@ -303,9 +310,9 @@ impl NoiseArgs {
         let levels = (noise == NoiseArg::Ncsn).then(|| self.levels.unwrap_or(10));
         let config = DiffusionConfig {
             noise: NoiseConfig { weight, times, levels, simulate },
-            kind: model.model.map_or(usual.kind, Into::into),
-            hidden: model.hidden_or(usual.hidden),
-            activation: model.activation_or(usual.activation),
+            kind: asked.kind.unwrap_or(usual.kind),
+            hidden: if asked.hidden.is_empty() { usual.hidden } else { asked.hidden.to_vec() },
+            activation: asked.activation.unwrap_or(usual.activation),
             conditioning: self.conditioning.map_or(usual.conditioning, Into::into),
             floor: self.noise_floor.unwrap_or(usual.floor),
             features: match self.time_features {

@@ -75,7 +75,7 @@ impl Prepared {
         let shift = self.transform.forward(origin.view());
         let parts = mixture.components();
         let means = Array2::from_shape_fn((parts.len(), self.dim()), |(k, j)| parts[k].mean()[j]);
-        let means = means.dot(&turned) + &shift.row(0);
+        let means = means.dot(&turned) + shift.row(0);
         let covariances = parts.iter().map(|part| {
             let inside = turned.t().dot(part.covariance()).dot(&turned);
             (&inside + &inside.t()) * 0.5

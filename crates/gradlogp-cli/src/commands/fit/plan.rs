@@ -42,7 +42,7 @@ pub(in crate::commands) struct Plan {
 impl Plan {
     pub(in crate::commands) fn new(args: &FitArgs) -> Result<Self> {
         let slices = args.objective.slices;
-        let diffusion = args.noise.diffusion(&args.model, slices)?;
+        let diffusion = args.noise.diffusion(args.model.asked(), slices)?;
         check_beside_noise(args, diffusion.as_ref().map(|(config, _)| config))?;
         let (family, objective) = match diffusion {
             Some((diffusion, objective)) => (Family::Diffusion(diffusion), Some(objective)),
