@@ -33,8 +33,8 @@
 //! let config = TrainConfig {
 //!     objective: Objective::Ssm { slices: 2 },
 //!     steps: 600,
-//!     rate: 5e-3,
-//!     ema: 0.99,
+//!     learning_rate: 5e-3,
+//!     ema_decay: 0.99,
 //!     ..TrainConfig::default()
 //! };
 //! let mut trainer = Trainer::new(mlp.build(0)?, training, &held_out, config)?;

@@ -54,6 +54,9 @@ pub(crate) fn fit(args: &FitClockArgs, show: Show) -> Result<ExitCode> {
     }
     places.check()?;
     let (prepared, _) = plan.prepare(show)?;
+    if plan.fit.members > 1 {
+        return Err(Error::config("--members", "fits of one network are timed").into());
+    }
     if plan.is_kernel_family() {
         let message = "fits of networks are timed: score or potential";
         return Err(Error::config("--model", message).into());
