@@ -22,7 +22,7 @@ use rand_distr::{Distribution, StandardNormal};
 /// The Gaussian density N(mean, covariance).
 ///
 /// ```
-/// use gradlogp_density::{Score, reference::Gaussian};
+/// use gradlogp_density::{Score, reference::Gaussian, score::ScoreTrace};
 /// use ndarray::array;
 ///
 /// let p = Gaussian::new(array![1.0, 0.0], array![[4.0, 0.0], [0.0, 1.0]])?;

@@ -30,7 +30,7 @@ pub struct Mixture<C> {
 /// A mixture of Gaussians with any means and covariances.
 ///
 /// ```
-/// use gradlogp_density::{Score, reference::GaussianMixture};
+/// use gradlogp_density::{Score, reference::GaussianMixture, score::ScoreTrace};
 /// use ndarray::array;
 ///
 /// let p = GaussianMixture::isotropic(array![0.5, 0.5], array![[-2.0], [2.0]].view(), 1.0)?;

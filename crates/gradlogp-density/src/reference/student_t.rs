@@ -25,7 +25,7 @@ use statrs::function::gamma::ln_gamma;
 /// The multivariate Student-t density; see the formulas at the top of its file.
 ///
 /// ```
-/// use gradlogp_density::{Score, reference::StudentT};
+/// use gradlogp_density::{Score, reference::StudentT, score::ScoreTrace};
 /// use ndarray::array;
 ///
 /// let p = StudentT::new(array![0.0], array![[1.0]], 3.0)?;
