@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`score`] | the traits [`Score`], [`ScoreTrace`], [`LogDensity`] and [`TimeScore`]; scores of functions, [`ScoreFn`] |
 //! | [`stats`] | medians and quantiles |
-//! | [`reference`] | densities known exactly, to test against |
+//! | [`reference`](mod@reference) | densities known exactly, to test against |
 //! | [`domain`] | domains with a boundary, and the weights that score matching needs there |
 //! | [`ode`] | an adaptive solver of ordinary differential equations, all rows of a batch at once |
 //! | [`sde`] | processes that turn data into noise, their kernels, exact marginals |

@@ -74,7 +74,7 @@
 //! | [`objective`] | the losses, per row, with their adjoints |
 //! | [`model`] | a graph with a meaning: [`Model`], [`Mlp`], its [`Derivatives`], and the loss pass |
 //! | [`engine`] | a batch on threads, bit-identical for a seed and thread count |
-//! | [`reference`] | densities known exactly, to test against |
+//! | [`reference`](mod@reference) | densities known exactly, to test against |
 //! | [`ode`] | an adaptive solver of ordinary differential equations, all rows of a batch at once |
 //! | [`sde`] | processes that turn data into noise, their kernels, exact marginals |
 //! | [`diffusion`] | networks that are told the time, noised batches |
