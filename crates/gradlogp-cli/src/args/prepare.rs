@@ -1,0 +1,40 @@
+//! What is done to the table before training.
+
+use clap::Args;
+use gradlogp::data::{GapRule, Standardization};
+
+use super::lists::{List, names};
+use crate::choices;
+
+/// What is done to the table before training.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Preparing")]
+pub(crate) struct PrepareArgs {
+    /// Columns c to condition on: fits the score of p(x | c), x being the other columns.
+    ///
+    /// They may be discrete; c is given whenever the model is used, and not modelled.
+    #[arg(long, value_parser = names, value_name = "NAMES")]
+    pub(crate) given: Vec<List<String>>,
+    /// Add uniform noise as wide as a column's own step to rounded columns; with names, to these only.
+    ///
+    /// The ties of rounded columns make score matching degenerate: the loss falls without end.
+    #[arg(long, value_parser = names, num_args = 0.., require_equals = true, value_name = "NAMES")]
+    pub(crate) dequantize: Option<Vec<List<String>>>,
+    /// Width of that noise.
+    #[arg(long, value_parser = choices::gap_rule(), default_value_t = GapRule::Gap, value_name = "RULE", hide_short_help = true)]
+    pub(crate) dequantize_rule: GapRule,
+    /// How columns are scaled for training, undone in every answer.
+    ///
+    /// The scales come from training rows only.
+    #[arg(long, value_parser = choices::standardization(), default_value_t = Standardization::Standardize, value_name = "HOW")]
+    pub(crate) standardize: Standardization,
+    /// Share of rows that decides when to stop.
+    #[arg(long, default_value_t = 0.1, value_name = "SHARE", hide_short_help = true)]
+    pub(crate) validation: f64,
+    /// Share of rows that the final check uses and nothing else sees.
+    #[arg(long, default_value_t = 0.1, value_name = "SHARE", hide_short_help = true)]
+    pub(crate) test: f64,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+}
