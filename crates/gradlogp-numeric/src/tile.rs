@@ -38,29 +38,44 @@ pub(crate) unsafe fn tile<T: Lanes, S: Simd, const ROWS: usize, const VECTORS: u
 ) {
     let lanes = T::count::<S>();
     let mut sums = [[T::splat(simd, zero); VECTORS]; ROWS];
+    // Loops over an index, not over iterators: incremental builds do not inline these early enough to
+    // keep `sums` in registers.
     // SAFETY: the caller's promise; p < inner, i < ROWS, j < VECTORS throughout.
     unsafe {
         let (mut a, mut b) = (o.a, o.b);
-        for _ in 0..o.inner {
+        let mut p = 0;
+        while p < o.inner {
             let mut row = [T::splat(simd, zero); VECTORS];
-            for (j, vector) in row.iter_mut().enumerate() {
-                *vector = b.add(j * lanes).cast::<T::Vector<S>>().read_unaligned();
+            let mut j = 0;
+            while j < VECTORS {
+                row[j] = b.add(j * lanes).cast::<T::Vector<S>>().read_unaligned();
+                j += 1;
             }
-            for (i, sums) in sums.iter_mut().enumerate() {
+            let mut i = 0;
+            while i < ROWS {
                 let factor = T::splat(simd, *a.add(i * o.a_rows));
-                for (sum, vector) in sums.iter_mut().zip(row) {
-                    *sum = T::fused(simd, factor, vector, *sum);
+                let mut j = 0;
+                while j < VECTORS {
+                    sums[i][j] = T::fused(simd, factor, row[j], sums[i][j]);
+                    j += 1;
                 }
+                i += 1;
             }
             a = a.wrapping_add(o.a_cols);
             b = b.wrapping_add(o.b_rows);
+            p += 1;
         }
-        for (i, sums) in sums.into_iter().enumerate() {
-            for (j, sum) in sums.into_iter().enumerate() {
+        let mut i = 0;
+        while i < ROWS {
+            let mut j = 0;
+            while j < VECTORS {
                 let at = c.add(i * c_rows + j * lanes).cast::<T::Vector<S>>();
+                let sum = sums[i][j];
                 let sum = if accumulate { T::sum(simd, at.read_unaligned(), sum) } else { sum };
                 at.write_unaligned(sum);
+                j += 1;
             }
+            i += 1;
         }
     }
 }
