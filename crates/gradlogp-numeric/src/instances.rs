@@ -26,6 +26,9 @@ macro_rules! loops {
             fn axpy(y: &mut [Self], a: Self, x: &[Self]) {
                 vector::generic::axpy(y, a, x);
             }
+            fn add_product(y: &mut [Self], factor: Self, a: &[Self], b: &[Self]) {
+                vector::generic::add_product(y, factor, a, b);
+            }
             fn dot(x: &[Self], y: &[Self]) -> Self {
                 vector::generic::dot(x, y)
             }

@@ -22,6 +22,8 @@ pub trait Loops: Sized + sealed::Sealed {
     fn add_assign(y: &mut [Self], x: &[Self]);
     /// See [`vector::axpy`](crate::vector::axpy).
     fn axpy(y: &mut [Self], a: Self, x: &[Self]);
+    /// See [`vector::add_product`](crate::vector::add_product).
+    fn add_product(y: &mut [Self], factor: Self, a: &[Self], b: &[Self]);
     /// See [`vector::dot`](crate::vector::dot).
     fn dot(x: &[Self], y: &[Self]) -> Self;
     /// See [`vector::scale_rows`](crate::vector::scale_rows).

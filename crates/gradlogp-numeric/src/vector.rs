@@ -13,6 +13,11 @@ pub fn axpy<T: Real>(y: &mut [T], a: T, x: &[T]) {
     <T as Loops>::axpy(y, a, x);
 }
 
+/// y += factor a * b, elementwise, as (factor a_i) b_i + y_i with one rounding of the sum.
+pub fn add_product<T: Real>(y: &mut [T], factor: T, a: &[T], b: &[T]) {
+    <T as Loops>::add_product(y, factor, a, b);
+}
+
 /// Sum of x_i y_i. Sixteen partial sums, in an order that does not depend on the machine.
 pub fn dot<T: Real>(x: &[T], y: &[T]) -> T {
     <T as Loops>::dot(x, y)
@@ -61,6 +66,18 @@ pub(crate) mod generic {
         dispatch(
             #[inline(always)]
             || y.iter_mut().zip(x).for_each(|(y, x)| *y = a.mul_add(*x, *y)),
+        )
+    }
+
+    /// y += factor a * b, elementwise.
+    pub(crate) fn add_product<T: Real>(y: &mut [T], factor: T, a: &[T], b: &[T]) {
+        dispatch(
+            #[inline(always)]
+            || {
+                for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
+                    *y = (factor * *a).mul_add(*b, *y);
+                }
+            },
         )
     }
 

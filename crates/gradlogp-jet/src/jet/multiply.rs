@@ -4,7 +4,7 @@
 //! Adjoint of a: A0 = Y0 b0 + sum_m Y1 b1 + Y2 b2, A1 = Y1 b0 + 2 Y2 b1, A2 = Y2 b0.
 
 use super::form::{Coefficient::*, First, Form, Jet, JetMut};
-use gradlogp_numeric::Real;
+use gradlogp_numeric::{Real, vector};
 
 pub(super) fn form(a: Form, b: Form, curved: usize) -> Form {
     let moves = a.first != First::Zero || b.first != First::Zero;
@@ -19,9 +19,7 @@ pub(super) fn form(a: Form, b: Form, curved: usize) -> Form {
 /// out += factor * a * b, where either may be zero (absent).
 fn add_product<T: Real>(out: &mut [T], factor: T, a: Option<&[T]>, b: Option<&[T]>) {
     if let (Some(a), Some(b)) = (a, b) {
-        for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
-            *out = (factor * *a).mul_add(*b, *out);
-        }
+        vector::add_product(out, factor, a, b);
     }
 }
 

@@ -8,6 +8,9 @@ use crate::graph::Graph;
 use crate::jet::{Request, Tape};
 use gradlogp_numeric::Real;
 
+/// Different requests for which tapes are kept.
+const REQUESTS: usize = 3;
+
 /// Tapes that nobody uses at present, each for the graph of one model.
 pub(super) struct Spare<T>(Mutex<Vec<Tape<T>>>);
 
@@ -31,10 +34,17 @@ impl<T: Real> Spare<T> {
         Some(tapes.remove(at))
     }
 
-    /// For later, in place of the one that was used longest ago if every thread has one.
+    /// For later: as many for each of the last few requests as there are threads. A solver asks for a
+    /// score and a divergence in turn, and neither may push out the tapes of the other.
     fn keep(&self, tape: Tape<T>) {
         let mut tapes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if tapes.len() >= rayon::current_num_threads() {
+        let threads = rayon::current_num_threads();
+        let request = tape.request();
+        let alike = |kept: &Tape<T>| kept.request() == request;
+        if tapes.iter().filter(|&kept| alike(kept)).count() >= threads {
+            let oldest = tapes.iter().position(alike).expect("some are alike");
+            tapes.remove(oldest);
+        } else if tapes.len() >= REQUESTS * threads {
             tapes.remove(0);
         }
         tapes.push(tape);
@@ -71,18 +81,30 @@ mod tests {
     }
 
     #[test]
-    fn as_many_are_kept_as_there_are_threads() {
+    fn as_many_are_kept_as_there_are_threads_for_each_of_a_few_requests() {
         let graph = Mlp { hidden: vec![3], ..Mlp::new(2, ModelKind::Score) }.graph().unwrap();
         let (spare, value) = (Spare::default(), Request::Value);
         let request = |m| Request::first(First::Shared, m);
+        let at_once = |asked| {
+            spare.with(&graph, asked, |_| {
+                spare.with(&graph, asked, |_| spare.with(&graph, asked, |_| ()))
+            });
+        };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
         pool.install(|| {
-            for asked in [value, request(1), value, request(2), request(2)] {
-                spare.with(&graph, asked, |tape| assert_eq!(tape.request(), asked));
+            at_once(value);
+            assert_eq!(kept(&spare), [value, value]);
+            // In turn, as a solver asks: nothing is made anew.
+            for _ in 0..3 {
+                spare.with(&graph, request(1), |_| ());
+                spare.with(&graph, value, |_| ());
             }
+            assert_eq!(kept(&spare), [value, request(1), value]);
+            // Many kinds of requests do not pile up.
+            (2..9).for_each(|m| spare.with(&graph, request(m), |_| ()));
+            assert_eq!(kept(&spare).len(), REQUESTS * 2);
+            assert_eq!(kept(&spare)[5], request(8));
         });
-        // The first value was used again after request(1), which request(2) took the place of.
-        assert_eq!(kept(&spare), [value, request(2)]);
     }
 
     /// A tape that served one call does not change what the next one gives, whatever their rows, and
