@@ -14,7 +14,7 @@ pub(crate) fn asked(
     read: &ReadArgs,
 ) -> Result<Option<Anomaly>> {
     let Some(kind) = args.anomaly else { return Ok(None) };
-    let anomaly = Anomaly::new(model, kind.into())?;
+    let anomaly = Anomaly::new(model, kind)?;
     let (Some(rate), Some(path)) = (args.false_alarm, &args.held_out) else {
         return Ok(Some(anomaly));
     };

@@ -3,6 +3,11 @@
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use gradlogp::data::{GapRule, Standardization};
 use gradlogp::diagnose::Shape;
+use gradlogp::diffusion::{NoiseWeight, TimeDistribution};
+use gradlogp::draw::{Sampler, StepSchedule};
+use gradlogp::fit::Purpose;
+use gradlogp::fitted::AnomalyKind;
+use gradlogp::model::Conditioning;
 use gradlogp::numeric::Activation;
 use gradlogp::slice::SliceDistribution;
 use gradlogp::train::Schedule;
@@ -117,6 +122,151 @@ pub(crate) fn gap_rule() -> impl TypedValueParser<Value = GapRule> {
     )
 }
 
+pub(crate) fn purpose() -> impl TypedValueParser<Value = Purpose> {
+    one_of(
+        Purpose::name,
+        &[
+            (
+                Purpose::Anomaly,
+                "score --anomaly: the densities of the data with noise of 1/2 to 4 scales, in seconds. Short for \
+                 --noise ve --sigma-min 0.5 --sigma-max 4 --model potential --standardize robust --hidden 64,64 \
+                 --activation softplus --steps 1500",
+            ),
+            (
+                Purpose::Score,
+                "score, without a choice of another: the score and the log density of the data themselves, as fit has \
+                 them without this",
+            ),
+            (
+                Purpose::Density,
+                "loglik and sample: the best log likelihood of new rows, by two networks of all noise levels and a \
+                 Gaussian mixture. Short for --noise vp --standardize whiten --dequantize, with --weight-decay, \
+                 --noise-weight, --times, --noise-floor, --steps, --evaluate-every, --patience and --members by the \
+                 size of the table",
+            ),
+            (Purpose::Sampling, "sample: as density"),
+            (
+                Purpose::Imputation,
+                "impute: as density, without the Gaussian mixture, which imputation does not use",
+            ),
+        ],
+    )
+}
+
+pub(crate) fn noise_weight() -> impl TypedValueParser<Value = NoiseWeight> {
+    one_of(
+        NoiseWeight::name,
+        &[
+            (
+                NoiseWeight::Balanced,
+                "The network's own error counts alike over the logarithm of the noise, and less where that exceeds \
+                 the signal",
+            ),
+            (NoiseWeight::Noise, "The variance of the noise"),
+            (NoiseWeight::Likelihood, "g^2, which bounds the likelihood"),
+            (NoiseWeight::None, "All times alike"),
+        ],
+    )
+}
+
+pub(crate) fn times() -> impl TypedValueParser<Value = TimeDistribution> {
+    one_of(
+        TimeDistribution::name,
+        &[
+            (
+                TimeDistribution::LogNoise,
+                "All noise levels below the signal alike, and fewer above it",
+            ),
+            (TimeDistribution::Uniform, "All times alike"),
+            (
+                TimeDistribution::Importance,
+                "More where the weight over the variance of the noise is large",
+            ),
+        ],
+    )
+}
+
+pub(crate) fn conditioning() -> impl TypedValueParser<Value = Conditioning> {
+    one_of(
+        Conditioning::name,
+        &[
+            (Conditioning::Film, "A factor and a shift at every layer"),
+            (Conditioning::Concat, "Beside the columns, by the first layer"),
+        ],
+    )
+}
+
+pub(crate) fn sampler() -> impl TypedValueParser<Value = Sampler> {
+    one_of(
+        Sampler::name,
+        &[
+            (
+                Sampler::Auto,
+                "mala for potentials, ula for score fields, heun for models fitted with --noise",
+            ),
+            (Sampler::Ula, "Langevin steps without correction: slightly too wide at any step"),
+            (
+                Sampler::Mala,
+                "Langevin steps corrected by the density: exact in the long run; potentials",
+            ),
+            (
+                Sampler::Hmc,
+                "Hamiltonian Monte Carlo, exact too: learns the scale of each column and makes long moves, which \
+                 suits many or correlated columns; potentials",
+            ),
+            (Sampler::Em, "From noise to data by Euler-Maruyama steps"),
+            (Sampler::Heun, "From noise to data by stochastic Heun steps, of weak order 2"),
+            (Sampler::Pc, "em with Langevin corrections after each step"),
+            (Sampler::Ode, "From noise to data by the probability flow, with adaptive steps"),
+            (Sampler::Ddim, "The probability flow by its exponential integrator"),
+            (
+                Sampler::Annealed,
+                "Langevin steps at falling noise levels, which end in the distribution that the model has at the \
+                 least noise; variances come out 1 to 2% too large with the default steps, and more with fewer \
+                 --steps or --corrections, or, by some 10%, where columns are nearly dependent",
+            ),
+        ],
+    )
+}
+
+pub(crate) fn step_schedule() -> impl TypedValueParser<Value = StepSchedule> {
+    one_of(
+        StepSchedule::name,
+        &[
+            (
+                StepSchedule::Karras,
+                "Laid over noise levels, closer together where there is little noise",
+            ),
+            (StepSchedule::Geometric, "Laid over noise levels in equal ratios"),
+            (StepSchedule::Uniform, "Laid over times in equal steps"),
+            (StepSchedule::Quadratic, "Laid over times, closer together near the data"),
+        ],
+    )
+}
+
+pub(crate) fn anomaly() -> impl TypedValueParser<Value = AnomalyKind> {
+    one_of(
+        AnomalyKind::name,
+        &[
+            (
+                AnomalyKind::Auto,
+                "scales for models of fit --for anomaly (and other potentials with --noise ve or ncsn), density for \
+                 other potentials, path for score fields",
+            ),
+            (
+                AnomalyKind::Scales,
+                "Mean over noise levels of noise^2 times -log p of the data with that noise",
+            ),
+            (AnomalyKind::Density, "-log p up to a constant"),
+            (
+                AnomalyKind::Path,
+                "The same from the score alone, along the line from the mean of the training rows",
+            ),
+            (AnomalyKind::Norm, "Length of the score in standard deviations"),
+        ],
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use clap::builder::TypedValueParser;
@@ -164,6 +314,13 @@ mod tests {
         check(schedule(), 2);
         check(standardization(), 5);
         check(gap_rule(), 3);
+        check(purpose(), Purpose::ALL.len());
+        check(noise_weight(), 4);
+        check(times(), 3);
+        check(conditioning(), 2);
+        check(sampler(), 10);
+        check(step_schedule(), 4);
+        assert_eq!(offered(anomaly()).len(), 5);
         assert!(offered(shape()).iter().map(|(_, shape)| *shape).eq(Shape::ALL));
     }
 }

@@ -11,7 +11,7 @@ use gradlogp::{Error, ModelKind, Objective};
 
 /// The largest value of an option, where every command that has it takes no more.
 struct Most {
-    /// The option's name in `args.rs`.
+    /// The option's name in `args/`.
     id: &'static str,
     most: u64,
     /// Why there is a bound, as the end of a sentence.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Command, CommandFactory};
+use gradlogp::fit::SizedSetting;
 
 use crate::args::{Cli, OF_KERNELS, OF_NETWORKS, RESUMABLE, WITH_RESUME};
 
@@ -15,7 +16,8 @@ fn ids(command: &Command) -> BTreeSet<String> {
 fn lists_of_options_name_options_that_exist() {
     let cli = Cli::command();
     let fit = ids(cli.find_subcommand("fit").unwrap());
-    for id in OF_NETWORKS.iter().chain(&OF_KERNELS) {
+    let sized = SizedSetting::ALL.map(SizedSetting::name);
+    for id in OF_NETWORKS.iter().chain(&OF_KERNELS).chain(&sized) {
         assert!(fit.contains(*id), "fit has no option {id}");
     }
     let mut resumable = ids(&cli);

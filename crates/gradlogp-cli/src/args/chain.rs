@@ -1,14 +1,16 @@
 //! How rows are drawn.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use gradlogp::draw::{SampleConfig, Sampler, StepSchedule};
+
+use crate::choices;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct ChainArgs {
     /// How rows are drawn.
-    #[arg(long, value_enum, default_value_t = ChainArgs::default().sampler, value_name = "NAME")]
-    pub(crate) sampler: SamplerArg,
+    #[arg(long, value_parser = choices::sampler(), default_value_t = ChainArgs::default().sampler, value_name = "NAME")]
+    pub(crate) sampler: Sampler,
     /// Chains side by side [default: an eighth of the rows, 20 to 500].
     #[arg(long)]
     pub(crate) chains: Option<usize>,
@@ -31,8 +33,8 @@ pub(crate) struct ChainArgs {
     #[arg(long, default_value_t = ChainArgs::default().steps)]
     pub(crate) steps: usize,
     /// From noise to data: where the steps are [default: karras; geometric for annealed].
-    #[arg(long, value_enum, hide_short_help = true)]
-    pub(crate) schedule: Option<ScheduleWord>,
+    #[arg(long, value_parser = choices::step_schedule(), hide_short_help = true)]
+    pub(crate) schedule: Option<StepSchedule>,
     /// Langevin steps of pc after each step, of annealed at each noise level [default: 1 and 5].
     #[arg(long, value_name = "N", hide_short_help = true)]
     pub(crate) corrections: Option<usize>,
@@ -44,14 +46,14 @@ pub(crate) struct ChainArgs {
 impl ChainArgs {
     pub(crate) fn config(&self) -> SampleConfig {
         SampleConfig {
-            sampler: self.sampler.into(),
+            sampler: self.sampler,
             chains: self.chains,
             warm_up: self.warm_up,
             thinning: self.thinning,
             step_size: self.step_size,
             leapfrog: self.leapfrog,
             steps: self.steps,
-            schedule: self.schedule.map(Into::into),
+            schedule: self.schedule,
             corrections: self.corrections,
             seed: self.seed,
         }
@@ -63,84 +65,16 @@ impl Default for ChainArgs {
     fn default() -> Self {
         let usual = SampleConfig::default();
         ChainArgs {
-            sampler: SamplerArg::Auto,
+            sampler: usual.sampler,
             chains: usual.chains,
             warm_up: usual.warm_up,
             thinning: usual.thinning,
             step_size: usual.step_size,
             leapfrog: usual.leapfrog,
             steps: usual.steps,
-            schedule: None,
+            schedule: usual.schedule,
             corrections: usual.corrections,
             seed: usual.seed,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SamplerArg {
-    /// mala for potentials, ula for score fields, heun for models fitted with --noise
-    Auto,
-    /// Langevin steps without correction: slightly too wide at any step
-    Ula,
-    /// Langevin steps corrected by the density: exact in the long run; potentials
-    Mala,
-    /// Hamiltonian Monte Carlo, exact too: learns the scale of each column and makes long moves, which suits
-    /// many or correlated columns; potentials
-    Hmc,
-    /// From noise to data by Euler-Maruyama steps
-    Em,
-    /// From noise to data by stochastic Heun steps, of weak order 2
-    Heun,
-    /// em with Langevin corrections after each step
-    Pc,
-    /// From noise to data by the probability flow, with adaptive steps
-    Ode,
-    /// The probability flow by its exponential integrator
-    Ddim,
-    /// Langevin steps at falling noise levels, which end in the distribution that the model has at the least noise;
-    /// variances come out 1 to 2% too large with the default steps, and more with fewer --steps or
-    /// --corrections, or, by some 10%, where columns are nearly dependent
-    Annealed,
-}
-
-impl From<SamplerArg> for Sampler {
-    fn from(word: SamplerArg) -> Self {
-        match word {
-            SamplerArg::Auto => Sampler::Auto,
-            SamplerArg::Ula => Sampler::Ula,
-            SamplerArg::Mala => Sampler::Mala,
-            SamplerArg::Hmc => Sampler::Hmc,
-            SamplerArg::Em => Sampler::Em,
-            SamplerArg::Heun => Sampler::Heun,
-            SamplerArg::Pc => Sampler::Pc,
-            SamplerArg::Ode => Sampler::Ode,
-            SamplerArg::Ddim => Sampler::Ddim,
-            SamplerArg::Annealed => Sampler::Annealed,
-        }
-    }
-}
-
-/// Where the steps from noise to data are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ScheduleWord {
-    /// Laid over noise levels, closer together where there is little noise
-    Karras,
-    /// Laid over noise levels in equal ratios
-    Geometric,
-    /// Laid over times in equal steps
-    Uniform,
-    /// Laid over times, closer together near the data
-    Quadratic,
-}
-
-impl From<ScheduleWord> for StepSchedule {
-    fn from(word: ScheduleWord) -> Self {
-        match word {
-            ScheduleWord::Karras => StepSchedule::Karras,
-            ScheduleWord::Geometric => StepSchedule::Geometric,
-            ScheduleWord::Uniform => StepSchedule::Uniform,
-            ScheduleWord::Quadratic => StepSchedule::Quadratic,
         }
     }
 }

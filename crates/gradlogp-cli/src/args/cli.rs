@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use clap::error::ErrorKind;
-use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use super::bench::BenchArgs;
+use super::bench::{BenchArgs, BenchCommand};
 use super::compare::CompareArgs;
 use super::conflicts::ignored;
 use super::eval::EvalArgs;
@@ -47,12 +46,22 @@ impl Cli {
         Self::parse_checked(&Cli::command().get_matches()).unwrap_or_else(|e| e.exit())
     }
 
-    pub(super) fn parse_checked(matches: &ArgMatches) -> Result<Self, clap::Error> {
+    /// The command line of these words.
+    #[cfg(test)]
+    pub(crate) fn of_words<'a>(words: impl Iterator<Item = &'a str>) -> Result<Self, clap::Error> {
+        Self::parse_checked(&Cli::command().try_get_matches_from(words)?)
+    }
+
+    fn parse_checked(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut cli = Cli::from_arg_matches(matches)?;
         check_largest(matches, &mut Cli::command())?;
         let Some((name, given)) = matches.subcommand() else { return Ok(cli) };
-        if let Command::Fit(fit) = &mut cli.command {
-            fit.suit_purpose(|id| given.value_source(id) == Some(ValueSource::CommandLine));
+        match &mut cli.command {
+            Command::Fit(fit) => fit.note_given(given),
+            Command::Bench(BenchArgs { what: BenchCommand::Fit(clock) }) => {
+                given.subcommand().into_iter().for_each(|(_, given)| clock.fit.note_given(given));
+            }
+            _ => {}
         }
         let command = Cli::command();
         let ignored = command.find_subcommand(name).and_then(|command| ignored(command, given));

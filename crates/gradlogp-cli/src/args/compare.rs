@@ -109,7 +109,8 @@ impl CompareArgs {
                 ..ObjectiveArgs::default()
             },
             noise: NoiseArgs::default(),
-            by_size: None,
+            standardize_given: true,
+            open: Vec::new(),
             training: TrainingArgs {
                 steps: self.steps,
                 batch: self.batch,

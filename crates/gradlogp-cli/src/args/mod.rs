@@ -31,14 +31,12 @@ pub(crate) use bench::{
     SteinClockArgs, StepArgs,
 };
 pub(crate) use chain::ChainArgs;
-#[cfg(test)]
-pub(crate) use chain::SamplerArg;
 pub(crate) use cli::{Cli, Command};
 pub(crate) use compare::CompareArgs;
 #[cfg(test)]
 pub(crate) use conflicts::{OF_KERNELS, OF_NETWORKS, RESUMABLE, WITH_RESUME};
 pub(crate) use eval::{CheckArgs, EvalArgs};
-pub(crate) use fit::{BySize, FitArgs, PurposeArg};
+pub(crate) use fit::FitArgs;
 pub(crate) use impute::ImputeArgs;
 pub(crate) use info::{CompletionsArgs, InfoArgs, ManArgs};
 pub(crate) use lists::flat;

@@ -20,10 +20,10 @@ pub(crate) struct ModelArgs {
     ///
     /// Two of 128 fit most tables of a few columns.
     #[arg(long, value_delimiter = ',', value_name = "WIDTHS")]
-    pub(super) hidden: Vec<usize>,
+    hidden: Vec<usize>,
     /// The nonlinearity between layers [default: softplus; silu with --noise].
     #[arg(long, value_parser = choices::activation(), value_name = "NAME", hide_short_help = true)]
-    pub(super) activation: Option<Activation>,
+    activation: Option<Activation>,
     /// Residual connections between hidden layers of equal width; helps deep networks.
     #[arg(long, hide_short_help = true)]
     pub(crate) residual: bool,

@@ -8,6 +8,8 @@ use gradlogp::numeric::Activation;
 use gradlogp::sde::{BetaSchedule, OrnsteinUhlenbeck, Process, SubVp, Ve, Vp};
 use gradlogp::{Error, ModelKind, Objective};
 
+use crate::choices;
+
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Noise")]
 pub(crate) struct NoiseArgs {
@@ -20,13 +22,13 @@ pub(crate) struct NoiseArgs {
     #[arg(long, hide_short_help = true, value_enum, requires = "noise", value_name = "OBJECTIVE")]
     pub(crate) noise_objective: Option<NoiseObjectiveArg>,
     /// Weight of a time's loss [default: balanced; none for custom].
-    #[arg(long, hide_short_help = true, value_enum, requires = "noise", value_name = "WEIGHT")]
-    pub(crate) noise_weight: Option<WeightArg>,
+    #[arg(long, hide_short_help = true, value_parser = choices::noise_weight(), requires = "noise", value_name = "WEIGHT")]
+    pub(crate) noise_weight: Option<NoiseWeight>,
     /// Where times are drawn [default: log-noise; uniform for custom].
     ///
     /// In strata, and with weights that undo the law.
-    #[arg(long, hide_short_help = true, value_enum, requires = "noise", value_name = "LAW")]
-    pub(crate) times: Option<TimesArg>,
+    #[arg(long, hide_short_help = true, value_parser = choices::times(), requires = "noise", value_name = "LAW")]
+    pub(crate) times: Option<TimeDistribution>,
     /// Width of the finest structure to expect, in standardized units [default: 0.1; not for custom].
     ///
     /// With less noise than that the network's output is scaled up no further. 0 for data in points or on a
@@ -51,8 +53,8 @@ pub(crate) struct NoiseArgs {
     )]
     pub(crate) simulate: Option<usize>,
     /// How the network reads the time, or the condition of --given [default: film; concat with --given].
-    #[arg(long, hide_short_help = true, value_enum, value_name = "HOW")]
-    pub(crate) conditioning: Option<ConditioningArg>,
+    #[arg(long, hide_short_help = true, value_parser = choices::conditioning(), value_name = "HOW")]
+    pub(crate) conditioning: Option<Conditioning>,
     /// What the network reads of the time.
     #[arg(long, hide_short_help = true, value_enum, requires = "noise", default_value_t = NoiseArgs::default().time_features,
           value_name = "NAME")]
@@ -198,46 +200,6 @@ pub(crate) enum NoiseObjectiveArg {
     Exact,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum WeightArg {
-    /// The network's own error counts alike over the logarithm of the noise, and less where that exceeds
-    /// the signal
-    Balanced,
-    /// The variance of the noise
-    Noise,
-    /// g^2, which bounds the likelihood
-    Likelihood,
-    /// All times alike
-    None,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum TimesArg {
-    /// All noise levels below the signal alike, and fewer above it
-    LogNoise,
-    /// All times alike
-    Uniform,
-    /// More where the weight over the variance of the noise is large
-    Importance,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ConditioningArg {
-    /// A factor and a shift at every layer
-    Film,
-    /// Beside the columns, by the first layer
-    Concat,
-}
-
-impl From<ConditioningArg> for Conditioning {
-    fn from(word: ConditioningArg) -> Self {
-        match word {
-            ConditioningArg::Film => Conditioning::Film,
-            ConditioningArg::Concat => Conditioning::Concat,
-        }
-    }
-}
-
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FeaturesArg {
     /// Waves of the logarithm of the noise
@@ -269,23 +231,26 @@ pub(crate) struct NetworkAsked<'a> {
 }
 
 impl NoiseArgs {
-    /// The diffusion model behind the options and its objective, None without `--noise`.
+    /// The diffusion model behind the options and its objective, None without `--noise`. `chosen` is that of `--for`, which
+    /// goes without `--noise`.
     pub(crate) fn diffusion(
         &self,
         asked: NetworkAsked<'_>,
         slices: usize,
+        chosen: Option<DiffusionConfig>,
     ) -> Result<Option<(DiffusionConfig, Objective)>> {
-        let Some(noise) = self.noise else { return Ok(None) };
-        self.check_unused(noise)?;
-        self.check_order(noise)?;
-        let usual = DiffusionConfig::of(self.process(noise)?);
-        let custom = noise == NoiseArg::Custom;
-        let default = if custom { NoiseObjectiveArg::SsmVr } else { NoiseObjectiveArg::Dsm };
-        let objective = match self.noise_objective.unwrap_or(default) {
-            NoiseObjectiveArg::Dsm => Objective::Regression,
-            NoiseObjectiveArg::Ssm => Objective::Ssm { slices },
-            NoiseObjectiveArg::SsmVr => Objective::SsmVr { slices },
-            NoiseObjectiveArg::Exact => Objective::Exact,
+        let usual = match (chosen, self.noise) {
+            (Some(chosen), _) => chosen,
+            (None, Some(noise)) => self.usual(noise)?,
+            (None, None) => return Ok(None),
+        };
+        let objective = match self.noise_objective {
+            Some(NoiseObjectiveArg::Dsm) => Objective::Regression,
+            Some(NoiseObjectiveArg::Ssm) => Objective::Ssm { slices },
+            Some(NoiseObjectiveArg::SsmVr) => Objective::SsmVr { slices },
+            Some(NoiseObjectiveArg::Exact) => Objective::Exact,
+            None if usual.is_custom() => Objective::SsmVr { slices },
+            None => Objective::Regression,
         };
         let simulate = self.simulate.or(usual.noise.simulate);
         if objective == Objective::Regression && simulate.is_some() {
@@ -293,26 +258,17 @@ impl NoiseArgs {
                            --simulate does without; use ssm, ssm-vr or exact";
             return refuse("--noise-objective", message);
         }
-        let weight = match self.noise_weight {
-            Some(WeightArg::Balanced) => NoiseWeight::Balanced,
-            Some(WeightArg::Noise) => NoiseWeight::Noise,
-            Some(WeightArg::Likelihood) => NoiseWeight::Likelihood,
-            Some(WeightArg::None) => NoiseWeight::None,
-            None => usual.noise.weight,
-        };
-        let times = match self.times {
-            Some(TimesArg::Uniform) => TimeDistribution::Uniform,
-            Some(TimesArg::Importance) => TimeDistribution::Importance,
-            Some(TimesArg::LogNoise) => TimeDistribution::LogNoise,
-            None => usual.noise.times,
-        };
-        let levels = (noise == NoiseArg::Ncsn).then(|| self.levels.unwrap_or(10));
         let config = DiffusionConfig {
-            noise: NoiseConfig { weight, times, levels, simulate },
+            noise: NoiseConfig {
+                weight: self.noise_weight.unwrap_or(usual.noise.weight),
+                times: self.times.unwrap_or(usual.noise.times),
+                levels: usual.noise.levels,
+                simulate,
+            },
             kind: asked.kind.unwrap_or(usual.kind),
             hidden: if asked.hidden.is_empty() { usual.hidden } else { asked.hidden.to_vec() },
             activation: asked.activation.unwrap_or(usual.activation),
-            conditioning: self.conditioning.map_or(usual.conditioning, Into::into),
+            conditioning: self.conditioning.unwrap_or(usual.conditioning),
             floor: self.noise_floor.unwrap_or(usual.floor),
             features: match self.time_features {
                 FeaturesArg::Fourier => usual.features,
@@ -324,12 +280,22 @@ impl NoiseArgs {
         Ok(Some((config, objective)))
     }
 
+    /// The usual settings for this process.
+    fn usual(&self, noise: NoiseArg) -> Result<DiffusionConfig> {
+        self.check_unused(noise)?;
+        self.check_order(noise)?;
+        let mut usual = DiffusionConfig::of(self.process(noise)?);
+        usual.noise.levels =
+            (noise == NoiseArg::Ncsn).then(|| self.levels.unwrap_or(NoiseConfig::LEVELS));
+        Ok(usual)
+    }
+
     fn process(&self, noise: NoiseArg) -> Result<ProcessConfig> {
         let beta = match self.beta {
             BetaArg::Cosine => BetaSchedule::Cosine,
             BetaArg::Linear => BetaSchedule::Linear {
-                beta_min: self.beta_min.unwrap_or(0.1),
-                beta_max: self.beta_max.unwrap_or(20.0),
+                beta_min: self.beta_min.unwrap_or(BetaSchedule::LINEAR.0),
+                beta_max: self.beta_max.unwrap_or(BetaSchedule::LINEAR.1),
             },
         };
         let named = match noise {
@@ -354,7 +320,9 @@ impl NoiseArgs {
                     diffusion: self.ou_diffusion.unwrap_or(usual.diffusion),
                     horizon,
                     // Early in a short process, too.
-                    t_min: self.t_min.unwrap_or(usual.t_min.min(0.01 * horizon)),
+                    t_min: self
+                        .t_min
+                        .unwrap_or(usual.t_min.min(ProcessConfig::usual_t_min(horizon))),
                 })
             }
             NoiseArg::Custom => {
@@ -362,12 +330,12 @@ impl NoiseArgs {
                 else {
                     return refuse("--noise custom", "needs --drift and --diffusion");
                 };
-                let horizon = self.horizon.unwrap_or(1.0);
+                let horizon = self.horizon.unwrap_or(ProcessConfig::HORIZON);
                 return Ok(ProcessConfig::Custom {
                     drift: self.drift.clone(),
                     diffusion,
                     horizon,
-                    t_min: self.t_min.unwrap_or(0.01 * horizon),
+                    t_min: self.t_min.unwrap_or_else(|| ProcessConfig::usual_t_min(horizon)),
                 });
             }
         };
@@ -386,7 +354,13 @@ impl NoiseArgs {
                 self.sigma_max,
                 (usual.sigma_min, usual.sigma_max),
             ),
-            (!sigma, ("--beta-min", "--beta-max"), self.beta_min, self.beta_max, (0.1, 20.0)),
+            (
+                !sigma,
+                ("--beta-min", "--beta-max"),
+                self.beta_min,
+                self.beta_max,
+                BetaSchedule::LINEAR,
+            ),
         ] {
             match (least, largest) {
                 (Some(least), None) if applies && least >= high && least.is_finite() => {

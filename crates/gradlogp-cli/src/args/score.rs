@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use gradlogp::fitted::AnomalyKind;
 
 use super::read::ReadArgs;
 use super::source::SourceArgs;
+use crate::choices;
 
 #[derive(Debug, Args)]
 pub(crate) struct ScoreArgs {
@@ -47,9 +48,9 @@ pub(crate) struct ScoreArgs {
 #[command(next_help_heading = "Anomalies")]
 pub(crate) struct AnomalyArgs {
     /// Also how unusual each row is: larger is more so.
-    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, value_name = "KIND",
+    #[arg(long, value_parser = choices::anomaly(), num_args = 0..=1, require_equals = true, value_name = "KIND",
           default_missing_value = "auto")]
-    pub(crate) anomaly: Option<AnomalyArg>,
+    pub(crate) anomaly: Option<AnomalyKind>,
     /// Table of usual rows that did not train the model, for --false-alarm.
     #[arg(long, value_name = "FILE", requires = "false_alarm")]
     pub(crate) held_out: Option<PathBuf>,
@@ -59,31 +60,4 @@ pub(crate) struct AnomalyArgs {
     /// whatever the model.
     #[arg(long, value_name = "RATE", requires = "held_out", requires = "anomaly")]
     pub(crate) false_alarm: Option<f64>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum AnomalyArg {
-    /// scales for models of fit --for anomaly (and other potentials with --noise ve or ncsn), density for
-    /// other potentials, path for score fields
-    Auto,
-    /// Mean over noise levels of noise^2 times -log p of the data with that noise
-    Scales,
-    /// -log p up to a constant
-    Density,
-    /// The same from the score alone, along the line from the mean of the training rows
-    Path,
-    /// Length of the score in standard deviations
-    Norm,
-}
-
-impl From<AnomalyArg> for AnomalyKind {
-    fn from(kind: AnomalyArg) -> Self {
-        match kind {
-            AnomalyArg::Auto => AnomalyKind::Auto,
-            AnomalyArg::Scales => AnomalyKind::Scales,
-            AnomalyArg::Density => AnomalyKind::Density,
-            AnomalyArg::Path => AnomalyKind::Path,
-            AnomalyArg::Norm => AnomalyKind::Norm,
-        }
-    }
 }

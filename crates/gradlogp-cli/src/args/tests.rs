@@ -40,10 +40,7 @@ fn every_number_is_listed_for_the_test_of_numbers() {
 
 #[test]
 fn a_resumed_fit_refuses_what_it_would_ignore() {
-    let parse = |line: &str| {
-        let words = line.split(' ');
-        Cli::command().try_get_matches_from(words).and_then(|m| Cli::parse_checked(&m))
-    };
+    let parse = |line: &str| Cli::of_words(line.split(' '));
     assert!(parse("gradlogp fit --resume c -o m --report r --checkpoint-every 0 -q").is_ok());
     assert!(parse("gradlogp fit a.csv --hidden 8 --steps 5").is_ok());
     let refused = parse("gradlogp fit --resume c --hidden 8 --steps 5").unwrap_err();

@@ -83,7 +83,7 @@ pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
         incomplete_rows: found.incomplete.len(),
         missing_values: table.iter().filter(|x| x.is_nan()).count(),
         draws: args.draws,
-        sampler: found.sampler.word(),
+        sampler: found.sampler.name(),
         step_size: found.step_size,
         acceptance_rate: found.acceptance_rate,
         r_hat: found.r_hat,

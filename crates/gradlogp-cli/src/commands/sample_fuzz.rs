@@ -4,6 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use gradlogp::diffusion::{TimeFeatures, TimeMlp};
+use gradlogp::draw::{Job, Sampler};
 use gradlogp::fitted::Description;
 use gradlogp::train::TrainConfig;
 use gradlogp::{FittedModel, Mlp, ModelKind};
@@ -11,10 +12,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-use crate::args::{ChainArgs, SamplerArg};
+use crate::args::ChainArgs;
 use crate::mutate;
 use crate::sampling;
-use gradlogp::draw::Job;
 
 /// Looks after which a job has shown that it runs.
 const LOOKS: usize = 12;
@@ -52,7 +52,7 @@ fn models() -> [FittedModel; 2] {
 }
 
 /// Jobs as checkpoints hold them, before the first step and on the way.
-fn jobs(model: &FittedModel, sampler: SamplerArg) -> Vec<Value> {
+fn jobs(model: &FittedModel, sampler: Sampler) -> Vec<Value> {
     let args = ChainArgs {
         sampler,
         chains: Some(3),
@@ -106,11 +106,11 @@ fn changed_jobs_are_refused_or_run() {
         jobs(model, sampler).into_iter().map(|job| (model.clone(), job)).collect()
     };
     let seeds = [
-        of(&potential, SamplerArg::Ula),
-        of(&potential, SamplerArg::Mala),
-        of(&potential, SamplerArg::Hmc),
-        of(&over_time, SamplerArg::Heun),
-        of(&over_time, SamplerArg::Annealed),
+        of(&potential, Sampler::Ula),
+        of(&potential, Sampler::Mala),
+        of(&potential, Sampler::Hmc),
+        of(&over_time, Sampler::Heun),
+        of(&over_time, Sampler::Annealed),
     ]
     .concat();
     assert!(seeds.iter().all(|(model, job)| accepts(model, job)));

@@ -1,7 +1,7 @@
 //! Every option that takes a number, with numbers that nobody means: refused, done, or stopped by Ctrl-C, and never a
 //! panic, an abort, or memory that is not there.
 //!
-//! `numbers.txt` lists the options, one a line behind their command; a test in `args.rs` checks the list against
+//! `numbers.txt` lists the options, one a line behind their command; a test in `args/tests.rs` checks the list against
 //! the command line, so that a new option cannot be forgotten.
 
 use std::collections::VecDeque;

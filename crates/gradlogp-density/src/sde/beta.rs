@@ -30,9 +30,10 @@ pub enum BetaSchedule {
 }
 
 impl Default for BetaSchedule {
-    /// From 0.1 to 20.
+    /// Linear, from 0.1 to 20.
     fn default() -> Self {
-        BetaSchedule::Linear { beta_min: 0.1, beta_max: 20.0 }
+        let (beta_min, beta_max) = BetaSchedule::LINEAR;
+        BetaSchedule::Linear { beta_min, beta_max }
     }
 }
 
@@ -43,6 +44,9 @@ fn angle(t: f64) -> f64 {
 }
 
 impl BetaSchedule {
+    /// The usual beta(0) and beta(1) of a linear schedule.
+    pub const LINEAR: (f64, f64) = (0.1, 20.0);
+
     /// beta(t).
     pub fn rate(&self, t: f64) -> f64 {
         match *self {

@@ -87,6 +87,9 @@ pub struct NoiseConfig {
 }
 
 impl NoiseConfig {
+    /// The usual number of levels of NCSN.
+    pub const LEVELS: usize = 10;
+
     /// Checks every number.
     ///
     /// # Errors

@@ -53,12 +53,12 @@ impl ChainJob {
             return Err(Error::config("n", "must be at least 1"));
         }
         if model.kind() == ModelKind::Score && *sampler != Sampler::Ula {
-            let why = format!("{} needs a density, and the model has none", sampler.word());
+            let why = format!("{} needs a density, and the model has none", sampler.name());
             return Err(Error::config("sampler", why));
         }
         if !sampler.is_chain() {
             let message =
-                format!("{} goes from noise to data, and these are chains", sampler.word());
+                format!("{} goes from noise to data, and these are chains", sampler.name());
             return Err(Error::config("sampler", message));
         }
         if self.leapfrog == 0 {
@@ -174,7 +174,7 @@ impl ChainJob {
                 break;
             }
         }
-        let samples = summarize(model, self.n, &self.config, chains.finish(), self.sampler.word());
+        let samples = summarize(model, self.n, &self.config, chains.finish(), self.sampler.name());
         Ok(Outcome { samples, failure })
     }
 }
@@ -201,7 +201,7 @@ fn chosen(asked: Sampler, kind: ModelKind) -> Result<Sampler> {
         let why = format!(
             "{} needs differences of log density, and a score field has none; use ula, or fit with \
              `model` potential",
-            sampler.word()
+            sampler.name()
         );
         return Err(Error::config("sampler", why));
     }

@@ -72,23 +72,20 @@ pub enum Sampler {
     Annealed,
 }
 
-impl Sampler {
-    /// Its name.
-    pub fn word(self) -> &'static str {
-        match self {
-            Sampler::Auto => "auto",
-            Sampler::Ula => "ula",
-            Sampler::Mala => "mala",
-            Sampler::Hmc => "hmc",
-            Sampler::Em => "em",
-            Sampler::Heun => "heun",
-            Sampler::Pc => "pc",
-            Sampler::Ode => "ode",
-            Sampler::Ddim => "ddim",
-            Sampler::Annealed => "annealed",
-        }
-    }
+gradlogp_numeric::names!(Sampler {
+    Auto => "auto",
+    Ula => "ula",
+    Mala => "mala",
+    Hmc => "hmc",
+    Em => "em",
+    Heun => "heun",
+    Pc => "pc",
+    Ode => "ode",
+    Ddim => "ddim",
+    Annealed => "annealed",
+});
 
+impl Sampler {
     /// Whether it draws from one density by chains.
     pub fn is_chain(self) -> bool {
         matches!(self, Sampler::Ula | Sampler::Mala | Sampler::Hmc)
@@ -109,14 +106,9 @@ pub enum StepSchedule {
     Quadratic,
 }
 
-impl StepSchedule {
-    /// Its name.
-    pub fn word(self) -> &'static str {
-        match self {
-            StepSchedule::Karras => "karras",
-            StepSchedule::Geometric => "geometric",
-            StepSchedule::Uniform => "uniform",
-            StepSchedule::Quadratic => "quadratic",
-        }
-    }
-}
+gradlogp_numeric::names!(StepSchedule {
+    Karras => "karras",
+    Geometric => "geometric",
+    Uniform => "uniform",
+    Quadratic => "quadratic",
+});

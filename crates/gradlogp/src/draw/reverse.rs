@@ -96,7 +96,7 @@ impl ReverseJob {
             return Err(Error::config("done", "the rows drawn are not those of whole blocks"));
         }
         if matches!(self.sampler, Sampler::Auto | Sampler::Ula | Sampler::Mala | Sampler::Hmc) {
-            let message = format!("{} does not go from noise to data", self.sampler.word());
+            let message = format!("{} does not go from noise to data", self.sampler.name());
             return Err(Error::config("sampler", message));
         }
         // Each step has a time, and they are all laid out before the first.
@@ -231,10 +231,10 @@ impl ReverseJob {
             draws: rows.nrows(),
             chain: (0..rows.nrows()).collect(),
             rows: model.description().transform.inverse(rows.view()),
-            sampler: self.sampler.word(),
+            sampler: self.sampler.name(),
             route: Route::Reverse {
                 steps: self.steps,
-                schedule: self.schedule.word(),
+                schedule: self.schedule.name(),
                 score_evaluations: self.evaluations,
             },
             acceptance_rate: None,

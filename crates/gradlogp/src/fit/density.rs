@@ -4,10 +4,10 @@
 //! on the validation rows. With no weights at all the network is the Gaussian of the training rows, so decay draws
 //! small tables to that. How the numbers were found: experiments/density-study.
 
-use super::{DiffusionConfig, Family, FitConfig, PrepareConfig};
-use crate::data::Standardization;
-use crate::diffusion::{NoiseConfig, NoiseWeight, TimeDistribution, TimeMlp};
-use crate::train::TrainConfig;
+use super::purpose::{Purpose, SizedSetting};
+use super::{Family, FitConfig};
+use crate::diffusion::{NoiseWeight, TimeDistribution, TimeMlp};
+use crate::words::short;
 
 /// What follows from the size of the table.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,25 +56,66 @@ impl DensityRule {
     }
 }
 
+impl DensityRule {
+    /// Takes over those of the settings that are `open`, and returns them with the values that they now have.
+    pub fn apply(
+        &self,
+        config: &mut FitConfig,
+        open: &[SizedSetting],
+    ) -> Vec<(SizedSetting, String)> {
+        let mut taken = Vec::new();
+        for setting in SizedSetting::ALL.into_iter().filter(|setting| open.contains(setting)) {
+            let training = &mut config.training;
+            let value = match (setting, &mut config.family) {
+                (SizedSetting::WeightDecay, _) => {
+                    training.weight_decay = self.decay;
+                    short(self.decay)
+                }
+                (SizedSetting::NoiseWeight, Family::Diffusion(diffusion)) => {
+                    diffusion.noise.weight = self.weight;
+                    self.weight.to_string()
+                }
+                (SizedSetting::Times, Family::Diffusion(diffusion)) => {
+                    diffusion.noise.times = self.times;
+                    self.times.to_string()
+                }
+                (SizedSetting::NoiseFloor, Family::Diffusion(diffusion)) => {
+                    diffusion.floor = self.floor;
+                    short(self.floor)
+                }
+                (SizedSetting::NoiseWeight | SizedSetting::Times | SizedSetting::NoiseFloor, _) => {
+                    continue;
+                }
+                (SizedSetting::Steps, _) => {
+                    training.steps = self.steps;
+                    self.steps.to_string()
+                }
+                (SizedSetting::EvaluateEvery, _) => {
+                    training.evaluate_every = self.evaluate_every;
+                    self.evaluate_every.to_string()
+                }
+                (SizedSetting::Patience, _) => {
+                    training.patience = self.patience;
+                    self.patience.to_string()
+                }
+                (SizedSetting::Members, _) => {
+                    config.members = self.members;
+                    self.members.to_string()
+                }
+            };
+            taken.push((setting, value));
+        }
+        taken
+    }
+}
+
 impl FitConfig {
     /// For the density of a table with so many rows and columns.
     pub fn for_density(rows: usize, columns: usize) -> Self {
-        let prepare = PrepareConfig {
-            standardization: Standardization::Whiten,
-            or_standardize: true,
-            dequantize: Some(Vec::new()),
-            ..PrepareConfig::default()
-        };
-        let training = (rows as f64 * prepare.fractions().train).round() as usize;
-        let rule = DensityRule::of(training, columns);
-        let DensityRule { weight, times, floor, .. } = rule;
-        let noise = NoiseConfig { weight, times, ..NoiseConfig::default() };
-        let diffusion = DiffusionConfig { noise, floor, ..DiffusionConfig::default() };
-        let usual = FitConfig::of(Family::Diffusion(diffusion));
-        let DensityRule { decay, steps, evaluate_every, patience, members, .. } = rule;
-        let training =
-            TrainConfig { weight_decay: decay, steps, evaluate_every, patience, ..usual.training };
-        FitConfig { prepare, training, members, with_gaussians: true, ..usual }
+        let mut config = Purpose::Density.config();
+        let training = (rows as f64 * config.prepare.fractions().train).round() as usize;
+        DensityRule::of(training, columns).apply(&mut config, &SizedSetting::ALL);
+        config
     }
 }
 
@@ -95,5 +136,20 @@ mod tests {
             (config.training.weight_decay, config.members, config.training.steps),
             (0.4, 2, 3000)
         );
+    }
+
+    #[test]
+    fn only_open_settings_are_taken() {
+        let mut config = Purpose::Density.config();
+        let before = config.clone();
+        let rule = DensityRule::of(1000, 5);
+        let open = [SizedSetting::Members, SizedSetting::NoiseFloor];
+        let taken = rule.apply(&mut config, &open);
+        let floor = (SizedSetting::NoiseFloor, short(rule.floor));
+        assert_eq!(taken, [floor, (SizedSetting::Members, rule.members.to_string())]);
+        assert_eq!((config.members, config.training.clone()), (rule.members, before.training));
+        // A network of the data themselves has no noise.
+        let mut plain = FitConfig::default();
+        assert_eq!(rule.apply(&mut plain, &open).len(), 1);
     }
 }

@@ -66,6 +66,16 @@ pub enum ProcessConfig {
     },
 }
 
+impl ProcessConfig {
+    /// The usual last time of a process of one's own.
+    pub const HORIZON: f64 = 1.0;
+
+    /// The usual least time of a process with this last time, of one's own.
+    pub fn usual_t_min(horizon: f64) -> f64 {
+        0.01 * horizon
+    }
+}
+
 impl Default for DiffusionConfig {
     /// A score field of three layers of 128 SiLU units, over the variance-preserving process.
     fn default() -> Self {

@@ -30,6 +30,7 @@ mod evaluate;
 mod kernel;
 mod kernel_family;
 mod prepare;
+mod purpose;
 mod region;
 mod run;
 mod train;
@@ -45,6 +46,7 @@ pub use evaluate::{
 };
 pub use kernel_family::KernelFamilyConfig;
 pub use prepare::{CheckedTable, Prepared};
+pub use purpose::{Purpose, SizedSetting};
 pub use region::{ColumnBounds, Region};
 pub use run::{Fit, fit};
 pub use trained::{Trained, TrainedMember};

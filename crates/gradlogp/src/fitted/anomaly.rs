@@ -27,6 +27,14 @@ pub enum AnomalyKind {
     Norm,
 }
 
+gradlogp_numeric::names!(AnomalyKind {
+    Auto => "auto",
+    Scales => "scales",
+    Density => "density",
+    Path => "path",
+    Norm => "norm",
+});
+
 /// An anomaly score of a model, and, once calibrated, its threshold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Anomaly {

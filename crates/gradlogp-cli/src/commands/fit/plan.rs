@@ -6,7 +6,7 @@ use anyhow::Result;
 use gradlogp::data::Standardization;
 use gradlogp::fit::{
     CheckedTable, DensityRule, DiffusionConfig, Family, FitConfig, KernelFamilyConfig,
-    NetworkConfig, PrepareConfig, Prepared, Support,
+    NetworkConfig, PrepareConfig, Prepared, Purpose, SizedSetting, Support,
 };
 use gradlogp::model::Conditioning;
 use gradlogp::train::{Choice, TrainConfig, Trainer};
@@ -14,14 +14,13 @@ use gradlogp::{Error, Mlp, ModelKind, Objective};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
-use crate::args::{BySize, FitArgs, ModelArg, ModelArgs, ObjectiveArg, PurposeArg, flat};
+use crate::args::{FitArgs, ModelArg, ModelArgs, ObjectiveArg, flat};
 use crate::checkpoints::{self, Standing, resume_command};
 use crate::commands::Show;
 use crate::input::{Place, Source, show_warnings, warning_text};
 use crate::limits::{check_memory, check_network, check_step, check_threads};
 use crate::places::Places;
 use crate::progress::Progress;
-use crate::text::short;
 use crate::{exit, text};
 
 /// Everything a fit needs to know.
@@ -32,9 +31,9 @@ pub(in crate::commands) struct Plan {
     pub(super) report: Option<PathBuf>,
     pub(super) checkpoint_every: f64,
     pub(in crate::commands) fit: FitConfig,
-    /// What is still to follow the size of the table.
+    /// Settings that are still to follow the size of the table.
     #[serde(default)]
-    by_size: Option<BySize>,
+    by_size: Option<Vec<SizedSetting>>,
     /// How the objective was chosen.
     pub(in crate::commands) choice: Option<Choice>,
 }
@@ -42,7 +41,12 @@ pub(in crate::commands) struct Plan {
 impl Plan {
     pub(in crate::commands) fn new(args: &FitArgs) -> Result<Self> {
         let slices = args.objective.slices;
-        let diffusion = args.noise.diffusion(args.model.asked(), slices)?;
+        let chosen = args.purpose.map(Purpose::config);
+        let diffusion = chosen.as_ref().and_then(|config| match &config.family {
+            Family::Diffusion(diffusion) => Some(diffusion.clone()),
+            _ => None,
+        });
+        let diffusion = args.noise.diffusion(args.model.asked(), slices, diffusion)?;
         check_beside_noise(args, diffusion.as_ref().map(|(config, _)| config))?;
         let (family, objective) = match diffusion {
             Some((diffusion, objective)) => (Family::Diffusion(diffusion), Some(objective)),
@@ -50,14 +54,22 @@ impl Plan {
         };
         // Refused here, also where the objective has no slices.
         Objective::Ssm { slices }.validate()?;
-        let training_args = &args.training;
-        let training = training_args;
-        let usual = FitConfig::of(family);
+        let training = &args.training;
+        let usual = match chosen {
+            Some(chosen) => FitConfig { family, ..chosen },
+            None => FitConfig::of(family),
+        };
+        // What was not given is as the purpose has it.
+        let of_purpose = |setting| args.purpose.is_some() && args.open.contains(&setting);
+        let scaled = args.purpose.is_some() && !args.standardize_given;
         let asked = TrainConfig {
             objective: objective.unwrap_or(Objective::SsmVr { slices }),
             slice_distribution: args.objective.slice_law,
             domain: None,
-            steps: training.steps,
+            steps: match of_purpose(SizedSetting::Steps) {
+                true => usual.training.steps,
+                false => training.steps,
+            },
             batch: training.batch,
             learning_rate: training.rate,
             schedule: training.schedule,
@@ -71,18 +83,23 @@ impl Plan {
             threads: training.threads,
         };
         asked.validate()?;
+        let dequantize = args.prepare.dequantize.as_deref().map(flat);
         let prepare = PrepareConfig {
-            dequantize: args.prepare.dequantize.as_deref().map(flat),
+            dequantize: dequantize.or_else(|| usual.prepare.dequantize.clone()),
             gap_rule: args.prepare.dequantize_rule,
-            standardization: args.prepare.standardize,
-            or_standardize: args.by_size.is_some_and(|by_size| by_size.standardize),
+            standardization: match scaled {
+                true => usual.prepare.standardization,
+                false => args.prepare.standardize,
+            },
+            or_standardize: scaled && usual.prepare.or_standardize,
             validation: args.prepare.validation,
             test: args.prepare.test,
         };
-        let training = match &usual.family {
+        let config = match &usual.family {
             Family::Kernel(family) => family.settings(&asked),
             _ => asked,
         };
+        let follows_size = args.purpose.is_some_and(Purpose::follows_size);
         let mut plan = Plan {
             source: Source::new(&args.source, &args.read)?,
             output: "model.safetensors".into(),
@@ -90,14 +107,12 @@ impl Plan {
             checkpoint_every: 5.0,
             fit: FitConfig {
                 prepare,
-                training,
+                training: config,
                 choose_objective: objective.is_none(),
-                members: training_args.members.unwrap_or(1),
-                with_gaussians: args.by_size.is_some()
-                    && args.purpose != Some(PurposeArg::Imputation),
+                members: training.members.unwrap_or(usual.members),
                 ..usual
             },
-            by_size: args.by_size,
+            by_size: follows_size.then(|| args.open.clone()),
             choice: None,
         };
         plan.override_outputs(args)?;
@@ -193,42 +208,12 @@ impl Plan {
 
     /// Takes over what follows from the size of the table where that was left to us, and says so.
     fn follow_size(&mut self, rows: usize, columns: usize, show: Show) {
-        let Some(left) = self.by_size.take() else { return };
-        let rule = DensityRule::of(rows, columns);
-        let mut said = Vec::new();
-        let mut take = |asked: bool, name: &str, value: String| {
-            if asked {
-                said.push(format!("--{name} {value}"));
-            }
-            asked
+        let Some(open) = self.by_size.take() else { return };
+        let taken = DensityRule::of(rows, columns).apply(&mut self.fit, &open);
+        let said = |(setting, value): (SizedSetting, String)| {
+            format!("--{} {value}", setting.name().replace('_', "-"))
         };
-        let training = &mut self.fit.training;
-        if take(left.weight_decay, "weight-decay", short(rule.decay)) {
-            training.weight_decay = rule.decay;
-        }
-        if let Family::Diffusion(diffusion) = &mut self.fit.family {
-            if take(left.noise_weight, "noise-weight", rule.weight.to_string()) {
-                diffusion.noise.weight = rule.weight;
-            }
-            if take(left.times, "times", rule.times.to_string()) {
-                diffusion.noise.times = rule.times;
-            }
-            if take(left.noise_floor, "noise-floor", short(rule.floor)) {
-                diffusion.floor = rule.floor;
-            }
-        }
-        if take(left.steps, "steps", rule.steps.to_string()) {
-            training.steps = rule.steps;
-        }
-        if take(left.evaluate_every, "evaluate-every", rule.evaluate_every.to_string()) {
-            training.evaluate_every = rule.evaluate_every;
-        }
-        if take(left.patience, "patience", rule.patience.to_string()) {
-            training.patience = rule.patience;
-        }
-        if take(left.members, "members", rule.members.to_string()) {
-            self.fit.members = rule.members;
-        }
+        let said: Vec<String> = taken.into_iter().map(said).collect();
         if !said.is_empty() {
             show.note(&format!("for a table of this size: {}", said.join(" ")));
         }
@@ -317,7 +302,7 @@ fn family(args: &FitArgs) -> Result<Family> {
         (true, Some(region)) => Support::Within { region, power: args.boundary.boundary_power },
         (false, None) => Support::Conditional {
             columns: given,
-            conditioning: conditioning.map_or(Conditioning::Concat, Into::into),
+            conditioning: conditioning.unwrap_or(Conditioning::Concat),
         },
     };
     let kind: ModelKind = model.model.unwrap_or(ModelArg::Potential).into();
@@ -393,4 +378,43 @@ fn check_every(seconds: f64) -> Result<()> {
         return Ok(());
     }
     Err(Error::config("--checkpoint-every", "must be 0 or more seconds").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn plan(line: &str) -> FitConfig {
+        let words = format!("gradlogp fit a.csv {line}");
+        match Cli::of_words(words.split_whitespace()).map(|cli| cli.command) {
+            Ok(Command::Fit(args)) => Plan::new(&args).unwrap().fit,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What `--help` says that each purpose is short for.
+    #[test]
+    fn a_purpose_is_short_for_options_and_given_ones_win() {
+        let anomaly = "--noise ve --sigma-min 0.5 --sigma-max 4 --model potential --standardize robust \
+                       --hidden 64,64 --activation softplus --steps 1500";
+        assert_eq!(plan("--for anomaly"), plan(anomaly));
+        let given = "--standardize none --hidden 8 --activation tanh --steps 6000 --members 3";
+        assert_eq!(
+            plan(&format!("--for anomaly {given}")),
+            plan(&format!("--noise ve --sigma-min 0.5 --sigma-max 4 --model potential {given}"))
+        );
+        assert_eq!(plan("--for score"), plan(""));
+        let density = plan("--noise vp --standardize whiten --dequantize");
+        let or_standardize = PrepareConfig { or_standardize: true, ..density.prepare.clone() };
+        let density = FitConfig { prepare: or_standardize, ..density };
+        assert_eq!(plan("--for imputation"), density);
+        let with_gaussians = FitConfig { with_gaussians: true, ..density };
+        assert_eq!(plan("--for density"), with_gaussians);
+        assert_eq!(plan("--for sampling"), with_gaussians);
+        let scaled = plan("--for density --standardize standardize --dequantize=a --patience 3");
+        assert!(!scaled.prepare.or_standardize);
+        assert_eq!(scaled.prepare.dequantize, Some(vec!["a".to_string()]));
+        assert_eq!(scaled.training.patience, 3);
+    }
 }
