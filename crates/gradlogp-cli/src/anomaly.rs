@@ -21,7 +21,7 @@ pub(crate) fn asked(
     let source = Source::at(Place::File(path.clone()), read);
     let usual = source.load_for(0, model)?;
     show_warnings(&usual.warnings);
-    let model = usual.model_given(model.clone())?;
+    let model = usual.model_at_condition(model.clone())?;
     let found = anomaly.calibrated(&model, usual.table.rows.view(), rate);
     Ok(Some(found.map_err(|e| in_table(e, &usual.table.name))?))
 }

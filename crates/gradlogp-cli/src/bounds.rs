@@ -1,6 +1,6 @@
 //! Bounds of the data as the user writes them.
 
-use gradlogp::fit::{ColumnBounds, Region};
+use gradlogp::fit::{ColumnBounds, DomainConfig};
 
 /// Parses `column=low:high`, where a missing or infinite bound is none.
 pub(crate) fn column_bounds(text: &str) -> Result<ColumnBounds, String> {
@@ -26,13 +26,13 @@ pub(crate) fn column_bounds(text: &str) -> Result<ColumnBounds, String> {
 }
 
 /// Parses `simplex` or `ball:RADIUS`.
-pub(crate) fn region(text: &str) -> Result<Region, String> {
+pub(crate) fn domain(text: &str) -> Result<DomainConfig, String> {
     if text == "simplex" {
-        return Ok(Region::Simplex);
+        return Ok(DomainConfig::Simplex);
     }
     let radius = text.strip_prefix("ball:").and_then(|radius| radius.parse::<f64>().ok());
     match radius {
-        Some(radius) if radius > 0.0 && radius.is_finite() => Ok(Region::Ball(radius)),
+        Some(radius) if radius > 0.0 && radius.is_finite() => Ok(DomainConfig::Ball(radius)),
         _ => Err("must be simplex, or ball:RADIUS with a positive radius".into()),
     }
 }
@@ -50,8 +50,8 @@ mod tests {
         for bad in ["a", "a=1", "a=2:1", "a=:", "a=x:1", "a=inf:2", "a=nan:1"] {
             assert!(column_bounds(bad).is_err(), "{bad}");
         }
-        assert_eq!(region("simplex"), Ok(Region::Simplex));
-        assert_eq!(region("ball:2"), Ok(Region::Ball(2.0)));
-        assert!(region("ball").is_err() && region("ball:-1").is_err() && region("cube").is_err());
+        assert_eq!(domain("simplex"), Ok(DomainConfig::Simplex));
+        assert_eq!(domain("ball:2"), Ok(DomainConfig::Ball(2.0)));
+        assert!(domain("ball").is_err() && domain("ball:-1").is_err() && domain("cube").is_err());
     }
 }

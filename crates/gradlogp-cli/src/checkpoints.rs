@@ -97,7 +97,7 @@ impl Place {
             Checkpoint::KIND => "fit",
             SAMPLING => "sample",
             _ => {
-                let message = "it holds something that is no checkpoint; move it away, or name another \
+                let message = "it is not a checkpoint; move it away, or name another \
                                --output";
                 return Standing::Taken(message.into());
             }
@@ -107,8 +107,8 @@ impl Place {
         match kind == self.kind && run == self.run {
             true => Standing::Ours,
             false => Standing::Taken(format!(
-                "it holds an unfinished run of {of_which} with another model, table or settings; go on \
-                 with that one by gradlogp {of_which} --resume {path}, delete it, or name another --output"
+                "it holds an unfinished run of {of_which} with another model, table or settings; resume it \
+                 with gradlogp {of_which} --resume {path}, delete it, or name another --output"
             )),
         }
     }

@@ -321,7 +321,7 @@ fn without_bounds(model: &FittedModel, option: &str) -> Result<()> {
 
 /// Refuses a conditional model for what is about one density.
 fn without_condition(model: &FittedModel, option: &str) -> Result<()> {
-    if model.given_columns().is_empty() {
+    if model.condition_columns().is_empty() {
         return Ok(());
     }
     let message = "this model is conditional: it has one density for each condition; leave it out";

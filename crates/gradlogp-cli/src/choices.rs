@@ -30,7 +30,7 @@ pub(crate) fn activation() -> impl TypedValueParser<Value = Activation> {
         &[
             (
                 Activation::Softplus,
-                "log(1 + e^x): smooth with bounded slopes, which second derivatives like",
+                "log(1 + e^x): smooth with bounded derivatives, which suits second derivatives",
             ),
             (Activation::Tanh, "Hyperbolic tangent"),
             (Activation::Silu, "x / (1 + e^-x): learns scores at all noise levels faster"),
@@ -47,7 +47,7 @@ pub(crate) fn slice_law() -> impl TypedValueParser<Value = SliceDistribution> {
         &[
             (
                 SliceDistribution::Rademacher,
-                "Independent signs: the least variance of the laws with independent components",
+                "Independent signs: the least variance of the distributions with independent components",
             ),
             (SliceDistribution::Gaussian, "Standard normal"),
             (SliceDistribution::Sphere, "Uniform on the sphere of radius sqrt(columns)"),
@@ -67,8 +67,8 @@ pub(crate) fn schedule() -> impl TypedValueParser<Value = Schedule> {
     one_of(
         Schedule::name,
         &[
-            (Schedule::Cosine, "Ends at a hundredth of the rate, which averages noise out"),
-            (Schedule::Constant, "Stays where it is"),
+            (Schedule::Cosine, "Decays to a hundredth of the rate, which averages out noise"),
+            (Schedule::Constant, "Stays constant"),
         ],
     )
 }
@@ -114,10 +114,7 @@ pub(crate) fn gap_rule() -> impl TypedValueParser<Value = GapRule> {
                 GapRule::MedianGap,
                 "Twice the median gap between distinct values, as in the literature",
             ),
-            (
-                GapRule::Whole,
-                "1, for all columns of whole numbers, such as pixels, constant ones too",
-            ),
+            (GapRule::Whole, "1, for integer columns such as pixels, constant ones included"),
         ],
     )
 }
@@ -128,21 +125,21 @@ pub(crate) fn purpose() -> impl TypedValueParser<Value = Purpose> {
         &[
             (
                 Purpose::Anomaly,
-                "score --anomaly: the densities of the data with noise of 1/2 to 4 scales, in seconds. Short for \
-                 --noise ve --sigma-min 0.5 --sigma-max 4 --model potential --standardize robust --hidden 64,64 \
-                 --activation softplus --steps 1500",
+                "score --anomaly: the densities of the data with noise of 1/2 to 4 scales, in seconds. \
+                 Short for --noise ve --sigma-min 0.5 --sigma-max 4 --model potential --standardize robust \
+                 --hidden 64,64 --activation softplus --steps 1500",
             ),
             (
                 Purpose::Score,
-                "score, without a choice of another: the score and the log density of the data themselves, as fit has \
+                "the score and the log density of the data themselves, as fit has \
                  them without this",
             ),
             (
                 Purpose::Density,
-                "loglik and sample: the best log likelihood of new rows, by two networks of all noise levels and a \
-                 Gaussian mixture. Short for --noise vp --standardize whiten --dequantize, with --weight-decay, \
-                 --noise-weight, --times, --noise-floor, --steps, --evaluate-every, --patience and --members by the \
-                 size of the table",
+                "loglik and sample: the best log likelihood of new rows, by two networks of all noise \
+                 levels and a Gaussian mixture. Short for --noise vp --standardize whiten --dequantize, \
+                 with --weight-decay, --noise-weight, --times, --noise-floor, --steps, --evaluate-every, \
+                 --patience and --members by the size of the table",
             ),
             (Purpose::Sampling, "sample: as density"),
             (
@@ -159,8 +156,8 @@ pub(crate) fn noise_weight() -> impl TypedValueParser<Value = NoiseWeight> {
         &[
             (
                 NoiseWeight::Balanced,
-                "The network's own error counts alike over the logarithm of the noise, and less where that exceeds \
-                 the signal",
+                "The network's own error counts alike over the logarithm of the noise, and less where that \
+                 exceeds the signal",
             ),
             (NoiseWeight::Noise, "The variance of the noise"),
             (NoiseWeight::Likelihood, "g^2, which bounds the likelihood"),
@@ -204,15 +201,18 @@ pub(crate) fn sampler() -> impl TypedValueParser<Value = Sampler> {
                 Sampler::Auto,
                 "mala for potentials, ula for score fields, heun for models fitted with --noise",
             ),
-            (Sampler::Ula, "Langevin steps without correction: slightly too wide at any step"),
+            (
+                Sampler::Ula,
+                "Langevin steps without correction: biased towards too wide at any step size",
+            ),
             (
                 Sampler::Mala,
-                "Langevin steps corrected by the density: exact in the long run; potentials",
+                "Langevin steps corrected by the density: exact asymptotically; potentials",
             ),
             (
                 Sampler::Hmc,
-                "Hamiltonian Monte Carlo, exact too: learns the scale of each column and makes long moves, which \
-                 suits many or correlated columns; potentials",
+                "Hamiltonian Monte Carlo, exact too: adapts the scale of each column and makes long moves, \
+                 which suits many or correlated columns; potentials",
             ),
             (Sampler::Em, "From noise to data by Euler-Maruyama steps"),
             (Sampler::Heun, "From noise to data by stochastic Heun steps, of weak order 2"),
@@ -221,9 +221,9 @@ pub(crate) fn sampler() -> impl TypedValueParser<Value = Sampler> {
             (Sampler::Ddim, "The probability flow by its exponential integrator"),
             (
                 Sampler::Annealed,
-                "Langevin steps at falling noise levels, which end in the distribution that the model has at the \
-                 least noise; variances come out 1 to 2% too large with the default steps, and more with fewer \
-                 --steps or --corrections, or, by some 10%, where columns are nearly dependent",
+                "Langevin steps at falling noise levels, which end in the distribution that the model has \
+                 at the least noise; variances come out 1 to 2% too large with the default steps, and more \
+                 with fewer --steps or --corrections, or, by some 10%, where columns are nearly dependent",
             ),
         ],
     )
@@ -235,11 +235,11 @@ pub(crate) fn step_schedule() -> impl TypedValueParser<Value = StepSchedule> {
         &[
             (
                 StepSchedule::Karras,
-                "Laid over noise levels, closer together where there is little noise",
+                "Spaced in noise level, closer together where there is little noise",
             ),
-            (StepSchedule::Geometric, "Laid over noise levels in equal ratios"),
-            (StepSchedule::Uniform, "Laid over times in equal steps"),
-            (StepSchedule::Quadratic, "Laid over times, closer together near the data"),
+            (StepSchedule::Geometric, "Spaced in noise level, in equal ratios"),
+            (StepSchedule::Uniform, "Spaced in time, evenly"),
+            (StepSchedule::Quadratic, "Spaced in time, closer together near the data"),
         ],
     )
 }
@@ -250,8 +250,8 @@ pub(crate) fn anomaly() -> impl TypedValueParser<Value = AnomalyKind> {
         &[
             (
                 AnomalyKind::Auto,
-                "scales for models of fit --for anomaly (and other potentials with --noise ve or ncsn), density for \
-                 other potentials, path for score fields",
+                "scales for models of fit --for anomaly (and other potentials with --noise ve or ncsn), \
+                 density for other potentials, path for score fields",
             ),
             (
                 AnomalyKind::Scales,

@@ -64,7 +64,7 @@ pub(crate) const SAMPLE: &str = "Examples:
   gradlogp sample model.safetensors -n 1000 -o samples.csv
   gradlogp sample model.safetensors --sampler hmc --chains 20 -n 2000 -o samples.npy
   gradlogp sample given.safetensors --given-values age=40,dose=0.5 -n 500 -o at40.csv
-  gradlogp sample time.safetensors --sampler ode --steps 50 --trace way.npy -o samples.csv
+  gradlogp sample time.safetensors --sampler ode --steps 50 --trace trajectories.npy -o samples.csv
   gradlogp sample --resume samples.csv.checkpoint";
 
 pub(crate) const IMPUTE: &str = "Examples:

@@ -134,8 +134,8 @@ mod tests {
         assert_eq!(text(Error::config("step_size", "no")), "--step-size: no");
         assert_eq!(text(Error::config("-n", "no")), "-n: no");
         let data =
-            Error::data("a", "say `no header` or `drop missing`, not `this`; a lone ` stays");
-        assert_eq!(text(data), "a: say --no-header or --drop-missing, not `this`; a lone ` stays");
+            Error::data("a", "use `no header` or `drop missing`, not `this`; a lone ` stays");
+        assert_eq!(text(data), "a: use --no-header or --drop-missing, not `this`; a lone ` stays");
         let said = |message: &str| text(Error::data("a", message));
         assert_eq!(said("use `drop = b,c_1`, or"), "a: use --drop b,c_1, or");
         assert_eq!(said("use `drop = row id`"), "a: use --drop 'row id'");

@@ -54,7 +54,7 @@ pub(crate) enum Place {
 pub(crate) struct Loaded {
     pub(crate) table: Table,
     /// The columns of a condition, apart from the table.
-    pub(crate) given: Option<Table>,
+    pub(crate) condition: Option<Table>,
     pub(crate) warnings: Vec<DataWarning>,
     /// The set it was drawn from, if it was drawn.
     pub(crate) drawn_from: Option<Dataset>,
@@ -75,8 +75,7 @@ impl Source {
         let place = match (&source.data, &source.dataset) {
             (Some(path), _) => Place::File(path.clone()),
             (None, Some(name)) if name == RED_WINE && source.rows.is_some() => {
-                let message =
-                    format!("{RED_WINE} is a table of 1599 rows, not drawn; leave it out");
+                let message = format!("{RED_WINE} is a fixed table of 1599 rows; leave it out");
                 return Err(Error::config("--rows", message).into());
             }
             (None, Some(name)) => {
@@ -125,7 +124,7 @@ impl Source {
         match &self.place {
             Place::File(path) => {
                 let (table, warnings) = read_file(path, &self.options(like))?;
-                Ok(Loaded { table, given: None, warnings, drawn_from: None })
+                Ok(Loaded { table, condition: None, warnings, drawn_from: None })
             }
             Place::BuiltIn { name, rows } => {
                 let (table, drawn_from) = built_in(name, *rows, seed)?;
@@ -143,7 +142,7 @@ impl Source {
                     None => (table, None),
                 };
                 let warnings = warning.into_iter().collect();
-                Ok(Loaded { table, given: None, warnings, drawn_from })
+                Ok(Loaded { table, condition: None, warnings, drawn_from })
             }
         }
     }
@@ -165,7 +164,7 @@ impl Source {
         let bytes = parquet_as_text(bytes, &self.name())?;
         let options = self.options(Some(like));
         let (table, warnings) = read_table_from(&bytes[..], &self.name(), &options)?;
-        let loaded = Loaded { table, given: None, warnings, drawn_from: None };
+        let loaded = Loaded { table, condition: None, warnings, drawn_from: None };
         if self.columns.is_some() || bytes.starts_with(b"\x93NUMPY") || bytes.starts_with(b"PK") {
             return Ok((loaded, None));
         }
@@ -188,16 +187,16 @@ impl Source {
     pub(crate) fn load_for(&self, seed: u64, model: &FittedModel) -> Result<Loaded> {
         let mut loaded = self.load(seed, Some(&model.all_columns()))?;
         let by_position = |w: &DataWarning| matches!(w, DataWarning::MatchedByPosition { .. });
-        if !model.given_columns().is_empty() && loaded.warnings.iter().any(by_position) {
+        if !model.condition_columns().is_empty() && loaded.warnings.iter().any(by_position) {
             let message = format!(
                 "no column has a name of the model's; for a conditional model they must be named: \
                  {} given {}",
                 model.description().columns.join(", "),
-                model.given_columns().join(", ")
+                model.condition_columns().join(", ")
             );
             return Err(Error::data(self.name(), message).into());
         }
-        loaded.take_given(model.given_columns())?;
+        loaded.take_condition(model.condition_columns())?;
         Ok(loaded)
     }
 
@@ -224,26 +223,26 @@ impl Source {
 
 impl Loaded {
     /// Moves the columns of a condition out of the table.
-    pub(crate) fn take_given(&mut self, names: &[String]) -> Result<()> {
+    pub(crate) fn take_condition(&mut self, names: &[String]) -> Result<()> {
         if names.is_empty() {
             return Ok(());
         }
-        let given = self.table.select(names)?;
-        if given.n_columns() == self.table.n_columns() {
+        let condition = self.table.select(names)?;
+        if condition.n_columns() == self.table.n_columns() {
             let message = "names every column of the table, which leaves none to model";
             return Err(Error::config("--given", message).into());
         }
         self.table = self.table.drop_columns(names)?;
-        self.given = Some(given);
+        self.condition = Some(condition);
         // The known score is that of all columns together.
         self.drawn_from = None;
         Ok(())
     }
 
     /// `model` at the conditions of the rows, where it has one.
-    pub(crate) fn model_given(&self, model: FittedModel) -> Result<FittedModel> {
-        Ok(match &self.given {
-            Some(given) => model.given(given.rows.view())?,
+    pub(crate) fn model_at_condition(&self, model: FittedModel) -> Result<FittedModel> {
+        Ok(match &self.condition {
+            Some(condition) => model.at_condition(condition.rows.view())?,
             None => model,
         })
     }
@@ -288,17 +287,16 @@ pub(crate) fn read_file(path: &Path, options: &ReadOptions) -> Result<(Table, Ve
 fn standard_input() -> Result<std::io::Stdin> {
     static READ: AtomicBool = AtomicBool::new(false);
     if READ.swap(true, Ordering::Relaxed) {
-        let message =
-            "standard input can be read once, and stands for two tables here; name a file for one";
+        let message = "standard input can be read only once, and is used for two tables here; name a file for one";
         return Err(Error::config("-", message).into());
     }
     Ok(std::io::stdin())
 }
 
 /// Warns of conditions far outside those that the model was fitted to, by column and row.
-pub(crate) fn conditions_far_off(model: &FittedModel, given: ArrayView2<'_, f64>, show: Show) {
-    let Some(known) = &model.description().given else { return };
-    for far in known.far_off(given) {
+pub(crate) fn conditions_far_off(model: &FittedModel, condition: ArrayView2<'_, f64>, show: Show) {
+    let Some(known) = &model.description().condition else { return };
+    for far in known.far_off(condition) {
         let rows: Vec<usize> = far.rows.iter().map(|row| row + 1).collect();
         let what = match far.range {
             Some([low, high]) => {
@@ -307,7 +305,7 @@ pub(crate) fn conditions_far_off(model: &FittedModel, given: ArrayView2<'_, f64>
             None => "from those of training".to_string(),
         };
         show.warning(&format!(
-            "condition \"{}\": {} in {} lies far {what}, where the model has seen nothing: its answers there \
+            "condition \"{}\": {} in {} lies far {what}, where there were no training rows: its answers there \
              are guesses",
             far.column,
             text::short(far.worst),

@@ -198,7 +198,7 @@ impl From<&Evaluation> for Judgement {
             exact_loss_se: found.exact_loss.standard_error,
             stein_mean_max_z: stein.mean_max_z,
             stein_product_max_z: stein.product_max_z,
-            stein_given_max_z: found.conditional.then_some(stein.given_max_z),
+            stein_given_max_z: found.conditional.then_some(stein.condition_max_z),
             stein_critical_z: stein.critical_z,
             stein_slope: stein.slope.mean,
             stein_slope_se: stein.slope.standard_error,

@@ -23,7 +23,7 @@ const fn most(id: &'static str, most: u64, why: &'static str) -> Most {
 }
 
 const YEARS: &str = "more would run for weeks";
-const AT_ONCE: &str = "more cannot be stopped on the way";
+const AT_ONCE: &str = "more cannot be interrupted";
 
 /// Every count that no buffer bounds.
 const LARGEST: [Most; 18] = [
@@ -46,9 +46,9 @@ const LARGEST: [Most; 18] = [
     most(
         "threads",
         256,
-        "each takes a stack and buffers of its own, and more than there are cores gain nothing",
+        "each needs its own stack and buffers, and more than there are cores bring nothing",
     ),
-    most("dim", 10_000_000, "a row of them is a file of its own"),
+    most("dim", 10_000_000, "each is a file"),
 ];
 
 /// Steps from noise to data, which are laid out before the first.
@@ -105,9 +105,10 @@ pub(crate) fn check_memory(option: &str, bytes: f64) -> Result<()> {
     }
     let limit = match has {
         Some(has) => format!("this machine has {}", gigabytes(has)),
-        None => "this machine does not give it".into(),
+        None => "this machine cannot provide it".into(),
     };
-    let message = format!("needs about {} of memory, and {limit}; choose less", gigabytes(bytes));
+    let message =
+        format!("needs about {} of memory, and {limit}; choose a smaller value", gigabytes(bytes));
     Err(Error::config(option.to_string(), message).into())
 }
 

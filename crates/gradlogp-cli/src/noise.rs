@@ -10,7 +10,7 @@ fn process_words(process: &Process) -> String {
             format!("rate from {beta_min} to {beta_max}")
         }
         BetaSchedule::Cosine => "cosine schedule".to_string(),
-        _ => "a rate of its own".to_string(),
+        _ => "another schedule".to_string(),
     };
     match process {
         Process::Ve(p) => format!("ve, noise from {} to {}", p.sigma_min, p.sigma_max),

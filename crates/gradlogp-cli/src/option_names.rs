@@ -126,7 +126,7 @@ fn every_option_that_is_spoken_of_exists() {
 fn options_are_found_in_text() {
     let names = |text| named(text).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
     assert_eq!(
-        names("say --header, or `--drop a,b`\n(--no-header)"),
+        names("use --header, or `--drop a,b`\n(--no-header)"),
         ["header", "drop", "no-header"]
     );
     assert_eq!(names("a -- b ---- --Big x--y --beta-min,"), ["beta-min"]);

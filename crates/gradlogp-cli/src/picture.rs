@@ -1,4 +1,4 @@
-//! Rows as grey pictures: a sheet of tiles, one a row, as PNG.
+//! Rows as grayscale images: a sheet of tiles, one a row, as PNG.
 
 use std::io::Write;
 
@@ -45,7 +45,7 @@ impl ImageShape {
                 "{width}x{height} is {} pixels, and the model has {columns} columns",
                 width * height
             ),
-            None => format!("{columns} columns are no square; say WIDTHxHEIGHT"),
+            None => format!("{columns} columns are not a square; give WIDTHxHEIGHT"),
         };
         Err(Error::config("--image", message).into())
     }
@@ -72,7 +72,7 @@ impl Greys {
 
     fn shade(&self, x: f64) -> u8 {
         let width = (self.high - self.low).max(f64::MIN_POSITIVE);
-        // What is no number is black.
+        // What is not a number is black.
         (255.0 * ((x - self.low) / width).clamp(0.0, 1.0)).round() as u8
     }
 }

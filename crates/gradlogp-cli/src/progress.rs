@@ -1,4 +1,4 @@
-//! How a long run shows that it runs: a bar on a terminal, a line now and then elsewhere, or nothing.
+//! Progress of a long run: a bar on a terminal, a line now and then elsewhere, or nothing.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};

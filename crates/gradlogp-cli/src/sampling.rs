@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use anyhow::Result;
-use gradlogp::draw::{ACCEPTED, Job, Look, Outcome, Route, Samples, Watch};
+use gradlogp::draw::{ACCEPTED, Job, Outcome, Route, Samples, Snapshot, Watch};
 use gradlogp::{Error, FittedModel};
 
 use crate::args::ChainArgs;
@@ -106,7 +106,7 @@ impl Words for Samples {
     fn warning(&self) -> Option<String> {
         if let Some(rows) = self.conditions_not_mixed.as_ref().filter(|rows| !rows.is_empty()) {
             return Some(format!(
-                "{} of the conditions: the chain there has not mixed, so its draws are not to be relied on; \
+                "{} of the conditions: the chain there has not mixed, so its draws are unreliable; \
                  use a longer --warm-up and --thinning, or leave out --step-size to have it adapted",
                 text::rows(rows)
             ));
@@ -117,7 +117,7 @@ impl Words for Samples {
         let Route::Chains { chains, step_size, .. } = self.route else { return None };
         if let Some(rate) = self.acceptance_rate.filter(|rate| *rate < ACCEPTED) {
             return Some(format!(
-                "only {:.2}% of the steps were accepted, so the chains have hardly left their \
+                "only {:.2}% of the steps were accepted, so the chains have hardly moved from their \
                  starting points; use a smaller --step-size, or leave it out to have it adapted",
                 100.0 * rate
             ));
@@ -125,7 +125,8 @@ impl Words for Samples {
         let bound = self.r_hat_bound();
         let given = match self.step_given {
             true => format!(
-                "the --step-size {} may be too small to get around: leave it out, and it is chosen; or ",
+                "the --step-size {} may be too small to explore the density: leave it out to have it \
+                 chosen; or ",
                 text::short(step_size)
             ),
             false => String::new(),
@@ -134,19 +135,20 @@ impl Words for Samples {
             "parts of the density are separate, and their weights are those of the starting points";
         match (self.max_split_r_hat.filter(|r| *r > bound), self.stuck()) {
             (Some(r), _) if r > APART => Some(format!(
-                "chains disagree (split R-hat {}, should be below {bound:.2}): each keeps to a small part \
-                 of what all of them cover. Either {given}more --warm-up and --thinning are needed, or {parts}",
+                "chains disagree (split R-hat {}, should be below {bound:.2}): each covers only a small \
+                 part of what all of them cover. Either {given}more --warm-up and --thinning are needed, or \
+                 {parts}",
                 infinite(r)
             )),
             (Some(r), _) => Some(format!(
-                "chains disagree (split R-hat {r:.2}, should be below {bound:.2}): they do not cross between \
-                 separate parts of the density, so the weights of the parts are those of the starting \
-                 points. A longer --warm-up helps only if the parts are connected; a model of fit --for sampling goes \
-                 from noise to data, and finds the weights"
+                "chains disagree (split R-hat {r:.2}, should be below {bound:.2}): they do not cross \
+                 between separate parts of the density, so the weights of the parts are those of the \
+                 starting points. A longer --warm-up helps only if the parts are connected; a model of fit \
+                 --for sampling samples by the reverse process, which finds the weights"
             )),
             (None, Some(still)) => Some(format!(
-                "{still} of {chains} chains have not moved from where they were after warm-up, and their \
-                 draws are copies of one row; use a longer --warm-up or a smaller --step-size"
+                "{still} of {chains} chains have not moved from where they were after warm-up, so that \
+                 their draws are copies of one row; use a longer --warm-up or a smaller --step-size"
             )),
             (None, None) => self.unchecked.clone(),
         }
@@ -189,16 +191,16 @@ pub(crate) fn draw(
     }
 }
 
-/// All steps that are left, with a progress bar; `look` sees each, and an error of it ends the run.
+/// All steps that are left, with a progress bar; `snapshot` sees each, and an error of it ends the run.
 pub(crate) fn run(
     job: Job,
     model: &FittedModel,
     quiet: bool,
-    look: impl FnMut(Look<'_>) -> Result<()>,
+    snapshot: impl FnMut(Snapshot<'_>) -> Result<()>,
 ) -> Result<Outcome> {
     let (from, total) = job.steps();
     let bar = Progress::new(quiet, "sampling", from as u64, total as u64);
-    let mut shown = Shown { bar, look, trouble: None };
+    let mut shown = Shown { bar, snapshot, trouble: None };
     let outcome = job.run(model, &mut shown);
     shown.bar.finish();
     match shown.trouble {
@@ -210,18 +212,18 @@ pub(crate) fn run(
 /// Shows a run, and stops it at a signal.
 struct Shown<F> {
     bar: Progress,
-    look: F,
+    snapshot: F,
     trouble: Option<anyhow::Error>,
 }
 
-impl<F: FnMut(Look<'_>) -> Result<()>> Watch for Shown<F> {
-    fn look(&mut self, look: Look<'_>) -> ControlFlow<()> {
-        self.bar.at(look.step as u64, || match (look.time, look.acceptance) {
+impl<F: FnMut(Snapshot<'_>) -> Result<()>> Watch for Shown<F> {
+    fn snapshot(&mut self, snapshot: Snapshot<'_>) -> ControlFlow<()> {
+        self.bar.at(snapshot.step as u64, || match (snapshot.time, snapshot.acceptance) {
             (Some(time), _) => format!("t {time:.3}"),
             (None, Some(acceptance)) => format!("acceptance {acceptance:.2}"),
             (None, None) => String::new(),
         });
-        self.trouble = (self.look)(look).err();
+        self.trouble = (self.snapshot)(snapshot).err();
         match self.trouble {
             Some(_) => ControlFlow::Break(()),
             None => ControlFlow::Continue(()),

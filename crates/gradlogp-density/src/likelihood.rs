@@ -63,7 +63,7 @@ pub fn bits_per_dimension(log_density: f64, dim: usize) -> f64 {
     -log_density / (dim as f64 * std::f64::consts::LN_2)
 }
 
-/// Log densities of the rows of `x` (n x d) under `model`, whose noise is that of `sde`. `end` is the law at
+/// Log densities of the rows of `x` (n x d) under `model`, whose noise is that of `sde`. `end` is the distribution at
 /// T.
 ///
 /// # Errors
@@ -149,15 +149,16 @@ impl Flow<'_> {
     fn solve(&self, x: ArrayView2<'_, f64>, ode: &OdeConfig) -> Result<Solution> {
         let zeros = Array2::zeros((x.nrows(), self.probes.len().max(1)));
         let start = concatenate![Axis(1), x, zeros];
-        let mut slope = |at: At<'_>| self.slope(at, x.ncols());
+        let mut derivative = |at: At<'_>| self.derivative(at, x.ncols());
         let span = (self.sde.t_min(), self.sde.horizon());
-        let solved = integrate_rows(&mut slope, span, start.view(), (ode, None), &mut || true)?;
+        let solved =
+            integrate_rows(&mut derivative, span, start.view(), (ode, None), &mut || true)?;
         // It was not told to stop.
         solved.ok_or_else(|| Error::config("solver", "was stopped"))
     }
 
     /// F and, for every probe (or exactly), div F; `at.y` has d columns of x in front.
-    fn slope(&self, at: At<'_>, d: usize) -> Array2<f64> {
+    fn derivative(&self, at: At<'_>, d: usize) -> Array2<f64> {
         let (x, times) = (at.y.slice(s![.., ..d]), at.times);
         let half: Array1<f64> =
             times.iter().map(|t| 0.5 * self.sde.diffusion(*t).powi(2)).collect();

@@ -133,33 +133,38 @@ pub struct Solution {
 pub struct Step {
     /// y at t + h to order 5.
     pub y: Array2<f64>,
-    /// f(t + h, y at t + h): the next step's `slope`.
-    pub slope: Array2<f64>,
+    /// f(t + h, y at t + h): the next step's `derivative`.
+    pub derivative: Array2<f64>,
     /// Difference from the embedded solution of order 4: of order h^5.
     pub error: Array2<f64>,
 }
 
-/// One step of every row of `at`, of its size in `h`; `slope` is f there.
-pub fn step(f: &mut Derivative<'_>, at: At<'_>, slope: ArrayView2<'_, f64>, h: &[f64]) -> Step {
+/// One step of every row of `at`, of its size in `h`; `derivative` is f there.
+pub fn step(
+    f: &mut Derivative<'_>,
+    at: At<'_>,
+    derivative: ArrayView2<'_, f64>,
+    h: &[f64],
+) -> Step {
     let add = |to: &mut Array2<f64>, factor: f64, k: &Array2<f64>| {
         for ((mut to, k), h) in to.outer_iter_mut().zip(k.outer_iter()).zip(h) {
             to.scaled_add(h * factor, &k);
         }
     };
-    let mut slopes = vec![slope.to_owned()];
+    let mut derivatives = vec![derivative.to_owned()];
     let mut place = at.y.to_owned();
     for (row, c) in A.iter().zip(C).skip(1) {
         place = at.y.to_owned();
-        for (a, k) in row.iter().zip(&slopes).filter(|(a, _)| **a != 0.0) {
+        for (a, k) in row.iter().zip(&derivatives).filter(|(a, _)| **a != 0.0) {
             add(&mut place, *a, k);
         }
         let times: Vec<f64> = at.times.iter().zip(h).map(|(t, h)| t + c * h).collect();
-        slopes.push(f(At { rows: at.rows, times: &times, y: place.view() }));
+        derivatives.push(f(At { rows: at.rows, times: &times, y: place.view() }));
     }
     let mut error = Array2::zeros(at.y.dim());
-    E.iter().zip(&slopes).for_each(|(e, k)| add(&mut error, *e, k));
+    E.iter().zip(&derivatives).for_each(|(e, k)| add(&mut error, *e, k));
     // The last stage stands at the new place: first same as last.
-    Step { y: place, slope: slopes.pop().unwrap_or_default(), error }
+    Step { y: place, derivative: derivatives.pop().unwrap_or_default(), error }
 }
 
 /// Solves from `t0` to `t1` (either may be the larger) with steps that meet the tolerances.
@@ -201,8 +206,8 @@ pub fn failure(failed: &[Failure]) -> Option<Error> {
             format!("row {row}: all steps reached t = {t:.6}; allow more steps or a larger error")
         }
         false => format!(
-            "row {row}: the solution or its slope is not finite from t = {t:.6} on, or changes faster than \
-             any step can follow"
+            "row {row}: the solution or its derivative is not finite from t = {t:.6} on, or changes faster \
+             than any step can follow"
         ),
     };
     let rows = failed.iter().map(|failed| failed.row).collect();
@@ -218,9 +223,9 @@ struct Way {
     after_rejection: bool,
 }
 
-/// [`integrate`] over `span` (from, to) where some rows may fail, and none spoils another. The first step of each row is
-/// that of `first_steps` where given: the [`Solution::next_steps`] of the part before, when a solution is wanted
-/// at several times. `go_on` is asked before every step; None where it said no.
+/// [`integrate`] over `span` (from, to) where some rows may fail, and none spoils another. The first step of
+/// each row is that of `first_steps` where given: the [`Solution::next_steps`] of the part before, when a
+/// solution is wanted at several times. `go_on` is asked before every step; None where it said no.
 ///
 /// # Errors
 /// [`Error::Config`] for the settings.
@@ -243,13 +248,13 @@ pub fn integrate_rows(
         return Ok(Some(solution));
     }
     let mut active: Vec<usize> = (0..n).collect();
-    let mut slope = f(At { rows: &active, times: &vec![t0; n], y: y0 });
+    let mut derivative = f(At { rows: &active, times: &vec![t0; n], y: y0 });
     solution.info.evaluations = 1;
     let sizes = match first_steps.filter(|steps| steps.iter().all(|h| *h > 0.0 && h.is_finite())) {
         Some(steps) => steps.to_vec(),
         None => {
             solution.info.evaluations += 1;
-            first_step_sizes(f, (t0, t1), (y0, slope.view()), config)
+            first_step_sizes(f, (t0, t1), (y0, derivative.view()), config)
         }
     };
     let way = |h: &f64| Way { t: t0, h: *h, steps: 0, rejected: 0, after_rejection: false };
@@ -261,7 +266,7 @@ pub fn integrate_rows(
         too_many_steps,
     };
     active.retain(|row| {
-        let bad = is_bad(y0.row(*row), slope.row(*row));
+        let bad = is_bad(y0.row(*row), derivative.row(*row));
         if bad {
             solution.failed.push(fail(*row, &ways[*row], false));
         }
@@ -279,14 +284,15 @@ pub fn integrate_rows(
             .collect();
         let times: Vec<f64> = active.iter().map(|row| ways[*row].t).collect();
         let signed: Vec<f64> = tried.iter().map(|h| direction * h).collect();
-        let (here, slopes) = (solution.y.select(Axis(0), &active), slope.select(Axis(0), &active));
+        let (here, derivatives) =
+            (solution.y.select(Axis(0), &active), derivative.select(Axis(0), &active));
         let at = At { rows: &active, times: &times, y: here.view() };
-        let new = step(f, at, slopes.view(), &signed);
+        let new = step(f, at, derivatives.view(), &signed);
         solution.info.evaluations += 6;
         let mut stay = Vec::with_capacity(active.len());
         for (k, &row) in active.iter().enumerate() {
             let way = &mut ways[row];
-            let error = match is_bad(new.y.row(k), new.slope.row(k)) {
+            let error = match is_bad(new.y.row(k), new.derivative.row(k)) {
                 true => f64::INFINITY,
                 false => row_norm(new.error.row(k), here.row(k), new.y.row(k), config),
             };
@@ -295,7 +301,7 @@ pub fn integrate_rows(
                 // The end exactly, so that rounding leaves no sliver of a step.
                 way.t = if last { t1 } else { way.t + signed[k] };
                 solution.y.row_mut(row).assign(&new.y.row(k));
-                slope.row_mut(row).assign(&new.slope.row(k));
+                derivative.row_mut(row).assign(&new.derivative.row(k));
                 way.steps += 1;
                 let grown = tried[k] * growth(error, way.after_rejection);
                 // A short last step says nothing against the step size before it.
@@ -347,18 +353,18 @@ fn row_norm(
 }
 
 /// Hairer's first step of every row: an Euler step that changes y by a hundredth of its size, corrected by how
-/// much the slope changes over it.
+/// much the derivative changes over it.
 fn first_step_sizes(
     f: &mut Derivative<'_>,
     (t, end): (f64, f64),
-    (y, slope): (ArrayView2<'_, f64>, ArrayView2<'_, f64>),
+    (y, derivative): (ArrayView2<'_, f64>, ArrayView2<'_, f64>),
     config: &OdeConfig,
 ) -> Vec<f64> {
     let (direction, length) = ((end - t).signum(), (end - t).abs());
     let rows: Vec<usize> = (0..y.nrows()).collect();
     let of = |v: ArrayView1<'_, f64>, row: usize| row_norm(v, y.row(row), y.row(row), config);
     let euler_step = |row: &usize| {
-        let (size, speed) = (of(y.row(*row), *row), of(slope.row(*row), *row));
+        let (size, speed) = (of(y.row(*row), *row), of(derivative.row(*row), *row));
         let euler = if !(size >= 1e-5 && speed >= 1e-5) { 1e-6 } else { 0.01 * size / speed };
         // No further than the end, beyond which f may not be known.
         euler.clamp(f64::MIN_POSITIVE, length)
@@ -366,25 +372,25 @@ fn first_step_sizes(
     let eulers: Vec<f64> = rows.iter().map(euler_step).collect();
     let mut there = y.to_owned();
     for (row, mut there) in there.outer_iter_mut().enumerate() {
-        there.scaled_add(direction * eulers[row], &slope.row(row));
+        there.scaled_add(direction * eulers[row], &derivative.row(row));
     }
     let times: Vec<f64> = eulers.iter().map(|euler| t + direction * euler).collect();
-    let change = f(At { rows: &rows, times: &times, y: there.view() }) - slope;
+    let change = f(At { rows: &rows, times: &times, y: there.view() }) - derivative;
     let corrected = |row: &usize| {
-        let (euler, speed) = (eulers[*row], of(slope.row(*row), *row));
-        let bend = of(change.row(*row), *row) / euler;
-        let largest = speed.max(bend);
+        let (euler, speed) = (eulers[*row], of(derivative.row(*row), *row));
+        let curvature = of(change.row(*row), *row) / euler;
+        let largest = speed.max(curvature);
         let other =
             if largest <= 1e-15 { (euler * 1e-3).max(1e-6) } else { (0.01 / largest).powf(0.2) };
-        // A bend that is not finite says only that the Euler step was too long.
-        if bend.is_finite() { other.min(100.0 * euler) } else { 1e-3 * euler }
+        // A curvature that is not finite says only that the Euler step was too long.
+        if curvature.is_finite() { other.min(100.0 * euler) } else { 1e-3 * euler }
     };
     rows.iter().map(corrected).collect()
 }
 
 /// Whether a row has a value that is not finite.
-fn is_bad(y: ArrayView1<'_, f64>, slope: ArrayView1<'_, f64>) -> bool {
-    y.iter().chain(slope).any(|v| !v.is_finite())
+fn is_bad(y: ArrayView1<'_, f64>, derivative: ArrayView1<'_, f64>) -> bool {
+    y.iter().chain(derivative).any(|v| !v.is_finite())
 }
 
 #[cfg(test)]

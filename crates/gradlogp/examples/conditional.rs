@@ -31,7 +31,7 @@ fn main() -> gradlogp::Result<()> {
 
     // Given c, x has mean c^2 and variance 1/4, so its score at 1 is 4 (c^2 - 1).
     for c in [1.0, 1.5] {
-        let score = fit.model.given(array![[c]].view())?.score(array![[1.0]].view());
+        let score = fit.model.at_condition(array![[c]].view())?.score(array![[1.0]].view());
         println!("s(1 | {c}) = {:.2}, the truth {:.2}", score[[0, 0]], 4.0 * (c * c - 1.0));
     }
     Ok(())

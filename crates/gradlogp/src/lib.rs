@@ -69,7 +69,7 @@
 //! | [`numeric`] | arithmetic (crate `gradlogp-numeric`): matrix products, fused activation loops, run-time SIMD, `f32` and `f64` |
 //! | [`graph`] | networks as data, over one flat vector of named parameters |
 //! | [`jet`] | Taylor coefficients through a graph, and their adjoints |
-//! | [`slice`](mod@slice) | laws of random directions |
+//! | [`slice`](mod@slice) | distributions of random directions |
 //! | [`domain`] | domains with a boundary, and the weights that score matching needs there |
 //! | [`objective`] | the losses, per row, with their adjoints |
 //! | [`model`] | a graph with a meaning: [`Model`], [`Mlp`], its [`Derivatives`], and the loss pass |
@@ -77,7 +77,7 @@
 //! | [`reference`](mod@reference) | densities known exactly, to test against |
 //! | [`ode`] | an adaptive solver of ordinary differential equations, all rows of a batch at once |
 //! | [`sde`] | processes that turn data into noise, their kernels, exact marginals |
-//! | [`diffusion`] | networks that are told the time, noised batches |
+//! | [`diffusion`] | time-conditional networks, noised batches |
 //! | [`data`] | tables, their checks, dequantization, splits, batches, scaling and the way back |
 //! | [`storage`] | files written whole or not at all |
 //! | [`train`] | the training loop: AdamW, schedules, held-out loss, checkpoints |

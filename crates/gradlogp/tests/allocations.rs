@@ -22,12 +22,13 @@ const THREADS: usize = 2;
 /// Allocations of each of the later steps of a run.
 fn per_step(
     kind: ModelKind,
-    (given, conditioning): (usize, Conditioning),
+    (condition_dim, conditioning): (usize, Conditioning),
     objective: Objective,
     domain: Option<Domain>,
 ) -> Vec<usize> {
     let x: Vec<f32> = (0..4 * BATCH * D).map(|i| (i as f32).sin()).collect();
-    let mlp = Mlp { hidden: vec![HIDDEN, HIDDEN], given, conditioning, ..Mlp::new(D, kind) };
+    let mlp =
+        Mlp { hidden: vec![HIDDEN, HIDDEN], condition_dim, conditioning, ..Mlp::new(D, kind) };
     let config = TrainConfig {
         objective,
         domain,
@@ -37,8 +38,10 @@ fn per_step(
         threads: THREADS,
         ..TrainConfig::default()
     };
-    let rows =
-        PointSet { x: x.clone(), contexts: vec![x[..4 * BATCH * given].to_vec(); given.min(1)] };
+    let rows = PointSet {
+        x: x.clone(),
+        contexts: vec![x[..4 * BATCH * condition_dim].to_vec(); condition_dim.min(1)],
+    };
     let mut trainer = Trainer::new(mlp.build(0).unwrap(), rows.clone(), &rows, config).unwrap();
     let mut seen = Vec::with_capacity(64);
     trainer.run(&mut |_, event| {
@@ -65,12 +68,13 @@ fn a_step_allocates_nothing() {
         if kind == ModelKind::LogDensity {
             objectives.extend([Objective::Cp { slices: 2 }, Objective::ApproxBackprop]);
         }
-        for given in [(0, Conditioning::Concat), (2, Conditioning::Concat), (2, Conditioning::Film)]
+        for condition_dim in
+            [(0, Conditioning::Concat), (2, Conditioning::Concat), (2, Conditioning::Film)]
         {
             for &objective in &objectives {
                 none(
-                    per_step(kind, given, objective, None),
-                    &format!("{kind:?} {given:?} {objective:?}"),
+                    per_step(kind, condition_dim, objective, None),
+                    &format!("{kind:?} {condition_dim:?} {objective:?}"),
                 );
             }
         }

@@ -33,7 +33,7 @@ struct Arguments {
     /// Seed.
     #[arg(long, default_value_t = 1234)]
     seed: u64,
-    /// Worker threads; 0 takes one per core.
+    /// Worker threads; 0 for one per core.
     #[arg(long, default_value_t = 0)]
     threads: usize,
 }

@@ -46,7 +46,7 @@ struct Arguments {
     /// Epochs of 24 steps.
     #[arg(long, default_value_t = 5)]
     epochs: u64,
-    /// Worker threads; 0 takes one per core.
+    /// Worker threads; 0 for one per core.
     #[arg(long, default_value_t = 0)]
     threads: usize,
     /// Make table and figure of the runs that are there, and train nothing.

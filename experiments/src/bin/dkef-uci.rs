@@ -50,7 +50,7 @@ struct Arguments {
     /// Most epochs.
     #[arg(long, default_value_t = Sizes::default().epochs)]
     epochs: u64,
-    /// Worker threads; 0 takes one per core.
+    /// Worker threads; 0 for one per core.
     #[arg(long, default_value_t = 0)]
     threads: usize,
     /// Make table and figure of the runs that are there, and train nothing.

@@ -23,7 +23,7 @@ pub(crate) enum BenchCommand {
     /// Time one full training step: slices, forward, adjoint, clipping, AdamW.
     #[command(allow_negative_numbers = true, after_help = examples::BENCH_STEP)]
     Step(StepArgs),
-    /// Fit as `fit` does, with a clock that stands still during held-out evaluations.
+    /// Fit as `fit` does, with a clock that is paused during held-out evaluations.
     #[command(allow_negative_numbers = true, after_help = examples::BENCH_FIT)]
     Fit(Box<FitClockArgs>),
     /// Time scores of many rows.
@@ -63,10 +63,10 @@ pub(crate) struct StepArgs {
     /// Slices per row.
     #[arg(long, default_value_t = 1)]
     pub(crate) slices: usize,
-    /// Slice law.
+    /// Slice distribution.
     #[arg(long, value_parser = choices::slice_law(), default_value_t = SliceDistribution::Rademacher)]
     pub(crate) slice_law: SliceDistribution,
-    /// Worker threads; 0 takes one per core.
+    /// Worker threads; 0 for one per core.
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: usize,
     /// Seconds to measure.
@@ -102,7 +102,7 @@ pub(crate) struct NetworkArgs {
     /// Activation.
     #[arg(long, value_parser = choices::activation(), default_value_t = Activation::Softplus)]
     pub(crate) activation: Activation,
-    /// Worker threads; 0 takes one per core.
+    /// Worker threads; 0 for one per core.
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: usize,
 }
@@ -162,7 +162,7 @@ pub(crate) struct SteinClockArgs {
     /// Times to make the test.
     #[arg(long, default_value_t = 1)]
     pub(crate) passes: usize,
-    /// Worker threads; 0 takes one per core.
+    /// Worker threads; 0 for one per core.
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: usize,
 }

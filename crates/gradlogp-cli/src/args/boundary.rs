@@ -1,10 +1,10 @@
 //! Where the data ends.
 
 use clap::Args;
-use gradlogp::fit::{ColumnBounds, Region};
+use gradlogp::fit::{ColumnBounds, DomainConfig};
 
 use super::lists::{List, bounds_list, flat};
-use crate::bounds::region;
+use crate::bounds::domain;
 
 /// Where the data ends.
 #[derive(Debug, Clone, Args)]
@@ -20,8 +20,8 @@ pub(crate) struct BoundaryArgs {
     ///
     /// simplex is for all but one part of a composition (each at least 0, their sum at most 1); ball:RADIUS lies
     /// around the origin.
-    #[arg(long, value_name = "DOMAIN", value_parser = region, conflicts_with = "bounds")]
-    pub(crate) domain: Option<Region>,
+    #[arg(long, value_name = "DOMAIN", value_parser = domain, conflicts_with = "bounds")]
+    pub(crate) domain: Option<DomainConfig>,
     /// K of the weight min(1, distance / standard deviation)^K near the boundary.
     ///
     /// 2 for densities that rise without bound towards it.
@@ -31,8 +31,8 @@ pub(crate) struct BoundaryArgs {
 
 impl BoundaryArgs {
     /// Where all rows are known to lie; None: anywhere.
-    pub(crate) fn region(&self) -> Option<Region> {
-        let columns = (!self.bounds.is_empty()).then(|| Region::Columns(flat(&self.bounds)));
+    pub(crate) fn domain(&self) -> Option<DomainConfig> {
+        let columns = (!self.bounds.is_empty()).then(|| DomainConfig::Columns(flat(&self.bounds)));
         self.domain.clone().or(columns)
     }
 }

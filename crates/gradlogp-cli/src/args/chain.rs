@@ -11,13 +11,13 @@ pub(crate) struct ChainArgs {
     /// How rows are drawn.
     #[arg(long, value_parser = choices::sampler(), default_value_t = ChainArgs::default().sampler, value_name = "NAME")]
     pub(crate) sampler: Sampler,
-    /// Chains side by side [default: an eighth of the rows, 20 to 500].
+    /// Parallel chains [default: an eighth of the rows, 20 to 500].
     #[arg(long)]
     pub(crate) chains: Option<usize>,
-    /// Steps dropped at the start of each chain.
+    /// Warm-up steps of each chain, which are discarded.
     #[arg(long, default_value_t = ChainArgs::default().warm_up)]
     pub(crate) warm_up: usize,
-    /// Keep every so many-th step.
+    /// Thinning: steps for each one that is kept.
     #[arg(long, default_value_t = ChainArgs::default().thinning, hide_short_help = true)]
     pub(crate) thinning: usize,
     /// Step a in x += a/2 s + sqrt(a) z, in standardized units [default: adapted; of ula, from the score].
@@ -26,13 +26,13 @@ pub(crate) struct ChainArgs {
     /// the score. With a table of conditions each row has its own.
     #[arg(long, value_name = "A", hide_short_help = true)]
     pub(crate) step_size: Option<f64>,
-    /// hmc: most leapfrog steps of a move; each takes 1 to so many.
+    /// hmc: maximum number of leapfrog steps; each move takes 1 to L.
     #[arg(long, default_value_t = ChainArgs::default().leapfrog, value_name = "L", hide_short_help = true)]
     pub(crate) leapfrog: usize,
-    /// From noise to data: steps, or noise levels.
+    /// Reverse process: number of steps, or of noise levels.
     #[arg(long, default_value_t = ChainArgs::default().steps)]
     pub(crate) steps: usize,
-    /// From noise to data: where the steps are [default: karras; geometric for annealed].
+    /// Reverse process: spacing of the steps [default: karras; geometric for annealed].
     #[arg(long, value_parser = choices::step_schedule(), hide_short_help = true)]
     pub(crate) schedule: Option<StepSchedule>,
     /// Langevin steps of pc after each step, of annealed at each noise level [default: 1 and 5].

@@ -86,7 +86,7 @@ pub(crate) enum Command {
     Compare(Box<CompareArgs>),
     /// Check a fitted model on a table.
     ///
-    /// The rows should not have trained the model, or the check is too kind. A model fitted with --noise is
+    /// The rows should not have trained the model, or the check is too optimistic. A model fitted with --noise is
     /// checked at several times.
     #[command(after_help = examples::EVAL)]
     Eval(EvalArgs),
@@ -106,7 +106,7 @@ pub(crate) enum Command {
     /// By Markov chains, or from noise to data for a model fitted with --noise.
     #[command(allow_negative_numbers = true, after_help = examples::SAMPLE)]
     Sample(SampleArgs),
-    /// Draw the missing values of a table from their law given the others of their row.
+    /// Draw the missing values of a table from their conditional distribution given the others of their row.
     ///
     /// Observed values are written as they were read.
     #[command(after_help = examples::IMPUTE)]
@@ -118,7 +118,7 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Show what a model file holds.
     ///
-    /// Also of the checkpoint of a fit or of a run of sample, with the command that goes on from it.
+    /// Also of a checkpoint of fit or sample, with the command that resumes it.
     #[command(after_help = examples::INFO)]
     Info(InfoArgs),
     /// List the built-in data sets.

@@ -29,7 +29,7 @@ pub(crate) struct CompareArgs {
         value_name = "NAMES"
     )]
     pub(crate) objectives: Vec<ObjectiveArg>,
-    /// Slice laws, each with every objective that has slices.
+    /// Slice distributions, each with every objective that has slices.
     #[arg(
         long,
         value_parser = choices::slice_law(),
@@ -38,7 +38,7 @@ pub(crate) struct CompareArgs {
         value_name = "LAWS"
     )]
     pub(crate) laws: Vec<SliceDistribution>,
-    /// Numbers of slices, each with every law.
+    /// Numbers of slices, each with every distribution.
     #[arg(long, value_delimiter = ',', default_value = "1", value_name = "NUMBERS")]
     pub(crate) slices: Vec<usize>,
     /// Noise level of dsm and fd-dsm, in standardized units.
@@ -72,7 +72,7 @@ pub(crate) struct CompareArgs {
     /// Steps between held-out evaluations, which choose the weights that are kept.
     #[arg(long, default_value_t = TrainingArgs::default().evaluate_every, hide_short_help = true)]
     pub(crate) evaluate_every: u64,
-    /// Worker threads; 0 takes one per core.
+    /// Worker threads; 0 for one per core.
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: usize,
     /// Also write an HTML page with pictures.
@@ -109,7 +109,7 @@ impl CompareArgs {
                 ..ObjectiveArgs::default()
             },
             noise: NoiseArgs::default(),
-            standardize_given: true,
+            own_scaling: true,
             open: Vec::new(),
             training: TrainingArgs {
                 steps: self.steps,

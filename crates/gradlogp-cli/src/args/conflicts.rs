@@ -1,4 +1,4 @@
-//! Options that have no effect beside others, which is refused.
+//! Options that would be ignored beside others, which is refused.
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
@@ -9,7 +9,7 @@ use super::model::ModelArg;
 pub(crate) const WITH_RESUME: [&str; 6] =
     ["resume", "output", "report", "checkpoint_every", "quiet", "json"];
 
-/// The commands that can go on from a checkpoint, and what they call one run.
+/// The commands that can be resumed from a checkpoint, and what they call one run.
 pub(crate) const RESUMABLE: [(&str, &str); 2] = [("fit", "fit"), ("sample", "run")];
 
 /// Options of `fit` that kernel families do not have, and those that only they have.
@@ -48,8 +48,8 @@ pub(super) fn ignored(command: &Command, matches: &ArgMatches) -> Option<String>
         return None;
     }
     Some(format!(
-        "{} has no effect with this --model; leave it out. dkef and kef have networks and a training of their own, \
-         and only they have inducing points",
+        "{} has no effect with this --model; leave it out. dkef and kef define and train their networks \
+         differently, and only they have inducing points",
         of_kind.join(", ")
     ))
 }

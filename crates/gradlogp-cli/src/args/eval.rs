@@ -19,7 +19,7 @@ pub(crate) struct EvalArgs {
     pub(crate) read: ReadArgs,
     #[command(flatten)]
     pub(crate) checks: CheckArgs,
-    /// End with code 7 where the verdict is that the model is at odds with the rows.
+    /// Exit with code 7 if the verdict is that the model is at odds with the rows.
     #[arg(long)]
     pub(crate) strict: bool,
     /// Seed of everything random: drawn rows, dequantization, and all checks.

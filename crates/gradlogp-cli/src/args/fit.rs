@@ -30,9 +30,9 @@ pub(crate) struct FitArgs {
     /// Also write an HTML report.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// Go on with an interrupted fit from its checkpoint.
+    /// Resume an interrupted fit from its checkpoint.
     ///
-    /// The checkpoint holds all settings; only --output, --report and --checkpoint-every may be given anew. The
+    /// The checkpoint holds all settings; only --output, --report and --checkpoint-every can be changed. The
     /// model is that of a fit that was never interrupted.
     #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = ["data", "dataset"])]
     pub(crate) resume: Option<PathBuf>,
@@ -57,7 +57,7 @@ pub(crate) struct FitArgs {
     pub(crate) training: TrainingArgs,
     /// Whether the scaling was given, and is not that of the purpose.
     #[arg(skip)]
-    pub(crate) standardize_given: bool,
+    pub(crate) own_scaling: bool,
     /// Settings that were not given.
     #[arg(skip)]
     pub(crate) open: Vec<SizedSetting>,
@@ -67,7 +67,7 @@ impl FitArgs {
     /// Notes which of the settings that a purpose chooses were given.
     pub(super) fn note_given(&mut self, matches: &ArgMatches) {
         let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-        self.standardize_given = given("standardize");
+        self.own_scaling = given("standardize");
         self.open =
             SizedSetting::ALL.into_iter().filter(|setting| !given(setting.name())).collect();
     }

@@ -25,10 +25,10 @@ pub(crate) struct ImputeArgs {
     /// With columns `draw` and `row` in front if there is more than one.
     #[arg(long, default_value_t = ImputeSettings::default().draws, value_name = "K")]
     pub(crate) draws: usize,
-    /// Steps that bring each chain to where it belongs (models fitted with --noise have none).
+    /// Warm-up steps of each chain (models fitted with --noise have none).
     #[arg(long, default_value_t = ImputeSettings::default().warm_up)]
     pub(crate) warm_up: usize,
-    /// Steps after them, the last one being the draw; with --noise, steps from noise to data.
+    /// Steps after warm-up, the last of which is the draw; with --noise, steps of the reverse process.
     #[arg(long, default_value_t = ImputeSettings::default().steps)]
     pub(crate) steps: usize,
     /// Step a in units of the columns' standard deviations, squared [default: found for each row by itself].

@@ -26,7 +26,7 @@ pub(crate) struct NoiseArgs {
     pub(crate) noise_weight: Option<NoiseWeight>,
     /// Where times are drawn [default: log-noise; uniform for custom].
     ///
-    /// In strata, and with weights that undo the law.
+    /// Stratified, and reweighted so that the expected loss is the same whatever the distribution.
     #[arg(long, hide_short_help = true, value_parser = choices::times(), requires = "noise", value_name = "LAW")]
     pub(crate) times: Option<TimeDistribution>,
     /// Width of the finest structure to expect, in standardized units [default: 0.1; not for custom].
@@ -43,7 +43,8 @@ pub(crate) struct NoiseArgs {
     pub(crate) noise_floor: Option<f64>,
     /// Steps of the forward simulation that makes noised rows [default: none; 100 for custom].
     ///
-    /// By Euler-Maruyama steps. Without it the closed-form kernel of the process makes them, which custom has not.
+    /// By Euler-Maruyama steps. Without it the closed-form kernel of the process makes them, which custom does
+    /// not have.
     #[arg(
         long,
         hide_short_help = true,
@@ -52,10 +53,10 @@ pub(crate) struct NoiseArgs {
         value_name = "STEPS"
     )]
     pub(crate) simulate: Option<usize>,
-    /// How the network reads the time, or the condition of --given [default: film; concat with --given].
+    /// How the time, or the condition of --given, enters the network [default: film; concat with --given].
     #[arg(long, hide_short_help = true, value_parser = choices::conditioning(), value_name = "HOW")]
     pub(crate) conditioning: Option<Conditioning>,
-    /// What the network reads of the time.
+    /// Features of the time that the network reads.
     #[arg(long, hide_short_help = true, value_enum, requires = "noise", default_value_t = NoiseArgs::default().time_features,
           value_name = "NAME")]
     pub(crate) time_features: FeaturesArg,
@@ -86,11 +87,11 @@ pub(crate) struct NoiseArgs {
         value_name = "N"
     )]
     pub(crate) levels: Option<usize>,
-    /// vp, subvp: how the rate of noising moves.
+    /// vp, subvp: the schedule of the noise, beta(t).
     #[arg(long, hide_short_help = true, value_enum, requires = "noise", default_value_t = NoiseArgs::default().beta,
           value_name = "SCHEDULE")]
     pub(crate) beta: BetaArg,
-    /// vp, subvp: rate at the start, if linear [default: 0.1].
+    /// vp, subvp: beta at the start, if linear [default: 0.1].
     #[arg(
         long,
         hide_short_help = true,
@@ -99,7 +100,7 @@ pub(crate) struct NoiseArgs {
         value_name = "B"
     )]
     pub(crate) beta_min: Option<f64>,
-    /// vp, subvp: rate at the end, if linear [default: 20].
+    /// vp, subvp: beta at the end, if linear [default: 20].
     #[arg(
         long,
         hide_short_help = true,
@@ -108,7 +109,7 @@ pub(crate) struct NoiseArgs {
         value_name = "B"
     )]
     pub(crate) beta_max: Option<f64>,
-    /// ou: rate at which data are forgotten [default: 1].
+    /// ou: rate of mean reversion [default: 1].
     #[arg(
         long,
         hide_short_help = true,
@@ -149,9 +150,9 @@ pub(crate) struct NoiseArgs {
     /// custom: the drift, in the columns' own units, such as "x - x^3".
     ///
     /// One expression in t and x, the column itself, for all columns; or one for each, in order, in t and the names
-    /// of columns. There are + - * / ^, numbers, pi, e, and exp, log, sqrt, sin, cos, tan, sinh, cosh, tanh, abs, sign of
-    /// one number in parentheses. These words, t and x keep their meaning whatever the columns are called; any column
-    /// can be written {name}.
+    /// of columns. There are + - * / ^, numbers, pi, e, and exp, log, sqrt, sin, cos, tan, sinh, cosh, tanh,
+    /// abs, sign of one number in parentheses. These words, t and x keep their meaning whatever the columns are
+    /// called; any column can be written {name}.
     #[arg(
         long,
         hide_short_help = true,
@@ -202,7 +203,7 @@ pub(crate) enum NoiseObjectiveArg {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FeaturesArg {
-    /// Waves of the logarithm of the noise
+    /// Sines and cosines of the logarithm of the noise
     #[default]
     Fourier,
     /// The logarithm of the noise alone
@@ -231,8 +232,8 @@ pub(crate) struct NetworkAsked<'a> {
 }
 
 impl NoiseArgs {
-    /// The diffusion model behind the options and its objective, None without `--noise`. `chosen` is that of `--for`, which
-    /// goes without `--noise`.
+    /// The diffusion model behind the options and its objective, None without `--noise`. `chosen` is that of
+    /// `--for`, which goes without `--noise`.
     pub(crate) fn diffusion(
         &self,
         asked: NetworkAsked<'_>,
@@ -254,7 +255,7 @@ impl NoiseArgs {
         };
         let simulate = self.simulate.or(usual.noise.simulate);
         if objective == Objective::Regression && simulate.is_some() {
-            let message = "dsm needs the closed-form kernel of the process, which custom has not and \
+            let message = "dsm needs the closed-form kernel of the process, which custom does not have and \
                            --simulate does without; use ssm, ssm-vr or exact";
             return refuse("--noise-objective", message);
         }
@@ -365,14 +366,14 @@ impl NoiseArgs {
             match (least, largest) {
                 (Some(least), None) if applies && least >= high && least.is_finite() => {
                     let message = format!(
-                        "must be below {}, which is {high} unless given; {least} is not: give both",
+                        "must be below {}, which is {high} by default; {least} is not: set both",
                         names.1
                     );
                     return refuse(names.0, message);
                 }
                 (None, Some(largest)) if applies && largest <= low && largest > 0.0 => {
                     let message = format!(
-                        "must be above {}, which is {low} unless given; {largest} is not: give both",
+                        "must be above {}, which is {low} by default; {largest} is not: set both",
                         names.0
                     );
                     return refuse(names.1, message);

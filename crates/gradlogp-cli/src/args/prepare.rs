@@ -28,10 +28,10 @@ pub(crate) struct PrepareArgs {
     /// The scales come from training rows only.
     #[arg(long, value_parser = choices::standardization(), default_value_t = Standardization::Standardize, value_name = "HOW")]
     pub(crate) standardize: Standardization,
-    /// Share of rows that decides when to stop.
+    /// Share of validation rows, which decide when to stop.
     #[arg(long, default_value_t = 0.1, value_name = "SHARE", hide_short_help = true)]
     pub(crate) validation: f64,
-    /// Share of rows that the final check uses and nothing else sees.
+    /// Share of test rows, which only the final check uses.
     #[arg(long, default_value_t = 0.1, value_name = "SHARE", hide_short_help = true)]
     pub(crate) test: f64,
     /// Seed of everything random.

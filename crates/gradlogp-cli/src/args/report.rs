@@ -17,7 +17,7 @@ pub(crate) struct ReportArgs {
     /// Where to write.
     #[arg(long, short, default_value = "report.html", value_name = "FILE")]
     pub(crate) output: PathBuf,
-    /// The columns are the pixels of grey pictures, line by line: show rows and samples as such.
+    /// The columns are the pixels of grayscale images, line by line: show rows and samples as such.
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = ImageShape::parse)]
     pub(crate) image: Option<ImageShape>,
     /// Seed of everything random: drawn rows, dequantization, checks, samples [default: that of the fit].

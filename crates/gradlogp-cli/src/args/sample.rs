@@ -19,7 +19,7 @@ pub(crate) struct SampleArgs {
     /// Conditional models: the values at which to draw, such as age=40,dose=0.5.
     #[arg(long, value_name = "NAME=VALUE", value_parser = named_values)]
     pub(crate) given_values: Vec<List<(String, f64)>>,
-    /// Conditional models: a table with the given columns; -n rows are drawn at each of its rows.
+    /// Conditional models: a table of the condition; -n rows are drawn at each of its rows.
     #[arg(long, value_name = "FILE", conflicts_with = "given_values")]
     pub(crate) given_rows: Option<PathBuf>,
     /// Keep the noise that fit --dequantize added, and do not round the rows back to the columns' own values.
@@ -28,9 +28,9 @@ pub(crate) struct SampleArgs {
     /// Where to write: .npy, else CSV [default: CSV to standard output].
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Go on with a stopped run from its checkpoint.
+    /// Resume a stopped run from its checkpoint.
     ///
-    /// The checkpoint holds all settings; only --output and --checkpoint-every may be given anew. The rows are
+    /// The checkpoint holds all settings; only --output and --checkpoint-every can be changed. The rows are
     /// those of a run that never stopped.
     #[arg(long, value_name = "CHECKPOINT")]
     pub(crate) resume: Option<PathBuf>,
@@ -39,16 +39,16 @@ pub(crate) struct SampleArgs {
     /// They go to the name of the output with .checkpoint behind it.
     #[arg(long, value_name = "SECONDS", hide_short_help = true)]
     pub(crate) checkpoint_every: Option<f64>,
-    /// Also write where the rows were on the way: a .npy array, frames x rows x columns.
+    /// Also write the trajectories: a .npy array, frames x rows x columns.
     #[arg(long, value_name = "FILE.npy")]
     pub(crate) trace: Option<PathBuf>,
     /// Frames of that array, evenly spaced over the steps, the first and the last included.
     #[arg(long, default_value_t = 50, value_name = "N", hide_short_help = true)]
     pub(crate) frames: usize,
-    /// Also draw the first 100 rows as grey pictures whose pixels are the columns, line by line.
+    /// Also draw the first 100 rows as grayscale images whose pixels are the columns, line by line.
     #[arg(long, value_name = "FILE.png")]
     pub(crate) sheet: Option<PathBuf>,
-    /// Size of those pictures [default: square].
+    /// Size of those images [default: square].
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = ImageShape::parse, requires = "sheet",
           hide_short_help = true)]
     pub(crate) image: Option<ImageShape>,

@@ -47,14 +47,14 @@ pub(crate) struct ScoreArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Anomalies")]
 pub(crate) struct AnomalyArgs {
-    /// Also how unusual each row is: larger is more so.
+    /// Also an anomaly score of each row: larger is more unusual.
     #[arg(long, value_parser = choices::anomaly(), num_args = 0..=1, require_equals = true, value_name = "KIND",
           default_missing_value = "auto")]
     pub(crate) anomaly: Option<AnomalyKind>,
     /// Table of usual rows that did not train the model, for --false-alarm.
     #[arg(long, value_name = "FILE", requires = "false_alarm")]
     pub(crate) held_out: Option<PathBuf>,
-    /// Call rows anomalies (column is_anomaly, 1 or 0), with this rate of false alarms.
+    /// Flag anomalies (column is_anomaly, 1 or 0) at this rate of false alarms.
     ///
     /// Beyond a threshold that a new usual row exceeds with at most this probability; found from --held-out,
     /// whatever the model.

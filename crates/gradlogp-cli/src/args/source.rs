@@ -14,7 +14,7 @@ pub(crate) struct SourceArgs {
     /// A built-in data set instead of a file; `gradlogp datasets` lists them.
     #[arg(long, value_name = "NAME", conflicts_with = "data")]
     pub(crate) dataset: Option<String>,
-    /// Rows to draw of a built-in set that is drawn [default: 10000].
+    /// Rows to draw of a synthetic data set [default: 10000].
     #[arg(long, value_name = "N", conflicts_with = "data")]
     pub(crate) rows: Option<usize>,
 }

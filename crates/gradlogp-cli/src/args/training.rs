@@ -17,36 +17,36 @@ pub(crate) struct TrainingArgs {
     /// Largest learning rate of AdamW.
     #[arg(long, default_value_t = TrainingArgs::default().rate, hide_short_help = true)]
     pub(crate) rate: f64,
-    /// How the learning rate moves.
+    /// Schedule of the learning rate.
     #[arg(long, value_parser = choices::schedule(), default_value_t = TrainingArgs::default().schedule, hide_short_help = true)]
     pub(crate) schedule: Schedule,
-    /// Steps over which the rate rises from 0.
+    /// Warm-up steps, over which the learning rate rises from 0.
     #[arg(long, default_value_t = TrainingArgs::default().warm_up, hide_short_help = true)]
     pub(crate) warm_up: u64,
-    /// Largest gradient norm; larger ones are scaled down, so that one bad batch does no harm.
+    /// Gradients are clipped to this norm, so that one bad batch does no harm.
     #[arg(long, default_value_t = TrainingArgs::default().clip, hide_short_help = true)]
     pub(crate) clip: f64,
     /// Decoupled weight decay.
     #[arg(long, default_value_t = TrainingArgs::default().weight_decay, hide_short_help = true)]
     pub(crate) weight_decay: f64,
-    /// Decay of the average of weights that is kept; 0 keeps the weights of the best step.
+    /// Decay of the exponential moving average of weights that is kept; 0 keeps the weights of the best step.
     #[arg(long, default_value_t = TrainingArgs::default().ema, hide_short_help = true)]
     pub(crate) ema: f64,
     /// Steps between held-out evaluations.
     #[arg(long, default_value_t = TrainingArgs::default().evaluate_every, hide_short_help = true)]
     pub(crate) evaluate_every: u64,
-    /// Stop after so many evaluations without a better one; 0 never [default: 20; 0 with --noise].
+    /// Early stopping: evaluations without improvement; 0 for none [default: 20; 0 with --noise].
     ///
     /// The best weights are kept in any case. With --noise late steps still sharpen the score.
     #[arg(long, hide_short_help = true)]
     pub(crate) patience: Option<u64>,
-    /// Networks, trained one after the other from other seeds, whose scores are averaged [default: 1].
+    /// Members of an ensemble: networks trained on different seeds, whose scores are averaged [default: 1].
     ///
     /// The average is never worse than they are in the mean, and usually better than the best. They go to one
     /// model file.
     #[arg(long, value_name = "K", hide_short_help = true)]
     pub(crate) members: Option<usize>,
-    /// Worker threads; 0 takes one per core. Results depend on it in the last bits.
+    /// Worker threads; 0 for one per core. Results depend on it in the last bits.
     #[arg(long, default_value_t = TrainingArgs::default().threads)]
     pub(crate) threads: usize,
 }

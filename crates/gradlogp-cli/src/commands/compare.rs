@@ -83,14 +83,14 @@ struct Line {
 }
 
 pub(crate) fn run(args: &CompareArgs, show: Show) -> Result<ExitCode> {
-    interrupt::say("stopped; nothing is shown of a comparison that is not complete");
+    interrupt::say("stopped; an incomplete comparison is not shown");
     let mut plan = Plan::new(&args.as_fit())?;
     let ways = ways(args)?;
     check_settings(args, &plan)?;
     let stand_in = plan.mlp(1).build::<f32>(0)?;
     for way in &ways {
         LossPass::check(&way.objective, &stand_in)?;
-        if args.boundary.region().is_some() {
+        if args.boundary.domain().is_some() {
             way.objective.check_bounded()?;
         }
     }
@@ -115,12 +115,12 @@ pub(crate) fn run(args: &CompareArgs, show: Show) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Every objective with every law and number of slices; those without slices once.
+/// Every objective with every distribution and number of slices; those without slices once.
 fn ways(args: &CompareArgs) -> Result<Vec<Way>> {
     let mut ways: Vec<Way> = Vec::new();
-    let mut add = |objective: Objective, law| -> Result<()> {
+    let mut add = |objective: Objective, distribution| -> Result<()> {
         objective.validate()?;
-        let way = Way { objective, law };
+        let way = Way { objective, distribution };
         if !ways.contains(&way) {
             ways.push(way);
         }
@@ -128,19 +128,19 @@ fn ways(args: &CompareArgs) -> Result<Vec<Way>> {
     };
     for name in &args.objectives {
         let with = |slices: usize| {
-            let message = "auto is no objective; name those to compare";
+            let message = "auto is not an objective; name those to compare";
             let found = name.with(slices, args.sigma, args.fd_eps);
             found.ok_or_else(|| Error::config("--objectives", message))
         };
         match name {
             ObjectiveArg::Ssm | ObjectiveArg::SsmVr | ObjectiveArg::FdSsm | ObjectiveArg::FdDsm => {
-                for law in &args.laws {
+                for distribution in &args.laws {
                     for &slices in &args.slices {
-                        add(with(slices)?, *law)?;
+                        add(with(slices)?, *distribution)?;
                     }
                 }
             }
-            // Its draws are noise at the units, of one law.
+            // Its draws are noise at the units, of one distribution.
             ObjectiveArg::Cp => {
                 for &slices in &args.slices {
                     add(with(slices)?, SliceDistribution::default())?;
@@ -217,7 +217,7 @@ fn try_way(
 fn trainer(plan: &Plan, prepared: &Prepared, way: Way, seed: u64, steps: u64) -> Result<Trainer> {
     let config = TrainConfig {
         objective: way.objective,
-        slice_distribution: way.law,
+        slice_distribution: way.distribution,
         seed: plan.fit.training.seed.wrapping_add(seed),
         steps,
         ..prepared.training(&plan.fit)
@@ -256,7 +256,7 @@ fn steps_within(seconds: f64, plan: &Plan, prepared: &Prepared, way: Way) -> Res
 
 /// In words, short.
 fn name(way: Way) -> String {
-    way.objective.brief(&way.law)
+    way.objective.brief(&way.distribution)
 }
 
 /// The figures of every way, best first.
@@ -273,7 +273,7 @@ fn compare(
     let line = |(outcome, figures): (&Outcome, WayFigures)| Line {
         way: name(outcome.way),
         objective: outcome.way.objective,
-        slice_law: outcome.way.law,
+        slice_law: outcome.way.distribution,
         steps: outcome.steps,
         exact_loss: figures.loss.mean,
         exact_loss_se: figures.loss.standard_error,

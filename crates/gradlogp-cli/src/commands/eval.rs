@@ -54,7 +54,7 @@ pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
         show.result(&judgement.table(), &judgement)?;
         return Ok(code(args.strict && judgement.is_faulty()));
     }
-    let model = loaded.model_given(model)?;
+    let model = loaded.model_at_condition(model)?;
     let rows = loaded.table.rows.view();
     let judgement = judge(&model, rows, loaded.drawn_from.as_ref(), args.seed, Some(checks))
         .map_err(|e| in_named_table(e, &name))?;

@@ -33,7 +33,7 @@ struct Summary {
     acceptance_rate: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     r_hat: Option<f64>,
-    /// Numbers of rows whose chains have not met.
+    /// Numbers of rows whose chains have not mixed.
     #[serde(skip_serializing_if = "Option::is_none")]
     rows_not_mixed: Option<Vec<usize>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
         .writes("--output", args.output.as_deref())
         .check()?;
     let model = FittedModel::load(&args.model)?;
-    if !model.given_columns().is_empty() {
+    if !model.condition_columns().is_empty() {
         let message = "is conditional, and only a model of all columns can fill in what is missing of \
                        them; fit one without --given";
         return Err(Error::model_file(&args.model, message).into());
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
             let others = text.columns.iter().zip(&text.places).filter(|(_, place)| place.is_none());
             let names: Vec<&str> = others.map(|(name, _)| name.as_str()).collect();
             show.warning(&format!(
-                "an array cannot hold the columns that the model does not have, so they were left out: {}",
+                "columns that the model does not have cannot be written to an array, so they were left out: {}",
                 names.join(", ")
             ));
         }
@@ -92,9 +92,9 @@ pub(crate) fn run(args: &ImputeArgs, show: Show) -> Result<ExitCode> {
     };
     if let Some(rows) = summary.rows_not_mixed.as_ref().filter(|rows| !rows.is_empty()) {
         show.warning(&format!(
-            "{} of the table: the chains have not met, so the values drawn there are not to be relied on; \
-             use more --steps and --warm-up, or a model of fit --for imputation, which has no chains. Where a missing value may lie in separate places, their \
-             shares are those of the starting points",
+            "{} of the table: the chains have not mixed, so the values drawn there are unreliable; use more \
+             --steps and --warm-up, or a model of fit --for imputation, which has no chains. Where a \
+             missing value has several modes, their weights are those of the starting points",
             text::rows(rows)
         ));
     }
@@ -115,8 +115,8 @@ fn lost(error: &Error) -> Option<String> {
     let numbers: Vec<usize> = rows.iter().map(|i| i + 1).collect();
     (!rows.is_empty()).then(|| {
         format!(
-            "{} of the table: draws were lost at step {step}, where the model gives no finite density or score; \
-             such a row is far from all that the model was fitted to",
+            "{} of the table: draws were lost at step {step}, where the model gives no finite density or \
+             score; such a row is far from all that the model was fitted to",
             text::rows(&numbers)
         )
     })
@@ -136,7 +136,7 @@ fn in_words(error: Error) -> Error {
 /// The rows, and the file's other columns if there are any.
 fn load(args: &ImputeArgs, model: &FittedModel) -> Result<(Array2<f64>, Option<TextTable>)> {
     if args.read.drop_missing {
-        let message = "rows with missing values are what this command is for; leave it out";
+        let message = "this command is for rows with missing values; leave it out";
         return Err(Error::config("--drop-missing", message).into());
     }
     let mut source = Source::at(Place::File(args.data.clone()), &args.read);

@@ -75,9 +75,9 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
     let [training, validation, test] = d.data.parts;
     row("Rows used", format!("{training} training, {validation} validation, {test} test"));
     row("Columns", d.columns.join(", "));
-    if d.given.is_some() {
+    if d.condition.is_some() {
         let film = if n.conditioning == Conditioning::Film { " (film)" } else { "" };
-        row("Given", format!("{}{film}", model.given_columns().join(", ")));
+        row("Given", format!("{}{film}", model.condition_columns().join(", ")));
     }
     row("Scaling", scaling);
     match &d.kernel {
@@ -170,7 +170,7 @@ fn bounds(domain: &Domain, columns: &[String]) -> String {
         }
         Domain::Polytope(domain) => format!("{} linear inequalities", domain.faces.len()),
         Domain::Ellipsoid(domain) => format!("ball of radius {}", domain.axes[0]),
-        _ => "a shape of its own".into(),
+        _ => "another shape".into(),
     }
 }
 

@@ -88,15 +88,15 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
     let found = model.log_likelihood(loaded.table.rows.view(), &config, &mut rng)?;
     let log_density = found.log_density;
     let failed: Vec<usize> = found.failed.iter().map(|failed| failed.row).collect();
-    let arrived: Vec<usize> =
+    let solved: Vec<usize> =
         (0..log_density.len()).filter(|row| failed.binary_search(row).is_err()).collect();
-    if let (true, Some(error)) = (arrived.is_empty(), ode::failure(&found.failed)) {
+    if let (true, Some(error)) = (solved.is_empty(), ode::failure(&found.failed)) {
         return Err(error.into());
     }
-    let mean = Estimate::of(log_density.select(Axis(0), &arrived).view());
+    let mean = Estimate::of(log_density.select(Axis(0), &solved).view());
     let probe_error = found.standard_error.as_ref();
     let summary = Summary {
-        rows: arrived.len(),
+        rows: solved.len(),
         mean_log_density: mean.mean,
         mean_log_density_se: mean.standard_error,
         bits_per_dimension: bits_per_dimension(mean.mean, d),
@@ -107,7 +107,7 @@ pub(crate) fn run(args: &LoglikArgs, show: Show) -> Result<ExitCode> {
             .as_ref()
             .and_then(|noise| noise.log_cell())
             .map(|log_cell| bits_per_dimension(mean.mean + log_cell, d)),
-        probe_se: probe_error.and_then(|error| error.select(Axis(0), &arrived).mean()),
+        probe_se: probe_error.and_then(|error| error.select(Axis(0), &solved).mean()),
         probes,
         time: sde.t_min(),
         solver_steps: found.info.steps,

@@ -58,7 +58,8 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
             Place::BuiltIn { name: record.source.clone(), rows: record.rows }
         }
         None if record.source == STANDARD_INPUT => {
-            let message = "the model was fitted to standard input, which is gone; name a table";
+            let message =
+                "the model was fitted to standard input, which cannot be read again; name a table";
             return Err(Error::config("DATA", message).into());
         }
         None => Place::File(record.source.clone().into()),
@@ -80,7 +81,7 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     let mut warnings: Vec<String> = loaded.warnings.iter().map(warning_text).collect();
     show_warnings(&loaded.warnings);
     if args.data.is_none() && loaded.drawn_from.is_none() {
-        let note = "these rows include those that trained the model, so the check is too kind; \
+        let note = "these rows include those that trained the model, so the check is too optimistic; \
                     give a table of new rows, or use fit --report, which keeps test rows apart";
         show.warning(note);
         warnings.push(note.into());
@@ -90,7 +91,7 @@ pub(crate) fn run(args: &ReportArgs, show: Show) -> Result<ExitCode> {
     if let Some(noise) = &model.description().dequantization {
         noise.apply(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(seed))?;
     }
-    let model = loaded.model_given(model)?;
+    let model = loaded.model_at_condition(model)?;
     let rows = loaded.table.rows;
     let (read, quiet) = (&args.read, show.silent());
     let call = text::quoted(&args.model);
@@ -147,7 +148,7 @@ fn write_with(
 ) -> Result<Option<Samples>> {
     let mut warnings = warnings;
     if model.description().columns.len() == 2 && model.condition().is_some() {
-        warnings.push("the pictures of the field are at the mean of the given columns".into());
+        warnings.push("the plots of the field are at the mean of the condition".into());
     }
     // Those so far are known already, or about the pictures alone.
     let shown = warnings.len();
@@ -205,13 +206,13 @@ fn draw(
     let Some(times) = model.over_time().filter(|_| model.description().columns.len() == 2) else {
         return sampling::run(job, model, show.silent(), |_| Ok(()));
     };
-    sampling::run(job, model, show.silent(), |look| {
+    sampling::run(job, model, show.silent(), |snapshot| {
         let spaces = (FRAMES - 1).min(last - first).max(1);
-        let due = (0..=spaces).any(|k| look.step == first + (last - first) * k / spaces);
+        let due = (0..=spaces).any(|k| snapshot.step == first + (last - first) * k / spaces);
         // What comes after belongs to further rows.
-        if due && look.step <= last && frames.len() <= spaces {
-            let time = look.time.unwrap_or_else(|| times.clock().horizon());
-            let rows = model.description().transform.inverse(look.position);
+        if due && snapshot.step <= last && frames.len() <= spaces {
+            let time = snapshot.time.unwrap_or_else(|| times.clock().horizon());
+            let rows = model.description().transform.inverse(snapshot.position);
             frames.push((format!("t = {}", short(time)), rows));
         }
         Ok(())

@@ -95,20 +95,20 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
             (c, args.n.saturating_mul(each))
         }
     };
-    let given = |model: FittedModel| match &conditions {
-        Some(c) => model.given(c.view()),
+    let at_condition = |model: FittedModel| match &conditions {
+        Some(c) => model.at_condition(c.view()),
         None => Ok(model),
     };
     let (model, job) = match stopped {
         Some((path, stopped)) => {
-            let model = given(model).map_err(|e| in_checkpoint(path, &e.into()))?;
+            let model = at_condition(model).map_err(|e| in_checkpoint(path, &e.into()))?;
             let sound = stopped.job.check(&model).map_err(anyhow::Error::from);
             let sound = sound.and_then(|()| sampling::check_room(&stopped.job, &model));
             sound.map_err(|e| in_checkpoint(path, &e))?;
             (model, stopped.job)
         }
         None => {
-            let model = given(model)?;
+            let model = at_condition(model)?;
             let job = sampling::job(&model, n, &args.chain)?;
             if let Some(place) = &mut place {
                 let asked = (&job, model.fingerprint(), conditions.as_ref().map(rows_of));
@@ -116,7 +116,7 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
                 if place.check()? == Standing::Ours {
                     show.warning(&format!(
                         "{} holds an unfinished run with the same settings, which this one replaces; to \
-                         go on with that one instead: {}",
+                         resume that one instead: {}",
                         place.path.display(),
                         resume_command("sample", &place.path)
                     ));
@@ -145,10 +145,10 @@ pub(crate) fn run(args: &SampleArgs, show: Show) -> Result<ExitCode> {
         })
     })?;
     let mut trace = Trace::new(args, job.traced())?;
-    let run = sampling::run(job, &model, show.silent(), |look| {
-        trace.see(&model, look.step, look.position);
-        if saver.due(look.stops) {
-            saver.save((look.job)(), show);
+    let run = sampling::run(job, &model, show.silent(), |snapshot| {
+        trace.see(&model, snapshot.step, snapshot.position);
+        if saver.due(snapshot.stops) {
+            saver.save((snapshot.job)(), show);
         }
         Ok(())
     });
@@ -212,8 +212,8 @@ fn finish(
     }
     if !drawn.conditions_lost.is_empty() {
         text::error(&format!(
-            "{} of the conditions: the model gives no finite density or score where the chain is; its draws are \
-             written as NaN",
+            "{} of the conditions: the model gives no finite density or score where the chain is; its draws \
+             are written as NaN",
             text::rows(&drawn.conditions_lost)
         ));
     }
@@ -242,7 +242,7 @@ fn read(path: &Path) -> Result<Stopped> {
 /// What is wrong with the contents of a checkpoint.
 fn in_checkpoint(path: &Path, error: &anyhow::Error) -> Error {
     let message = exit::message(error);
-    Error::model_file(path, format!("holds what no run of this program has written: {message}"))
+    Error::model_file(path, format!("does not hold what a run of this program writes: {message}"))
 }
 
 /// Settings that turn out to be wrong on the way are those of the checkpoint, where there is one.
@@ -330,7 +330,7 @@ impl Saver {
         match written {
             Ok(()) => self.saved = true,
             Err(error) if !std::mem::replace(&mut self.warned, true) => show.warning(&format!(
-                "{}; the run goes on, but cannot be resumed from here",
+                "{}; the run continues, but cannot be resumed from here",
                 exit::message(&error)
             )),
             Err(_) => {}
@@ -339,7 +339,7 @@ impl Saver {
 
     fn say_how_to_go_on(&self, show: Show) {
         if let Some((place, _)) = self.kept.as_ref().filter(|_| self.saved) {
-            show.note(&format!("stopped; go on with: {}", resume_command("sample", &place.path)));
+            show.note(&format!("stopped; resume with: {}", resume_command("sample", &place.path)));
         }
     }
 
@@ -406,10 +406,10 @@ fn array(rows: &[Vec<f64>]) -> Result<Array2<f64>> {
 
 /// The conditions at which to draw, in the model's order of columns.
 fn conditions(args: &SampleArgs, model: &FittedModel) -> Result<Option<Array2<f64>>> {
-    let names = model.given_columns();
+    let names = model.condition_columns();
     let asked = if args.given_rows.is_some() { "--given-rows" } else { "--given-values" };
     if names.is_empty() && (args.given_rows.is_some() || !args.given_values.is_empty()) {
-        let message = "the model is not conditional, so there is nothing to give: leave it out, or fit with \
+        let message = "the model is not conditional: leave it out, or fit with \
                        --given and the names of the columns to condition on";
         return Err(Error::config(asked, message).into());
     }
@@ -433,7 +433,7 @@ fn conditions(args: &SampleArgs, model: &FittedModel) -> Result<Option<Array2<f6
                     names.join(", ")
                 ),
                 false => format!(
-                    "\"{name}\" is no column that the model is given.{guess} It needs {} once each",
+                    "\"{name}\" is not a column of the condition.{guess} It needs {} once each",
                     names.join(", ")
                 ),
             };

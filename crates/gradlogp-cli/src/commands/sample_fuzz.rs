@@ -16,8 +16,8 @@ use crate::args::ChainArgs;
 use crate::mutate;
 use crate::sampling;
 
-/// Looks after which a job has shown that it runs.
-const LOOKS: usize = 12;
+/// Snapshots after which a job has shown that it runs.
+const SNAPSHOTS: usize = 12;
 
 fn description(network: &Mlp, noise: Value) -> Description {
     let description = json!({
@@ -63,9 +63,9 @@ fn jobs(model: &FittedModel, sampler: Sampler) -> Vec<Value> {
     };
     let first = sampling::job(model, 9, &args).unwrap();
     let mut jobs = vec![serde_json::to_value(&first).unwrap()];
-    let outcome = sampling::run(first, model, true, |look| {
-        if [3, 25, 33].contains(&look.step) {
-            jobs.push(serde_json::to_value((look.job)())?);
+    let outcome = sampling::run(first, model, true, |snapshot| {
+        if [3, 25, 33].contains(&snapshot.step) {
+            jobs.push(serde_json::to_value((snapshot.job)())?);
         }
         Ok(())
     });
@@ -89,10 +89,10 @@ fn accepts(model: &FittedModel, job: &Value) -> bool {
         // Sound, and long: as on a command line.
         return true;
     }
-    let mut looks = 0;
+    let mut snapshots = 0;
     let _ = sampling::run(job, model, true, |_| {
-        looks += 1;
-        anyhow::ensure!(looks < LOOKS, "enough");
+        snapshots += 1;
+        anyhow::ensure!(snapshots < SNAPSHOTS, "enough");
         Ok(())
     });
     true

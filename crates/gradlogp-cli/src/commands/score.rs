@@ -53,8 +53,8 @@ pub(crate) fn run(args: &ScoreArgs, show: Show) -> Result<ExitCode> {
     let loaded = source.load_for(args.seed, &model)?;
     show_warnings(&loaded.warnings);
     model.check_domain(loaded.table.rows.view(), &loaded.table.name)?;
-    if let Some(given) = &loaded.given {
-        conditions_far_off(&model, given.rows.view(), show);
+    if let Some(condition) = &loaded.condition {
+        conditions_far_off(&model, condition.rows.view(), show);
     }
     let rows = &loaded.table.rows;
     let anomaly = anomaly::asked(&model, &args.anomaly, &args.read)?;
@@ -65,12 +65,12 @@ pub(crate) fn run(args: &ScoreArgs, show: Show) -> Result<ExitCode> {
     let mut out = Array2::zeros((rows.nrows(), columns.len()));
     let blocks = rows.axis_chunks_iter(Axis(0), BLOCK);
     for (k, (rows, out)) in blocks.zip(out.axis_chunks_iter_mut(Axis(0), BLOCK)).enumerate() {
-        let here = |given: &Table| {
+        let here = |condition: &Table| {
             let start = k * BLOCK;
-            model.given(given.rows.slice(s![start..start + rows.nrows(), ..]))
+            model.at_condition(condition.rows.slice(s![start..start + rows.nrows(), ..]))
         };
-        let given = loaded.given.as_ref().map(here).transpose()?;
-        plan.fill(given.as_ref().unwrap_or(&model), rows, out)?;
+        let condition = loaded.condition.as_ref().map(here).transpose()?;
+        plan.fill(condition.as_ref().unwrap_or(&model), rows, out)?;
     }
     write_table(args.output.as_deref(), &columns, &out)?;
     let hopeless: Vec<usize> =
@@ -79,7 +79,7 @@ pub(crate) fn run(args: &ScoreArgs, show: Show) -> Result<ExitCode> {
         true => ExitCode::SUCCESS,
         false => {
             text::error(&format!(
-                "{} of {}: not all that the model answers there is a finite number, and it is written as it is; \
+                "{} of {}: some of the values there are not finite, and are written as they are; \
                  such a row is far from all that the model was fitted to",
                 text::rows(&hopeless),
                 source.name()
@@ -113,7 +113,7 @@ fn log_z(
     rows: ArrayView2<'_, f64>,
     show: Show,
 ) -> Result<Option<f64>> {
-    if args.log_z.is_some() && !model.given_columns().is_empty() {
+    if args.log_z.is_some() && !model.condition_columns().is_empty() {
         let message = "log Z of a conditional model differs from row to row; leave it out";
         return Err(Error::config("--log-z", message).into());
     }

@@ -1,4 +1,4 @@
-//! How a command shows itself.
+//! What a command shows on the terminal.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ pub(crate) fn call(model: &Path, source: &SourceArgs) -> String {
     format!("{}{rows}", text::quoted(model))
 }
 
-/// How a command shows itself.
+/// What a command shows on the terminal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Show {
     pub(crate) quiet: bool,
@@ -49,8 +49,8 @@ impl Show {
     /// Refuses `--json` where the rows themselves would go to standard output.
     pub(crate) fn check_output(self, output: Option<&Path>) -> Result<()> {
         if self.json && output.is_none() {
-            let message = "without -o FILE the rows go to standard output, which leaves no place \
-                           for the object; add -o FILE";
+            let message = "without -o FILE the rows go to standard output, where the JSON object would go; \
+                           add -o FILE";
             return Err(Error::config("--json", message).into());
         }
         Ok(())

@@ -37,7 +37,7 @@ pub(crate) fn man(args: &ManArgs, show: Show) -> Result<ExitCode> {
 /// There are no figures.
 fn refuse_json(show: Show) -> Result<()> {
     if show.json {
-        let message = "this command has no figures to show; leave it out";
+        let message = "this command prints no figures; leave it out";
         return Err(Error::config("--json", message).into());
     }
     Ok(())

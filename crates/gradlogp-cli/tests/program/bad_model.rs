@@ -8,7 +8,7 @@ fn truncated_foreign_and_missing_files() {
     let whole = folder.read("m.safetensors");
     for length in [0, 4, 100, whole.len() / 2, whole.len() - 1] {
         folder.write("cut", &whole[..length]);
-        let pieces = ["cut: is not a whole safetensors file", "cut short"];
+        let pieces = ["cut: is not a whole safetensors file", "truncated"];
         folder.fails(4, "info cut", &pieces);
         folder.fails(4, "score cut good.csv", &pieces);
     }

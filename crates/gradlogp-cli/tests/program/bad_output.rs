@@ -87,7 +87,7 @@ fn a_disk_that_fills_up_leaves_the_old_model_whole_and_keeps_the_fit() {
     let ended = limited(&format!("fit good.csv {large} -o m.safetensors"));
     assert_eq!(ended.code, Some(5), "{ended:?}");
     assert!(ended.err.contains("m.safetensors: cannot write: File too large"), "{ended:?}");
-    let warnings = ended.err.matches("the fit goes on, but cannot be resumed").count();
+    let warnings = ended.err.matches("the fit continues, but cannot be resumed").count();
     assert_eq!(warnings, 1, "{ended:?}");
     assert_eq!(folder.read("m.safetensors"), old);
     assert_eq!(folder.names(), ["good.csv", "m.safetensors"], "no halves are left");
@@ -104,7 +104,7 @@ fn a_fit_whose_model_cannot_be_written_can_be_finished_elsewhere() {
     let ended = folder.fails(
         5,
         &format!("fit good.csv {QUICK} -o /dev/full"),
-        &["the fit is kept: go on with gradlogp fit --resume", "No space left"],
+        &["the fit is kept: resume it with gradlogp fit --resume", "No space left"],
     );
     assert!(ended.err.contains("model.safetensors.checkpoint -o FILE"), "{ended:?}");
     folder.succeeds("fit --resume model.safetensors.checkpoint -o saved");

@@ -160,6 +160,6 @@ fn a_resumed_fit_takes_no_new_settings() {
     let pieces = ["--seed, --hidden would be ignored"];
     folder.fails(2, "fit --resume c --hidden 8 --seed 1", &pieces);
     folder.fails(2, "fit --resume c --dataset two-moons", &["cannot be used with"]);
-    let pieces = ["c: cannot read: there is no such file", "start the fit anew"];
+    let pieces = ["c: cannot read: there is no such file", "start the fit again"];
     folder.fails(5, "fit --resume c", &pieces);
 }

@@ -14,7 +14,7 @@ fn every_way_is_fitted_once_and_measured() {
     );
     let json = folder.succeeds(&format!("{line} --json")).json();
     let ways = json["ways"].as_array().unwrap();
-    // Two objectives with two laws and two numbers of slices, and two without slices.
+    // Two objectives with two distributions and two numbers of slices, and two without slices.
     assert_eq!(ways.len(), 10, "{json}");
     let loss = |k: usize| ways[k]["exact_loss"].as_f64().unwrap();
     assert!((1..10).all(|k| loss(k) >= loss(k - 1)));

@@ -82,7 +82,7 @@ fn what_does_not_fit_a_condition_is_refused() {
     folder.fails(
         2,
         "sample c.safetensors --given-values b=1 -o s.csv",
-        &["\"b\" is no column that the model is given. It needs a"],
+        &["\"b\" is not a column of the condition. It needs a"],
     );
     folder.fails(2, "sample c.safetensors --given-values a=1,a=2 -o s.csv", &["twice"]);
     folder.fails(2, "sample m.safetensors --given-values a=1 -o s.csv", &["not conditional"]);

@@ -23,7 +23,7 @@ fn every_number_of_rows_is_diagnosed_by_default_and_frozen_chains_are_called_out
         assert!((least..=1.3 * n as f64).contains(&size), "{n}: {size}");
         assert_eq!(folder.text("s.csv").lines().count(), n + 1);
     }
-    // Chains that hardly move are worth one draw each, and have not met.
+    // Chains that hardly move are worth one draw each, and have not mixed.
     for (n, chains) in [(2000, 250.0), (4000, 500.0), (5000, 500.0)] {
         let (said, size) = drawn(&folder, &format!("-n {n} --step-size 1e-9 --warm-up 0"));
         assert!((0.9 * chains..1.1 * chains).contains(&size.unwrap()), "{n}: {said}");
@@ -37,9 +37,9 @@ fn what_short_chains_cannot_tell_is_said_with_a_way_out_that_works() {
     let folder = Folder::with_model();
     let quick = "--warm-up 60 --thinning 3";
     let (said, size) = drawn(&folder, &format!("-n 1000 --chains 500 {quick}"));
-    let why = "whether the chains have met is not known: R-hat needs 4 draws of each, and these 500 \
+    let why = "whether the chains have mixed is not known: R-hat needs 4 draws of each, and these 500 \
                chains have 2 draws each";
-    assert!(said.contains(why) && said.contains("leave the number of chains to us"), "{said}");
+    assert!(said.contains(why) && said.contains("leave out the number of chains"), "{said}");
     // Two draws of 500 chains still tell how alike two draws are.
     assert!((450.0..1200.0).contains(&size.unwrap()), "{said}");
     let (said, size) = drawn(&folder, &format!("-n 50 --chains 10 {quick}"));

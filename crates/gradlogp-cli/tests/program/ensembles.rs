@@ -44,7 +44,7 @@ fn an_ensemble_stopped_in_its_second_member_goes_on_as_if_never_stopped() {
         line("parts")
     ));
     assert_eq!(ended.code, Some(130), "{ended:?}");
-    assert!(ended.err.contains("of 60000; go on with"), "{ended:?}");
+    assert!(ended.err.contains("of 60000; resume with"), "{ended:?}");
     folder.succeeds("fit --resume parts.checkpoint");
     assert_eq!(folder.weights("parts"), folder.weights("whole"));
 }

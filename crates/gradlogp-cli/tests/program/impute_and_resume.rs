@@ -121,7 +121,7 @@ fn a_stopped_run_goes_on_with_the_same_rows() {
         said.read_to_string(&mut rest).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
         assert!(
-            rest.contains("go on with: gradlogp sample --resume parts.csv.checkpoint"),
+            rest.contains("resume with: gradlogp sample --resume parts.csv.checkpoint"),
             "{rest}"
         );
         let info = folder.succeeds("info parts.csv.checkpoint").out;

@@ -36,7 +36,7 @@ fn stopped_and_resumed_is_bit_for_bit_never_stopped() {
     for signal in ["-INT", "-TERM"] {
         let (code, said) = stop(&folder, &line("parts"), signal);
         assert_eq!(code, Some(130), "{signal}: {said}");
-        let command = "go on with: gradlogp fit --resume parts.checkpoint";
+        let command = "resume with: gradlogp fit --resume parts.checkpoint";
         assert!(said.contains("stopped at step ") && said.contains(command), "{said}");
         assert!(!folder.has("parts"));
         let info = folder.succeeds("info parts.checkpoint").out;
@@ -61,7 +61,7 @@ fn a_checkpoint_belongs_to_its_table_and_is_not_replaced_silently() {
     let pieces = ["m.checkpoint: cannot write", "unfinished run of fit with another", "delete it"];
     folder.fails(5, "fit good.csv --steps 20 --hidden 8 -o m --threads 1", &pieces);
     folder.write("good.csv", table(199));
-    let pieces = ["good.csv", "has changed since the checkpoint", "start anew"];
+    let pieces = ["good.csv", "has changed since the checkpoint", "start again"];
     folder.fails(3, "fit --resume m.checkpoint", &pieces);
     let whole = folder.read("m.checkpoint");
     folder.write("m.checkpoint", &whole[..whole.len() / 2]);
@@ -121,7 +121,7 @@ fn a_sampler_is_stopped_within_a_long_step() {
         let mut rest = String::new();
         said.read_to_string(&mut rest).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(130), "{line}: {rest}");
-        assert!(rest.contains("go on with: gradlogp sample --resume s.csv.checkpoint"), "{rest}");
+        assert!(rest.contains("resume with: gradlogp sample --resume s.csv.checkpoint"), "{rest}");
         assert!(folder.has("s.csv.checkpoint") && !folder.has("s.csv"));
         // Another run does not replace what that one left.
         std::fs::remove_file(folder.path("s.csv.checkpoint")).unwrap();
@@ -156,7 +156,7 @@ fn two_signals_of_one_moment_leave_the_checkpoint() {
     let mut rest = String::new();
     said.read_to_string(&mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
-    assert!(rest.contains("go on with: gradlogp fit --resume m.checkpoint"), "{rest}");
+    assert!(rest.contains("resume with: gradlogp fit --resume m.checkpoint"), "{rest}");
     let info = folder.succeeds("info m.checkpoint").out;
     assert!(info.contains("of 20000 done"), "{info}");
 }

@@ -54,7 +54,7 @@ fn curvature_propagation_fits_too() {
     assert_eq!(fitted["kernel"]["estimator"]["name"], "curvature-propagation");
     let divergence = fitted["relative_fisher_divergence"].as_f64().unwrap();
     assert!(divergence < 0.5, "{divergence}");
-    for (objective, piece) in [("fd-ssm", "cp"), ("approx-backprop", "without bias")] {
+    for (objective, piece) in [("fd-ssm", "cp"), ("approx-backprop", "which is unbiased")] {
         let fit = format!("{FIT} --model dkef --objective {objective} -o n");
         folder.fails(2, &fit, &["--objective", piece]);
     }

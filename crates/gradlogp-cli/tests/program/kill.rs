@@ -58,7 +58,7 @@ fn kill_and_resume(kills: usize) -> Tally {
             tally.after_the_model += 1;
         } else {
             tally.before_the_first_checkpoint += 1;
-            folder.fails(5, "fit --resume m.checkpoint", &["start the fit anew"]);
+            folder.fails(5, "fit --resume m.checkpoint", &["start the fit again"]);
             folder.succeeds(&format!("{FIT} -o m"));
         }
         assert_eq!(folder.weights("m"), whole, "kill {kill}");

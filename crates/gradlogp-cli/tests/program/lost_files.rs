@@ -114,7 +114,7 @@ fn a_checkpoint_replaces_nothing_that_is_none() {
     let fit = format!("fit good.csv {QUICK} -o x");
     for contents in [table(9).into_bytes(), folder.read("m.safetensors"), Vec::new()] {
         folder.write("x.checkpoint", contents);
-        let pieces = ["x.checkpoint: cannot write", "is no checkpoint", "another --output"];
+        let pieces = ["x.checkpoint: cannot write", "is not a checkpoint", "another --output"];
         refused(&folder, 5, &fit, &pieces);
         refused(&folder, 5, &format!("{fit} --checkpoint-every 0"), &pieces);
         refused(&folder, 5, "sample m.safetensors -n 5 -o x", &pieces);
@@ -175,7 +175,7 @@ fn what_comes_to_lie_there_on_the_way_stays() {
          cp good.csv new; mv new x.checkpoint; wait $pid"
     ));
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.err.contains("the fit goes on, but cannot be resumed"), "{ended:?}");
+    assert!(ended.err.contains("the fit continues, but cannot be resumed"), "{ended:?}");
     assert_eq!(folder.text("x.checkpoint"), table(200));
     folder.succeeds("info x");
 }
@@ -216,7 +216,7 @@ fn standard_output_as_a_file_is_neither_emptied_nor_replaced() {
 fn a_disk_full_at_every_place() {
     let folder = Folder::with_model();
     folder.succeeds("score m.safetensors good.csv -o old.csv");
-    folder.succeeds("sample m.safetensors -n 300 --warm-up 5 --thinning 1 -o draws.csv --trace way.npy --frames 3");
+    folder.succeeds("sample m.safetensors -n 300 --warm-up 5 --thinning 1 -o draws.csv --trace trajectories.npy --frames 3");
     let tiny = "fit good.csv --steps 4 --hidden 4 --evaluate-every 2 --threads 1 -o m.safetensors";
     folder.succeeds(tiny);
     let lines = [
@@ -224,8 +224,8 @@ fn a_disk_full_at_every_place() {
         ("old.csv", "score m.safetensors good.csv -o old.csv --hessian-diagonal"),
         ("draws.csv", "sample m.safetensors -n 300 --warm-up 5 --thinning 1 -o draws.csv"),
         (
-            "way.npy",
-            "sample m.safetensors -n 300 --warm-up 5 --thinning 1 --trace way.npy --frames 3",
+            "trajectories.npy",
+            "sample m.safetensors -n 300 --warm-up 5 --thinning 1 --trace trajectories.npy --frames 3",
         ),
         ("full.csv", "impute m.safetensors good.csv -o full.csv"),
     ];
@@ -262,7 +262,7 @@ fn a_run_goes_on_without_its_checkpoint() {
     std::fs::remove_file(folder.path("s.csv")).unwrap();
     let ended = folder.shell(&format!("trap '' XFSZ; ulimit -f 2; exec $GRADLOGP {line} -q"));
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    let warnings = ended.err.matches("the run goes on, but cannot be resumed from here").count();
+    let warnings = ended.err.matches("the run continues, but cannot be resumed from here").count();
     assert_eq!(warnings, 1, "{ended:?}");
     assert_eq!(folder.text("s.csv"), whole);
     assert!(!folder.has("s.csv.checkpoint"));

@@ -13,10 +13,10 @@ const DRAWS: u64 = 5;
 
 /// Defaults throughout, at most a minute of training each. Of five draws of 2000 rows, each against fresh rows of the
 /// set, a classifier tells none more than 55% right, and the energy distance of at most one is beyond the 95%
-/// point of two samples of one law (which with a perfect model happens to two or more of five once in 44). Of the
-/// 40,000 rows four fifths train: a model that knew nothing but its own n rows would add to the energy distance
-/// 1000/n, a thirtieth, of what chance alone makes it (with the usual 10,000 rows an eighth).
-/// `GRADLOGP_REPORT_DIR` keeps the pages to look at; `GRADLOGP_SETS` takes other sets.
+/// point of two samples from the same distribution (which with a perfect model happens to two or more of five
+/// once in 44). Of the 40,000 rows four fifths train: a model that knew nothing but its own n rows would add to
+/// the energy distance 1000/n, a thirtieth, of what chance alone makes it (with the usual 10,000 rows an
+/// eighth). `GRADLOGP_REPORT_DIR` keeps the pages to look at; `GRADLOGP_SETS` takes other sets.
 #[test]
 #[ignore = "trains six models: some minutes"]
 #[allow(clippy::print_stdout)]

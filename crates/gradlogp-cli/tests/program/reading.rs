@@ -34,10 +34,10 @@ fn thousands_are_read_or_refused_with_options_that_work() {
     folder.write("t.tsv", format!("income\tspend\n{}", rows(0.2)));
     let ended = folder.succeeds(&format!("fit t.tsv {FIT}"));
     assert!(ended.err.contains("\",\" between thousands"), "{ended:?}");
-    assert!(ended.err.contains("say --decimal ,"), "{ended:?}");
+    assert!(ended.err.contains("use --decimal ,"), "{ended:?}");
     // No number below 1000: nothing tells.
     folder.write("t.tsv", format!("income\tspend\n{}", rows(1.2)));
-    let pieces = ["t.tsv, row 1, column \"income\"", "say --thousands , or --decimal ,"];
+    let pieces = ["t.tsv, row 1, column \"income\"", "use --thousands , or --decimal ,"];
     folder.fails(3, &format!("fit t.tsv {FIT}"), &pieces);
     for option in ["--thousands ,", "--decimal ,"] {
         let ended = folder.succeeds(&format!("fit t.tsv {FIT} {option} -o m"));
@@ -56,7 +56,7 @@ fn numbers_as_names_are_names_with_a_warning() {
     folder.write("t.csv", format!("400,410,420\n{rows}"));
     let ended = folder.succeeds(&format!("fit t.csv {FIT}"));
     assert!(
-        ended.err.contains("taken for column names") && ended.err.contains("say --no-header"),
+        ended.err.contains("taken for column names") && ended.err.contains("use --no-header"),
         "{ended:?}"
     );
     assert_eq!(columns(&folder), ["400", "410", "420"]);

@@ -87,7 +87,7 @@ fn impute_draws_a_row_alike_in_any_company() {
     }
 }
 
-/// One far row among 200 leaves the conditional law of the others as it is.
+/// One far row among 200 leaves the conditional distribution of the others as it is.
 #[test]
 fn one_far_row_does_not_freeze_the_others() {
     let folder = Folder::new();

@@ -54,7 +54,7 @@ fn samples_are_compared_with_rows() {
     let json = folder.succeeds(&format!("{own} --json")).json();
     assert_eq!(json["samples"]["source"], "s.csv");
     assert_eq!(json["samples"]["columns"].as_array().unwrap().len(), 2);
-    // Rows of another law are told apart; the text says where to look.
+    // Rows from another distribution are told apart; the text says where to look.
     let other: String = (0..400).map(|k| format!("{},{}\n", f64::from(k) / 400.0, 9.0)).collect();
     folder.write("other.csv", format!("x0,x1\n{other}"));
     let line = "eval m.safetensors --dataset banana --rows 400 --samples other.csv";

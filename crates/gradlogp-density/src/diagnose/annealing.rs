@@ -191,8 +191,8 @@ mod tests {
     #[test]
     fn both_directions_find_the_normalizer() {
         let (gaussian, mixture) = targets();
-        let oracles: [&dyn ReferenceDensity; 2] = [&gaussian, &mixture];
-        for (k, p) in oracles.into_iter().enumerate() {
+        let references: [&dyn ReferenceDensity; 2] = [&gaussian, &mixture];
+        for (k, p) in references.into_iter().enumerate() {
             let (forward, reverse) = both(p, 60, k as u64);
             let miss = (forward.value - 3.7) / forward.standard_error;
             assert!(miss.abs() < 4.0, "{k}: {forward:?}");

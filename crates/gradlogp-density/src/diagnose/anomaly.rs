@@ -7,10 +7,10 @@
 //! - **norm**: |D s(x)|, D = diag(standard deviations): how steep the density is. It is small at every
 //!   stationary point, in a trough as on a peak, and grows in the tails of light-tailed densities only.
 //! - **scales**: for potentials of all noise levels, the mean over levels sigma of -sigma^2 log p_sigma(x), p_sigma the
-//!   density of the data with noise N(0, sigma^2 I). MATH (39). A row fitted along with the others has a peak of its own in
-//!   p, and small groups have one each; seen from one to some standard deviations away they have none, and what
-//!   is far from most rows stays so. sigma^2 grad log p_sigma(x) = E\[x_0 | x\] - x, so this is the potential of the
-//!   mean way back to the data, and every level counts about alike.
+//!   density of the data with noise N(0, sigma^2 I). MATH (39). A row fitted along with the others has a peak
+//!   of its own in p, and small groups have one each; seen from one to some standard deviations away they have
+//!   none, and what is far from most rows stays so. sigma^2 grad log p_sigma(x) = E\[x_0 | x\] - x, so this is
+//!   the potential of the mean way back to the data, and every level counts about alike.
 //!
 //! **Threshold.** With n scores of rows that are known to be usual and were not used to fit the model, the
 //! k-th smallest with k = ceil((n + 1)(1 - a)): a new usual row exceeds it with probability at most a,
@@ -25,8 +25,8 @@ use ndarray::{Array1, ArrayView1, ArrayView2, Axis, Zip};
 const PIECES: usize = 32;
 const POINTS: [(f64, f64); 2] = [(0.211_324_865_405_187_1, 0.5), (0.788_675_134_594_812_9, 0.5)];
 
-/// log p(centre) - log p(x) along straight lines, from the score alone: n values, NaN where the score is not finite on the
-/// line.
+/// log p(centre) - log p(x) along straight lines, from the score alone: n values, NaN where the score is not
+/// finite on the line.
 ///
 /// ```
 /// use gradlogp_density::{diagnose::path_difference, reference::Gaussian};
@@ -76,8 +76,8 @@ pub fn score_norm(
 }
 
 /// The mean over noise levels sigma of -sigma^2 log p_sigma(x), up to a constant: n values. Each level is sigma, in
-/// the units in which x is measured, with log p_sigma at the rows, up to a constant of its own. NaN for rows where one is not
-/// finite.
+/// the units in which x is measured, with log p_sigma at the rows, up to a constant of its own. NaN for rows
+/// where one is not finite.
 ///
 /// ```
 /// use ndarray::array;
@@ -165,8 +165,8 @@ mod tests {
         let means = array![[-2.0, 0.0], [2.0, 1.0]];
         let mixture = GaussianMixture::isotropic(array![0.4, 0.6], means.view(), 0.5).unwrap();
         let banana = Banana::new(2, 1.0, 0.8, 0.5).unwrap();
-        let oracles: [&dyn ReferenceDensity; 2] = [&mixture, &banana];
-        for p in oracles {
+        let references: [&dyn ReferenceDensity; 2] = [&mixture, &banana];
+        for p in references {
             let x = p.sample(200, &mut ChaCha8Rng::seed_from_u64(0)) * 1.5;
             let centre = array![0.2, -0.1];
             let at_centre = p.log_density(centre.view().insert_axis(Axis(0)))[0];

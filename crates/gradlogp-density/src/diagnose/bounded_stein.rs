@@ -1,7 +1,7 @@
 //! Stein identities on a domain with a boundary.
 //!
 //! There E\[s\] is not 0 (for an exponential it is -rate): integrating by parts leaves a boundary term, which the
-//! weights w_j of MATH (7), with slopes d_j = dw_j/dx_j, take away. For the true score and t_j = w_j s_j + d_j
+//! weights w_j of MATH (7), with derivatives d_j = dw_j/dx_j, take away. For the true score and t_j = w_j s_j + d_j
 //!
 //! ```text
 //! E[t] = 0,     E[t_i x_j] = -E[w_i] if i = j, else 0.
@@ -27,7 +27,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 /// to and which lie in `domain`, with simultaneous bands as [`stein_check`](super::stein_check) has them.
 ///
 /// ```
-/// use gradlogp_density::diagnose::{stein_check, stein_check_within};
+/// use gradlogp_density::diagnose::{stein_check, stein_check_on_domain};
 /// use gradlogp_density::domain::{Bounds, Boxed, Domain};
 /// use gradlogp_density::reference::{Exponential, ReferenceDensity};
 /// use rand::SeedableRng;
@@ -36,14 +36,14 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 /// let x = p.sample(4000, &mut rand_chacha::ChaCha8Rng::seed_from_u64(1));
 /// let columns = vec![Bounds::new(Some(0.0), None, 0.5)];
 /// let domain = Domain::Box(Boxed { columns, power: 1.0 });
-/// assert!(stein_check_within(&p, &domain, x.view(), 0.05)?.verdict.is_consistent());
+/// assert!(stein_check_on_domain(&p, &domain, x.view(), 0.05)?.verdict.is_consistent());
 /// assert!(!stein_check(&p, x.view(), 0.05)?.verdict.is_consistent());
 /// # Ok::<(), gradlogp_density::Error>(())
 /// ```
 ///
 /// # Errors
 /// As [`stein_check`](super::stein_check); [`Error::Numerical`] where a column has no weight on any row.
-pub fn stein_check_within(
+pub fn stein_check_on_domain(
     score: &dyn Score,
     domain: &Domain,
     x: ArrayView2<'_, f64>,
@@ -72,14 +72,14 @@ fn weights(domain: &Domain, x: ArrayView2<'_, f64>) -> (Array2<f64>, Array2<f64>
     let (mut w, mut d) = (Array2::zeros(x.dim()), Array2::zeros(x.dim()));
     let (mut row_w, mut row_d) = (vec![0.0; x.ncols()], vec![0.0; x.ncols()]);
     for (r, x) in x.outer_iter().enumerate() {
-        domain.weigh(&x.to_vec(), &mut row_w, &mut row_d);
+        domain.weights(&x.to_vec(), &mut row_w, &mut row_d);
         w.row_mut(r).assign(&ArrayView1::from(&row_w));
         d.row_mut(r).assign(&ArrayView1::from(&row_d));
     }
     (w, d)
 }
 
-/// Every figure, from score, rows, weights and slopes in standardized columns.
+/// Every figure, from score, rows, weights and their derivatives in standardized columns.
 fn identities(s: &Array2<f64>, z: &Array2<f64>, w: &Array2<f64>, d: &Array2<f64>) -> Fitted {
     let columns = s.ncols();
     let t = w * s + d;
@@ -91,8 +91,8 @@ fn identities(s: &Array2<f64>, z: &Array2<f64>, w: &Array2<f64>, d: &Array2<f64>
         mean_error: Array1::zeros(columns),
         product: Array2::zeros((columns, columns)),
         product_error: Array2::zeros((columns, columns)),
-        given: Array2::zeros((columns, 0)),
-        given_error: Array2::zeros((columns, 0)),
+        condition: Array2::zeros((columns, 0)),
+        condition_error: Array2::zeros((columns, 0)),
         slope: ratio(above.sum_axis(Axis(1)).view(), below.sum_axis(Axis(1)).view()),
     };
     for i in 0..columns {
@@ -141,7 +141,7 @@ mod tests {
         let p = Exponential::new(vec![0.5, 3.0]).unwrap();
         let x = p.sample(5000, &mut ChaCha8Rng::seed_from_u64(4));
         let domain = half_lines(&[2.0, 0.4]);
-        let report = stein_check_within(&p, &domain, x.view(), 0.05).unwrap();
+        let report = stein_check_on_domain(&p, &domain, x.view(), 0.05).unwrap();
         assert!(report.verdict.is_consistent(), "{}", report.verdict);
         assert!(report.slope.standard_error < 0.1, "{:?}", report.slope);
         assert!(!stein_check(&p, x.view(), 0.05).unwrap().verdict.is_consistent());
@@ -149,7 +149,7 @@ mod tests {
         let p = Dirichlet::new(vec![2.0, 3.0], 2.5).unwrap();
         let x = p.sample(5000, &mut ChaCha8Rng::seed_from_u64(4));
         let simplex = Domain::Polytope(Polytope::simplex(&[0.2, 0.2], 1.0));
-        let report = stein_check_within(&p, &simplex, x.view(), 0.05).unwrap();
+        let report = stein_check_on_domain(&p, &simplex, x.view(), 0.05).unwrap();
         assert!(report.verdict.is_consistent(), "{}", report.verdict);
     }
 
@@ -160,7 +160,7 @@ mod tests {
         let domain = half_lines(&[1.0, 1.0]);
         let check = |factor, shift| {
             let score = Changed { score: &p, factor, shift };
-            stein_check_within(&score, &domain, x.view(), 0.05).unwrap()
+            stein_check_on_domain(&score, &domain, x.view(), 0.05).unwrap()
         };
         let scaled = check(1.5, array![0.0, 0.0]);
         let within = 4.0 * scaled.slope.standard_error;
@@ -226,7 +226,8 @@ mod tests {
         let both = Bounds::new(Some(0.0), Some(1.0), 0.5);
         let columns = vec![Bounds::new(Some(0.0), None, 1.0), both];
         let domain = Domain::Box(Boxed { columns, power: 1.0 });
-        let why = |level| stein_check_within(&p, &domain, x.view(), level).unwrap_err().to_string();
+        let why =
+            |level| stein_check_on_domain(&p, &domain, x.view(), level).unwrap_err().to_string();
         for level in [0.0, 1.0, -0.5, 1.5, f64::NAN] {
             assert!(why(level).contains("level"), "{}", why(level));
         }

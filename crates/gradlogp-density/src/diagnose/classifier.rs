@@ -1,7 +1,7 @@
 //! The classifier two-sample test: can rows and samples be told apart? MATH (33).
 //!
 //! Half of the rows of each side, as many of one as of the other, train a classifier; its accuracy on the
-//! other halves is 1/2 on average where both have one law, whatever the classifier. Here it is a
+//! other halves is 1/2 on average where both have the same distribution, whatever the classifier. Here it is a
 //! logistic regression, with a ridge, on the features
 //!
 //! ```text
@@ -11,8 +11,8 @@
 //! of pooled standardized columns z (clipped to 5): the first three see means, spreads and tails, the random
 //! Fourier features everything else. With N rows tested, half of each side, of which the classifier calls K y,
 //! under the null any K of the N are as likely to be those: of the N/2 that are y it calls H by their name, with
-//! a hypergeometric law, and p = P(H >= h) is exact (Fisher's test). With p_y = K/N the accuracy has the standard
-//! error sqrt(p_y (1 - p_y) / (N - 1)).
+//! a hypergeometric distribution, and p = P(H >= h) is exact (Fisher's test). With p_y = K/N the accuracy has
+//! the standard error sqrt(p_y (1 - p_y) / (N - 1)).
 //!
 //! References: Lopez-Paz, Oquab (2017), "Revisiting classifier two-sample tests", section 3; Rahimi, Recht
 //! (2007) for the features.
@@ -67,9 +67,9 @@ impl ClassifierConfig {
 pub struct ClassifierTest {
     /// Share of test rows told right; 1/2 where the samples cannot be told apart.
     pub accuracy: f64,
-    /// Its standard error for one law.
+    /// Its standard error for samples from the same distribution.
     pub standard_error: f64,
-    /// Chance of so high an accuracy for samples of one law.
+    /// Chance of so high an accuracy for samples from the same distribution.
     pub p_value: f64,
     /// Rows tested, both sides together.
     pub n: usize,
@@ -113,10 +113,10 @@ fn verdict(right: usize, called: usize, n: usize) -> Result<ClassifierTest> {
     let standard_error = (share * (1.0 - share) / (n as f64 - 1.0)).sqrt();
     // right = h + (n/2 - (called - h)).
     let h = (right + called - n / 2) / 2;
-    let law = Hypergeometric::new(n as u64, n as u64 / 2, called as u64)
+    let distribution = Hypergeometric::new(n as u64, n as u64 / 2, called as u64)
         .map_err(|e| Error::Numerical { operation: "classifier test", message: e.to_string() })?;
     // Sums of rounded terms must not exceed 1.
-    let p_value = if h == 0 { 1.0 } else { law.sf(h as u64 - 1).min(1.0) };
+    let p_value = if h == 0 { 1.0 } else { distribution.sf(h as u64 - 1).min(1.0) };
     Ok(ClassifierTest { accuracy, standard_error, p_value, n })
 }
 

@@ -4,9 +4,9 @@
 //! D^2 = 2 E|x - y| - E|x - x'| - E|y - y'|
 //! ```
 //!
-//! It is 0 only where both have one law. Estimated by means over all pairs (a row with itself included):
+//! It is 0 only where both have the same distribution. Estimated by means over all pairs (a row with itself included):
 //! with a_i = 1/n on the rows of x and -1/m on those of y, D^2 = - sum_ij a_i a_j |r_i - r_j| >= 0.
-//! Under one law every way of dealing the rows into n and m is equally likely, so permuted a give draws
+//! Under one distribution every way of dealing the rows into n and m is equally likely, so permuted a give draws
 //! of D^2 under the null, and p = (1 + draws at least as large) / (1 + draws) is exact. Columns are
 //! divided by the standard deviation of all rows together.
 //!
@@ -59,9 +59,9 @@ impl EnergyConfig {
 pub struct EnergyDistance {
     /// D^2 >= 0, in pooled standard deviations.
     pub squared: f64,
-    /// Its 95% point over permutations: two samples of one law stay below it 19 times in 20.
+    /// Its 95% point over permutations: two samples from the same distribution stay below it 19 times in 20.
     pub critical: f64,
-    /// Chance of so large a D^2 for samples of one law.
+    /// Chance of so large a D^2 for samples from the same distribution.
     pub p_value: f64,
     /// Rows compared, of each side.
     pub rows: [usize; 2],
@@ -228,8 +228,8 @@ mod tests {
         assert_eq!((found.p_value, found.rows), (0.05, [20, 30]));
     }
 
-    /// Two rows on each side: one permutation in three leaves the sides as they are, or exchanged, and its distance, equal
-    /// to the statistic, counts as at least as large.
+    /// Two rows on each side: one permutation in three leaves the sides as they are, or exchanged, and its
+    /// distance, equal to the statistic, counts as at least as large.
     #[test]
     fn a_draw_that_equals_the_statistic_counts() {
         let mut rng = ChaCha8Rng::seed_from_u64(5);

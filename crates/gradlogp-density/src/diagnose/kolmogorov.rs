@@ -7,10 +7,10 @@
 //! p = 2 sum_{k>=1} (-1)^(k-1) exp(-2 k^2 lambda^2)
 //! ```
 //!
-//! asymptotically. Where n m <= 4,000,000 p is exact instead: of all ways to order two samples of one continuous law,
-//! each as likely as any other, the share in which D is at least as large (Hodges 1957). Reading the pooled
-//! values upwards is a lattice path from (0, 0) to (n, m), and with f(i, j) the share of paths to (i, j) that
-//! stay where |i/n - j/m| < D,
+//! asymptotically. Where n m <= 4,000,000 p is exact instead: of all ways to order two samples of one
+//! continuous distribution, each as likely as any other, the share in which D is at least as large (Hodges
+//! 1957). Reading the pooled values upwards is a lattice path from (0, 0) to (n, m), and with f(i, j) the share
+//! of paths to (i, j) that stay where |i/n - j/m| < D,
 //!
 //! ```text
 //! f(i, j) = i/(i + j) f(i-1, j) + j/(i + j) f(i, j-1),   p = 1 - f(n, m)
@@ -28,7 +28,7 @@ use std::f64::consts::PI;
 pub struct KolmogorovSmirnov {
     /// D, in [0, 1].
     pub distance: f64,
-    /// Chance of so large a D for samples of one law.
+    /// Chance of so large a D for samples from the same distribution.
     pub p_value: f64,
 }
 
@@ -57,7 +57,7 @@ pub fn ks_distance(a: &[f64], b: &[f64]) -> f64 {
     largest
 }
 
-/// The chance that lambda is exceeded: Kolmogorov's law.
+/// The chance that lambda is exceeded: Kolmogorov's distribution.
 ///
 /// ```
 /// // 1.3581 is its 95% quantile.
@@ -72,7 +72,7 @@ pub fn kolmogorov_tail(lambda: f64) -> f64 {
     }
     let sum = |term: &dyn Fn(f64) -> f64| (1..=20).map(|k| term(f64::from(k))).sum::<f64>();
     if lambda < 1.18 {
-        // The other form of the same law (Jacobi's identity), which converges where this one does not.
+        // The other form of the same distribution (Jacobi's identity), which converges where this one does not.
         let a = PI * PI / (8.0 * lambda * lambda);
         let below = sum(&|k| (-(2.0 * k - 1.0).powi(2) * a).exp());
         return (1.0 - (2.0 * PI).sqrt() / lambda * below).clamp(0.0, 1.0);
@@ -101,7 +101,7 @@ pub fn kolmogorov_smirnov(a: &[f64], b: &[f64]) -> KolmogorovSmirnov {
 /// Most n m for which p is exact: some milliseconds.
 const EXACT: f64 = 4e6;
 
-/// The chance that D is at least `distance` for samples of n and m values of one continuous law.
+/// The chance that D is at least `distance` for samples of n and m values of one continuous distribution.
 fn exact_tail(n: usize, m: usize, distance: f64) -> f64 {
     if n == 0 || m == 0 || distance.is_nan() {
         return f64::NAN;
@@ -128,7 +128,7 @@ fn exact_tail(n: usize, m: usize, distance: f64) -> f64 {
     (1.0 - share[m]).clamp(0.0, 1.0)
 }
 
-/// The test that values are independent draws from the uniform law on [0, 1], as p-values should be:
+/// The test that values are independent draws from the uniform distribution on [0, 1], as p-values should be:
 /// D = sup |F - u|, with N = n.
 pub fn ks_uniform(values: &[f64]) -> KolmogorovSmirnov {
     let mut sorted = values.to_vec();
@@ -143,8 +143,8 @@ pub fn ks_uniform(values: &[f64]) -> KolmogorovSmirnov {
 /// [`kolmogorov_smirnov`] of every column of x (n x d) and y (m x d): d tests.
 ///
 /// # Errors
-/// [`Error::Shape`] where columns differ, [`Error::TooFewRows`] where a side is empty, [`Error::Data`] for a value that is not
-/// a number.
+/// [`Error::Shape`] where columns differ, [`Error::TooFewRows`] where a side is empty, [`Error::Data`] for a
+/// value that is not a number.
 pub fn column_tests(
     x: ArrayView2<'_, f64>,
     y: ArrayView2<'_, f64>,

@@ -14,7 +14,7 @@
 //! the rows, so that nothing depends on units; h is the median distance of standardized rows.
 //!
 //! **p-value.** The wild bootstrap: signs e_i of +1 and -1 by chance turn the statistic into a draw from
-//! its law under the true score, sum e_i e_j u_ij; p = (1 + draws at least as large) / (1 + draws).
+//! its distribution under the true score, sum e_i e_j u_ij; p = (1 + draws at least as large) / (1 + draws).
 //! It needs independent rows.
 //!
 //! **Time and memory.** Beyond `group` rows the rows are cut into groups of about that many, and

@@ -3,8 +3,8 @@
 //! [`exact_loss`] is the held-out objective on a scale common to all training losses,
 //! [`stein_check`] and [`kernel_stein_discrepancy`] need no truth, [`fisher_divergence`] does.
 //! Two samples, of data and of a model, are compared by [`energy_distance`], [`classifier_test`] and
-//! [`column_tests`]. [`Baselines`] are what a fit has to beat. [`estimate_normalizer`] makes log densities absolute, or says why not, and
-//! [`false_alarm_threshold`] turns them into alarms.
+//! [`column_tests`]. [`Baselines`] are what a fit has to beat. [`estimate_normalizer`] makes log densities
+//! absolute, or says why not, and [`false_alarm_threshold`] turns them into alarms.
 
 mod annealing;
 mod anomaly;
@@ -32,7 +32,7 @@ mod whitened;
 
 pub use anomaly::{false_alarm_threshold, mean_over_scales, path_difference, score_norm};
 pub use baseline::{Baseline, BaselineComparison, Baselines};
-pub use bounded_stein::stein_check_within;
+pub use bounded_stein::stein_check_on_domain;
 pub use classifier::{ClassifierConfig, ClassifierTest, classifier_test};
 pub use copies::{Copies, copies_of};
 pub use energy::{EnergyConfig, EnergyDistance, energy_distance};
@@ -49,7 +49,7 @@ pub use normalizer::{
 };
 pub use paired::{Paired, paired_difference};
 pub use proposal::{Proposals, fit_proposals};
-pub use stein::{SteinReport, Verdict, stein_check, stein_check_given};
+pub use stein::{SteinReport, Verdict, stein_check, stein_check_conditional};
 pub use test_functions::{ColumnFunction, Shape, SteinStatement, TestFunction, test_functions};
 
 use rows::{check_pair, check_rows, finite_score, pool, standardize, subset};

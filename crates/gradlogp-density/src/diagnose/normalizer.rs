@@ -105,7 +105,7 @@ pub struct LogZ {
 }
 
 impl LogZ {
-    /// The interval that covers log Z with probability `level` (0.95, say), by the normal law.
+    /// The interval that covers log Z with probability `level` (0.95, say), by the normal distribution.
     pub fn interval(&self, level: f64) -> [f64; 2] {
         let half = Normal::standard().inverse_cdf(0.5 + 0.5 * level) * self.standard_error;
         [self.value - half, self.value + half]
@@ -188,9 +188,9 @@ impl fmt::Display for Refusal {
 ///
 /// # Errors
 /// [`Error::Config`] for settings out of range; [`Error::Shape`] where columns differ,
-/// [`Error::TooFewRows`] for fewer rows than `least_effective`, or than 10; [`Error::Data`] for a constant column; [`Error::Numerical`] or
-/// [`Error::Diverged`] where the density is not finite at rows or draws. That log Z cannot be trusted is no
-/// error but a [`Refusal`].
+/// [`Error::TooFewRows`] for fewer rows than `least_effective`, or than 10; [`Error::Data`] for a constant
+/// column; [`Error::Numerical`] or [`Error::Diverged`] where the density is not finite at rows or draws. That
+/// log Z cannot be trusted is no error but a [`Refusal`].
 pub fn estimate_normalizer(
     model: &dyn LogDensity,
     x: ArrayView2<'_, f64>,
@@ -218,11 +218,11 @@ pub fn estimate_normalizer(
     let start = subset(rows.view(), config.chains, rng);
     let inverse = LogMean::of(ladder.reverse(start.view(), config.warm_up, rng)?.view());
     let reverse = LogMean { value: -inverse.value, ..inverse };
-    let log_z = judge(importance, forward, reverse, config);
+    let log_z = assess(importance, forward, reverse, config);
     Ok(Normalizer { importance, forward, reverse, log_z })
 }
 
-fn judge(
+fn assess(
     importance: LogMean,
     forward: LogMean,
     reverse: LogMean,

@@ -11,7 +11,7 @@
 //! s_z = D s (the score of z), so that E[s_z z^T] = D E[s (x - m)^T] D^-1 = -I where E[s] = 0. What is
 //! estimated is the covariance of s_z and z (both centred, divisor n - 1), which is unbiased for
 //! E[s (x - E x)^T] although m comes from the same rows, and which a wrong mean of s does not touch:
-//! a fault of the mean and a fault of the slope are told apart. The estimated sd cancel on the
+//! an error of the mean and an error of the slope are told apart. The estimated sd cancel on the
 //! diagonal and multiply a zero elsewhere.
 //!
 //! **Bands.** d means, d^2 products and the slope c = -tr E[s_z z^T]/d make d + d^2 + 1 statements,
@@ -52,9 +52,9 @@ pub struct SteinReport {
     pub product_z: Array2<f64>,
     /// `E[s_z c^T]` for the condition c, in standard deviations of its columns, should be 0: d x w;
     /// no columns for a score without condition.
-    pub given_product: Array2<f64>,
+    pub condition_product: Array2<f64>,
     /// given_product / standard error: d x w.
-    pub given_product_z: Array2<f64>,
+    pub condition_product_z: Array2<f64>,
     /// c in `E[s_z z^T] = -c I` by the trace, should be 1, with its standard error.
     pub slope: Estimate,
     /// Largest |mean_z|.
@@ -62,12 +62,12 @@ pub struct SteinReport {
     /// Largest |product_z|.
     pub product_max_z: f64,
     /// Largest |given_product_z|.
-    pub given_max_z: f64,
+    pub condition_max_z: f64,
     /// t of the simultaneous bands: a |z| above it is a fault.
     pub critical_z: f64,
     /// Chance of any fault found in a true score, at most.
     pub level: f64,
-    /// The worst fault in words.
+    /// The worst violation in words.
     pub verdict: Verdict,
 }
 
@@ -89,10 +89,10 @@ pub struct SteinReport {
 ///
 /// # Errors
 /// [`Error::Config`] for a level outside (0, 1); [`Error::Shape`] where columns differ,
-/// [`Error::TooFewRows`] for fewer than 3 rows; [`Error::Data`] for a constant column; [`Error::Numerical`] where the score is
-/// not finite.
+/// [`Error::TooFewRows`] for fewer than 3 rows; [`Error::Data`] for a constant column; [`Error::Numerical`]
+/// where the score is not finite.
 pub fn stein_check(score: &dyn Score, x: ArrayView2<'_, f64>, level: f64) -> Result<SteinReport> {
-    stein_check_given(score, x, Array2::zeros((x.nrows(), 0)).view(), level)
+    stein_check_conditional(score, x, Array2::zeros((x.nrows(), 0)).view(), level)
 }
 
 /// The same for a score of x given c: `c` (n x w) holds the condition of each row, at which `score`
@@ -101,7 +101,7 @@ pub fn stein_check(score: &dyn Score, x: ArrayView2<'_, f64>, level: f64) -> Res
 ///
 /// ```
 /// use gradlogp_density::reference::{Gaussian, ReferenceDensity};
-/// use gradlogp_density::diagnose::stein_check_given;
+/// use gradlogp_density::diagnose::stein_check_conditional;
 /// use ndarray::s;
 /// use rand::SeedableRng;
 ///
@@ -110,14 +110,14 @@ pub fn stein_check(score: &dyn Score, x: ArrayView2<'_, f64>, level: f64) -> Res
 /// let rows = p.sample(2000, &mut rand_chacha::ChaCha8Rng::seed_from_u64(1));
 /// let c = rows.slice(s![.., 1..]);
 /// let x = &rows.slice(s![.., ..1]) + &c;
-/// let report = stein_check_given(&Gaussian::standard(1)?, x.view(), c, 0.05)?;
-/// assert!(report.given_max_z > report.critical_z);
+/// let report = stein_check_conditional(&Gaussian::standard(1)?, x.view(), c, 0.05)?;
+/// assert!(report.condition_max_z > report.critical_z);
 /// # Ok::<(), gradlogp_density::Error>(())
 /// ```
 ///
 /// # Errors
 /// As [`stein_check`]; [`Error::Shape`] where `c` has another number of rows than `x`.
-pub fn stein_check_given(
+pub fn stein_check_conditional(
     score: &dyn Score,
     x: ArrayView2<'_, f64>,
     c: ArrayView2<'_, f64>,
@@ -137,10 +137,11 @@ pub fn stein_check_given(
     let mean_error = s.std_axis(Axis(0), 1.0) / (x.nrows() as f64).sqrt();
     let centred = &s - &mean;
     let (product, product_error) = covariance(&centred, &z);
-    let (given, given_error) = covariance(&centred, &standardize_given(c));
+    let (condition, condition_error) = covariance(&centred, &standardize_condition(c));
     let slope = slope(&centred, &z);
     let t = critical_z(x.nrows(), x.ncols(), c.ncols(), level)?;
-    let fitted = Fitted { mean, mean_error, product, product_error, given, given_error, slope };
+    let fitted =
+        Fitted { mean, mean_error, product, product_error, condition, condition_error, slope };
     Ok(fitted.report(t, level))
 }
 
@@ -160,7 +161,7 @@ pub(super) fn student_quantile(n: usize, statements: usize, level: f64) -> Resul
 }
 
 /// (c - m)/sd with divisor n - 1; zeros for a column that is constant.
-fn standardize_given(c: ArrayView2<'_, f64>) -> Array2<f64> {
+fn standardize_condition(c: ArrayView2<'_, f64>) -> Array2<f64> {
     let mut c = c.to_owned();
     for mut column in c.columns_mut() {
         let (mean, sd) = (column.mean().unwrap_or(0.0), column.std(1.0));
@@ -202,8 +203,8 @@ pub(super) struct Fitted {
     pub(super) mean_error: Array1<f64>,
     pub(super) product: Array2<f64>,
     pub(super) product_error: Array2<f64>,
-    pub(super) given: Array2<f64>,
-    pub(super) given_error: Array2<f64>,
+    pub(super) condition: Array2<f64>,
+    pub(super) condition_error: Array2<f64>,
     pub(super) slope: Estimate,
 }
 
@@ -219,19 +220,19 @@ impl Fitted {
         let d = self.mean.len();
         let mean_z = Array1::from_shape_fn(d, |i| self.mean_z(i));
         let product_z = Array2::from_shape_fn((d, d), |(i, j)| self.product_z(i, j));
-        let given_z = Array2::from_shape_fn(self.given.dim(), |at| self.given_z(at));
+        let condition_z = Array2::from_shape_fn(self.condition.dim(), |at| self.condition_z(at));
         let largest = |largest: f64, z: &f64| largest.max(z.abs());
         SteinReport {
             n: self.slope.n,
             mean_max_z: mean_z.iter().fold(0.0, largest),
             product_max_z: product_z.iter().fold(0.0, largest),
-            given_max_z: given_z.iter().fold(0.0, largest),
+            condition_max_z: condition_z.iter().fold(0.0, largest),
             mean: self.mean,
             mean_z,
             product: self.product,
             product_z,
-            given_product: self.given,
-            given_product_z: given_z,
+            condition_product: self.condition,
+            condition_product_z: condition_z,
             slope: self.slope,
             critical_z,
             level,
@@ -248,8 +249,8 @@ impl Fitted {
         z_score(self.product[[i, j]], target, self.product_error[[i, j]])
     }
 
-    fn given_z(&self, at: (usize, usize)) -> f64 {
-        z_score(self.given[at], 0.0, self.given_error[at])
+    fn condition_z(&self, at: (usize, usize)) -> f64 {
+        z_score(self.condition[at], 0.0, self.condition_error[at])
     }
 
     /// An inverted sign before all else; otherwise the statement furthest outside its band, and where
@@ -290,13 +291,13 @@ impl Fitted {
             let verdict = self.product_verdict(k / d, k % d, t);
             Fault { excess: self.product_z(k / d, k % d).abs(), verdict }
         });
-        let given = self.given.indexed_iter().map(move |((i, j), product)| {
-            let half_width = t * self.given_error[[i, j]];
+        let condition = self.condition.indexed_iter().map(move |((i, j), product)| {
+            let half_width = t * self.condition_error[[i, j]];
             let (score_column, given_column, product) = (i, d + j, *product);
             let verdict = Verdict::ConditionOff { score_column, given_column, product, half_width };
-            Fault { excess: self.given_z((i, j)).abs(), verdict }
+            Fault { excess: self.condition_z((i, j)).abs(), verdict }
         });
-        means.chain(products).chain(given)
+        means.chain(products).chain(condition)
     }
 
     fn product_verdict(&self, i: usize, j: usize, t: f64) -> Verdict {

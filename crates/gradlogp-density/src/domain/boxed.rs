@@ -77,12 +77,12 @@ impl Boxed {
         })
     }
 
-    pub(super) fn weigh(&self, x: &[f64], weights: &mut [f64], slopes: &mut [f64]) {
-        let out = weights.iter_mut().zip(slopes);
-        for ((bounds, x), (weight, slope)) in self.columns.iter().zip(x).zip(out) {
+    pub(super) fn weights(&self, x: &[f64], weights: &mut [f64], weight_derivatives: &mut [f64]) {
+        let out = weights.iter_mut().zip(weight_derivatives);
+        for ((bounds, x), (weight, of_weight)) in self.columns.iter().zip(x).zip(out) {
             let (distance, direction) = bounds.distance(*x);
             let (value, derivative) = profile(distance / bounds.cap, self.power);
-            (*weight, *slope) = (value, derivative * direction / bounds.cap);
+            (*weight, *of_weight) = (value, derivative * direction / bounds.cap);
         }
     }
 

@@ -58,15 +58,15 @@ impl Ellipsoid {
         (!inside).then(|| Outside { column: None, message: message() })
     }
 
-    pub(super) fn weigh(&self, x: &[f64], weights: &mut [f64], slopes: &mut [f64]) {
+    pub(super) fn weights(&self, x: &[f64], weights: &mut [f64], weight_derivatives: &mut [f64]) {
         let r = self.radius(x);
         let (value, derivative) = profile((1.0 - r) / self.cap, self.power);
         weights.fill(value);
         let parts = x.iter().zip(&self.centre).zip(&self.axes);
-        for (slope, ((x, c), a)) in slopes.iter_mut().zip(parts) {
+        for (of_weight, ((x, c), a)) in weight_derivatives.iter_mut().zip(parts) {
             // At the centre the weight has reached 1 and is flat.
             let towards = if r > 0.0 { (x - c) / (a * a * r) } else { 0.0 };
-            *slope = -derivative * towards / self.cap;
+            *of_weight = -derivative * towards / self.cap;
         }
     }
 

@@ -3,7 +3,7 @@
 //!
 //! On a domain with a boundary the integration by parts behind MATH (1) leaves a boundary term, and
 //! the loss without a weight has the wrong minimizer. Let w_j(x) >= 0, one weight per column, vanish on the boundary
-//! (those of the columns that the boundary limits) and d_j = dw_j/dx_j be its slope. Then
+//! (those of the columns that the boundary limits) and d_j = dw_j/dx_j be its derivative. Then
 //!
 //! ```text
 //! 1/2 E[ sum_j w_j (s_j - s*_j)^2 ] = E[ sum_j w_j (1/2 s_j^2 + ds_j/dx_j) + d_j s_j ] + constant
@@ -17,17 +17,17 @@
 
 mod boxed;
 mod ellipsoid;
+mod on_domain;
 mod polytope;
 mod shape;
 mod weight;
-mod within;
 
 pub use boxed::{Bounds, Boxed};
 pub use ellipsoid::Ellipsoid;
+pub use on_domain::{LogDensityOnDomain, ScoreOnDomain};
 pub use polytope::{Face, Polytope};
 pub use shape::Domain;
 pub use weight::Outside;
-pub use within::{FieldWithin, Within};
 
 use weight::{check_power, check_width, profile};
 

@@ -78,15 +78,15 @@ impl Polytope {
         Some(Outside { column: None, message })
     }
 
-    pub(super) fn weigh(&self, x: &[f64], weights: &mut [f64], slopes: &mut [f64]) {
+    pub(super) fn weights(&self, x: &[f64], weights: &mut [f64], weight_derivatives: &mut [f64]) {
         let depth = |face: &&Face| face.room(x) / face.cap;
         let Some(face) = self.faces.iter().min_by(|a, b| depth(a).total_cmp(&depth(b))) else {
             return;
         };
         let (value, derivative) = profile(depth(&face), self.power);
         weights.fill(value);
-        for (slope, a) in slopes.iter_mut().zip(&face.normal) {
-            *slope = -derivative * a / face.cap;
+        for (of_weight, a) in weight_derivatives.iter_mut().zip(&face.normal) {
+            *of_weight = -derivative * a / face.cap;
         }
     }
 

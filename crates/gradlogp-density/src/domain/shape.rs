@@ -86,12 +86,12 @@ impl Domain {
         log_density
     }
 
-    /// Writes the weights w_j and their slopes dw_j/dx_j at `x`, d numbers each.
-    pub fn weigh(&self, x: &[f64], weights: &mut [f64], slopes: &mut [f64]) {
+    /// Writes the weights w_j and their derivatives dw_j/dx_j at `x`, d numbers each.
+    pub fn weights(&self, x: &[f64], weights: &mut [f64], weight_derivatives: &mut [f64]) {
         match self {
-            Domain::Box(d) => d.weigh(x, weights, slopes),
-            Domain::Polytope(d) => d.weigh(x, weights, slopes),
-            Domain::Ellipsoid(d) => d.weigh(x, weights, slopes),
+            Domain::Box(d) => d.weights(x, weights, weight_derivatives),
+            Domain::Polytope(d) => d.weights(x, weights, weight_derivatives),
+            Domain::Ellipsoid(d) => d.weights(x, weights, weight_derivatives),
         }
     }
 
@@ -110,16 +110,16 @@ impl Domain {
     /// ```
     /// use gradlogp_density::domain::{Bounds, Boxed, Domain};
     ///
-    /// // x >= 0 with weight min(1, x / 2); at x = 1 the weight is 1/2, its slope 1/2.
+    /// // x >= 0 with weight min(1, x / 2); at x = 1 the weight is 1/2, its derivative 1/2.
     /// let bounds = Bounds { low: Some(0.0), high: None, cap: 2.0 };
     /// let half_line = Domain::Box(Boxed { columns: vec![bounds], power: 1.0 });
     /// // s = -3, s' = 4: 1/2 (9/2 + 4) - 3/2.
     /// assert_eq!(half_line.loss(&[1.0], &[-3.0], &[4.0]), 2.75);
     /// ```
     pub fn loss(&self, x: &[f64], score: &[f64], jacobian_diagonal: &[f64]) -> f64 {
-        let (mut weights, mut slopes) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-        self.weigh(x, &mut weights, &mut slopes);
-        let parts = weights.iter().zip(&slopes).zip(score).zip(jacobian_diagonal);
+        let (mut weights, mut weight_derivatives) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+        self.weights(x, &mut weights, &mut weight_derivatives);
+        let parts = weights.iter().zip(&weight_derivatives).zip(score).zip(jacobian_diagonal);
         parts.map(|(((w, d), s), j)| w * (0.5 * s * s + j) + d * s).sum()
     }
 }

@@ -22,10 +22,10 @@ fn examples(power: f64) -> Vec<(Domain, Vec<[f64; 2]>)> {
     ]
 }
 
-fn weigh(domain: &Domain, x: &[f64]) -> (Vec<f64>, Vec<f64>) {
-    let (mut weights, mut slopes) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-    domain.weigh(x, &mut weights, &mut slopes);
-    (weights, slopes)
+fn weights_at(domain: &Domain, x: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let (mut weights, mut weight_derivatives) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+    domain.weights(x, &mut weights, &mut weight_derivatives);
+    (weights, weight_derivatives)
 }
 
 #[test]
@@ -36,16 +36,19 @@ fn slopes_are_the_derivatives_of_the_weights() {
             let mut sloped = 0;
             for x in points {
                 assert!(domain.contains(&x), "{domain:?} {x:?}");
-                let (weights, slopes) = weigh(&domain, &x);
+                let (weights, weight_derivatives) = weights_at(&domain, &x);
                 assert!(weights.iter().all(|w| (0.0..=1.0).contains(w)));
                 for j in 0..2 {
                     let at = |by: f64| {
                         let mut x = x;
                         x[j] += by;
-                        weigh(&domain, &x).0[j]
+                        weights_at(&domain, &x).0[j]
                     };
                     let difference = (at(t) - at(-t)) / (2.0 * t);
-                    assert!((slopes[j] - difference).abs() < 1e-7, "{domain:?} {x:?} {slopes:?}");
+                    assert!(
+                        (weight_derivatives[j] - difference).abs() < 1e-7,
+                        "{domain:?} {x:?} {weight_derivatives:?}"
+                    );
                     sloped += usize::from(difference != 0.0);
                 }
             }
@@ -63,9 +66,9 @@ fn weights_vanish_on_the_boundary_and_reach_one_at_the_cap() {
     ] {
         for x in on_it {
             assert!(domain.contains(&x));
-            assert!(weigh(domain, &x).0.iter().all(|w| w.abs() < 1e-12), "{domain:?} {x:?}");
+            assert!(weights_at(domain, &x).0.iter().all(|w| w.abs() < 1e-12), "{domain:?} {x:?}");
         }
-        let (weights, _) = weigh(domain, &deep);
+        let (weights, _) = weights_at(domain, &deep);
         assert!(weights.iter().all(|w| *w == 1.0), "{domain:?} {weights:?}");
     }
 }
@@ -78,7 +81,7 @@ fn scaled_domains_are_the_same_domains() {
         scaled.validate().unwrap();
         for x in points {
             let z = [(x[0] - mean[0]) / scale[0], (x[1] - mean[1]) / scale[1]];
-            let ((w, d), (w_z, d_z)) = (weigh(&domain, &x), weigh(&scaled, &z));
+            let ((w, d), (w_z, d_z)) = (weights_at(&domain, &x), weights_at(&scaled, &z));
             for j in 0..2 {
                 assert!((w[j] - w_z[j]).abs() < 1e-12, "{domain:?}");
                 // dw/dz = scale dw/dx.

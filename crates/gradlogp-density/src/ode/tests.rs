@@ -16,8 +16,8 @@ fn field(at: At<'_>) -> Array2<f64> {
 /// Of one row.
 fn one(t: f64, y: &Array2<f64>, h: f64) -> Step {
     let at = At { rows: &[0], times: &[t], y: y.view() };
-    let slope = field(at);
-    step(&mut field, at, slope.view(), &[h])
+    let derivative = field(at);
+    step(&mut field, at, derivative.view(), &[h])
 }
 
 fn exact(t: f64) -> [f64; 2] {

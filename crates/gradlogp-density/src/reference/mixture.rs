@@ -1,4 +1,4 @@
-//! Mixtures p = sum_k w_k p_k of oracles of one kind.
+//! Mixtures p = sum_k w_k p_k of reference densities of one kind.
 //!
 //! With log p_k, s_k and h_k = tr grad s_k of the components and the responsibilities
 //! r_k(x) = w_k p_k(x) / p(x):
@@ -20,7 +20,7 @@ use crate::score::{LogDensity, Score, ScoreTrace};
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
 use rand::{Rng, RngExt};
 
-/// A mixture of oracles of one kind, all over the same columns.
+/// A mixture of reference densities of one kind, all over the same columns.
 #[derive(Debug, Clone)]
 pub struct Mixture<C> {
     weights: Array1<f64>,

@@ -1,10 +1,11 @@
 //! Densities whose score, Laplacian and normalizer are known exactly, each with a sampler.
 //!
 //! They are what everything else is tested against (MATH 4) and they are data sets with a known
-//! answer: the Fisher divergence of a fitted score can be computed only where an oracle is. One
+//! answer: the Fisher divergence of a fitted score can be computed only where a reference density is. One
 //! density per file, its derivation at the top.
 //!
-//! All follow [`Score`](crate::Score) and [`LogDensity`](crate::LogDensity): rows are points, units are those of the rows.
+//! All follow [`Score`](crate::Score) and [`LogDensity`](crate::LogDensity): rows are points, units are those
+//! of the rows.
 
 mod banana;
 mod dirichlet;

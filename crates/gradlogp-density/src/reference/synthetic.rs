@@ -1,4 +1,4 @@
-//! Built-in synthetic data sets: the usual ones in the plane, and every oracle.
+//! Built-in synthetic data sets: the usual ones in the plane, and every reference density.
 //!
 //! All rows are independent draws. Where the density has a closed form the rows are drawn from the
 //! [`ReferenceDensity`] itself, so that a fitted score can be compared with the true one; the sets around a
@@ -35,7 +35,7 @@ impl Dataset {
     /// The exact density, where there is one.
     pub fn density(&self) -> Option<&dyn ReferenceDensity> {
         match &self.source {
-            Source::Density(oracle) => Some(oracle.as_ref()),
+            Source::Density(reference) => Some(reference.as_ref()),
             Source::Points(_) => None,
         }
     }
@@ -43,7 +43,7 @@ impl Dataset {
     /// `n` independent rows: n x [`dim`](Dataset::dim).
     pub fn sample(&self, n: usize, rng: &mut dyn Rng) -> Array2<f64> {
         match &self.source {
-            Source::Density(oracle) => oracle.sample(n, rng),
+            Source::Density(reference) => reference.sample(n, rng),
             Source::Points(draw) => {
                 let mut rows = Array2::zeros((n, 2));
                 for mut row in rows.outer_iter_mut() {
@@ -86,7 +86,7 @@ pub fn named(name: &str) -> Option<Dataset> {
         Build::Points(draw) => Source::Points(draw),
     };
     let dim = match &source {
-        Source::Density(oracle) => oracle.dim(),
+        Source::Density(reference) => reference.dim(),
         Source::Points(_) => 2,
     };
     Some(Dataset { name: entry.name, description: entry.description, dim, source })
@@ -274,10 +274,10 @@ mod tests {
     fn oracle_sets_satisfy_the_trace_of_the_stein_identity() {
         for name in names().filter(|name| *name != "funnel") {
             let set = named(name).unwrap();
-            let Some(oracle) = set.density() else { continue };
+            let Some(reference) = set.density() else { continue };
             let x = set.sample_seeded(4000, 11);
-            let s = oracle.score(x.view());
-            let balance = oracle.trace(x.view()) + (&s * &s).sum_axis(ndarray::Axis(1));
+            let s = reference.score(x.view());
+            let balance = reference.trace(x.view()) + (&s * &s).sum_axis(ndarray::Axis(1));
             let error = balance.std(1.0) / 4000f64.sqrt();
             assert!(balance.mean().unwrap().abs() < 4.5 * error, "{name}: E[tr + |s|^2] != 0");
         }

@@ -1,8 +1,8 @@
 //! Many chains of one sampler: warm-up, draws, and the numbers that say what they are worth.
 
 use super::convergence::{Convergence, summarize};
+use super::kernels::{HmcKernel, Kernel, MalaKernel, OwnUlaKernel, UlaKernel};
 use super::mixing::{Halves, bound};
-use super::walk::{HmcWalk, MalaWalk, OwnUlaWalk, UlaWalk, Walk};
 use super::{DualAveraging, normals};
 use crate::error::{Error, Result};
 use crate::score::{LogDensity, Score};
@@ -34,8 +34,8 @@ pub struct ChainConfig {
     /// ULA accepts everything and does not adapt, unless chains are apart: then `None` keeps the step size, and
     /// any number has it found.
     pub target_acceptance: Option<f64>,
-    /// Each chain has a law of its own, such as a condition of its own (default false): step size, scale and random
-    /// numbers of each are its own, and what one draws depends on no other.
+    /// Each chain has a distribution of its own, such as a condition of its own (default false): step size,
+    /// scale and random numbers of each are its own, and what one draws depends on no other.
     #[serde(default)]
     pub apart: bool,
 }
@@ -152,7 +152,7 @@ pub fn standard_normal_start(chains: usize, dim: usize, rng: &mut dyn Rng) -> Ar
 ///
 /// # Errors
 /// [`Error::Config`] and [`Error::Shape`] for the settings and the start, [`Error::Diverged`] where
-/// a chain leaves the finite numbers.
+/// a chain becomes non-finite.
 pub fn run_ula(
     model: &dyn Score,
     start: ArrayView2<'_, f64>,
@@ -162,8 +162,8 @@ pub fn run_ula(
     Chains::ula(model, start, config)?.run(rng)
 }
 
-/// Runs MALA from the rows of `start` (chains x d). Equal generators give equal draws. [`Chains::run_with`] is for those
-/// who watch.
+/// Runs MALA from the rows of `start` (chains x d). Equal generators give equal draws. [`Chains::run_with`] is
+/// for those who watch.
 ///
 /// ```
 /// use gradlogp_density::reference::Gaussian;
@@ -240,7 +240,7 @@ fn check_start(config: &ChainConfig, start: ArrayView2<'_, f64>, dim: usize) -> 
 /// # Ok::<(), gradlogp_density::Error>(())
 /// ```
 pub struct Chains<'m> {
-    walk: Box<dyn Walk + 'm>,
+    kernel: Box<dyn Kernel + 'm>,
     config: ChainConfig,
     step: usize,
     /// One for all, or one for each.
@@ -274,7 +274,8 @@ pub struct Snapshot {
     adaptations: Vec<DualAveraging>,
     position: Vec<f64>,
     scale: Vec<f64>,
-    spread: Option<super::warm_up::Spread>,
+    #[serde(rename = "spread")]
+    variance: Option<super::warm_up::ColumnVariance>,
     draws: Vec<f64>,
     acceptance: Option<Vec<f64>>,
 }
@@ -292,10 +293,10 @@ impl<'m> Chains<'m> {
         check_start(config, start, model.dim())?;
         if config.apart {
             let warm_up = config.target_acceptance.map(|_| config.warm_up);
-            return Self::new(OwnUlaWalk::new(model, start, warm_up)?, config.clone(), false);
+            return Self::new(OwnUlaKernel::new(model, start, warm_up)?, config.clone(), false);
         }
         let config = ChainConfig { target_acceptance: None, ..config.clone() };
-        Self::new(UlaWalk::new(model, start)?, config, false)
+        Self::new(UlaKernel::new(model, start)?, config, false)
     }
 
     /// MALA from the rows of `start` (chains x d).
@@ -308,11 +309,11 @@ impl<'m> Chains<'m> {
         config: &ChainConfig,
     ) -> Result<Self> {
         check_start(config, start, model.dim())?;
-        Self::new(MalaWalk::new(model, start, config.apart)?, config.clone(), true)
+        Self::new(MalaKernel::new(model, start, config.apart)?, config.clone(), true)
     }
 
     /// HMC from the rows of `start` (chains x d), each move of 1 to `leapfrog` leapfrog steps, drawn
-    /// anew. Warm-up learns the scale of every column, unless `target_acceptance` is `None`.
+    /// anew. Warm-up adapts the scale of every column, unless `target_acceptance` is `None`.
     ///
     /// # Errors
     /// As [`Chains::mala`], and [`Error::Config`] without a leapfrog step.
@@ -326,15 +327,15 @@ impl<'m> Chains<'m> {
         if leapfrog == 0 {
             return Err(Error::config("leapfrog", "at least one step is needed"));
         }
-        let learns = config.target_acceptance.is_some();
-        let warm_up = if learns { config.warm_up } else { 0 };
-        let walk = HmcWalk::new(model, start, leapfrog, warm_up, config.apart)?;
-        Self::new(walk, config.clone(), true)
+        let adapts = config.target_acceptance.is_some();
+        let warm_up = if adapts { config.warm_up } else { 0 };
+        let kernel = HmcKernel::new(model, start, leapfrog, warm_up, config.apart)?;
+        Self::new(kernel, config.clone(), true)
     }
 
-    fn new(walk: impl Walk + 'm, config: ChainConfig, accepts: bool) -> Result<Self> {
+    fn new(kernel: impl Kernel + 'm, config: ChainConfig, accepts: bool) -> Result<Self> {
         let (chains, draws) = (config.chains, config.draws());
-        let shape = (chains, draws, walk.position().ncols());
+        let shape = (chains, draws, kernel.position().ncols());
         let length = chains.checked_mul(draws).and_then(|n| n.checked_mul(shape.2));
         let room = |length| Vec::<f64>::new().try_reserve_exact(length).is_ok();
         if !length.is_some_and(room) {
@@ -342,12 +343,14 @@ impl<'m> Chains<'m> {
             return Err(Error::config("steps", message));
         }
         let kept = Kept { draws: Array3::zeros(shape), count: 0, acceptance: None };
-        let laws = if config.apart { config.chains } else { 1 };
-        let adaptation = |target: f64| vec![DualAveraging::new(config.step_size, target); laws];
+        let distributions = if config.apart { config.chains } else { 1 };
+        let adaptation =
+            |target: f64| vec![DualAveraging::new(config.step_size, target); distributions];
         let adaptations = config.target_acceptance.filter(|_| accepts).map(adaptation);
-        let step_sizes = walk.step_sizes().unwrap_or_else(|| vec![config.step_size; laws]);
+        let step_sizes =
+            kernel.step_sizes().unwrap_or_else(|| vec![config.step_size; distributions]);
         let adaptations = adaptations.unwrap_or_default();
-        Ok(Chains { walk: Box::new(walk), config, step: 0, step_sizes, adaptations, kept })
+        Ok(Chains { kernel: Box::new(kernel), config, step: 0, step_sizes, adaptations, kept })
     }
 
     /// ULA from where a snapshot was taken.
@@ -381,10 +384,10 @@ impl<'m> Chains<'m> {
 
     fn resume(mut self, snapshot: Snapshot) -> Result<Self> {
         snapshot.check()?;
-        self.walk.relearn(snapshot.scale, snapshot.spread)?;
+        self.kernel.restore_adaptation(snapshot.scale, snapshot.variance)?;
         self.step = snapshot.step;
         if self.step >= self.config.warm_up {
-            self.walk.settle();
+            self.kernel.end_warm_up();
         }
         let (sizes, adaptations) = match self.config.apart {
             true => (snapshot.step_sizes, snapshot.adaptations),
@@ -412,14 +415,14 @@ impl<'m> Chains<'m> {
         Snapshot {
             config: self.config.clone(),
             step: self.step,
-            dim: self.walk.position().ncols(),
+            dim: self.kernel.position().ncols(),
             step_size: self.step_sizes[0],
             adaptation: self.adaptations.first().cloned(),
             step_sizes: if self.config.apart { self.step_sizes.clone() } else { Vec::new() },
             adaptations: if self.config.apart { self.adaptations.clone() } else { Vec::new() },
-            position: self.walk.position().iter().copied().collect(),
-            scale: self.walk.scale(),
-            spread: self.walk.spread(),
+            position: self.kernel.position().iter().copied().collect(),
+            scale: self.kernel.scale(),
+            variance: self.kernel.variance(),
             draws: kept.iter().copied().collect(),
             acceptance: self.kept.acceptance.as_ref().map(|sum| sum.to_vec()),
         }
@@ -427,7 +430,7 @@ impl<'m> Chains<'m> {
 
     /// Where the chains are: chains x d.
     pub fn position(&self) -> ArrayView2<'_, f64> {
-        self.walk.position()
+        self.kernel.position()
     }
 
     /// Steps done, warm-up included.
@@ -447,7 +450,7 @@ impl<'m> Chains<'m> {
     /// One step of all chains.
     ///
     /// # Errors
-    /// [`Error::Diverged`], naming step and chain, where ULA leaves the finite numbers. The chains stay
+    /// [`Error::Diverged`], naming step and chain, where a chain of ULA becomes non-finite. The chains stay
     /// where they were, and [`Chains::finish`] still gives the draws made before.
     pub fn advance(&mut self, rng: &mut dyn Rng) -> Result<Progress> {
         let progress = self.advance_while(rng, &mut || true)?;
@@ -455,9 +458,9 @@ impl<'m> Chains<'m> {
         progress.ok_or_else(|| Error::config("chains", "were stopped"))
     }
 
-    /// [`Chains::advance`] that can be stopped within a long move: `go_on` is asked before every leapfrog step of HMC. None
-    /// where it said no: the chains are where they were, but the generator is not; to go on with the same bits, keep a
-    /// copy of it from before.
+    /// [`Chains::advance`] that can be stopped within a long move: `go_on` is asked before every leapfrog step
+    /// of HMC. None where it said no: the chains are where they were, but the generator is not; to go on with
+    /// the same bits, keep a copy of it from before.
     ///
     /// # Errors
     /// Those of [`Chains::advance`].
@@ -468,7 +471,7 @@ impl<'m> Chains<'m> {
     ) -> Result<Option<Progress>> {
         let warming = self.step < self.config.warm_up;
         let step_size = median_step(&self.step_sizes);
-        let Some(rates) = self.walk.advance(rng, &self.step_sizes, go_on)? else {
+        let Some(rates) = self.kernel.advance(rng, &self.step_sizes, go_on)? else {
             return Ok(None);
         };
         let acceptance = rates.as_ref().and_then(|rates| rates.mean());
@@ -477,7 +480,7 @@ impl<'m> Chains<'m> {
             self.adapt(rates.as_ref());
         } else {
             let draw = self.steps_kept().is_multiple_of(self.config.thinning);
-            self.kept.take(self.walk.position(), rates, draw);
+            self.kept.take(self.kernel.position(), rates, draw);
         }
         Ok(Some(Progress {
             phase: if warming { Phase::WarmUp } else { Phase::Sampling },
@@ -489,13 +492,13 @@ impl<'m> Chains<'m> {
     }
 
     fn adapt(&mut self, rates: Option<&Array1<f64>>) {
-        let rescaled = self.walk.learn(self.step);
+        let rescaled = self.kernel.adapt(self.step);
         let ends = self.step == self.config.warm_up;
-        if let Some(sizes) = self.walk.step_sizes() {
+        if let Some(sizes) = self.kernel.step_sizes() {
             self.step_sizes = sizes;
         }
         if ends {
-            self.walk.settle();
+            self.kernel.end_warm_up();
         }
         let Some(rates) = rates else { return };
         let target = self.config.target_acceptance.unwrap_or_default();
@@ -540,7 +543,7 @@ impl<'m> Chains<'m> {
         let (completed, steps) = (self.is_done(), self.steps_kept());
         let mut draws = self.kept.draws.slice_move(s![.., ..self.kept.count, ..]);
         let acceptance = self.kept.acceptance.map(|sum| sum / steps as f64);
-        let lost = if self.config.apart { self.walk.lost() } else { Vec::new() };
+        let lost = if self.config.apart { self.kernel.lost() } else { Vec::new() };
         lost.iter().for_each(|chain| draws.index_axis_mut(Axis(0), *chain).fill(f64::NAN));
         let not_mixed = match self.config.apart {
             true => not_mixed(draws.view(), acceptance.as_ref(), self.config.thinning, &lost),
@@ -552,7 +555,7 @@ impl<'m> Chains<'m> {
     }
 }
 
-/// Of chains with a law each, those whose halves differ, or that hardly moved.
+/// Of chains with a distribution each, those whose halves differ, or that hardly moved.
 fn not_mixed(
     draws: ArrayView3<'_, f64>,
     acceptance: Option<&Array1<f64>>,
@@ -591,9 +594,11 @@ impl Snapshot {
         let adapted = adaptations.all(DualAveraging::is_finite);
         let mut steps = [self.step_size].into_iter().chain(self.step_sizes.iter().copied());
         let apart = if self.config.apart { chains } else { 0 };
-        // Without a spread these are no scales, but what another sampler keeps of its chains.
-        let scales = match &self.spread {
-            Some(spread) => spread.is_sound(self.dim, apart) && self.scale.iter().all(|s| *s > 0.0),
+        // Without a variance these are no scales, but what another sampler keeps of its chains.
+        let scales = match &self.variance {
+            Some(variance) => {
+                variance.is_sound(self.dim, apart) && self.scale.iter().all(|s| *s > 0.0)
+            }
             None => true,
         };
         let wrong = if end.is_none_or(|end| self.step > end) {

@@ -10,7 +10,7 @@
 //! R-hat = sqrt(V/W)                                 the larger of that of z and of folded z
 //! ```
 //!
-//! Chains that each stand still at another place have W = 0 and an infinite R-hat.
+//! Chains that are each stuck at a different place have W = 0 and an infinite R-hat.
 //!
 //! **Effective sample size**, in one of two ways, from the same V and W:
 //!
@@ -50,8 +50,8 @@ const CHAINS: usize = 20;
 /// [`effective_sample_size`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Convergence {
-    /// Rank-normalized split R-hat: 1 when the chains agree; above 1.01 they have not met. Infinite where
-    /// each chain stands still.
+    /// Rank-normalized split R-hat: 1 when the chains agree; above 1.01 they have not mixed. Infinite where
+    /// each chain is stuck.
     pub r_hat: f64,
     /// Bulk effective sample size: independent draws that would give the same error of the mean.
     pub effective_sample_size: f64,
@@ -96,7 +96,7 @@ pub fn r_hat(draws: ArrayView2<'_, f64>) -> f64 {
 /// ```
 /// use gradlogp_density::sample::convergence::effective_sample_size;
 ///
-/// // 100 chains that stand still are 100 draws, however often each is looked at.
+/// // 100 chains that are stuck are 100 draws, however often each is looked at.
 /// let draws = ndarray::Array2::from_shape_fn((100, 4), |(chain, _)| chain as f64);
 /// assert!((effective_sample_size(draws.view()) - 100.0).abs() < 1e-9);
 /// ```

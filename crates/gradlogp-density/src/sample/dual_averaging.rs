@@ -10,14 +10,15 @@
 //! ```
 //!
 //! gamma = 0.15, t0 = 10, kappa = 0.75. Unlike theirs, l_t is drawn to the first step size itself
-//! and not to ten times it. Steps under adaptation are not a Markov chain with the right law: they
+//! and not to ten times it. Steps under adaptation are not a Markov chain with the right distribution: they
 //! are warm-up, not draws.
 //!
 //! Their gamma = 0.05 is too quick. Acceptance varies from step to step, with the length of the trajectory
 //! and with chance (sd 0.1 to 0.2), so l_t swings about the mark: by 0.56 over the last 50 steps on a Gaussian.
 //! As alpha(l) is concave there (it falls to 0 within 0.7), these swings accept less than their middle does,
 //! and the middle, which is kept, accepted 0.90 where 0.8 was asked for. With 0.15 they are 0.13, and it accepts
-//! 0.82 (a simulation of the recursion, no chain). A larger gamma holds l_t too close to the first step size, by l - l_0 = sqrt(t)/gamma |H|.
+//! 0.82 (a simulation of the recursion, no chain). A larger gamma holds l_t too close to the first step size,
+//! by l - l_0 = sqrt(t)/gamma |H|.
 
 use serde::{Deserialize, Serialize};
 

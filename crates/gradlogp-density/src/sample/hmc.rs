@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Steps are given as a = eps^2, as everywhere here (MATH 6): with L = 1 and m = 1 this is MALA,
-//! number for number. Best with m the standard deviations of the columns, which warm-up learns. A column
+//! number for number. Best with m the standard deviations of the columns, which warm-up adapts. A column
 //! with m = 0 does not move: the others are then drawn given it. All chains take the same number of
 //! steps; it should change from call to call (drawn without looking at the chains), since a fixed
 //! length can come back to where it started. An end without finite density is rejected. Reference: Neal
@@ -42,7 +42,7 @@ pub struct Info {
     pub acceptance: Array1<f64>,
     /// Which chains moved.
     pub accepted: Array1<bool>,
-    /// H(end) - H(start); not finite where the trajectory left the finite numbers.
+    /// H(end) - H(start); not finite where the trajectory became non-finite.
     pub energy_error: Array1<f64>,
 }
 

@@ -1,12 +1,12 @@
-//! Missing values drawn from their law given the others of the row, by Markov chains on the missing
-//! coordinates alone.
+//! Missing values drawn from their conditional distribution given the others of the row, by Markov chains on
+//! the missing coordinates alone.
 //!
 //! The score of p(missing | observed) is the score of p with the observed columns held, so a sampler
 //! that scales its steps by a vector m per row needs only m = 0 there: HMC for densities (exact in the
 //! long run), ULA for score fields (with the bias of its step). Each draw is the end of a chain of its
 //! own, started around the columns' means: draws of one row are independent.
 //!
-//! Rows have laws of different widths, so nothing is shared between them: neither step nor
+//! Rows have distributions of different widths, so nothing is shared between them: neither step nor
 //! acceptance nor random numbers. A row's step starts from, and for ULA is adapted in warm-up to, how fast its
 //! own score changes along its own moves, in columns scaled by m:
 //!
@@ -31,9 +31,9 @@ use std::ops::ControlFlow;
 const ULA_STEP: f64 = 0.2;
 /// Length of the move that first measures G, in units of m.
 const PROBE: f64 = 0.01;
-/// Least sqrt(G): what changes more slowly than this is no scale of the row's law.
-const LEAST_BEND: f64 = 0.05;
-/// How often chains of a row that leave the finite numbers in warm-up begin anew, with a quarter of the step.
+/// Least sqrt(G): what changes more slowly than this is no scale of the row's distribution.
+const LEAST_CURVATURE: f64 = 0.05;
+/// How often chains of a row that become non-finite in warm-up begin anew, with a quarter of the step.
 const ATTEMPTS: usize = 20;
 /// The acceptance that HMC adapts to.
 const ACCEPTANCE: f64 = 0.8;
@@ -86,7 +86,7 @@ impl ImputeConfig {
             return Err(Error::config("step_size", "must be positive and finite"));
         }
         if self.warm_up.checked_add(self.steps).is_none() {
-            return Err(Error::config("steps", "so many steps cannot be counted"));
+            return Err(Error::config("steps", "this is too many steps"));
         }
         Ok(())
     }
@@ -104,7 +104,7 @@ pub struct Imputed {
     pub step_size: f64,
     /// R-hat of the halves of the chains of a row, the median over missing values; `None` with one draw.
     pub r_hat: Option<f64>,
-    /// Rows, counted from 0, whose chains have not met: R-hat of one of their missing values is beyond what
+    /// Rows, counted from 0, whose chains have not mixed: R-hat of one of their missing values is beyond what
     /// chance gives.
     pub not_mixed: Vec<usize>,
     /// Chains, counted as in `rows`, that have no finite density or score to go on from.
@@ -135,7 +135,7 @@ fn lost_error(lost: &[usize]) -> Error {
 ///
 /// # Errors
 /// [`Error::Config`] and [`Error::Shape`] for settings and arrays; [`Error::Diverged`] where no chain has a
-/// finite density, or none stays within the finite numbers.
+/// finite density, or none stays finite.
 pub fn impute(
     target: Target<'_>,
     rows: ArrayView2<'_, f64>,
@@ -152,27 +152,27 @@ pub fn impute(
     }
     let many = concatenate(Axis(0), &vec![rows; config.draws]).unwrap_or_default();
     let streams = Own::new(rng.random(), rows.nrows(), config.draws);
-    let mut walk = Walk::new(target, many, (centre, scale), config, streams);
-    let mut halves = Halves::new(walk.state.position.dim(), config.steps);
+    let mut chains = RowChains::new(target, many, (centre, scale), config, streams);
+    let mut halves = Halves::new(chains.state.position.dim(), config.steps);
     let total = config.warm_up + config.steps;
     for step in 1..=total {
         let mut go_on = || observer(step - 1, total).is_continue();
         // Of all rows alike, and known before any of them moves.
         let leapfrog = rng.random_range(1..=config.leapfrog);
-        if !walk.advance(leapfrog, step <= config.warm_up, &mut go_on)? {
+        if !chains.advance(leapfrog, step <= config.warm_up, &mut go_on)? {
             return Ok(None);
         }
-        walk.check_left()?;
+        chains.check_left()?;
         if step == config.warm_up {
-            walk.settle();
+            chains.end_warm_up();
         } else if step > config.warm_up {
-            halves.add(walk.state.position.view());
+            halves.add(chains.state.position.view());
         }
         if observer(step, total).is_break() && step < total {
             return Ok(None);
         }
     }
-    Ok(Some(walk.end(rows, &halves)))
+    Ok(Some(chains.end(rows, &halves)))
 }
 
 impl<'m> Target<'m> {
@@ -185,7 +185,7 @@ impl<'m> Target<'m> {
 }
 
 /// The chains: of draw k of row i in row k n + i of every array.
-struct Walk<'m> {
+struct RowChains<'m> {
     target: Target<'m>,
     streams: Own,
     draws: usize,
@@ -205,7 +205,7 @@ struct Pace {
     /// a.
     step_size: f64,
     /// G, and how many steps it is the mean of, at most [`Pace::memory`].
-    bend: f64,
+    curvature: f64,
     count: f64,
     memory: f64,
     /// Of HMC.
@@ -217,19 +217,19 @@ struct Pace {
 
 impl Pace {
     /// Takes in G of one more step.
-    fn see(&mut self, bend: f64) {
-        if bend.is_finite() {
+    fn see(&mut self, curvature: f64) {
+        if curvature.is_finite() {
             self.count = (self.count + 1.0).min(self.memory);
-            self.bend += (bend - self.bend) / self.count;
+            self.curvature += (curvature - self.curvature) / self.count;
         }
     }
 
     fn suited(&self, factor: f64) -> f64 {
-        factor / self.bend.sqrt().max(LEAST_BEND)
+        factor / self.curvature.sqrt().max(LEAST_CURVATURE)
     }
 }
 
-impl<'m> Walk<'m> {
+impl<'m> RowChains<'m> {
     fn new(
         target: Target<'m>,
         mut start: Array2<f64>,
@@ -253,7 +253,7 @@ impl<'m> Walk<'m> {
         let state = mala::State { position: start.clone(), log_density, score };
         let pace = || Pace {
             step_size: 0.0,
-            bend: 1.0,
+            curvature: 1.0,
             count: 0.0,
             memory: (config.warm_up / 5).max(10) as f64,
             adaptation: None,
@@ -261,7 +261,7 @@ impl<'m> Walk<'m> {
             attempts: 0,
         };
         let rows = (0..chains / config.draws).map(|_| pace()).collect();
-        let mut walk = Walk {
+        let mut new = RowChains {
             target,
             streams,
             draws: config.draws,
@@ -273,12 +273,12 @@ impl<'m> Walk<'m> {
             accepted: (0.0, 0),
         };
         for chain in 0..chains {
-            if !mala::is_usable(&walk.state, chain) {
-                walk.lose(chain);
+            if !mala::is_usable(&new.state, chain) {
+                new.lose(chain);
             }
         }
-        walk.probe(config.step_size);
-        walk
+        new.probe(config.step_size);
+        new
     }
 
     /// First steps, from how the score changes over a short move.
@@ -288,10 +288,10 @@ impl<'m> Walk<'m> {
         let noise = self.streams.some_normals(&all, d, |i, j| self.scale[[i, j]] != 0.0);
         let there = &self.start + &(noise * &self.scale * PROBE);
         let score = self.target.score().score(there.view());
-        let bends = self.bends(&there, &score);
+        let curvatures = self.curvatures(&there, &score);
         let density = matches!(self.target, Target::Density(_));
-        for (pace, bend) in self.rows.iter_mut().zip(bends) {
-            pace.see(bend);
+        for (pace, curvature) in self.rows.iter_mut().zip(curvatures) {
+            pace.see(curvature);
             let found = pace.suited(if density { 1.0 } else { ULA_STEP });
             pace.step_size = given.unwrap_or(found);
             pace.adaptation = density.then(|| DualAveraging::new(pace.step_size, ACCEPTANCE));
@@ -299,7 +299,7 @@ impl<'m> Walk<'m> {
     }
 
     /// G of every row between where its chains are and `there`; NaN where they do not move.
-    fn bends(&self, there: &Array2<f64>, score: &Array2<f64>) -> Vec<f64> {
+    fn curvatures(&self, there: &Array2<f64>, score: &Array2<f64>) -> Vec<f64> {
         let n = self.rows.len();
         let mut sums = vec![(0.0, 0.0); n];
         for chain in (0..self.lost.len()).filter(|chain| !self.lost[*chain]) {
@@ -359,9 +359,11 @@ impl<'m> Walk<'m> {
                 *z = if *m != 0.0 { x + 0.5 * a * m * m * s + a.sqrt() * m * *z } else { *x };
             });
         let score = model.score(there.view());
-        let bends = if warming { self.bends(&there, &score) } else { Vec::new() };
-        for (pace, bend) in self.rows.iter_mut().zip(bends).filter(|(pace, _)| !pace.fixed) {
-            pace.see(bend);
+        let curvatures = if warming { self.curvatures(&there, &score) } else { Vec::new() };
+        for (pace, curvature) in
+            self.rows.iter_mut().zip(curvatures).filter(|(pace, _)| !pace.fixed)
+        {
+            pace.see(curvature);
             pace.step_size = pace.suited(ULA_STEP);
         }
         (self.state.position, self.state.score) = (there, score);
@@ -373,7 +375,7 @@ impl<'m> Walk<'m> {
         }
     }
 
-    /// A chain that left the finite numbers begins anew in warm-up, with shorter steps.
+    /// A chain that became non-finite begins anew in warm-up, with shorter steps.
     fn leave(&mut self, chain: usize, warming: bool) {
         let pace = &mut self.rows[chain % (self.lost.len() / self.draws)];
         self.state.position.row_mut(chain).assign(&self.start.row(chain));
@@ -381,7 +383,7 @@ impl<'m> Walk<'m> {
             return self.lose(chain);
         }
         pace.attempts += 1;
-        pace.bend = (16.0 * pace.bend).min(f64::MAX);
+        pace.curvature = (16.0 * pace.curvature).min(f64::MAX);
         pace.step_size = pace.suited(ULA_STEP);
         let score = self.target.score().score(self.start.select(Axis(0), &[chain]).view());
         self.state.score.row_mut(chain).assign(&score.row(0));
@@ -429,7 +431,7 @@ impl<'m> Walk<'m> {
     }
 
     /// Ends the adaptation.
-    fn settle(&mut self) {
+    fn end_warm_up(&mut self) {
         for pace in &mut self.rows {
             if let Some(adaptation) = &pace.adaptation {
                 pace.step_size = adaptation.averaged();

@@ -8,7 +8,7 @@
 //! log q(y|x)  = -|y - x - (a/2) s(x)|^2 / (2a) + const
 //! ```
 //!
-//! The two q differ because the drift does; without them the chain has another law. A proposal with
+//! The two q differ because the drift does; without them the chain has another distribution. A proposal with
 //! a density or score that is not finite is rejected. Reference: Roberts and Rosenthal (1998),
 //! "Optimal scaling of discrete approximations to Langevin diffusions": the best acceptance rate is
 //! about 0.574, with a of order d^(-1/3).
@@ -179,7 +179,7 @@ mod tests {
         (moments.mean_axis(Axis(0)).unwrap() - exact) / error
     }
 
-    /// Chains that start in the exact law stay in it. They are independent of one another, so plain
+    /// Chains that start in the exact distribution stay in it. They are independent of one another, so plain
     /// standard errors hold, and a wrong acceptance ratio drives all of them off alike.
     fn assert_invariant(
         p: &dyn ReferenceDensity,

@@ -1,10 +1,11 @@
-//! Have the chains of one law met? A test for each law by itself, since chains of different laws should differ.
+//! Have the chains of one distribution met? A test for each distribution by itself, since chains of different
+//! distributions should differ.
 //!
 //! Each of the K chains is cut in halves of n steps. With W the mean of the variances within the 2K halves and
 //! B/n the variance of their means, R-hat = sqrt(V/W), V = (n - 1)/n W + B/n, as in
 //! [`convergence`](super::convergence) without ranks. Of chains that have met, (B/n)/W is about tau/n times
 //! an F of 2K - 1 and 2K (n/tau - 1) degrees of freedom, tau being the autocorrelation time. Of many
-//! thousand laws some exceed any fixed bound by chance, so the bound here is what R-hat exceeds once in
+//! thousand distributions some exceed any fixed bound by chance, so the bound here is what R-hat exceeds once in
 //! 100,000 where tau is 20 steps: 1.2 for 20 chains of 200 steps, 5 for a single one.
 
 use ndarray::{Array2, ArrayView2, Zip};
@@ -24,7 +25,7 @@ pub(super) fn bound(chains: usize, half: usize, thinning: usize) -> f64 {
     let time = (TIME / thinning as f64).max(1.0);
     let within = (halves * (n / time - 1.0)).max(1.0);
     let quantile = FisherSnedecor::new(halves - 1.0, within)
-        .map_or(f64::INFINITY, |law| law.inverse_cdf(1.0 - LEVEL));
+        .map_or(f64::INFINITY, |distribution| distribution.inverse_cdf(1.0 - LEVEL));
     (1.0 + time / n * quantile).sqrt().max(LEAST)
 }
 
@@ -68,8 +69,8 @@ impl Halves {
         });
     }
 
-    /// R-hat of one column of the chains of one law: infinite where none of them moved, NaN for halves of fewer
-    /// than two steps.
+    /// R-hat of one column of the chains of one distribution: infinite where none of them moved, NaN for halves
+    /// of fewer than two steps.
     pub(super) fn r_hat(&self, chains: impl Iterator<Item = usize>, column: usize) -> f64 {
         if self.half < 2 {
             return f64::NAN;
@@ -97,27 +98,29 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
     use rand_distr::{Distribution, StandardNormal};
 
-    /// x' = rho x + sqrt(1 - rho^2) z from the stationary law, many laws of K chains each.
-    fn largest(rho: f64, chains: usize, laws: usize, steps: usize) -> f64 {
+    /// x' = rho x + sqrt(1 - rho^2) z from the stationary distribution, many distributions of K chains each.
+    fn largest(rho: f64, chains: usize, distributions: usize, steps: usize) -> f64 {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let shape = (laws * chains, 1);
+        let shape = (distributions * chains, 1);
         let mut draw = || Array2::from_shape_simple_fn(shape, || StandardNormal.sample(&mut rng));
         let (mut x, mut halves): (Array2<f64>, _) = (draw(), Halves::new(shape, steps));
         for _ in 0..steps {
             x = x * rho + draw() * (1.0 - rho * rho).sqrt();
             halves.add(x.view());
         }
-        let of = |law: usize| halves.r_hat((0..chains).map(|k| law * chains + k), 0);
-        (0..laws).map(of).fold(0.0, f64::max)
+        let of =
+            |distribution: usize| halves.r_hat((0..chains).map(|k| distribution * chains + k), 0);
+        (0..distributions).map(of).fold(0.0, f64::max)
     }
 
-    /// With autocorrelation times (1 + rho)/(1 - rho) of 1 and 19 no law in thousands is beyond the bound, though
-    /// some are beyond 1.1.
+    /// With autocorrelation times (1 + rho)/(1 - rho) of 1 and 19 no distribution in thousands is beyond the
+    /// bound, though some are beyond 1.1.
     #[test]
     fn chains_that_have_met_are_within_the_bound() {
-        for (rho, chains, laws) in [(0.9, 20, 500), (0.9, 2, 3000), (0.9, 1, 3000), (0.0, 1, 3000)]
+        for (rho, chains, distributions) in
+            [(0.9, 20, 500), (0.9, 2, 3000), (0.9, 1, 3000), (0.0, 1, 3000)]
         {
-            let (found, bound) = (largest(rho, chains, laws, 200), bound(chains, 100, 1));
+            let (found, bound) = (largest(rho, chains, distributions, 200), bound(chains, 100, 1));
             assert!(found < bound, "{rho} {chains}: {found}, bound {bound}");
             assert!(rho == 0.0 || found > 1.1, "{rho} {chains}: {found} tests little");
         }

@@ -10,6 +10,7 @@ pub mod convergence;
 mod dual_averaging;
 pub mod hmc;
 mod impute;
+mod kernels;
 pub mod mala;
 mod mixing;
 mod parallel;
@@ -17,7 +18,6 @@ pub mod reverse;
 mod rows;
 mod streams;
 pub mod ula;
-mod walk;
 mod warm_up;
 
 pub use chain::{

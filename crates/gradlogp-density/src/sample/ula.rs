@@ -5,7 +5,7 @@
 //! ```
 //!
 //! On a domain with a boundary ([`Score::contains`]) a step that would leave it is not taken, as an acceptance
-//! step would have it: without drift the chain then keeps the uniform law, and with it MATH 6 up to O(a). A
+//! step would have it: without drift the chain then keeps the uniform distribution, and with it MATH 6 up to O(a). A
 //! reflected step would need to know the shape of the boundary.
 //!
 //! Nothing corrects the error of the finite step: on N(0, 1) the stationary variance is
@@ -61,7 +61,7 @@ pub fn step(
             new.assign(&old);
         }
     }
-    arrive(position, state.step + 1, &score, step_size)
+    next_state(position, state.step + 1, &score, step_size)
 }
 
 /// x + (a/2) s + sqrt(a) z for these scores.
@@ -86,7 +86,7 @@ pub(super) fn advance(
     step_size: f64,
 ) -> Result<State> {
     let position = moved(rng, &state, score, step_size);
-    Ok(arrive(position, state.step + 1, score, step_size)?.0)
+    Ok(next_state(position, state.step + 1, score, step_size)?.0)
 }
 
 /// [`step`] in columns scaled by m (`scale`, chains x d, at least 0):
@@ -110,10 +110,10 @@ pub fn step_scaled(
             *x += 0.5 * step_size * m * m * s + root * m * z;
         }
     });
-    arrive(position, state.step + 1, &score, step_size)
+    next_state(position, state.step + 1, &score, step_size)
 }
 
-fn arrive(
+fn next_state(
     position: Array2<f64>,
     step: u64,
     score: &Array2<f64>,
@@ -130,7 +130,7 @@ fn arrive(
 
 fn diverged(step: u64, rows: Vec<usize>, step_size: f64) -> Error {
     let message = format!(
-        "chain {} left the finite numbers; try a step size well below {step_size}, or start nearer \
+        "chain {} became non-finite; try a step size well below {step_size}, or start nearer \
          to the data",
         rows[0] + 1
     );
@@ -144,7 +144,7 @@ mod tests {
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
-    /// var = 1/(1 - a/4), here 1.25 where the exact law has 1.
+    /// var = 1/(1 - a/4), here 1.25 where the exact distribution has 1.
     #[test]
     fn stationary_variance_on_a_normal_is_the_known_one() {
         let (p, a) = (Gaussian::standard(1).unwrap(), 0.8);

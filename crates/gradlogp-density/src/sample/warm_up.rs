@@ -1,4 +1,4 @@
-//! Learning the spread of each column during warm-up, for samplers that scale their steps by it.
+//! Estimating the variance of each column during warm-up, for samplers that scale their steps by it.
 //!
 //! Positions are collected in windows that double in length; at the end of each the scale of column j
 //! becomes the standard deviation of all chains and steps in it (Welford's sums), regularized as in
@@ -30,7 +30,7 @@ pub(super) fn windows(warm_up: usize) -> (usize, Vec<usize>) {
 
 /// Mean and sum of squares of every column so far, over all chains or of each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Spread {
+pub(super) struct ColumnVariance {
     count: f64,
     /// Chains that are apart; 0 where all are taken together.
     #[serde(default)]
@@ -39,11 +39,11 @@ pub(super) struct Spread {
     squares: Vec<f64>,
 }
 
-impl Spread {
+impl ColumnVariance {
     /// Nothing of `d` columns yet; of `apart` chains each by itself, or with 0 of all together.
     pub(super) fn new(d: usize, apart: usize) -> Self {
         let length = d * apart.max(1);
-        Spread { count: 0.0, apart, mean: vec![0.0; length], squares: vec![0.0; length] }
+        ColumnVariance { count: 0.0, apart, mean: vec![0.0; length], squares: vec![0.0; length] }
     }
 
     /// Numbers in a scale.
@@ -110,10 +110,10 @@ mod tests {
     /// By hand: the columns 1, 3, 5 and 0, 0, 6 have variances 4 and 12.
     #[test]
     fn spread_is_the_standard_deviation() {
-        let mut spread = Spread::new(2, 0);
-        spread.add(array![[1.0, 0.0], [3.0, 0.0]].view());
-        spread.add(array![[5.0, 6.0]].view());
-        let found = spread.scale(&array![[2.0, 1.0]]);
+        let mut variance = ColumnVariance::new(2, 0);
+        variance.add(array![[1.0, 0.0], [3.0, 0.0]].view());
+        variance.add(array![[5.0, 6.0]].view());
+        let found = variance.scale(&array![[2.0, 1.0]]);
         let expected = [
             (3.0 / 8.0 * 4.0 + 5.0 / 8.0 * 4e-3f64).sqrt(),
             (3.0 / 8.0 * 12.0 + 5.0 / 8.0 * 1e-3f64).sqrt(),
@@ -127,11 +127,11 @@ mod tests {
     #[test]
     fn spreads_of_chains_apart_are_those_of_each() {
         let steps = [array![[1.0, 5.0], [0.0, 7.0]], array![[3.0, 5.5], [9.0, -7.0]]];
-        let (mut apart, before) = (Spread::new(2, 2), array![[2.0, 1.0], [0.5, 3.0]]);
+        let (mut apart, before) = (ColumnVariance::new(2, 2), array![[2.0, 1.0], [0.5, 3.0]]);
         steps.iter().for_each(|x| apart.add(x.view()));
         let found = apart.scale(&before);
         for chain in 0..2 {
-            let mut alone = Spread::new(2, 0);
+            let mut alone = ColumnVariance::new(2, 0);
             let one = |x: &Array2<f64>| x.slice(ndarray::s![chain..chain + 1, ..]).to_owned();
             steps.iter().for_each(|x| alone.add(one(x).view()));
             assert_eq!(alone.scale(&one(&before)), one(&found));

@@ -88,8 +88,8 @@ impl BetaSchedule {
         // The signal shrinks by e^(-B/2), B being the mean of both.
         if 0.5 * (beta_min + beta_max) > 2.0 * FORGOTTEN {
             let message = format!(
-                "of {beta_max} forgets the data beyond what an f64 can hold: the mean of beta-min and beta-max must \
-                 be at most {}",
+                "of {beta_max} forgets the data beyond what an f64 can hold: the mean of beta-min and \
+                 beta-max must be at most {}",
                 2.0 * FORGOTTEN
             );
             return Err(Error::config("beta_max", message));

@@ -1,4 +1,4 @@
-//! A process of the user's own: any drift, and any diffusion that depends on time alone.
+//! A custom process: any drift, and any diffusion that depends on time alone.
 //!
 //! No kernel is known, so x_t can only be simulated ([`simulate`](super::simulate)) and its score only be
 //! fitted by losses that need none: sliced or exact score matching at (x_t, t), MATH 6.

@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView2};
 
 use crate::error::{Error, Result};
 
-/// The law of x_t given the data row x: N(scale x, std^2 I).
+/// The distribution of x_t given the data row x: N(scale x, std^2 I).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Kernel {
     /// Factor of x in the mean.
@@ -27,7 +27,7 @@ pub trait Sde: Send + Sync {
     /// The least time at which a score is asked for; below it, it would grow without bound.
     fn t_min(&self) -> f64;
 
-    /// The law of x_t given the data row, where it has a closed form.
+    /// The distribution of x_t given the data row, where it has a closed form.
     fn kernel(&self, t: f64) -> Option<Kernel> {
         let _ = t;
         None
@@ -38,7 +38,7 @@ pub trait Sde: Send + Sync {
         0.0
     }
 
-    /// Standard deviation of the law N(0, std^2 I) from which the reverse process starts at T, where it
+    /// Standard deviation of the distribution N(0, std^2 I) from which the reverse process starts at T, where it
     /// is known.
     fn prior_std(&self) -> Option<f64> {
         None
@@ -47,7 +47,7 @@ pub trait Sde: Send + Sync {
     /// div f(x, t), by central differences unless a process knows better.
     fn drift_divergence(&self, x: &[f64], t: f64) -> f64 {
         let (mut at, mut out) = (x.to_vec(), vec![0.0; x.len()]);
-        let mut slope = |j: usize| {
+        let mut partial = |j: usize| {
             let step = 6e-6 * (1.0 + x[j].abs());
             let mut shifted = |by: f64| {
                 at[j] = x[j] + by;
@@ -58,7 +58,7 @@ pub trait Sde: Send + Sync {
             at[j] = x[j];
             (up - down) / (right - left)
         };
-        (0..x.len()).map(&mut slope).sum()
+        (0..x.len()).map(&mut partial).sum()
     }
 
     /// Writes f of n points, each at its time: `x` and `out` are n x d, `times` n. As [`Sde::drift`], bit for bit.

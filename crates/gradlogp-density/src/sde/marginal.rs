@@ -1,4 +1,4 @@
-//! The law of x_t when the data are a Gaussian mixture and the process has a kernel: an exact
+//! The distribution of x_t when the data are a Gaussian mixture and the process has a kernel: an exact
 //! [`TimeScore`].
 //!
 //! With x_t = a x + s z: sum_k w_k N(m_k, S_k) becomes sum_k w_k N(a m_k, a^2 S_k + s^2 I).
@@ -29,7 +29,7 @@ impl<S: Sde> Marginal<S> {
         Ok(Marginal { data, sde })
     }
 
-    /// The law of one Gaussian carried forward.
+    /// The distribution of one Gaussian carried forward.
     ///
     /// # Errors
     /// As [`Marginal::new`].
@@ -42,7 +42,7 @@ impl<S: Sde> Marginal<S> {
         &self.sde
     }
 
-    /// The law at time t, an oracle with density, score and sampler.
+    /// The distribution at time t, a reference density with density, score and sampler.
     pub fn at(&self, t: f64) -> GaussianMixture {
         let Kernel { scale, std } =
             self.sde.kernel(t).expect("a process that has a kernel has it at every time");

@@ -43,8 +43,8 @@ impl OrnsteinUhlenbeck {
         check_positive("horizon", self.horizon)?;
         if self.rate * self.horizon > FORGOTTEN {
             let message = format!(
-                "of {} with a rate of {} forgets the data beyond what an f64 can hold: their product must be at \
-                 most {FORGOTTEN}",
+                "of {} with a rate of {} forgets the data beyond what an f64 can hold: their product must \
+                 be at most {FORGOTTEN}",
                 self.horizon, self.rate
             );
             return Err(match self.horizon > FORGOTTEN {

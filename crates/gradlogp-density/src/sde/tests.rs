@@ -174,9 +174,9 @@ fn jacobian_products_match_differences() {
 fn one_time_of_a_family_is_a_score() {
     let marginal = Marginal::new(mixture(), Ve::default()).unwrap();
     let at = crate::score::AtTime { family: &marginal, time: 0.4 };
-    let law = marginal.at(0.4);
-    assert_eq!(at.score(points().view()), law.score(points().view()));
-    assert_eq!(at.trace(points().view()), law.trace(points().view()));
+    let distribution = marginal.at(0.4);
+    assert_eq!(at.score(points().view()), distribution.score(points().view()));
+    assert_eq!(at.trace(points().view()), distribution.trace(points().view()));
     let x = marginal.sample_at(2000, 0.4, &mut ChaCha8Rng::seed_from_u64(1));
     let mean = x.mean_axis(Axis(0)).unwrap();
     assert!((mean[0] + 0.875).abs() < 0.15 && (mean[1] - 0.25).abs() < 0.15, "{mean}");

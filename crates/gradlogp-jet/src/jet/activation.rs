@@ -5,27 +5,27 @@ use gradlogp_numeric::activation::forward as fused_forward;
 use gradlogp_numeric::activation::{Adjoint, Forward, Layout, Squares, adjoint as fused_adjoint};
 use gradlogp_numeric::{Activation, Real};
 
-/// `squares`: whether sums of squares come from elsewhere, see [`Elsewhere`].
+/// `squares`: whether sums of squares come from the Gram matrix, see [`GramTerms`].
 pub(super) fn form(input: Form, curved: usize, squares: bool) -> Form {
     let first = if input.first == First::Zero { First::Zero } else { First::PerRow };
-    let bends = squares || (curved > 0 && first != First::Zero);
-    Form { first, second: input.second || bends, ..input }
+    let nonlinear = squares || (curved > 0 && first != First::Zero);
+    Form { first, second: input.second || nonlinear, ..input }
 }
 
-/// What a bend exchanges with [`super::gram`]: sums of squares that enter its second order, and its
-/// slope h', which scales the first orders that are not followed. Empty where there is nothing to exchange.
-pub(super) struct Elsewhere<'a, T> {
+/// What an activation exchanges with [`super::gram`]: sums of squares that enter its second order, and its
+/// derivative h', which scales the first orders that are not followed. Empty where there is nothing to exchange.
+pub(super) struct GramTerms<'a, T> {
     pub(super) kind: Squares,
     pub(super) squares: &'a [T],
-    pub(super) slope: &'a mut [T],
+    pub(super) derivative: &'a mut [T],
 }
 
 /// The adjoints of the same.
-pub(super) struct ElsewhereBar<'a, T> {
+pub(super) struct GramTermsBar<'a, T> {
     pub(super) kind: Squares,
     pub(super) squares: &'a [T],
     pub(super) squares_bar: &'a mut [T],
-    pub(super) slope_bar: &'a [T],
+    pub(super) derivative_bar: &'a [T],
 }
 
 fn layout(input: Form, e: Extent, squares: Squares) -> Layout {
@@ -46,10 +46,10 @@ pub(super) fn forward<T: Real>(
     x: Jet<'_, T>,
     y: JetMut<'_, T>,
     saved: &mut [T],
-    elsewhere: Elsewhere<'_, T>,
+    gram_terms: GramTerms<'_, T>,
 ) {
-    let Elsewhere { kind: squared, squares, slope } = elsewhere;
-    let buffers = Forward { input: x.data, output: y.data, saved, squares, slope };
+    let GramTerms { kind: squared, squares, derivative } = gram_terms;
+    let buffers = Forward { input: x.data, output: y.data, saved, squares, derivative };
     fused_forward(kind, layout(x.form, x.extent, squared), buffers);
 }
 
@@ -62,11 +62,11 @@ pub(super) fn adjoint<T: Real>(
     saved: &[T],
     bar: &mut [T],
     shared_bar: &mut [T],
-    elsewhere: ElsewhereBar<'_, T>,
+    gram_terms: GramTermsBar<'_, T>,
 ) {
-    let ElsewhereBar { kind: squared, squares, squares_bar, slope_bar } = elsewhere;
+    let GramTermsBar { kind: squared, squares, squares_bar, derivative_bar } = gram_terms;
     let (input, output) = (x.data, y.data);
     let buffers =
-        Adjoint { input, output, saved, bar, shared_bar, squares, squares_bar, slope_bar };
+        Adjoint { input, output, saved, bar, shared_bar, squares, squares_bar, derivative_bar };
     fused_adjoint(kind, layout(x.form, x.extent, squared), buffers);
 }

@@ -1,8 +1,8 @@
 //! The sum of squares of all unit directions at once, without following any of them.
 //!
-//! A Laplacian needs, at each bend, sum_m (a1^(m))^2 over the unit vectors e_1 ... e_d. Behind the first affine
+//! A Laplacian needs, at each activation, sum_m (a1^(m))^2 over the unit vectors e_1 ... e_d. Behind the first affine
 //! map, W1, the first orders are the columns of W1, the same for every row, and the sum is the
-//! diagonal of the Gram matrix G = W1 W1^T. Behind the bend that follows they are h' * (W1 e_m), and behind
+//! diagonal of the Gram matrix G = W1 W1^T. Behind the activation that follows they are h' * (W1 e_m), and behind
 //! the next affine map, W2, the sum is, per row and per unit k,
 //!
 //! q_k = sum_m (sum_j W2_kj h'_j (W1)_jm)^2 = u_k . G u_k, with u_k = W2_k * h' (elementwise),
@@ -87,7 +87,7 @@ impl<T: Real> Metric<T> {
     }
 }
 
-/// q of an affine map behind a bend, and what its adjoint needs.
+/// q of an affine map behind an activation, and what its adjoint needs.
 #[derive(Debug, Clone)]
 pub(super) struct Squared<T> {
     /// u, rows x out x inner.
@@ -101,18 +101,18 @@ pub(super) struct Squared<T> {
 }
 
 impl<T: Real> Squared<T> {
-    /// q for every row of `slope` (h', rows x inner).
-    pub(super) fn forward(&mut self, metric: &Metric<T>, weight: &[T], slope: &[T]) {
+    /// q for every row of `derivative` (h', rows x inner).
+    pub(super) fn forward(&mut self, metric: &Metric<T>, weight: &[T], derivative: &[T]) {
         let inner = metric.diagonal.len();
-        let (rows, out) = (slope.len() / inner, weight.len() / inner);
+        let (rows, out) = (derivative.len() / inner, weight.len() / inner);
         for buffer in [&mut self.scaled, &mut self.mixed] {
             buffer.resize(rows * out * inner, T::ZERO);
         }
         for buffer in [&mut self.sums, &mut self.sums_bar] {
             buffer.resize(rows * out, T::ZERO);
         }
-        for (u, slope) in self.scaled.chunks_mut(out * inner).zip(slope.chunks(inner)) {
-            scale_rows(u, weight, slope);
+        for (u, derivative) in self.scaled.chunks_mut(out * inner).zip(derivative.chunks(inner)) {
+            scale_rows(u, weight, derivative);
         }
         let u = Mat::new(&self.scaled, rows * out, inner);
         let v = MatMut::new(&mut self.mixed, rows * out, inner);
@@ -126,16 +126,16 @@ impl<T: Real> Squared<T> {
         metric: &mut Metric<T>,
         weight: &[T],
         weight_bar: &mut [T],
-        slope: &[T],
-        slope_bar: &mut [T],
+        derivative: &[T],
+        derivative_bar: &mut [T],
     ) {
         let inner = metric.diagonal.len();
         let out = weight.len() / inner;
-        let rows = slope.chunks(inner).zip(slope_bar.chunks_mut(inner));
+        let rows = derivative.chunks(inner).zip(derivative_bar.chunks_mut(inner));
         let parts = (self.scaled.chunks(out * inner).zip(self.mixed.chunks_mut(out * inner)))
             .zip(self.sums_bar.chunks(out));
-        for ((slope, slope_bar), ((u, v), bars)) in rows.zip(parts) {
-            let sides = Sides { slope, slope_bar, weight, weight_bar };
+        for ((derivative, derivative_bar), ((u, v), bars)) in rows.zip(parts) {
+            let sides = Sides { derivative, derivative_bar, weight, weight_bar };
             unscale(sides, u, v, bars);
         }
         let count = self.sums_bar.len();
@@ -164,15 +164,15 @@ pub(super) fn operations(out: usize, inner: usize, adjoint: bool) -> usize {
 }
 
 struct Sides<'a, T> {
-    slope: &'a [T],
-    slope_bar: &'a mut [T],
+    derivative: &'a [T],
+    derivative_bar: &'a mut [T],
     weight: &'a [T],
     weight_bar: &'a mut [T],
 }
 
 /// One row: U = 2 Q v goes to W2 and h', and v becomes Q u.
 fn unscale<T: Real>(s: Sides<'_, T>, u: &[T], v: &mut [T], bars: &[T]) {
-    let inner = s.slope.len();
+    let inner = s.derivative.len();
     gradlogp_numeric::simd::dispatch(
         #[inline(always)]
         || {
@@ -182,8 +182,8 @@ fn unscale<T: Real>(s: Sides<'_, T>, u: &[T], v: &mut [T], bars: &[T]) {
                 let twice = *bar + *bar;
                 for j in 0..inner {
                     let u_bar = twice * v[j];
-                    w_bar[j] = u_bar.mul_add(s.slope[j], w_bar[j]);
-                    s.slope_bar[j] = u_bar.mul_add(w[j], s.slope_bar[j]);
+                    w_bar[j] = u_bar.mul_add(s.derivative[j], w_bar[j]);
+                    s.derivative_bar[j] = u_bar.mul_add(w[j], s.derivative_bar[j]);
                     v[j] = *bar * u[j];
                 }
             }

@@ -12,7 +12,7 @@
 //! nonlinearity, any order of a context) is absent from the [`Form`] and never computed.
 //!
 //! The second order over *all* unit vectors, a Laplacian, needs none of them to be followed where a graph
-//! bends only twice: `gram.rs`, at a cost that does not depend on the number of columns. Neither does the
+//! is nonlinear only twice: `gram.rs`, at a cost that does not depend on the number of columns. Neither does the
 //! trace of the Jacobian of such a graph with as many outputs as inputs: `trace.rs`.
 
 mod activation;
@@ -26,11 +26,11 @@ mod projected;
 mod scale;
 mod shortcuts;
 mod slice;
-mod spread;
 mod squared_norm;
 mod sum;
 mod tape;
 mod trace;
+mod unit_tangents;
 
 pub use form::{Coefficient, First, Form, Jet, JetMut, Request};
 pub use shortcuts::{has_laplacian, has_projected, has_trace};

@@ -47,7 +47,7 @@ pub(super) fn plan<T>(graph: &Graph) -> Option<Projected<T>> {
     for node in nodes {
         moves.push(node.op == Op::Input || node.op.inputs().iter().any(|i| moves[i.0]));
     }
-    let bent = |id: NodeId| match &nodes[id.0].op {
+    let is_activation = |id: NodeId| match &nodes[id.0].op {
         Op::Activation { .. } => true,
         Op::Add { inputs } => {
             inputs.iter().any(|i| moves[i.0] && matches!(nodes[i.0].op, Op::Activation { .. }))
@@ -61,8 +61,8 @@ pub(super) fn plan<T>(graph: &Graph) -> Option<Projected<T>> {
             Op::Add { inputs: [a, b] } if moves[a.0] != moves[b.0] => {
                 at = if moves[a.0] { a } else { b };
             }
-            // Behind a bend: before one, first orders may be shared by all rows and cost nothing.
-            Op::Affine { input, weight, .. } if bent(input) => {
+            // Behind an activation: before one, first orders may be shared by all rows and cost nothing.
+            Op::Affine { input, weight, .. } if is_activation(input) => {
                 let shape = [nodes[at.0].width, nodes[input.0].width];
                 let [covectors, weighted, traces, traces_bar] = [const { Vec::new() }; 4];
                 return (moves[input.0] && shape[0] == graph.input_width()).then_some(Projected {

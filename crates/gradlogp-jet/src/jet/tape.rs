@@ -1,15 +1,15 @@
 //! Runs a graph on jets: forward, then adjoints back, in buffers that are kept between runs.
 
-use super::activation::{Elsewhere, ElsewhereBar};
+use super::activation::{GramTerms, GramTermsBar};
 use super::affine::Slot;
 use super::form::{Extent, First, Form, Jet, JetMut, Request};
 use super::gram::Metric;
 use super::projected::{Orders, Projected};
-use super::spread::{Spread, source};
 use super::trace::Trace;
+use super::unit_tangents::{UnitTangents, source};
 use super::{
-    activation, add, affine, concat, gram, multiply, projected, scale, slice, spread, squared_norm,
-    sum, trace,
+    activation, add, affine, concat, gram, multiply, projected, scale, slice, squared_norm, sum,
+    trace, unit_tangents,
 };
 use crate::graph::{Graph, NodeId, Op, ParameterId};
 use gradlogp_numeric::activation::Squares;
@@ -43,7 +43,7 @@ pub struct Tape<T> {
     bars: Vec<Option<Vec<T>>>,
     pool: Vec<Vec<T>>,
     /// The unit directions of a Laplacian at each node; empty if none is asked for.
-    spreads: Vec<Spread<T>>,
+    tangents: Vec<UnitTangents<T>>,
     trace: Option<Trace<T>>,
     projected: Option<Projected<T>>,
     /// Per parameter, whether its gradient has not been written since [`Tape::prepare`]; empty where gradients are
@@ -58,14 +58,14 @@ impl<T: Real> Tape<T> {
     /// When a Laplacian, a trace or projections are asked of a graph that has none, see
     /// [`super::has_laplacian`], [`super::has_trace`] and [`super::has_projected`].
     pub fn new(graph: &Graph, request: Request) -> Self {
-        let (mut spreads, mut trace, mut projected) = (Vec::new(), None, None);
+        let (mut tangents, mut trace, mut projected) = (Vec::new(), None, None);
         match request {
             Request::Laplacian { .. } => {
-                spreads = spread::plan(graph).expect("has_laplacian comes first");
+                tangents = unit_tangents::plan(graph).expect("has_laplacian comes first");
             }
             Request::Trace => {
                 let (planned, traced) = trace::plan(graph).expect("has_trace comes first");
-                (spreads, trace) = (planned, Some(traced));
+                (tangents, trace) = (planned, Some(traced));
             }
             Request::Projected { .. } => {
                 projected = Some(projected::plan(graph).expect("has_projected comes first"));
@@ -74,7 +74,7 @@ impl<T: Real> Tape<T> {
         }
         let mut forms: Vec<Form> = Vec::with_capacity(graph.nodes().len());
         for (at, node) in graph.nodes().iter().enumerate() {
-            let mut form = node_form(&node.op, node.width, request, &forms, &spreads);
+            let mut form = node_form(&node.op, node.width, request, &forms, &tangents);
             if projected.as_ref().is_some_and(|p: &Projected<T>| p.last == at) {
                 form.first = First::Zero;
             }
@@ -89,7 +89,7 @@ impl<T: Real> Tape<T> {
             saved: vec![Vec::new(); nodes],
             bars: vec![None; nodes],
             pool: Vec::new(),
-            spreads,
+            tangents,
             trace,
             projected,
             fresh: Vec::new(),
@@ -106,7 +106,7 @@ impl<T: Real> Tape<T> {
     /// For a Laplacian or a trace: computes what all rows share. To be called when parameters have changed and
     /// before the first [`Tape::forward`].
     pub fn prepare(&mut self, graph: &Graph, parameters: &[T]) {
-        for (metric, (columns, out, inner, range)) in shared(&mut self.spreads, graph) {
+        for (metric, (columns, out, inner, range)) in shared(&mut self.tangents, graph) {
             let weight = Mat::new(&parameters[range], out, inner);
             metric.prepare(weight.columns(columns), out);
         }
@@ -123,7 +123,7 @@ impl<T: Real> Tape<T> {
                 gradient[range].fill(T::ZERO);
             }
         }
-        for (metric, (columns, out, inner, range)) in shared(&mut self.spreads, graph) {
+        for (metric, (columns, out, inner, range)) in shared(&mut self.tangents, graph) {
             let weight = Mat::new(&parameters[range.clone()], out, inner);
             let bar = MatMut::new(&mut gradient[range], out, inner);
             metric.finish(weight.columns(columns.clone()), bar.part(0..out, columns));
@@ -135,13 +135,13 @@ impl<T: Real> Tape<T> {
 
     /// Rows of working space per data row that a Laplacian or a trace needs beyond [`Request::coefficients`].
     pub fn extra_rows(&self) -> usize {
-        let squared = |(at, s): (usize, &Spread<T>)| match s {
+        let squared = |(at, s): (usize, &UnitTangents<T>)| match s {
             // Two buffers of width x inner, of which the second may lie in a farther cache.
-            Spread::Squares { .. } => self.forms[at].width / 2,
+            UnitTangents::Squares { .. } => self.forms[at].width / 2,
             _ => 0,
         };
         let traced = if self.trace.is_some() { 2 } else { 0 };
-        traced + self.spreads.iter().enumerate().map(squared).sum::<usize>()
+        traced + self.tangents.iter().enumerate().map(squared).sum::<usize>()
     }
 
     /// The request it was planned for.
@@ -156,7 +156,7 @@ impl<T: Real> Tape<T> {
         let kept: usize = all.chain(bars).map(|v| v.capacity() * size_of::<T>()).sum();
         let traced = self.trace.as_ref().map_or(0, Trace::bytes)
             + self.projected.as_ref().map_or(0, Projected::bytes);
-        kept + traced + self.spreads.iter().map(Spread::bytes).sum::<usize>()
+        kept + traced + self.tangents.iter().map(UnitTangents::bytes).sum::<usize>()
     }
 
     /// Floating-point operations in the matrix products of one run over `rows` rows: forward, and,
@@ -180,7 +180,7 @@ impl<T: Real> Tape<T> {
                 _ => parameters || want_input,
             };
             sum += one * (1 + usize::from(parameters) + usize::from(adjoint));
-            if let Some(Spread::Squares { .. }) = self.spreads.get(at) {
+            if let Some(UnitTangents::Squares { .. }) = self.tangents.get(at) {
                 sum += rows * gram::operations(form.width, inner, parameters);
             }
         }
@@ -198,8 +198,8 @@ impl<T: Real> Tape<T> {
     pub fn shared_operations(&self, graph: &Graph, parameters: bool) -> u64 {
         let traced = self.trace.as_ref().map_or(0, |trace| trace.operations(parameters).1);
         let mut sum = traced as u64;
-        for (spread, node) in self.spreads.iter().zip(graph.nodes()) {
-            if let Spread::Shared(_) = spread {
+        for (tangents_here, node) in self.tangents.iter().zip(graph.nodes()) {
+            if let UnitTangents::Shared(_) = tangents_here {
                 let one = 2 * node.width * node.width * graph.input_width();
                 sum += (one * (1 + usize::from(parameters))) as u64;
             }
@@ -219,7 +219,7 @@ impl<T: Real> Tape<T> {
             self.forward_node(graph, parameters, inputs, at, &node.op);
         }
         if let Some(trace) = &mut self.trace {
-            trace.forward(&mut self.spreads, inputs.rows);
+            trace.forward(&mut self.tangents, inputs.rows);
         }
         if let Some(projected) = &mut self.projected {
             let orders = orders(graph, self.request, &self.values, projected.last, inputs.rows);
@@ -237,9 +237,9 @@ impl<T: Real> Tape<T> {
     ) {
         let (before, rest) = self.values.split_at_mut(at);
         let (forms, extent) = (&self.forms, self.extent);
-        let planned = at.min(self.spreads.len());
-        let (spreads_before, spread) = self.spreads.split_at_mut(planned);
-        let spread = spread.first_mut();
+        let planned = at.min(self.tangents.len());
+        let (tangents_before, tangents_here) = self.tangents.split_at_mut(planned);
+        let tangents_here = tangents_here.first_mut();
         let jet = |id: NodeId| Jet { form: forms[id.0], extent, data: &before[id.0] };
         let mut y = JetMut { form: forms[at], extent, data: &mut rest[0] };
         match op {
@@ -258,25 +258,28 @@ impl<T: Real> Tape<T> {
                 let weight = &parameters[index.range(*weight)];
                 let bias = bias.map(|b| &parameters[index.range(b)]);
                 affine::forward(jet(*input), weight, bias, y);
-                if let Some(Spread::Squares { by, sums }) = spread {
-                    let (metric, slope) = metric_and_slope(spreads_before, *by);
-                    sums.forward(metric, weight, slope);
+                if let Some(UnitTangents::Squares { by, sums }) = tangents_here {
+                    let (metric, derivative) = gram_and_derivative(tangents_before, *by);
+                    sums.forward(metric, weight, derivative);
                 }
             }
             Op::Activation { input, function } => {
                 let saved = &mut self.saved[at];
                 let len = extent.rows * y.form.width;
                 saved.resize(len, T::ZERO);
-                let slope = match spread {
-                    Some(Spread::Scaled { slope, .. } | Spread::Slope { slope, .. }) => {
-                        slope.resize(len, T::ZERO);
-                        slope.as_mut_slice()
+                let derivative = match tangents_here {
+                    Some(
+                        UnitTangents::Scaled { derivative, .. }
+                        | UnitTangents::Derivative { derivative, .. },
+                    ) => {
+                        derivative.resize(len, T::ZERO);
+                        derivative.as_mut_slice()
                     }
                     _ => &mut [],
                 };
-                let (kind, squares) = squares(spreads_before, input.0);
-                let elsewhere = Elsewhere { kind, squares, slope };
-                activation::forward(*function, jet(*input), y, saved, elsewhere);
+                let (kind, squares) = squares(tangents_before, input.0);
+                let gram_terms = GramTerms { kind, squares, derivative };
+                activation::forward(*function, jet(*input), y, saved, gram_terms);
             }
             Op::Add { inputs: [a, b] } => add::forward(jet(*a), jet(*b), y),
             Op::Multiply { inputs: [a, b] } => multiply::forward(jet(*a), jet(*b), y),
@@ -294,8 +297,8 @@ impl<T: Real> Tape<T> {
                 let form = y.form;
                 let x = jet(*input);
                 squared_norm::forward(x, JetMut { form, extent, data: &mut *y.data });
-                if let Some(Spread::Units { .. }) =
-                    spreads_before.get(source(spreads_before, input.0))
+                if let Some(UnitTangents::Units { .. }) =
+                    tangents_before.get(source(tangents_before, input.0))
                 {
                     squared_norm::add_units(y, graph.input_width());
                 }
@@ -339,7 +342,7 @@ impl<T: Real> Tape<T> {
         let last = self.forms.len() - 1;
         self.bars[last] = Some(bar);
         if let Some(trace) = &mut self.trace {
-            trace.adjoint(&mut self.spreads);
+            trace.adjoint(&mut self.tangents);
         }
         for (at, node) in graph.nodes().iter().enumerate().rev() {
             let Some(bar) = self.bars[at].take() else { continue };
@@ -422,7 +425,7 @@ impl<T: Real> Tape<T> {
                     let bias_bar = bias_data.map(|data| Slot { data, fresh: fresh.1 });
                     affine::adjoint_parameters(self.jet(*input), y_bar, weight_bar, bias_bar);
                     let weight_bar = &mut gradient[range.clone()];
-                    adjoint_squares(&mut self.spreads, at, &parameters[range.clone()], weight_bar);
+                    adjoint_squares(&mut self.tangents, at, &parameters[range.clone()], weight_bar);
                 }
                 if wanted(*input) {
                     let (mut data, new) = self.take_bar(input.0);
@@ -500,8 +503,8 @@ impl<T: Real> Tape<T> {
         let (value_bar, shared_bar) = target.split_at_mut(shared);
         let jet = |id: usize| Jet { form: self.forms[id], extent, data: &self.values[id] };
         let (x, y) = (jet(input.0), jet(at));
-        let elsewhere = elsewhere_bar(&mut self.spreads, at, input.0);
-        activation::adjoint(function, x, y, &self.saved[at], &mut bar, shared_bar, elsewhere);
+        let gram_terms = gram_terms_bar(&mut self.tangents, at, input.0);
+        activation::adjoint(function, x, y, &self.saved[at], &mut bar, shared_bar, gram_terms);
         if alone {
             bar.truncate(form.stack_rows(extent) * form.width);
             self.bars[input.0] = Some(bar);
@@ -576,17 +579,20 @@ fn node_form<T>(
     width: usize,
     request: Request,
     forms: &[Form],
-    spreads: &[Spread<T>],
+    tangents: &[UnitTangents<T>],
 ) -> Form {
     let of = |id: &NodeId| forms[id.0];
-    let spread = |id: &NodeId| spreads.get(source(spreads, id.0));
+    let tangents_here = |id: &NodeId| tangents.get(source(tangents, id.0));
     let curved = request.curved();
     match op {
         Op::Input => Form { width, first: request.along(), second: false },
         Op::Context { .. } => Form { width, first: First::Zero, second: false },
         Op::Affine { input, .. } => affine::form(of(input), width),
         Op::Activation { input, .. } => {
-            let squares = matches!(spread(input), Some(Spread::Shared(_) | Spread::Squares { .. }));
+            let squares = matches!(
+                tangents_here(input),
+                Some(UnitTangents::Shared(_) | UnitTangents::Squares { .. })
+            );
             activation::form(of(input), curved, squares)
         }
         Op::Add { inputs: [a, b] } => add::form(of(a), of(b)),
@@ -596,7 +602,7 @@ fn node_form<T>(
         Op::Sum { input } => sum::form(of(input)),
         Op::Scale { input, .. } => of(input),
         Op::SquaredNorm { input } => {
-            let units = matches!(spread(input), Some(Spread::Units { .. }));
+            let units = matches!(tangents_here(input), Some(UnitTangents::Units { .. }));
             squared_norm::form(of(input), curved, units)
         }
     }
@@ -625,11 +631,13 @@ type InputWeight = (std::ops::Range<usize>, usize, usize, std::ops::Range<usize>
 
 /// Every affine map of the unit vectors.
 fn shared<'a, T>(
-    spreads: &'a mut [Spread<T>],
+    tangents: &'a mut [UnitTangents<T>],
     graph: &'a Graph,
 ) -> impl Iterator<Item = (&'a mut Metric<T>, InputWeight)> {
-    spreads.iter_mut().zip(graph.nodes()).filter_map(move |(spread, node)| {
-        let (Spread::Shared(metric), Op::Affine { input, weight, .. }) = (spread, &node.op) else {
+    tangents.iter_mut().zip(graph.nodes()).filter_map(move |(tangents_here, node)| {
+        let (UnitTangents::Shared(metric), Op::Affine { input, weight, .. }) =
+            (tangents_here, &node.op)
+        else {
             return None;
         };
         let columns = metric.start..metric.start + graph.input_width();
@@ -638,72 +646,83 @@ fn shared<'a, T>(
     })
 }
 
-/// The Gram matrix behind a bend, and the slope of that bend.
-fn metric_and_slope<T>(spreads: &[Spread<T>], bend: usize) -> (&Metric<T>, &[T]) {
-    match &spreads[bend] {
-        Spread::Scaled { of, slope, .. } => match &spreads[*of] {
-            Spread::Shared(metric) => (metric, slope),
-            _ => unreachable!("a scaled spread is that of an affine map of the input"),
+/// The Gram matrix behind an activation, and the derivative of that activation.
+fn gram_and_derivative<T>(tangents: &[UnitTangents<T>], activation: usize) -> (&Metric<T>, &[T]) {
+    match &tangents[activation] {
+        UnitTangents::Scaled { of, derivative, .. } => match &tangents[*of] {
+            UnitTangents::Shared(metric) => (metric, derivative),
+            _ => unreachable!("scaled unit tangents are those of an affine map of the input"),
         },
-        _ => unreachable!("squares come behind a bend"),
+        _ => unreachable!("squares come behind an activation"),
     }
 }
 
-/// The sums of squares that a node hands to the bend behind it.
-fn squares<T>(spreads: &[Spread<T>], node: usize) -> (Squares, &[T]) {
-    match spreads.get(source(spreads, node)) {
-        Some(Spread::Shared(metric)) => (Squares::Shared, &metric.diagonal),
-        Some(Spread::Squares { sums, .. }) => (Squares::PerRow, &sums.sums),
+/// The sums of squares that a node hands to the activation behind it.
+fn squares<T>(tangents: &[UnitTangents<T>], node: usize) -> (Squares, &[T]) {
+    match tangents.get(source(tangents, node)) {
+        Some(UnitTangents::Shared(metric)) => (Squares::Shared, &metric.diagonal),
+        Some(UnitTangents::Squares { sums, .. }) => (Squares::PerRow, &sums.sums),
         _ => (Squares::None, &[]),
     }
 }
 
-/// The adjoints that the bend `at`, behind `input`, takes and gives.
-fn elsewhere_bar<T>(spreads: &mut [Spread<T>], at: usize, input: usize) -> ElsewhereBar<'_, T> {
-    let nothing =
-        ElsewhereBar { kind: Squares::None, squares: &[], squares_bar: &mut [], slope_bar: &[] };
-    if spreads.is_empty() {
+/// The adjoints that the activation `at`, behind `input`, takes and gives.
+fn gram_terms_bar<T>(
+    tangents: &mut [UnitTangents<T>],
+    at: usize,
+    input: usize,
+) -> GramTermsBar<'_, T> {
+    let nothing = GramTermsBar {
+        kind: Squares::None,
+        squares: &[],
+        squares_bar: &mut [],
+        derivative_bar: &[],
+    };
+    if tangents.is_empty() {
         return nothing;
     }
-    let input = source(spreads, input);
-    let (before, here) = spreads.split_at_mut(at);
-    let slope_bar: &[T] = match &here[0] {
-        Spread::Scaled { slope_bar, .. } | Spread::Slope { slope_bar, .. } => slope_bar,
+    let input = source(tangents, input);
+    let (before, here) = tangents.split_at_mut(at);
+    let derivative_bar: &[T] = match &here[0] {
+        UnitTangents::Scaled { derivative_bar, .. }
+        | UnitTangents::Derivative { derivative_bar, .. } => derivative_bar,
         _ => &[],
     };
     match &mut before[input] {
-        Spread::Shared(Metric { diagonal, diagonal_bar, .. }) => ElsewhereBar {
+        UnitTangents::Shared(Metric { diagonal, diagonal_bar, .. }) => GramTermsBar {
             kind: Squares::Shared,
             squares: diagonal,
             squares_bar: diagonal_bar,
-            slope_bar,
+            derivative_bar,
         },
-        Spread::Squares { sums, .. } => {
+        UnitTangents::Squares { sums, .. } => {
             let (squares, squares_bar) = sums.sums_and_bar();
-            ElsewhereBar { kind: Squares::PerRow, squares, squares_bar, slope_bar }
+            GramTermsBar { kind: Squares::PerRow, squares, squares_bar, derivative_bar }
         }
-        _ => ElsewhereBar { slope_bar, ..nothing },
+        _ => GramTermsBar { derivative_bar, ..nothing },
     }
 }
 
 /// The adjoint of the sums of squares behind the affine map `at`, if there are any.
 fn adjoint_squares<T: Real>(
-    spreads: &mut [Spread<T>],
+    tangents: &mut [UnitTangents<T>],
     at: usize,
     weight: &[T],
     weight_bar: &mut [T],
 ) {
-    if spreads.is_empty() {
+    if tangents.is_empty() {
         return;
     }
-    let (before, here) = spreads.split_at_mut(at);
-    let Spread::Squares { by, sums } = &mut here[0] else { return };
-    let (before, bend) = before.split_at_mut(*by);
-    let Spread::Scaled { of, slope, slope_bar } = &mut bend[0] else { return };
-    let Spread::Shared(metric) = &mut before[*of] else { return };
-    slope_bar.clear();
-    slope_bar.resize(slope.len(), T::ZERO);
-    sums.adjoint(metric, weight, weight_bar, slope, slope_bar);
+    let (before, here) = tangents.split_at_mut(at);
+    let UnitTangents::Squares { by, sums } = &mut here[0] else { return };
+    let (before, activation) = before.split_at_mut(*by);
+    let UnitTangents::Scaled { of, derivative, derivative_bar } = &mut activation[0] else {
+        return;
+    };
+    let UnitTangents::Shared(metric) = &mut before[*of] else { return };
+    derivative_bar.clear();
+    derivative_bar.resize(derivative.len(), T::ZERO);
+    sums.adjoint(metric, weight, weight_bar, derivative, derivative_bar);
 }
 
 /// The places of W and b in the flat gradient, borrowed together.

@@ -1,6 +1,6 @@
 //! The trace of the Jacobian of a score field with one or two hidden layers, without following any direction.
 //!
-//! For y = W3 h(W2 h(W1 x)), with h'1 and h'2 the slopes at the two bends,
+//! For y = W3 h(W2 h(W1 x)), with h'1 and h'2 the derivatives at the two activations,
 //!
 //! tr(grad y) = sum_i (W3 D2 W2 D1 W1)_ii = h'2 . P h'1, with P = W2 * C (elementwise) and C = (W1 W3)^T,
 //!
@@ -14,7 +14,7 @@
 
 use std::ops::Range;
 
-use super::spread::Spread;
+use super::unit_tangents::UnitTangents;
 use crate::graph::{Graph, NodeId, Op, ParameterId};
 use gradlogp_numeric::vector::{axpy, dot, row_dots, scale_each_row};
 use gradlogp_numeric::{Mat, MatMut, Real, matmul};
@@ -24,9 +24,9 @@ use gradlogp_numeric::{Mat, MatMut, Real, matmul};
 struct Plan {
     /// W1, its columns that meet x, and its shape.
     inner: (ParameterId, Range<usize>, [usize; 2]),
-    /// The first bend.
+    /// The first activation.
     first: usize,
-    /// W2 and the second bend, with two hidden layers.
+    /// W2 and the second activation, with two hidden layers.
     second: Option<(ParameterId, usize)>,
     /// Whether h(W1 x) also goes to the last layer past the second.
     direct: bool,
@@ -58,13 +58,17 @@ pub(super) struct Trace<T> {
     pub(super) traces_bar: Vec<T>,
 }
 
-/// Plans the trace of a graph: where the slopes are kept, and the rest. None where x goes through more than
-/// two bends, or through products.
-pub(super) fn plan<T>(graph: &Graph) -> Option<(Vec<Spread<T>>, Trace<T>)> {
+/// Plans the trace of a graph: where the derivatives are kept, and the rest. None where x goes through more than
+/// two activations, or through products.
+pub(super) fn plan<T>(graph: &Graph) -> Option<(Vec<UnitTangents<T>>, Trace<T>)> {
     let plan = read(graph)?;
-    let mut spreads: Vec<Spread<T>> = graph.nodes().iter().map(|_| Spread::None).collect();
-    for bend in std::iter::once(plan.first).chain(plan.second.map(|(_, bend)| bend)) {
-        spreads[bend] = Spread::Slope { slope: Vec::new(), slope_bar: Vec::new() };
+    let mut tangents: Vec<UnitTangents<T>> =
+        graph.nodes().iter().map(|_| UnitTangents::None).collect();
+    for activation in
+        std::iter::once(plan.first).chain(plan.second.map(|(_, activation)| activation))
+    {
+        tangents[activation] =
+            UnitTangents::Derivative { derivative: Vec::new(), derivative_bar: Vec::new() };
     }
     let [cross, cross_bar, through, through_bar, diagonal, diagonal_bar, mixed, weighted] =
         [const { Vec::new() }; 8];
@@ -82,7 +86,7 @@ pub(super) fn plan<T>(graph: &Graph) -> Option<(Vec<Spread<T>>, Trace<T>)> {
         traces,
         traces_bar,
     };
-    Some((spreads, trace))
+    Some((tangents, trace))
 }
 
 /// Reads the graph from its output back to x.
@@ -109,7 +113,7 @@ fn read(graph: &Graph) -> Option<Plan> {
         }
         _ => None,
     };
-    let bend = |id: NodeId| match nodes[id.0].op {
+    let activation = |id: NodeId| match nodes[id.0].op {
         Op::Activation { input, .. } => Some(peel(input)),
         _ => None,
     };
@@ -123,16 +127,16 @@ fn read(graph: &Graph) -> Option<Plan> {
         return None;
     }
     let (last, skip) = match nodes[last.0].op {
-        Op::Add { inputs: [a, b] } if bend(b).is_some_and(|at| comes_from(nodes, at, a)) => {
+        Op::Add { inputs: [a, b] } if activation(b).is_some_and(|at| comes_from(nodes, at, a)) => {
             (b, Some(a))
         }
         _ => (last, None),
     };
-    let (before, weight, inner_shape) = affine(bend(last)?)?;
+    let (before, weight, inner_shape) = affine(activation(last)?)?;
     let (first, inner, second) = match units(graph, before) {
         Some(columns) => (last, (weight, columns, inner_shape), None),
         None => {
-            let (source, inner, shape) = affine(bend(before)?)?;
+            let (source, inner, shape) = affine(activation(before)?)?;
             (before, (inner, units(graph, source)?, shape), Some((weight, last.0)))
         }
     };
@@ -164,8 +168,8 @@ fn units(graph: &Graph, id: NodeId) -> Option<Range<usize>> {
     }
 }
 
-/// h' of one bend, rows x units, and its adjoint.
-type Slope<'a, T> = (&'a [T], &'a mut Vec<T>);
+/// h' of one activation, rows x units, and its adjoint.
+type Derivative<'a, T> = (&'a [T], &'a mut Vec<T>);
 
 impl<T: Real> Trace<T> {
     /// Units of the two layers that C joins.
@@ -243,10 +247,10 @@ impl<T: Real> Trace<T> {
         }
     }
 
-    /// The trace of every row, from the slopes that the forward pass left in `spreads`.
-    pub(super) fn forward(&mut self, spreads: &mut [Spread<T>], rows: usize) {
+    /// The trace of every row, from the derivatives that the forward pass left in `tangents`.
+    pub(super) fn forward(&mut self, tangents: &mut [UnitTangents<T>], rows: usize) {
         let (outer, inner) = self.units();
-        let ((first, _), second) = self.slopes(spreads);
+        let ((first, _), second) = self.derivatives(tangents);
         self.traces.resize(rows, T::ZERO);
         self.traces_bar.resize(rows, T::ZERO);
         self.traces.fill(T::ZERO);
@@ -258,17 +262,17 @@ impl<T: Real> Trace<T> {
             row_dots(&mut self.traces, second, &self.mixed, outer);
         }
         if self.plan.direct {
-            for (trace, slope) in self.traces.iter_mut().zip(first.chunks_exact(inner)) {
-                *trace += dot(slope, &self.diagonal);
+            for (trace, derivative) in self.traces.iter_mut().zip(first.chunks_exact(inner)) {
+                *trace += dot(derivative, &self.diagonal);
             }
         }
     }
 
-    /// Sets the adjoints of the slopes, and adds to those of C and P.
-    pub(super) fn adjoint(&mut self, spreads: &mut [Spread<T>]) {
+    /// Sets the adjoints of the derivatives, and adds to those of C and P.
+    pub(super) fn adjoint(&mut self, tangents: &mut [UnitTangents<T>]) {
         let (outer, inner) = self.units();
         let rows = self.traces_bar.len();
-        let ((first, first_bar), second) = self.slopes(spreads);
+        let ((first, first_bar), second) = self.derivatives(tangents);
         first_bar.resize(rows * inner, T::ZERO);
         first_bar.fill(T::ZERO);
         if let Some((second, second_bar)) = second {
@@ -284,9 +288,9 @@ impl<T: Real> Trace<T> {
         }
         if self.plan.direct {
             let rows = first.chunks_exact(inner).zip(first_bar.chunks_exact_mut(inner));
-            for ((slope, bar), weight) in rows.zip(&self.traces_bar) {
+            for ((derivative, bar), weight) in rows.zip(&self.traces_bar) {
                 axpy(bar, *weight, &self.diagonal);
-                axpy(&mut self.diagonal_bar, *weight, slope);
+                axpy(&mut self.diagonal_bar, *weight, derivative);
             }
         }
     }
@@ -345,19 +349,22 @@ impl<T: Real> Trace<T> {
         shared.iter().chain(&rows).map(|v| v.capacity() * size_of::<T>()).sum()
     }
 
-    fn slopes<'a>(&self, spreads: &'a mut [Spread<T>]) -> (Slope<'a, T>, Option<Slope<'a, T>>) {
+    fn derivatives<'a>(
+        &self,
+        tangents: &'a mut [UnitTangents<T>],
+    ) -> (Derivative<'a, T>, Option<Derivative<'a, T>>) {
         let Some((_, second)) = self.plan.second else {
-            return (slope(&mut spreads[self.plan.first]), None);
+            return (derivative(&mut tangents[self.plan.first]), None);
         };
-        let (before, after) = spreads.split_at_mut(second);
-        (slope(&mut before[self.plan.first]), Some(slope(&mut after[0])))
+        let (before, after) = tangents.split_at_mut(second);
+        (derivative(&mut before[self.plan.first]), Some(derivative(&mut after[0])))
     }
 }
 
-fn slope<T>(spread: &mut Spread<T>) -> Slope<'_, T> {
-    match spread {
-        Spread::Slope { slope, slope_bar } => (slope, slope_bar),
-        _ => unreachable!("the plan put slopes at the bends"),
+fn derivative<T>(tangents_here: &mut UnitTangents<T>) -> Derivative<'_, T> {
+    match tangents_here {
+        UnitTangents::Derivative { derivative, derivative_bar } => (derivative, derivative_bar),
+        _ => unreachable!("the plan put derivatives at the activations"),
     }
 }
 

@@ -60,7 +60,7 @@ impl Layout {
         self.block() + self.directions * self.input_stride()
     }
     /// Whether the output has a second order of its own making.
-    pub(super) fn bends(&self) -> bool {
+    pub(super) fn has_second(&self) -> bool {
         self.curved > 0 || self.squares != Squares::None
     }
     /// Where the squares of a span start.
@@ -104,7 +104,7 @@ pub struct Forward<'a, T> {
     /// As [`Layout::squares`] says; else empty.
     pub squares: &'a [T],
     /// Receives h'(a0), unless empty.
-    pub slope: &'a mut [T],
+    pub derivative: &'a mut [T],
 }
 
 /// Buffers of one adjoint call.
@@ -125,5 +125,5 @@ pub struct Adjoint<'a, T> {
     /// Where their adjoint is written (one per row), or added (shared); empty if there are none.
     pub squares_bar: &'a mut [T],
     /// The adjoint of h'(a0), one per element of the value block, unless empty.
-    pub slope_bar: &'a [T],
+    pub derivative_bar: &'a [T],
 }

@@ -3,14 +3,14 @@
 use crate::Real;
 
 /// h', h'' and h''' at one point.
-pub(super) type Slopes<T> = (T, T, T);
+pub(super) type Derivatives<T> = (T, T, T);
 
 /// An elementwise function: MATH 5, "an activation supplies h, h', h'', h''' at one point".
 pub(super) trait Curve<T> {
-    /// (h(a), a number from which [`Curve::slopes`] is cheap).
+    /// (h(a), a number from which [`Curve::derivatives`] is cheap).
     fn value(a: T) -> (T, T);
     /// (h', h'', h''') from a, y = h(a) and the saved number.
-    fn slopes(a: T, y: T, saved: T) -> Slopes<T>;
+    fn derivatives(a: T, y: T, saved: T) -> Derivatives<T>;
 }
 
 /// sigma(a) and e^-|a|.
@@ -31,7 +31,7 @@ impl<T: Real> Curve<T> for Softplus {
         (positive + decay.ln_1p_unit(), sigma)
     }
     #[inline(always)]
-    fn slopes(_: T, _: T, sigma: T) -> Slopes<T> {
+    fn derivatives(_: T, _: T, sigma: T) -> Derivatives<T> {
         let second = sigma * (T::ONE - sigma);
         (sigma, second, second * (T::ONE - sigma - sigma))
     }
@@ -47,7 +47,7 @@ impl<T: Real> Curve<T> for Tanh {
         (if a < T::ZERO { -magnitude } else { magnitude }, T::ZERO)
     }
     #[inline(always)]
-    fn slopes(_: T, y: T, _: T) -> Slopes<T> {
+    fn derivatives(_: T, y: T, _: T) -> Derivatives<T> {
         let first = T::ONE - y * y;
         let second = -(y + y) * first;
         (first, second, first * T::of(-2.0) * (first - T::of(2.0) * y * y))
@@ -63,7 +63,7 @@ impl<T: Real> Curve<T> for Silu {
         (a * sigma, sigma)
     }
     #[inline(always)]
-    fn slopes(a: T, _: T, sigma: T) -> Slopes<T> {
+    fn derivatives(a: T, _: T, sigma: T) -> Derivatives<T> {
         let d1 = sigma * (T::ONE - sigma);
         let tilt = T::ONE - sigma - sigma;
         let d2 = d1 * tilt;
@@ -81,7 +81,7 @@ impl<T: Real> Curve<T> for Gelu {
         (a * distribution, a.mul_add(density, distribution))
     }
     #[inline(always)]
-    fn slopes(a: T, _: T, first: T) -> Slopes<T> {
+    fn derivatives(a: T, _: T, first: T) -> Derivatives<T> {
         let square = a * a;
         let density = (square * T::of(-0.5)).exp() * T::of(0.398_942_280_401_432_7);
         let second = density * (T::of(2.0) - square);
@@ -97,7 +97,7 @@ impl<T: Real> Curve<T> for Sin {
         a.sin_cos()
     }
     #[inline(always)]
-    fn slopes(_: T, y: T, cos: T) -> Slopes<T> {
+    fn derivatives(_: T, y: T, cos: T) -> Derivatives<T> {
         (cos, -y, -cos)
     }
 }
@@ -111,7 +111,7 @@ impl<T: Real> Curve<T> for Relu {
         (if a < T::ZERO { T::ZERO } else { a }, T::ZERO)
     }
     #[inline(always)]
-    fn slopes(a: T, _: T, _: T) -> Slopes<T> {
+    fn derivatives(a: T, _: T, _: T) -> Derivatives<T> {
         (if a > T::ZERO { T::ONE } else { T::ZERO }, T::ZERO, T::ZERO)
     }
 }
@@ -124,7 +124,7 @@ impl<T: Real> Curve<T> for Exp {
         (a.exp(), T::ZERO)
     }
     #[inline(always)]
-    fn slopes(_: T, y: T, _: T) -> Slopes<T> {
+    fn derivatives(_: T, y: T, _: T) -> Derivatives<T> {
         (y, y, y)
     }
 }

@@ -15,7 +15,7 @@ impl Activation {
     pub(crate) fn generic_taylor<T: Real>(self, a: T) -> [T; 4] {
         fn of<T: Real, C: Curve<T>>(a: T) -> [T; 4] {
             let (y, saved) = C::value(a);
-            let (first, second, third) = C::slopes(a, y, saved);
+            let (first, second, third) = C::derivatives(a, y, saved);
             [y, first, second, third]
         }
         all_curves!(with_curve! self, |C| of::<T, C>(a))
@@ -58,11 +58,11 @@ fn forward_span<T: Real, C: Curve<T>>(l: Layout, span: Span, b: &mut Forward<'_,
         let saved = &mut b.saved[here];
         for j in 0..n {
             (y[j], saved[j]) = C::value(a[j]);
-            (h1[j], h2[j], _) = C::slopes(a[j], y[j], saved[j]);
+            (h1[j], h2[j], _) = C::derivatives(a[j], y[j], saved[j]);
         }
     }
-    if !b.slope.is_empty() {
-        b.slope[span.start..span.start + n].copy_from_slice(&h1[..n]);
+    if !b.derivative.is_empty() {
+        b.derivative[span.start..span.start + n].copy_from_slice(&h1[..n]);
     }
     if l.squares != Squares::None {
         let from = l.squares_start(span);
@@ -83,7 +83,7 @@ fn forward_span<T: Real, C: Curve<T>>(l: Layout, span: Span, b: &mut Forward<'_,
             }
         }
     }
-    if !l.bends() {
+    if !l.has_second() {
         return;
     }
     let to = l.output_second_start() + span.start;
@@ -137,19 +137,19 @@ fn adjoint_span<T: Real, C: Curve<T>>(l: Layout, span: Span, b: &mut Adjoint<'_,
         let (a, y) = (&b.input[here.clone()], &b.output[here.clone()]);
         let saved = &b.saved[here.clone()];
         for j in 0..n {
-            (h1[j], h2[j], h3[j]) = C::slopes(a[j], y[j], saved[j]);
+            (h1[j], h2[j], h3[j]) = C::derivatives(a[j], y[j], saved[j]);
         }
     }
     // Per direction: sum of Y1 a1 (times h''), and of a1^2 (times Y2 h''').
     let (mut crossed, mut squares) = (zero, zero);
     let mut y2_bar = zero;
     let second = l.output_second_start() + span.start;
-    if l.bends() {
+    if l.has_second() {
         y2_bar[..n].copy_from_slice(&b.bar[second..second + n]);
     }
-    if !b.slope_bar.is_empty() {
+    if !b.derivative_bar.is_empty() {
         // h' is an output too: its adjoint meets h'' like that of any first order.
-        crossed[..n].copy_from_slice(&b.slope_bar[here.clone()]);
+        crossed[..n].copy_from_slice(&b.derivative_bar[here.clone()]);
     }
     if l.squares != Squares::None {
         let from = l.squares_start(span);
@@ -174,8 +174,8 @@ fn adjoint_span<T: Real, C: Curve<T>>(l: Layout, span: Span, b: &mut Adjoint<'_,
             for j in 0..n {
                 crossed[j] = bar[j].mul_add(a1[j], crossed[j]);
                 squares[j] = a1[j].mul_add(a1[j], squares[j]);
-                let bend = (y2_bar[j] + y2_bar[j]) * h2[j];
-                bar[j] = bend.mul_add(a1[j], bar[j] * h1[j]);
+                let crossed_bar = (y2_bar[j] + y2_bar[j]) * h2[j];
+                bar[j] = crossed_bar.mul_add(a1[j], bar[j] * h1[j]);
             }
         } else {
             for j in 0..n {
@@ -212,12 +212,12 @@ fn adjoint_span<T: Real, C: Curve<T>>(l: Layout, span: Span, b: &mut Adjoint<'_,
 
 #[cfg(test)]
 mod tests {
-    use super::super::curves::Slopes;
+    use super::super::curves::Derivatives;
     use super::*;
 
-    fn at<C: Curve<f64>>(a: f64) -> (f64, Slopes<f64>) {
+    fn at<C: Curve<f64>>(a: f64) -> (f64, Derivatives<f64>) {
         let (y, saved) = C::value(a);
-        (y, C::slopes(a, y, saved))
+        (y, C::derivatives(a, y, saved))
     }
 
     /// Each derivative against a fourth-order central difference of the one below it.
@@ -226,14 +226,14 @@ mod tests {
             let (y, (h1, h2, h3)) = at::<C>(a);
             assert!((y - exact(a)).abs() <= 1e-14 * (1.0 + y.abs()), "{name}({a}) = {y}");
             let step = 2e-3;
-            let slope = |f: &dyn Fn(f64) -> f64| {
+            let derivative = |f: &dyn Fn(f64) -> f64| {
                 (8.0 * (f(a + step) - f(a - step)) - (f(a + 2.0 * step) - f(a - 2.0 * step)))
                     / (12.0 * step)
             };
             let wants = [
-                (h1, slope(&|a| at::<C>(a).0)),
-                (h2, slope(&|a| at::<C>(a).1.0)),
-                (h3, slope(&|a| at::<C>(a).1.1)),
+                (h1, derivative(&|a| at::<C>(a).0)),
+                (h2, derivative(&|a| at::<C>(a).1.0)),
+                (h3, derivative(&|a| at::<C>(a).1.1)),
             ];
             for (order, (got, want)) in wants.iter().enumerate() {
                 let error = (got - want).abs() / (1.0 + want.abs());

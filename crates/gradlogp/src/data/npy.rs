@@ -49,10 +49,10 @@ impl Header {
                 file.read_exact(&mut length)?;
                 u32::from_le_bytes(length) as usize
             }
-            _ => return Err(refuse("its format has another version than 1 to 3")),
+            _ => return Err(refuse("its format version is not 1, 2 or 3")),
         };
         if !head.starts_with(NPY) || length > LONGEST_HEADER {
-            return Err(refuse("its header is longer than any is"));
+            return Err(refuse("its header is too long"));
         }
         let mut text = vec![0; length];
         file.read_exact(&mut text)?;
@@ -217,7 +217,7 @@ pub fn write_npy(
     let text = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({lengths}), }}");
     let whole = (BEFORE + text.len() + 1).next_multiple_of(ALIGNMENT);
     let length = u16::try_from(whole - BEFORE)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "an array of too many axes"))?;
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "an array with too many axes"))?;
     out.write_all(NPY)?;
     out.write_all(&[1, 0])?;
     out.write_all(&length.to_le_bytes())?;

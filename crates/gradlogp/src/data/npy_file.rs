@@ -20,12 +20,12 @@ use crate::{Error, Result};
 
 const ZIP: &[u8] = b"PK\x03\x04";
 
-/// Reads a table from a file: `.npy`, `.npz`, Parquet or delimited text, told apart by their contents. `FILE.npz:NAME` is an
-/// array of several.
+/// Reads a table from a file: `.npy`, `.npz`, Parquet or delimited text, told apart by their contents.
+/// `FILE.npz:NAME` is an array of several.
 ///
 /// # Errors
-/// Those of [`read_csv`](super::read_csv); [`Error::Data`] for arrays that are no table of numbers, or several without a
-/// choice (their names are given).
+/// Those of [`read_csv`](super::read_csv); [`Error::Data`] for arrays that are no table of numbers, or several
+/// without a choice (their names are given).
 pub fn read_table(path: &Path, options: &ReadOptions) -> Result<(Table, Vec<DataWarning>)> {
     let name = path.display().to_string();
     if !path.exists()
@@ -53,7 +53,7 @@ pub fn read_table_from(
         if options.array.is_some() {
             return Err(Error::data(
                 source_name,
-                "this is no .npz file, so it has no array by name",
+                "this is not an .npz file, so it has no named arrays",
             ));
         }
         if !head.starts_with(PARQUET) {
@@ -120,7 +120,7 @@ fn array(mut file: impl Read, source_name: &str) -> Result<Array2<f64>> {
         [n, d] => (n, d),
         _ => {
             let message = format!(
-                "an array of shape {shape:?} is no table: it must have one or two axes, rows and columns"
+                "an array of shape {shape:?} is not a table: it must have one or two axes, rows and columns"
             );
             return Err(refuse(message));
         }
@@ -130,8 +130,8 @@ fn array(mut file: impl Read, source_name: &str) -> Result<Array2<f64>> {
         return Err(refuse(format!("an array of shape {shape:?} does not fit into memory")));
     };
     let Some(kind) = header.kind else {
-        let message = "the array has named fields; save them as columns of one array of numbers, in Python with \
-                       numpy.lib.recfunctions.structured_to_unstructured";
+        let message = "the array has named fields; save them as columns of one array of numbers, in Python \
+                       with numpy.lib.recfunctions.structured_to_unstructured";
         return Err(refuse(message.into()));
     };
     let values = npy::values(file, &kind, count).map_err(damaged)?.ok_or_else(|| {
@@ -200,7 +200,7 @@ fn choose(
             let column = rows.row(row).iter().position(|x| x.is_nan()).unwrap_or(0);
             let left = rows.nrows() - holes.len();
             let what = match left {
-                0 => "fill the holes in with another program first".to_string(),
+                0 => "fill in the missing values with another program first".to_string(),
                 left => format!(
                     "leave these rows out with `drop_missing` ({left} left), or fill them in"
                 ),
@@ -306,7 +306,7 @@ mod tests {
         (bytes[6], bytes[7]) = (3, 0);
         bytes[8..12].copy_from_slice(&0x277b_0076u32.to_le_bytes());
         let error = read(&bytes, &ReadOptions::default()).unwrap_err().to_string();
-        assert!(error.contains("its header is longer than any is"), "{error}");
+        assert!(error.contains("its header is too long"), "{error}");
         // Brackets without end.
         let header = format!("{{'descr': {}", "(".repeat(100));
         let mut bytes = b"\x93NUMPY\x01\x00".to_vec();

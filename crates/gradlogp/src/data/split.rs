@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::permutation::{Purpose, permute};
+use crate::engine::permutation::{Permutation, permute};
 use crate::{Error, Result};
 
 /// Shares of the rows. They must add up to 1.
@@ -76,7 +76,7 @@ pub fn split_rows(n: usize, fractions: &SplitFractions, seed: u64) -> Result<Spl
         return Err(Error::data("data", format!("{n} rows are too few to split")));
     };
     let mut order = Vec::new();
-    permute(n, seed, Purpose::Split, 0, &mut order);
+    permute(n, seed, Permutation::Split, 0, &mut order);
     let sorted = |range: std::ops::Range<usize>| {
         let mut indices = order[range].to_vec();
         indices.sort_unstable();

@@ -26,7 +26,7 @@ const ATOM_ROWS: usize = 5;
 
 /// A value holds a spike when the density of its rows, spread over the column's step, exceeds this
 /// multiple of 1 / standard deviation. Rounding a smooth density gives about its maximum times the
-/// standard deviation: 0.4 for a Gaussian, 1 for an exponential law.
+/// standard deviation: 0.4 for a Gaussian, 1 for an exponential distribution.
 const SPIKE: f64 = 30.0;
 
 /// What repeats in one column. Gaps are in the column's unit; they are 0 for a constant column.
@@ -82,7 +82,7 @@ impl Ties {
     }
 
     /// Whether the most common value holds more rows than rounding explains (exact zeros, a detection
-    /// limit, saturation): the law is then a mixture of an atom and a density, and noise of
+    /// limit, saturation): the distribution is then a mixture of an atom and a density, and noise of
     /// one step only turns the atom into a needle.
     pub fn has_spike(&self) -> bool {
         let share = self.most_common_count as f64 / self.rows as f64;

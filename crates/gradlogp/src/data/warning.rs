@@ -1,4 +1,4 @@
-//! What is doubtful about a table without making it unusable. The text says what to do.
+//! Warnings about a table that can be used all the same. The text says what to do.
 
 use std::fmt;
 
@@ -238,20 +238,21 @@ impl fmt::Display for DataWarning {
             Self::DecimalCommas { count, first } => write!(
                 f,
                 "{count} numbers were read with a decimal comma (the first is \"{first}\"); if the \
-                 comma separates thousands, say `thousands = ,`"
+                 comma separates thousands, use `thousands = ,`"
             ),
             Self::Thousands { mark, count, first } => {
                 let digits: String = first.chars().filter(|c| c != mark).collect();
                 write!(
                     f,
-                    "{count} numbers were read with {} between thousands (the first is \"{first}\", read as {digits})",
+                    "{count} numbers were read with {} between thousands (the first is \"{first}\", read as \
+                     {digits})",
                     match mark {
                         ' ' => "blanks".to_string(),
                         mark => format!("\"{mark}\""),
                     }
                 )?;
                 match mark {
-                    ',' | '.' => write!(f, "; if they are decimals, say `decimal = {mark}`"),
+                    ',' | '.' => write!(f, "; if they are decimals, use `decimal = {mark}`"),
                     _ => Ok(()),
                 }
             }
@@ -268,13 +269,13 @@ impl fmt::Display for DataWarning {
             ),
             Self::ColumnLeftOut { column, why: LeftOut::RowNames } => write!(
                 f,
-                "the first column has no name and only names or numbers the rows: it was left out (its name for \
-                 `columns` is \"{column}\")"
+                "the first column has no name and only names or numbers the rows: it was left out (its name \
+                 for `columns` is \"{column}\")"
             ),
             Self::ColumnLeftOut { column, why: LeftOut::Empty } => write!(
                 f,
-                "the last column has no name and is empty, as if every line ended with a delimiter: it was left out \
-                 (its name for `columns` is \"{column}\")"
+                "the last column has no name and is empty, as if every line ended with a delimiter: it was \
+                 left out (its name for `columns` is \"{column}\")"
             ),
             Self::NamesInLatin1 { columns } => write!(
                 f,
@@ -283,21 +284,21 @@ impl fmt::Display for DataWarning {
             ),
             Self::NumbersAsNames { fields } => write!(
                 f,
-                "the first line was taken for column names although it is all numbers ({}): they are unlike those \
-                 below; if it is data, say `no header`",
+                "the first line was taken for column names although it is all numbers ({}): they are unlike \
+                 those below; if it is data, use `no header`",
                 quoted_list(fields)
             ),
             Self::NamesAsNumbers { fields } => write!(
                 f,
-                "the first line, all numbers ({}), was taken for data, but is unlike the rows below; if it holds the \
-                 column names, say `header`",
+                "the first line, all numbers ({}), was taken for data, but is unlike the rows below; if it \
+                 holds the column names, use `header`",
                 quoted_list(fields)
             ),
             Self::RenamedColumns { renamed } => write_renamed(f, renamed),
             Self::NumericHeader { fields } => write!(
                 f,
                 "the first line was taken for column names although it has numbers in it ({}); if \
-                 it is data, say `no header`",
+                 it is data, use `no header`",
                 quoted_list(fields)
             ),
             Self::MatchedByLetters { model, table } => {
@@ -308,16 +309,16 @@ impl fmt::Display for DataWarning {
                     .collect();
                 write!(
                     f,
-                    "columns were taken for the model's although their names differ in letters or blanks: {}{}; name \
-                     them like the model's to be sure",
+                    "columns were matched to the model's although their names differ in case or blanks: \
+                     {}{}; name them like the model's to be sure",
                     pairs.join(", "),
                     and_more(differ().count())
                 )
             }
             Self::MatchedByPosition { model, table } => write!(
                 f,
-                "the table has none of the model's column names, so its columns {} were taken in \
-                 order for {}; name them like the model's to be sure",
+                "the table has none of the model's column names, so its columns {} were matched in order to \
+                 {}; name them like the model's to be sure",
                 quoted_list(table),
                 quoted_list(model)
             ),
@@ -344,22 +345,25 @@ impl fmt::Display for DataWarning {
                 f,
                 "column \"{column}\" {}; leave it out with `drop = {}`",
                 match what {
-                    Identity::AllDifferent => "is whole numbers, all different, as ids or counters are: if it is one, \
-                                               it measures nothing"
-                        .to_string(),
+                    Identity::AllDifferent =>
+                        "is whole numbers, all different, as ids or counters are: if \
+                                               it is one, it measures nothing"
+                            .to_string(),
                     Identity::Shuffled =>
                         "numbers the rows, in another order: it measures nothing".to_string(),
                     Identity::EvenSteps { step } => format!(
-                        "goes on by {} from each row to the next, as counters and clocks do: it measures nothing",
+                        "increases by {} from each row to the next, as counters and clocks do: it measures \
+                         nothing",
                         short(*step)
                     ),
                     Identity::Epoch { unit } => format!(
-                        "looks like times in {unit} since 1970, which never come again: unless hours or weekdays \
-                         taken from it are what you want"
+                        "looks like times in {unit} since 1970, which never come again: unless hours or \
+                         weekdays taken from it are what you want"
                     ),
-                    Identity::Dates => "looks like dates written as numbers, which have gaps between months: unless \
-                                        you turn it into days"
-                        .to_string(),
+                    Identity::Dates =>
+                        "looks like dates written as numbers, which have gaps between \
+                                        months: unless you turn it into days"
+                            .to_string(),
                     Identity::NamedSo =>
                         "has the name of an id: if it is one, it measures nothing".to_string(),
                 },
@@ -370,7 +374,8 @@ impl fmt::Display for DataWarning {
                 let last = columns.last().map_or("", String::as_str);
                 write!(
                     f,
-                    "{} sum to {} in every row, so they have no density together: leave one part out with `drop = {}`",
+                    "{} sum to {} in every row, so they have no density together: leave one part out with \
+                     `drop = {}`",
                     quoted_list(columns),
                     short(*total),
                     option_list(&[last])
@@ -378,24 +383,26 @@ impl fmt::Display for DataWarning {
                 match *total {
                     1.0 => write!(
                         f,
-                        "; if there are no other columns, say `domain = simplex`, so that the others keep to their bounds"
+                        "; if there are no other columns, use `domain = simplex`, so that the others keep \
+                         to their bounds"
                     ),
                     _ => Ok(()),
                 }
             }
             Self::Indicators { columns } => write!(
                 f,
-                "{} say which of {} kinds a row is: one of them is 1 in every row. Kinds have no density; leave the \
-                 columns out with `drop = {list}`, or condition on them with `given = {list}`",
+                "{} one-hot encode a category of {} values: one of them is 1 in every row. A category has \
+                 no density; leave the columns out with `drop = {list}`, or condition on them with `given = \
+                 {list}`",
                 quoted_list(columns),
                 columns.len(),
                 list = option_list(columns)
             ),
             Self::FarValue { column, row, value, middle: (low, high) } => write!(
                 f,
-                "column \"{column}\" has {} in row {row}, and half of its values between {} and {}: a code for a \
-                 missing value, or an error? Scaled by such values, all others look alike; correct or remove them, or \
-                 say `standardize` robust",
+                "column \"{column}\" has {} in row {row}, and half of its values between {} and {}: a code \
+                 for a missing value, or an error? Scaling by such values makes all others look alike; \
+                 correct or remove them, or use `standardize` robust",
                 short(*value),
                 short(*low),
                 short(*high)
@@ -441,7 +448,7 @@ fn write_spikes(f: &mut fmt::Formatter<'_>, columns: &[ColumnTies]) -> fmt::Resu
     write!(
         f,
         "one value holds more rows than rounding explains in {}{}: a mixture of such a value and a \
-         density has no score, and `dequantize` only turns it into a needle. Leave such columns out \
+         density has no score, and `dequantize` only turns it into a spike. Leave such columns out \
          with `drop`, or fit the rows without that value on their own",
         list.join(", "),
         and_more(columns.len())
@@ -492,8 +499,8 @@ fn write_dependent(f: &mut fmt::Formatter<'_>, columns: &[Dependence]) -> fmt::R
     let names: Vec<&str> = columns.iter().map(|d| d.column.as_str()).collect();
     write!(
         f,
-        "columns that follow from others: {}{}. They have no density together, so the score across them grows without \
-         bound: leave out what follows from the rest, `drop = {}`",
+        "columns that follow from others: {}{}. They have no density together, so the score across them \
+         grows without bound: leave out what follows from the rest, `drop = {}`",
         list.join("; "),
         and_more(columns.len()),
         option_list(&names)

@@ -1,4 +1,4 @@
-//! What a network is told of the time.
+//! The time features that a network reads.
 //!
 //! The position of t is the logarithm of noise over signal, log(std(t) / scale(t)), mapped linearly to
 //! \[-1, 1\] over \[t_min, T\]: where noise is small, small differences of t matter most. Without a kernel the
@@ -95,8 +95,8 @@ impl Clock {
             // The noise that data carry from the start does not depend on the time.
             let option = if clock.sde.initial_std() > 0.0 { "sigma_min" } else { "t_min" };
             let message = format!(
-                "is so small that the least noise is {least:.1e}, which single precision cannot tell from none; \
-                 {LEAST:e} is the least"
+                "is so small that the least noise is {least:.1e}, which single precision cannot distinguish \
+                 from zero; {LEAST:e} is the least"
             );
             return Err(Error::config(option, message));
         }
@@ -110,8 +110,7 @@ impl Clock {
         let own = !self.has_kernel();
         if !low.is_finite() || !high.is_finite() {
             let option = if own && horizon < 1e50 { "diffusion" } else { "horizon" };
-            let message =
-                format!("is so large that the noise up to t = {horizon} is no finite number");
+            let message = format!("is so large that the noise up to t = {horizon} is not finite");
             return Error::config(option, message);
         }
         if high == 0.0 {

@@ -185,6 +185,6 @@ mod tests {
         let clock = Clock::new(Arc::new(wild)).unwrap();
         let start = (vec![40.0], vec![0.1]);
         let refused = Frame::along(&clock, &rows, start, 100, &mut rng, measure).unwrap_err();
-        assert!(refused.to_string().contains("rows run away"), "{refused}");
+        assert!(refused.to_string().contains("rows diverge"), "{refused}");
     }
 }

@@ -14,10 +14,11 @@ impl Frame {
 
     /// Carries `rows` (n x d, flat, data at t = 0, of which the first few thousand are taken) through the process
     /// of `clock`, in steps no longer than those of t/`steps` that [`simulate`](crate::sde::simulate) takes to each
-    /// t, and measures them on the way with `measure`, which is given time and rows; `start` is what it would find at 0.
+    /// t, and measures them on the way with `measure`, which is given time and rows; `start` is what it would
+    /// find at 0.
     ///
     /// # Errors
-    /// Rows that leave the finite numbers; what `measure` refuses.
+    /// Rows that become non-finite; what `measure` refuses.
     pub fn along(
         clock: &Clock,
         rows: &[f64],
@@ -37,8 +38,8 @@ impl Frame {
             simulate_from(clock.sde(), rng, &mut x, now, &all, steps_there);
             if x.iter().any(|x| !x.is_finite()) {
                 let message = format!(
-                    "with {steps} steps rows run away before t = {to:.3}; give more steps, or a drift that turns \
-                     back"
+                    "with {steps} steps rows diverge before t = {to:.3}; give more steps, or a drift that \
+                     reverts"
                 );
                 return Err(Error::config("simulate", message));
             }

@@ -1,4 +1,4 @@
-//! Models of the score at every time of a noising process: networks that are told the time, and batches
+//! Models of the score at every time of a noising process: time-conditional networks, and batches
 //! of noised rows to train them on (MATH 6).
 //!
 //! A time model is trained by the objectives of [`crate::objective`], row by row at points (x_t, t) with

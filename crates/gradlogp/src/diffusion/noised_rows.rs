@@ -1,7 +1,7 @@
 //! Rows that are noised anew at every step.
 
 use super::{Noised, Noising};
-use crate::engine::{Domain as Purpose, stream};
+use crate::engine::{StreamId, stream};
 use crate::model::{Model, PointSet, Points};
 use crate::objective::Objective;
 use crate::train::{Batches, HeldOut, TrainConfig, Trainer};
@@ -42,7 +42,7 @@ impl Batches for NoisedRows {
 
     fn fill(&mut self, step: u64, chosen: &[usize]) -> Points<'_, f32> {
         self.batch.gather_points(&self.table, self.dim, chosen);
-        let mut rng = stream(self.seed, Purpose::Noise, step, 0);
+        let mut rng = stream(self.seed, StreamId::Noise, step, 0);
         let (x, noised) = (&self.batch.x, &mut self.noised);
         if self.pairs {
             self.noising.fill_pairs(x, &mut rng, noised);
@@ -55,7 +55,7 @@ impl Batches for NoisedRows {
 
 impl Trainer {
     /// A run of a time network on training rows (n x d, data at t = 0), which are noised anew at every
-    /// step, judged on held-out rows each noised to some times (the same at every evaluation). The held-out
+    /// step, evaluated on held-out rows each noised to some times (the same at every evaluation). The held-out
     /// loss is the exact one with the weights of `noising`, so that it compares objectives.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl Trainer {
         let (mut noised, d) = (Noised::default(), model.dim());
         let distinct = (held_out.len() / d).min(HeldOut::<f32>::ROWS);
         let held_out = held_out[..distinct * d].repeat(HeldOut::<f32>::noisings(distinct, d));
-        let mut rng = stream(config.seed, Purpose::HeldNoise, 0, 0);
+        let mut rng = stream(config.seed, StreamId::HeldNoise, 0, 0);
         noising.fill(&held_out, &mut rng, &mut noised);
         let batches = Box::new(NoisedRows::new(noising, training, &config));
         Trainer::with_batches(model, batches, (&noised).into(), distinct, config)

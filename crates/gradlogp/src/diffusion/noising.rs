@@ -1,6 +1,6 @@
 //! Batches of noised rows (x_t, t), drawn anew at every step.
 //!
-//! Times are stratified: row i of n gets the quantile (i + U)/n of the law q(t), U uniform. Its loss has
+//! Times are stratified: row i of n gets the quantile (i + U)/n of the distribution q(t), U uniform. Its loss has
 //! the weight lambda(t) / (q(t) (T - t_min)), so that the mean over rows estimates the mean of lambda times
 //! the loss over uniform t, whatever q is:
 //!
@@ -141,16 +141,16 @@ impl<'a> From<&'a Noised> for Points<'a, f32> {
     }
 }
 
-/// A law of times that is uniform within cells.
+/// A distribution of times that is uniform within cells.
 #[derive(Debug, Clone)]
-struct Law {
+struct PiecewiseUniform {
     /// Ends of the cells, from t_min to T.
     knots: Vec<f64>,
     /// Mass below each of them, from 0 to 1.
     cumulative: Vec<f64>,
 }
 
-impl Law {
+impl PiecewiseUniform {
     /// Cells of equal steps of log(b/a), of mass proportional to `mass` of their midpoint and width in time.
     fn new(clock: &Clock, mass: impl Fn(f64, f64) -> f64) -> Self {
         let knots: Vec<f64> = (0..=TABLE).map(|k| clock.time_at(k as f64 / TABLE as f64)).collect();
@@ -161,12 +161,12 @@ impl Law {
         }
         let total = cumulative[TABLE];
         cumulative.iter_mut().for_each(|c| *c /= total);
-        Law { knots, cumulative }
+        PiecewiseUniform { knots, cumulative }
     }
 
     /// pi of the table above.
     fn log_noise(clock: &Clock) -> Self {
-        Law::new(clock, |t, _| {
+        PiecewiseUniform::new(clock, |t, _| {
             let Kernel { scale, std } = clock.relative_noise(t);
             scale / scale.hypot(std)
         })
@@ -174,7 +174,7 @@ impl Law {
 
     /// u of the table above.
     fn even(clock: &Clock) -> Self {
-        Law::new(clock, |_, _| 1.0)
+        PiecewiseUniform::new(clock, |_, _| 1.0)
     }
 
     /// Density in one cell, relative to the uniform one.
@@ -198,7 +198,7 @@ impl Law {
     }
 }
 
-/// Cells of a law of times.
+/// Cells of a distribution of times.
 const TABLE: usize = 1024;
 
 /// Makes noised batches for one network and process.
@@ -208,9 +208,9 @@ pub struct Noising {
     clock: Clock,
     config: NoiseConfig,
     /// q; None: uniform.
-    law: Option<Law>,
+    distribution: Option<PiecewiseUniform>,
     /// u, for balanced weights.
-    even: Option<Law>,
+    even: Option<PiecewiseUniform>,
 }
 
 impl Noising {
@@ -237,14 +237,16 @@ impl Noising {
                 return Err(Error::config("simulate", message));
             }
         }
-        let even = (config.weight == NoiseWeight::Balanced).then(|| Law::even(&clock));
-        let mut noising = Noising { network, clock, config, law: None, even };
-        noising.law = match config.times {
+        let even = (config.weight == NoiseWeight::Balanced).then(|| PiecewiseUniform::even(&clock));
+        let mut noising = Noising { network, clock, config, distribution: None, even };
+        noising.distribution = match config.times {
             TimeDistribution::Uniform => None,
-            TimeDistribution::LogNoise => Some(Law::log_noise(&noising.clock)),
-            TimeDistribution::Importance => Some(Law::new(&noising.clock, |t, width| {
-                width * noising.lambda(t) / noising.noise_square(t)
-            })),
+            TimeDistribution::LogNoise => Some(PiecewiseUniform::log_noise(&noising.clock)),
+            TimeDistribution::Importance => {
+                Some(PiecewiseUniform::new(&noising.clock, |t, width| {
+                    width * noising.lambda(t) / noising.noise_square(t)
+                }))
+            }
         };
         Ok(noising)
     }
@@ -289,7 +291,8 @@ impl Noising {
                 (self.clock.sde().diffusion(t) / width).powi(2)
             }
             NoiseWeight::Balanced => {
-                let density = self.even.as_ref().map_or(1.0, |law| law.density_at(t));
+                let density =
+                    self.even.as_ref().map_or(1.0, |distribution| distribution.density_at(t));
                 density * (self.noise_square(t) + self.network.floor.powi(2))
             }
             NoiseWeight::None => 1.0,
@@ -305,9 +308,9 @@ impl Noising {
     /// The quantile of q at `u`, and q (T - t_min) there.
     fn time(&self, u: f64) -> (f64, f64) {
         let (low, high) = (self.clock.t_min(), self.clock.horizon());
-        let (mut t, density) = match &self.law {
+        let (mut t, density) = match &self.distribution {
             None => (low + u * (high - low), 1.0),
-            Some(law) => law.quantile(u),
+            Some(distribution) => distribution.quantile(u),
         };
         if let Some(levels) = self.config.levels {
             let share = (t - low) / (high - low);

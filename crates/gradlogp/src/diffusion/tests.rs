@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::*;
-use crate::engine::{Domain, Draw, LossEngine, Threads};
+use crate::engine::{Draw, LossEngine, StreamId, Threads};
 use crate::model::{Model, ModelKind, Points};
 use crate::objective::Objective;
 use crate::reference::Gaussian;
@@ -171,7 +171,7 @@ const PLAIN: NoiseConfig = NoiseConfig {
     simulate: None,
 };
 
-/// Times are stratified, x_t has the kernel's law, the target is its score, the weight is lambda.
+/// Times are stratified, x_t has the kernel's distribution, the target is its score, the weight is lambda.
 #[test]
 fn noised_rows_follow_the_kernel() {
     let sde = Vp::default();
@@ -200,7 +200,7 @@ fn noised_rows_follow_the_kernel() {
     assert!(rows.x != again.x && rows.times != again.times, "noise is drawn anew");
 }
 
-/// Whatever the law of times, the weighted mean of h(t) is the mean of lambda h over uniform times.
+/// Whatever the distribution of times, the weighted mean of h(t) is the mean of lambda h over uniform times.
 #[test]
 fn importance_weights_undo_the_law_of_times() {
     let sde = Vp::default();
@@ -271,7 +271,7 @@ fn a_ladder_has_only_its_levels() {
 /// Mean loss and gradient of `model` on noised rows.
 fn loss(model: &Model<f32>, points: Points<'_, f32>, objective: Objective) -> (f64, Vec<f32>) {
     let mut engine = LossEngine::new(model, &objective, SliceDistribution::Rademacher, 2);
-    let draw = Draw { seed: 1, domain: Domain::Train, step: 0 };
+    let draw = Draw { seed: 1, stream: StreamId::Train, step: 0 };
     let mean = Threads::new(2).unwrap().install(|| engine.loss_and_gradient(model, points, draw));
     (mean, engine.gradient().to_vec())
 }

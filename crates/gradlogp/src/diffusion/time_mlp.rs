@@ -1,4 +1,4 @@
-//! Multilayer perceptrons that are told the time of a noising process.
+//! Time-conditional multilayer perceptrons.
 //!
 //! With x_t = a x + b z (a and b the scale and std of the kernel) and columns of standard deviation 1, the
 //! best linear score is -x / (a^2 + b^2). The network N learns the rest, MATH (46), at a scale of 1 throughout:
@@ -157,7 +157,7 @@ impl TimeMlp {
     }
 
     /// The network with initial weights; those of the time are small, so that it begins nearly the same at all
-    /// times, and those of x large, so that units bend over less than the whole spread of the data.
+    /// times, and those of x large, so that units are nonlinear over less than the whole range of the data.
     ///
     /// # Errors
     /// As [`TimeMlp::graph`] and [`Model::new`].

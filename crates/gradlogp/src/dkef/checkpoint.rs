@@ -68,7 +68,7 @@ impl Description {
             return Err("its best step or its history are of steps that it has not taken".into());
         }
         if self.threads > MOST_THREADS || !numbers.iter().all(|x| x.is_finite()) {
-            return Err("it has numbers that no run has".into());
+            return Err("it has numbers that no run produces".into());
         }
         Ok(())
     }

@@ -89,7 +89,8 @@ impl<T: Real> Diagonal<T> {
         let ones = vec![T::ONE; self.x.len()];
         let (mut t, mut y) = (ones.clone(), vec![T::ZERO; ones.len()]);
         for (map, units) in phi.hidden.iter().zip(&self.units) {
-            let hidden = Hidden::bend(phi.apply_squared(map, &t), phi.apply(map, &y), units);
+            let hidden =
+                Hidden::through_activation(phi.apply_squared(map, &t), phi.apply(map, &y), units);
             (t, y) = (hidden.t.clone(), hidden.y.clone());
             self.hidden.push(hidden);
         }
@@ -196,7 +197,7 @@ impl<T: Real> Diagonal<T> {
             add_squared(gradient, phi, map, &t_bar, &hidden.t);
             add_outer(&mut gradient[map.weight.clone()], &y_bar, &hidden.y, map);
             (t_bar, y_bar) = (phi.apply_back_squared(map, &t_bar), phi.apply_back(map, &y_bar));
-            bars.push(hidden.unbend(units, &mut t_bar, &mut y_bar));
+            bars.push(hidden.through_activation_adjoint(units, &mut t_bar, &mut y_bar));
         }
         bars.reverse();
         if let Some(first) = phi.hidden.first() {
@@ -224,10 +225,10 @@ fn add_squared<T: Real>(
 
 impl<T: Real> Hidden<T> {
     /// t <- h'^2 t, y <- h' y + h'' t.
-    fn bend(t_in: Vec<T>, y_in: Vec<T>, units: &Units<T>) -> Self {
+    fn through_activation(t_in: Vec<T>, y_in: Vec<T>, units: &Units<T>) -> Self {
         let (mut t, mut y) = (t_in.clone(), y_in.clone());
         for k in 0..t.len() {
-            let [h1, h2, _] = units.slopes(k);
+            let [h1, h2, _] = units.derivatives(k);
             t[k] = h1 * h1 * t_in[k];
             y[k] = h1 * y_in[k] + h2 * t_in[k];
         }
@@ -235,10 +236,15 @@ impl<T: Real> Hidden<T> {
     }
 
     /// Turns the adjoints of the output's t and y into those of the input's; returns that of the input.
-    fn unbend(&self, units: &Units<T>, t_bar: &mut [T], y_bar: &mut [T]) -> Vec<T> {
+    fn through_activation_adjoint(
+        &self,
+        units: &Units<T>,
+        t_bar: &mut [T],
+        y_bar: &mut [T],
+    ) -> Vec<T> {
         (0..t_bar.len())
             .map(|k| {
-                let [h1, h2, h3] = units.slopes(k);
+                let [h1, h2, h3] = units.derivatives(k);
                 let (t, y) = (t_bar[k], y_bar[k]);
                 t_bar[k] = h1 * h1 * t + h2 * y;
                 y_bar[k] = h1 * y;

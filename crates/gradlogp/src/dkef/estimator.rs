@@ -150,7 +150,7 @@ impl Rule {
         &self,
         x: Vec<T>,
         dim: usize,
-        law: SliceDistribution,
+        distribution: SliceDistribution,
         rng: &mut impl Rng,
     ) -> KernelBatch<T> {
         let rows = x.len() / dim;
@@ -165,7 +165,7 @@ impl Rule {
             }
         } else if jointly > 0 {
             for v in batch.random.chunks_mut(jointly * width) {
-                law.draw(rng, width, v);
+                distribution.draw(rng, width, v);
             }
         }
         batch

@@ -218,9 +218,9 @@ fn features(b: &mut GraphBuilder, x: NodeId, width: Option<usize>, name: &str) -
         h = b.affine(h, width, &format!("{name}.{layer}"));
         h = b.activation(h, Activation::Softplus);
     }
-    let bent = b.affine(h, width, &format!("{name}.2"));
+    let activated = b.affine(h, width, &format!("{name}.2"));
     let skip = b.linear(x, width, &format!("{name}.skip"));
-    b.add(bent, skip)
+    b.add(activated, skip)
 }
 
 /// `count` of 0..n: without replacement while there are enough.

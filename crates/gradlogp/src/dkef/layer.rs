@@ -118,7 +118,7 @@ pub(super) struct Layer<T> {
     /// u0, u1, u2 in the order of the jet's stack, each n x M; in the adjoint U / S.
     stack: Vec<T>,
     /// Q, n x M.
-    bend: Vec<T>,
+    curvature: Vec<T>,
     /// u2 of rows whose features have no second order, which is the same for every m.
     level: Vec<T>,
 }
@@ -139,14 +139,14 @@ impl<T: Real> Layer<T> {
         let stack_rows = p.data.len() / h;
         self.stack.resize(stack_rows * m, T::ZERO);
         self.kappa.resize(extent.rows * m, T::ZERO);
-        self.bend.resize(extent.rows * m, T::ZERO);
+        self.curvature.resize(extent.rows * m, T::ZERO);
         self.level.resize(extent.rows, T::ZERO);
         let points = Mat::new(&centres.points, m, h).t();
         let stack = MatMut::new(&mut self.stack, stack_rows, m);
         matmul(stack, Mat::new(p.data, stack_rows, h), points, false);
         match excess {
-            Some(excess) => self.bend.copy_from_slice(excess),
-            None => self.bend.fill(T::ZERO),
+            Some(excess) => self.curvature.copy_from_slice(excess),
+            None => self.curvature.fill(T::ZERO),
         }
         let curves = extent.curved > 0 || excess.is_some();
         let tile = Tile { extent, h, m, second: p.form.second, curves };
@@ -180,7 +180,7 @@ impl<T: Real> Layer<T> {
             *u = (*u - own - *c) * scale;
             *k = centres.weight * u.exp();
         }
-        let bend = &mut self.bend[r * m..(r + 1) * m];
+        let curvature = &mut self.curvature[r * m..(r + 1) * m];
         let mut pull = T::ZERO;
         for i in 0..extent.directions {
             let p1 = tile.features(p, 1 + i, r);
@@ -193,7 +193,7 @@ impl<T: Real> Layer<T> {
             }
             if i < extent.curved {
                 pull += dot(p1, p1);
-                bend.iter_mut().zip(u1.iter()).for_each(|(q, u)| *q = u.mul_add(*u, *q));
+                curvature.iter_mut().zip(u1.iter()).for_each(|(q, u)| *q = u.mul_add(*u, *q));
             }
         }
         if !curves {
@@ -204,16 +204,16 @@ impl<T: Real> Layer<T> {
             let p2 = tile.features(p, 1 + extent.directions, r);
             pull += dot(p0, p2);
             let u2 = &mut self.stack[tile.at(1 + extent.directions, r)..][..m];
-            for (u, q) in u2.iter_mut().zip(bend.iter_mut()) {
+            for (u, q) in u2.iter_mut().zip(curvature.iter_mut()) {
                 *u = (*u - pull) * scale;
                 *q += *u;
             }
         } else {
             let u = -pull * scale;
             self.level[r] = u;
-            bend.iter_mut().for_each(|q| *q += u);
+            curvature.iter_mut().for_each(|q| *q += u);
         }
-        for ((k2, q), k) in k2.iter_mut().zip(bend.iter()).zip(kappa.iter()) {
+        for ((k2, q), k) in k2.iter_mut().zip(curvature.iter()).zip(kappa.iter()) {
             *k2 = k.mul_add(*q, *k2);
         }
     }
@@ -311,13 +311,13 @@ impl<T: Real> Layer<T> {
         let [k2_bar, total] = scratch;
         let (k2_bar, total) = (&mut k2_bar[..m], &mut total[..m]);
         let kappa = &self.kappa[r * m..(r + 1) * m];
-        let bend = &self.bend[r * m..(r + 1) * m];
+        let curvature = &self.curvature[r * m..(r + 1) * m];
         let (over0, over1) = (&bars.over[0][..m], &bars.over[1][..m]);
         let stretch = &mut own.stretch[..m];
         let [s0, s1] = bars.second;
         for j in 0..m {
             k2_bar[j] = if curves { s0.mul_add(over0[j], s1 * over1[j]) } else { T::ZERO };
-            total[j] = k2_bar[j] * bend[j];
+            total[j] = k2_bar[j] * curvature[j];
         }
         for i in 0..extent.directions {
             let at = i * extent.rows + r;

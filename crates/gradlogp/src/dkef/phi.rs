@@ -51,14 +51,14 @@ pub(super) struct Phi<'a, T> {
 pub(super) struct Units<T> {
     pub(super) value: Vec<T>,
     /// h'.
-    pub(super) slope: Vec<T>,
+    pub(super) derivative: Vec<T>,
 }
 
 impl<T: Real> Units<T> {
     /// h', h'' and h''' of unit `k`: sigma, sigma (1 - sigma), sigma (1 - sigma)(1 - 2 sigma).
     #[inline(always)]
-    pub(super) fn slopes(&self, k: usize) -> [T; 3] {
-        let h1 = self.slope[k];
+    pub(super) fn derivatives(&self, k: usize) -> [T; 3] {
+        let h1 = self.derivative[k];
         let h2 = h1 * (T::ONE - h1);
         [h1, h2, h2 * (T::ONE - h1 - h1)]
     }
@@ -152,8 +152,8 @@ impl<'a, T: Real> Phi<'a, T> {
             }
             if l > 0 {
                 let value_bar = self.apply_back(map, &bar);
-                let slope = units[l - 1].slope.iter();
-                for ((b, v), h1) in bars[l - 1].iter_mut().zip(&value_bar).zip(slope) {
+                let derivative = units[l - 1].derivative.iter();
+                for ((b, v), h1) in bars[l - 1].iter_mut().zip(&value_bar).zip(derivative) {
                     *b += *h1 * *v;
                 }
             }
@@ -190,7 +190,7 @@ pub(super) fn add_outer<T: Real>(out: &mut [T], y: &[T], x: &[T], map: &Affine) 
 
 fn softplus<T: Real>(a: &[T]) -> Units<T> {
     let zeros = || vec![T::ZERO; a.len()];
-    let mut units = Units { value: zeros(), slope: zeros() };
+    let mut units = Units { value: zeros(), derivative: zeros() };
     let layout = Layout {
         rows: 1,
         width: a.len(),
@@ -205,7 +205,7 @@ fn softplus<T: Real>(a: &[T]) -> Units<T> {
         output: &mut units.value,
         saved: &mut zeros(),
         squares: &[],
-        slope: &mut units.slope,
+        derivative: &mut units.derivative,
     };
     activation::forward(Activation::Softplus, layout, buffers);
     units

@@ -52,7 +52,7 @@ struct Sweep<T> {
 #[derive(Debug, Clone)]
 struct Pulled<T> {
     v: Vec<T>,
-    /// A at its output, before the slope, and at its input.
+    /// A at its output, before the derivative, and at its input.
     above: Vec<T>,
     pulled: Vec<T>,
     /// w and y at its input and output.
@@ -152,7 +152,7 @@ impl<T: Real> Sweep<T> {
         for ((v, units), below) in hidden.into_iter().zip(units).zip(&phi.hidden).rev() {
             let above = phi.apply_back(map, covector);
             let mut pulled = v.clone();
-            for ((s, g), h1) in pulled.iter_mut().zip(&above).zip(&units.slope) {
+            for ((s, g), h1) in pulled.iter_mut().zip(&above).zip(&units.derivative) {
                 *s += *h1 * *g;
             }
             let empty = || Vec::new();
@@ -164,7 +164,7 @@ impl<T: Real> Sweep<T> {
         add_assign(&mut at_x, &phi.apply_back(skip, &v));
         let (mut w, mut y) = (at_x.clone(), vec![T::ZERO; at_x.len()]);
         for ((layer, units), map) in self.layers.iter_mut().zip(units).zip(&phi.hidden) {
-            layer.bend(phi.apply(map, &w), phi.apply(map, &y), units);
+            layer.through_activation(phi.apply(map, &w), phi.apply(map, &y), units);
             (w, y) = (layer.w.clone(), layer.y.clone());
         }
         (w, y) = (phi.apply(last, &w), phi.apply(last, &y));
@@ -298,7 +298,12 @@ impl<T: Real> Sweep<T> {
             add_outer(out, &w_bar, &self.layers[l].w, map);
             add_outer(out, &y_bar, &self.layers[l].y, map);
             (w_bar, y_bar) = (phi.apply_back(map, &w_bar), phi.apply_back(map, &y_bar));
-            self.layers[l].unbend(&units[l], &mut w_bar, &mut y_bar, &mut bars[l]);
+            self.layers[l].through_activation_adjoint(
+                &units[l],
+                &mut w_bar,
+                &mut y_bar,
+                &mut bars[l],
+            );
         }
         let Some(first) = phi.hidden.first() else { return };
         add_outer(&mut gradient[first.weight.clone()], &w_bar, &self.at_x, first);
@@ -309,7 +314,7 @@ impl<T: Real> Sweep<T> {
         for (l, map) in maps.iter().enumerate() {
             let layer = &self.layers[l];
             for k in 0..bar.len() {
-                let [h1, h2, _] = units[l].slopes(k);
+                let [h1, h2, _] = units[l].derivatives(k);
                 bars[l][k] += h2 * layer.above[k] * bar[k];
                 bar[k] *= h1;
             }
@@ -323,7 +328,7 @@ impl<T: Real> Sweep<T> {
 
 impl<T: Real> Pulled<T> {
     /// w <- h' w, y <- h' y + h'' (w v).
-    fn bend(&mut self, w_in: Vec<T>, y_in: Vec<T>, units: &Units<T>) {
+    fn through_activation(&mut self, w_in: Vec<T>, y_in: Vec<T>, units: &Units<T>) {
         let len = w_in.len();
         (self.w, self.y) = (w_in.clone(), y_in.clone());
         let (w, y, v) = (&mut self.w[..len], &mut self.y[..len], &self.v[..len]);
@@ -331,7 +336,7 @@ impl<T: Real> Pulled<T> {
             #[inline(always)]
             || {
                 for k in 0..len {
-                    let [h1, h2, _] = units.slopes(k);
+                    let [h1, h2, _] = units.derivatives(k);
                     (y[k], w[k]) = (h1 * y[k] + h2 * w[k] * v[k], h1 * w[k]);
                 }
             },
@@ -340,7 +345,13 @@ impl<T: Real> Pulled<T> {
     }
 
     /// Turns the adjoints of the output's w and y into those of the input's; adds to that of the input.
-    fn unbend(&self, units: &Units<T>, w_bar: &mut [T], y_bar: &mut [T], bar: &mut [T]) {
+    fn through_activation_adjoint(
+        &self,
+        units: &Units<T>,
+        w_bar: &mut [T],
+        y_bar: &mut [T],
+        bar: &mut [T],
+    ) {
         let len = bar.len();
         let (w_bar, y_bar) = (&mut w_bar[..len], &mut y_bar[..len]);
         let (v, w_in, y_in) = (&self.v[..len], &self.w_in[..len], &self.y_in[..len]);
@@ -348,7 +359,7 @@ impl<T: Real> Pulled<T> {
             #[inline(always)]
             || {
                 for k in 0..len {
-                    let [h1, h2, h3] = units.slopes(k);
+                    let [h1, h2, h3] = units.derivatives(k);
                     let (w, y) = (w_bar[k], y_bar[k]);
                     bar[k] += w * h2 * w_in[k] + y * (h2 * y_in[k] + h3 * w_in[k] * v[k]);
                     w_bar[k] = h1 * w + h2 * y * v[k];

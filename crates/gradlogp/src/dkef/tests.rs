@@ -180,7 +180,7 @@ fn times(w: &[f64], inner: usize, x: &[f64], transposed: bool) -> Vec<f64> {
     }
 }
 
-/// Curvature propagation of k_m by its definition: the Jacobians of everything that bends, times its noise
+/// Curvature propagation of k_m by its definition: the Jacobians of everything nonlinear, times its noise
 /// and times its second derivative's product with the noise, added up and multiplied.
 fn propagated(family: &KernelFamily, theta: &[f64], x: &[f64], m: usize, noise: &[f64]) -> f64 {
     let layout = family.layout().unwrap();
@@ -197,7 +197,7 @@ fn propagated(family: &KernelFamily, theta: &[f64], x: &[f64], m: usize, noise: 
             features.iter().zip(phi(family, net, z)).map(|(a, b)| a - b).collect();
         let k = rho[r] * (-apart.iter().map(|a| a * a).sum::<f64>() / (2.0 * width)).exp();
         // (Jacobian, second derivative at its end), inputs of softplus 1 and 2, then the features.
-        let mut bends: Vec<(Vec<f64>, Vec<f64>)> = Vec::new();
+        let mut nonlinearities: Vec<(Vec<f64>, Vec<f64>)> = Vec::new();
         let square = |d: Vec<f64>| -> Vec<f64> {
             (0..h * h).map(|k| if k / h == k % h { d[k / h] } else { 0.0 }).collect()
         };
@@ -219,7 +219,8 @@ fn propagated(family: &KernelFamily, theta: &[f64], x: &[f64], m: usize, noise: 
             };
             let slope =
                 |a: &[f64]| -> Vec<f64> { a.iter().map(|a| 1.0 / (1.0 + (-a).exp())).collect() };
-            let bend = |a: &[f64]| -> Vec<f64> { slope(a).iter().map(|s| s * (1.0 - s)).collect() };
+            let second =
+                |a: &[f64]| -> Vec<f64> { slope(a).iter().map(|s| s * (1.0 - s)).collect() };
             let product = |w: &[f64], d: &[f64], j: &[f64]| -> Vec<f64> {
                 let scaled: Vec<f64> =
                     j.chunks(D).zip(d).flat_map(|(j, d)| j.iter().map(move |j| j * d)).collect();
@@ -238,18 +239,19 @@ fn propagated(family: &KernelFamily, theta: &[f64], x: &[f64], m: usize, noise: 
             let below: Vec<f64> = u1.iter().zip(slope(&a1)).map(|(u, s)| u * s).collect();
             let u0 = times(w1, h, &below, true);
             let weighted = |u: &[f64], a: &[f64]| -> Vec<f64> {
-                u.iter().zip(bend(a)).map(|(u, b)| u * b).collect()
+                u.iter().zip(second(a)).map(|(u, b)| u * b).collect()
             };
-            bends.push((j0, square(weighted(&u0, &a0))));
-            bends.push((j1, square(weighted(&u1, &a1))));
-            bends.push((j2, last));
+            nonlinearities.push((j0, square(weighted(&u0, &a0))));
+            nonlinearities.push((j1, square(weighted(&u1, &a1))));
+            nonlinearities.push((j2, last));
         } else {
-            bends.push((square(vec![1.0; h]), last));
+            nonlinearities.push((square(vec![1.0; h]), last));
         }
-        let draws: Vec<&[f64]> = noise[r * each..(r + 1) * each].chunks(h * bends.len()).collect();
+        let draws: Vec<&[f64]> =
+            noise[r * each..(r + 1) * each].chunks(h * nonlinearities.len()).collect();
         for noise in &draws {
             let (mut a, mut c) = ([0.0; D], [0.0; D]);
-            for (v, (jacobian, second)) in noise.chunks(h).zip(&bends) {
+            for (v, (jacobian, second)) in noise.chunks(h).zip(&nonlinearities) {
                 for (sum, v) in [(&mut a, v.to_vec()), (&mut c, times(second, h, v, false))] {
                     let pulled = times(jacobian, D, &v, true);
                     sum.iter_mut().zip(pulled).for_each(|(s, p)| *s += p);
@@ -450,13 +452,13 @@ fn sliced_moments_are_unbiased_for_the_exact_ones() {
     for estimator in
         [Objective::Ssm { slices: 1 }, Objective::SsmVr { slices: 1 }, Objective::Cp { slices: 1 }]
     {
-        for law in [SliceDistribution::Rademacher, SliceDistribution::Sphere] {
+        for distribution in [SliceDistribution::Rademacher, SliceDistribution::Sphere] {
             let mut engine = Engine::new(&family, estimator, 2).unwrap();
             let mut rng = ChaCha8Rng::seed_from_u64(8);
             let repeats = 400;
             let mut sums = vec![(0.0, 0.0); M * M + M];
             for _ in 0..repeats {
-                let rows = engine.rule.draw(x.clone(), D, law, &mut rng);
+                let rows = engine.rule.draw(x.clone(), D, distribution, &mut rng);
                 let found = moments(&mut engine, &theta, &rows);
                 for (sum, v) in sums.iter_mut().zip(found.gram.iter().chain(&found.linear)) {
                     *sum = (sum.0 + v, sum.1 + v * v);
@@ -468,7 +470,7 @@ fn sliced_moments_are_unbiased_for_the_exact_ones() {
                 let error = ((square / n - mean * mean).max(0.0) / n).sqrt();
                 assert!(
                     (mean - want).abs() < 4.5 * error + 1e-9,
-                    "{estimator:?} {law:?}: {mean} +- {error}, exact {want}"
+                    "{estimator:?} {distribution:?}: {mean} +- {error}, exact {want}"
                 );
             }
         }

@@ -30,7 +30,7 @@ pub struct KernelConfig {
     /// What is minimized: one that [`Objective::check_kernel_family`] allows.
     #[serde(rename = "estimator", with = "super::estimator::stored")]
     pub objective: Objective,
-    /// Law of the slices.
+    /// Distribution of the slices.
     #[serde(rename = "law", alias = "slice_distribution")]
     pub slice_distribution: SliceDistribution,
     /// Most steps.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::config::{SampleConfig, Sampler};
 use super::samples::{Outcome, Route, Samples};
 use super::steps::{Step, Steps};
-use crate::domain::{FieldWithin, Within};
+use crate::domain::{LogDensityOnDomain, ScoreOnDomain};
 use crate::fitted::FittedModel;
 use crate::model::ModelKind;
 use crate::sample::convergence::{Convergence, still_chains};
@@ -57,8 +57,10 @@ impl ChainJob {
             return Err(Error::config("sampler", why));
         }
         if !sampler.is_chain() {
-            let message =
-                format!("{} goes from noise to data, and these are chains", sampler.name());
+            let message = format!(
+                "{} is a sampler of the reverse process, and these are chains",
+                sampler.name()
+            );
             return Err(Error::config("sampler", message));
         }
         if self.leapfrog == 0 {
@@ -67,7 +69,7 @@ impl ChainJob {
         let d = model.description().columns.len();
         config.validate()?;
         if config.steps.checked_add(config.warm_up).is_none() {
-            return Err(Error::config("thinning", "so many steps cannot be counted"));
+            return Err(Error::config("thinning", "this is too many steps"));
         }
         let conditions = conditions(model);
         if conditions > 1 && config.chains != conditions {
@@ -84,7 +86,7 @@ impl ChainJob {
         Ok(())
     }
 
-    /// Lets the watch look at the chains.
+    /// Shows the chains to the observer.
     fn show(
         &self,
         chains: &Chains<'_>,
@@ -117,18 +119,18 @@ impl ChainJob {
         let network = model.in_network_units();
         let potential = network.as_log_density();
         let (parallel, parallel_field) = (potential.as_ref().map(Parallel), Parallel(&network));
-        let within = match (&parallel, &model.description().training.domain) {
-            (Some(density), Some(domain)) => Some(Within { density, domain }),
+        let on_domain = match (&parallel, &model.description().training.domain) {
+            (Some(density), Some(domain)) => Some(LogDensityOnDomain { density, domain }),
             _ => None,
         };
-        let mut density = match &within {
-            Some(within) => Some(within as &dyn LogDensity),
+        let mut density = match &on_domain {
+            Some(on_domain) => Some(on_domain as &dyn LogDensity),
             None => parallel.as_ref().map(|density| density as &dyn LogDensity),
         };
         let domain = model.description().training.domain.as_ref();
-        let field_within = domain.map(|domain| FieldWithin { field: &parallel_field, domain });
-        let mut field: &dyn Score = match &field_within {
-            Some(within) => within,
+        let field_on_domain = domain.map(|domain| ScoreOnDomain { field: &parallel_field, domain });
+        let mut field: &dyn Score = match &field_on_domain {
+            Some(on_domain) => on_domain,
             None => &parallel_field,
         };
         if conditions(model) > 1 {
@@ -215,10 +217,10 @@ fn conditions(model: &FittedModel) -> usize {
 
 /// Refuses a conditional model without a condition, and chains that do not fit a table of them.
 fn check_conditions(model: &FittedModel, asked: &SampleConfig) -> Result<()> {
-    let names = model.given_columns();
+    let names = model.condition_columns();
     if !names.is_empty() && model.condition().is_none() {
         let message = format!(
-            "the model is conditional: give a value of each of {}, as in {}=1.5, or a table of them",
+            "the model is conditional: give a value for each of {}, as in {}=1.5, or a table of values",
             names.join(", "),
             names[0]
         );
@@ -251,7 +253,7 @@ fn config(
     let steps = draws
         .checked_mul(asked.thinning.max(1))
         .filter(|steps| steps.checked_add(asked.warm_up).is_some())
-        .ok_or_else(|| Error::config("thinning", "so many steps cannot be counted"))?;
+        .ok_or_else(|| Error::config("thinning", "this is too many steps"))?;
     let config = ChainConfig {
         chains,
         warm_up: asked.warm_up,
@@ -259,7 +261,7 @@ fn config(
         thinning: asked.thinning,
         step_size: asked.step_size.unwrap_or(step),
         target_acceptance: asked.step_size.is_none().then_some(target),
-        // Each condition has a law of its own.
+        // Each condition has a distribution of its own.
         apart: conditions > 1,
     };
     config.validate()?;
@@ -384,14 +386,14 @@ fn unchecked(chains: usize, draws: usize, completed: bool) -> String {
     let have =
         if chains == 1 { have.replace(" have ", " has ").replace(" each", "") } else { have };
     let (what, need) = match draws {
-        ..4 => ("whether the chains have met", "R-hat needs 4 draws of each"),
+        ..4 => ("whether the chains have mixed", "R-hat needs 4 draws of each"),
         _ => (
-            "what the draws are worth",
+            "the effective sample size",
             "an effective sample size needs 20 chains, or 10 draws of each; or a column does not vary",
         ),
     };
     let advice = match completed {
-        true => "leave the number of chains to us, or ask for fewer chains or more rows",
+        true => "leave out the number of chains, or ask for fewer chains or more rows",
         false => "the run was stopped too early",
     };
     format!("{what} is not known: {need}, and {have}; {advice}")

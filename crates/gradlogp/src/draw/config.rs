@@ -9,18 +9,18 @@ pub struct SampleConfig {
     pub sampler: Sampler,
     /// Chains side by side; None: an eighth of the rows, 20 to 500.
     pub chains: Option<usize>,
-    /// Steps dropped at the start of each chain.
+    /// Warm-up steps of each chain, which are discarded.
     pub warm_up: usize,
-    /// Keep every so many-th step.
+    /// Thinning: steps for each one that is kept.
     pub thinning: usize,
     /// Step a in x += a/2 s + sqrt(a) z, in the network's units; of HMC the square of its step. None: adapted, or, of
     /// ULA, 0.2 over the mean square of the score.
     pub step_size: Option<f64>,
     /// HMC: most leapfrog steps of a move.
     pub leapfrog: usize,
-    /// From noise to data: steps, or noise levels.
+    /// Reverse process: number of steps, or of noise levels.
     pub steps: usize,
-    /// From noise to data: where the steps are; None: as the sampler has them.
+    /// Reverse process: spacing of the steps; None: as the sampler has them.
     pub schedule: Option<StepSchedule>,
     /// Langevin steps of `Pc` after each step, of `Annealed` at each noise level; None: 1 and 5.
     pub corrections: Option<usize>,

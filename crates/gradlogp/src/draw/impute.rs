@@ -1,5 +1,6 @@
-//! Missing values of a table drawn from their law given the others of the row: by chains on the missing values alone
-//! where the model has one density, by the reverse process where it knows every noise level.
+//! Missing values of a table drawn from their conditional distribution given the others of the row: by chains on the
+//! missing values alone where the model has one density, by the reverse process where it knows every noise
+//! level.
 
 use std::ops::ControlFlow;
 
@@ -58,7 +59,7 @@ impl ImputeSettings {
     }
 }
 
-/// A table without its holes, and what is known of the draws.
+/// A table without its holes, and diagnostics of the draws.
 #[derive(Debug)]
 pub struct Imputation {
     /// The whole table of the first draw, then that of the second, ...: (draws * n) x d, in the user's units. What was
@@ -74,7 +75,7 @@ pub struct Imputation {
     pub acceptance_rate: Option<f64>,
     /// Chains: R-hat of the halves of those of a row, the median over missing values; None with one draw.
     pub r_hat: Option<f64>,
-    /// Chains: rows, counted from 0, whose chains have not met; None where there are no chains.
+    /// Chains: rows, counted from 0, whose chains have not mixed; None where there are no chains.
     pub not_mixed: Option<Vec<usize>>,
     /// [`Error::Diverged`] with the rows, counted from 0, of which draws were lost; None where none was.
     pub failure: Option<Error>,
@@ -117,8 +118,9 @@ impl FittedModel {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Config`] for settings, and for a model that is conditional, has bounds, or is of noise in mixed columns;
-    /// [`Error::Shape`] for other columns than the model's; [`Error::Diverged`] where some draws, or all, were lost.
+    /// [`Error::Config`] for settings, and for a model that is conditional, has bounds, or is of noise in mixed
+    /// columns; [`Error::Shape`] for other columns than the model's; [`Error::Diverged`] where some draws, or
+    /// all, were lost.
     pub fn impute(
         &self,
         rows: ArrayView2<'_, f64>,
@@ -135,8 +137,8 @@ impl FittedModel {
         }
     }
 
-    /// The same under way: `observer` sees (steps done, steps), within a long step several times the same; None where it
-    /// stopped the run. Draws that were lost leave their values missing, and are told of in
+    /// The same under way: `observer` sees (steps done, steps), within a long step several times the same; None
+    /// where it stopped the run. Draws that were lost leave their values missing, and are told of in
     /// [`failure`](Imputation::failure).
     ///
     /// # Errors
@@ -187,7 +189,7 @@ impl FittedModel {
     /// [`Error::Config`] for a model that is conditional, or has bounds.
     pub fn check_imputes(&self) -> Result<()> {
         let refuse = |why: &str| Err(Error::config("fitted_model", why));
-        if !self.given_columns().is_empty() {
+        if !self.condition_columns().is_empty() {
             return refuse(
                 "is conditional, and only a model of all columns can fill in what is missing of them; fit one \
                  without `given`",
@@ -195,8 +197,8 @@ impl FittedModel {
         }
         if self.description().domain.is_some() {
             return refuse(
-                "was fitted with bounds, and imputed values would not keep to them; fit a model without `bounds` and \
-                 `domain`",
+                "was fitted with bounds, and imputed values would not respect them; fit a model without \
+                 `bounds` and `domain`",
             );
         }
         Ok(())
@@ -315,8 +317,8 @@ fn in_table(error: Error, incomplete: &[usize]) -> Error {
     rows.sort_unstable();
     rows.dedup();
     let message = format!(
-        "the model gives no finite density or score on the way of {} of the incomplete rows, the first of which is row \
-         {}; such a row is far from all that the model was fitted to",
+        "the model gives no finite density or score along the chains of {} of the incomplete rows, the \
+         first of which is row {}; such a row is far from all that the model was fitted to",
         rows.len(),
         rows[0] + 1
     );

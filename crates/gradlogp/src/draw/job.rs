@@ -1,4 +1,4 @@
-//! A run of draws as data: begun, stopped anywhere, stored, and gone on with.
+//! A run of draws as data: started, stopped anywhere, stored and resumed.
 
 use std::ops::ControlFlow;
 
@@ -24,7 +24,7 @@ pub enum Job {
 }
 
 /// The state of a run after a step.
-pub struct Look<'a> {
+pub struct Snapshot<'a> {
     /// Steps done.
     pub step: usize,
     /// Steps in all.
@@ -44,11 +44,11 @@ pub struct Look<'a> {
 /// Watches a run.
 pub trait Watch {
     /// Looks at the rows after a step; a break ends the run there, unfinished.
-    fn look(&mut self, _look: Look<'_>) -> ControlFlow<()> {
+    fn snapshot(&mut self, _look: Snapshot<'_>) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 
-    /// Whether the run is to be stopped, asked within long steps too. The look that follows says so.
+    /// Whether the run is to be stopped, asked within long steps too. The snapshot that follows says so.
     fn stops(&mut self) -> bool {
         false
     }
@@ -67,7 +67,7 @@ impl<J> Steps<J> for Watched<'_, J> {
     fn step(&mut self, step: Step<'_>, job: &dyn Fn() -> J) -> ControlFlow<()> {
         let Step { step, steps, acceptance, position, time, stops } = step;
         let job = || (self.wrap)(job());
-        self.watch.look(Look { step, steps, acceptance, position, time, stops, job: &job })
+        self.watch.snapshot(Snapshot { step, steps, acceptance, position, time, stops, job: &job })
     }
 
     fn stops(&mut self) -> bool {
@@ -89,7 +89,7 @@ impl FittedModel {
     /// ```
     ///
     /// # Errors
-    /// Settings that do not suit the model; a run in which a row leaves the finite numbers.
+    /// Settings that do not suit the model; a run in which a row becomes non-finite.
     pub fn sample(&self, n: usize, config: &SampleConfig) -> Result<Samples> {
         let outcome = Job::new(self, n, config)?.run(self, &mut ())?;
         match outcome.failure {

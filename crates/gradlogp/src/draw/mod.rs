@@ -2,7 +2,7 @@
 //! knows every noise level.
 //!
 //! [`FittedModel::sample`](crate::FittedModel::sample) is all that most need. A [`Job`] is the same as data: it can be
-//! stopped anywhere, stored, and gone on with, and the rows are those of a run that never stopped.
+//! stopped anywhere, stored and resumed, and the rows are those of a run that never stopped.
 //!
 //! [`FittedModel::impute`](crate::FittedModel::impute) draws the missing values of a table.
 
@@ -17,6 +17,6 @@ mod steps;
 pub use chains::ChainJob;
 pub use config::{SampleConfig, Sampler, StepSchedule};
 pub use impute::{Imputation, ImputeSettings};
-pub use job::{Job, Look, Watch};
+pub use job::{Job, Snapshot, Watch};
 pub use reverse::{ReverseJob, warning_of_the_end};
 pub use samples::{ACCEPTED, Outcome, Route, Samples};

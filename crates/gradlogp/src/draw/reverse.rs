@@ -96,7 +96,8 @@ impl ReverseJob {
             return Err(Error::config("done", "the rows drawn are not those of whole blocks"));
         }
         if matches!(self.sampler, Sampler::Auto | Sampler::Ula | Sampler::Mala | Sampler::Hmc) {
-            let message = format!("{} does not go from noise to data", self.sampler.name());
+            let message =
+                format!("{} is not a sampler of the reverse process", self.sampler.name());
             return Err(Error::config("sampler", message));
         }
         // Each step has a time, and they are all laid out before the first.
@@ -109,8 +110,8 @@ impl ReverseJob {
         };
         let own = !time_model.clock().has_kernel();
         if own && matches!(self.sampler, Sampler::Ddim | Sampler::Annealed) {
-            let message = "needs the closed-form kernel of the process, which one of your own has not; use em, \
-                           heun, pc or ode";
+            let message = "needs the closed-form kernel of the process, which a custom process does not \
+                           have; use em, heun, pc or ode";
             return Err(Error::config("sampler", message));
         }
         if time_model.clock().sde().prior_std().is_none() {
@@ -257,8 +258,9 @@ impl ReverseJob {
 pub fn warning_of_the_end(model: &FittedModel) -> Option<String> {
     let end = model.end().filter(|end| !end.is_normal())?;
     Some(format!(
-        "the law in which this custom process ends is taken to be normal, and is not (a column has skewness or half \
-         excess kurtosis {:.2}): the way back starts from a wrong law; a longer `horizon` of the fit brings it nearer",
+        "the terminal distribution of this custom process is taken to be normal, and is not (a column has \
+         skewness or half excess kurtosis {:.2}): the reverse process starts from a wrong distribution; a \
+         fit with a longer `horizon` is closer to it",
         end.shape
     ))
 }

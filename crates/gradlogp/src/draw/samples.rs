@@ -12,7 +12,7 @@ pub const ACCEPTED: f64 = 0.05;
 pub struct Outcome {
     /// The rows.
     pub samples: Samples,
-    /// Why it went no further, where a row left the finite numbers.
+    /// Why it went no further, where a row became non-finite.
     pub failure: Option<Error>,
 }
 

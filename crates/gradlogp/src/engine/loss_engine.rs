@@ -6,7 +6,7 @@ use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use super::shard_rows;
-use super::stream::{Domain as Purpose, stream};
+use super::stream::{StreamId, stream};
 use crate::domain::Domain;
 use crate::model::{LossPass, Model, Points, Tile};
 use crate::objective::{Objective, RowLoss};
@@ -27,14 +27,14 @@ pub struct Draw {
     /// Seed of the run.
     pub seed: u64,
     /// What they are for.
-    pub domain: Purpose,
+    pub stream: StreamId,
     /// Step.
     pub step: u64,
 }
 
-/// Evaluates one objective with one slice law on models that share a graph.
+/// Evaluates one objective with one slice distribution on models that share a graph.
 pub struct LossEngine<T: Real> {
-    law: SliceDistribution,
+    distribution: SliceDistribution,
     domain: Option<Arc<Domain>>,
     shards: Vec<Shard<T>>,
     /// Sum of squares of each chunk of the gradient.
@@ -49,8 +49,8 @@ struct Shard<T: Real> {
     scratch: Vec<T>,
     noise: Vec<T>,
     roots: Vec<T>,
-    slopes: Vec<T>,
-    /// One row, its weights and their slopes.
+    weight_derivatives: Vec<T>,
+    /// One row, its weights and their derivatives.
     of_row: [Vec<f64>; 3],
 }
 
@@ -59,25 +59,25 @@ impl<T: Real> LossEngine<T> {
     pub fn new(
         model: &Model<T>,
         objective: &Objective,
-        law: SliceDistribution,
+        distribution: SliceDistribution,
         threads: usize,
     ) -> Self {
-        LossEngine::within(None, model, objective, law, threads)
+        LossEngine::on_domain(None, model, objective, distribution, threads)
     }
 
     /// An engine for rows of a domain with a boundary, in the model's units: MATH (7). The objective
     /// must be one that [`Objective::check_bounded`] allows.
     // Linked by crates that use an engine, not compiled anew in them; so is `run`.
     #[inline(never)]
-    pub fn within(
+    pub fn on_domain(
         domain: Option<&Domain>,
         model: &Model<T>,
         objective: &Objective,
-        law: SliceDistribution,
+        distribution: SliceDistribution,
         threads: usize,
     ) -> Self {
         let pass = || LossPass::new(model.kind(), model.graph(), objective, domain.is_some());
-        LossEngine::of(domain, pass, law, threads)
+        LossEngine::of(domain, pass, distribution, threads)
     }
 
     /// An engine for a loss of your own, which gets its projections, curvature and score by jets; `domain` as above,
@@ -86,7 +86,7 @@ impl<T: Real> LossEngine<T> {
         domain: Option<&Domain>,
         model: &Model<T>,
         loss: &Arc<dyn RowLoss<T>>,
-        law: SliceDistribution,
+        distribution: SliceDistribution,
         threads: usize,
     ) -> Self
     where
@@ -96,13 +96,13 @@ impl<T: Real> LossEngine<T> {
             let loss = Box::new(Arc::clone(loss));
             LossPass::with_rule(model.kind(), model.graph(), loss, domain.is_some())
         };
-        LossEngine::of(domain, pass, law, threads)
+        LossEngine::of(domain, pass, distribution, threads)
     }
 
     fn of(
         domain: Option<&Domain>,
         pass: impl Fn() -> LossPass<T>,
-        law: SliceDistribution,
+        distribution: SliceDistribution,
         threads: usize,
     ) -> Self {
         let shard = || Shard {
@@ -113,12 +113,12 @@ impl<T: Real> LossEngine<T> {
             scratch: Vec::new(),
             noise: Vec::new(),
             roots: Vec::new(),
-            slopes: Vec::new(),
+            weight_derivatives: Vec::new(),
             of_row: Default::default(),
         };
         let domain = domain.cloned().map(Arc::new);
         let shards = (0..threads.max(1)).map(|_| shard()).collect();
-        LossEngine { law, domain, shards, squares: Vec::new() }
+        LossEngine { distribution, domain, shards, squares: Vec::new() }
     }
 
     /// Bytes held in passes at present.
@@ -207,7 +207,8 @@ impl<T: Real> LossEngine<T> {
         draw: Draw,
         weight: Option<T>,
     ) {
-        let (law, count, domain) = (self.law, self.shards.len(), self.domain.as_deref());
+        let (distribution, count, domain) =
+            (self.distribution, self.shards.len(), self.domain.as_deref());
         let rows = points.x.len() / model.dim();
         self.shards.par_iter_mut().enumerate().for_each(|(k, shard)| {
             let range = shard_rows(rows, count, k);
@@ -215,7 +216,7 @@ impl<T: Real> LossEngine<T> {
             if weight.is_some() {
                 shard.gradient.resize(model.parameters.len(), T::ZERO);
             }
-            shard.run(model, points, range, (law, domain), draw, weight);
+            shard.run(model, points, range, (distribution, domain), draw, weight);
         });
     }
 }
@@ -226,7 +227,7 @@ impl<T: Real> Shard<T> {
         model: &Model<T>,
         points: Points<'_, T>,
         range: std::ops::Range<usize>,
-        (law, domain): (SliceDistribution, Option<&Domain>),
+        (distribution, domain): (SliceDistribution, Option<&Domain>),
         draw: Draw,
         weight: Option<T>,
     ) {
@@ -238,10 +239,10 @@ impl<T: Real> Shard<T> {
         self.pass.begin(model.graph(), &model.parameters, gradient);
         for start in range.clone().step_by(tile) {
             let rows = start..(start + tile).min(range.end);
-            self.draw(law, d, rows.clone(), draw);
+            self.draw(distribution, d, rows.clone(), draw);
             let some = points.some(model.graph(), rows.clone());
             if let Some(domain) = domain {
-                self.weigh(domain, some.x);
+                self.weights(domain, some.x);
             }
             let tile = Tile {
                 rows: rows.len(),
@@ -251,7 +252,7 @@ impl<T: Real> Shard<T> {
                 noise: if some.targets.is_empty() { &self.noise } else { some.targets },
                 weights: some.weights,
                 roots: &self.roots,
-                slopes: &self.slopes,
+                weight_derivatives: &self.weight_derivatives,
             };
             let losses = &mut self.losses[rows.start - range.start..rows.end - range.start];
             let gradient = weight.map(|w| (self.gradient.as_mut_slice(), w));
@@ -263,31 +264,37 @@ impl<T: Real> Shard<T> {
     }
 
     /// Weights of some rows, as MATH (7) has them.
-    fn weigh(&mut self, domain: &Domain, x: &[T]) {
+    fn weights(&mut self, domain: &Domain, x: &[T]) {
         let d = domain.dim();
         self.of_row.iter_mut().for_each(|numbers| numbers.resize(d, 0.0));
-        let [row, weights, slopes] = &mut self.of_row;
+        let [row, weights, weight_derivatives] = &mut self.of_row;
         self.roots.clear();
-        self.slopes.clear();
+        self.weight_derivatives.clear();
         for x in x.chunks(d) {
             row.iter_mut().zip(x).for_each(|(row, x)| *row = x.to_f64());
-            domain.weigh(row, weights, slopes);
+            domain.weights(row, weights, weight_derivatives);
             self.roots.extend(weights.iter().map(|w| T::of(w.sqrt())));
-            self.slopes.extend(slopes.iter().map(|s| T::of(*s)));
+            self.weight_derivatives.extend(weight_derivatives.iter().map(|s| T::of(*s)));
         }
     }
 
     /// Fresh slices and noise for some rows (MATH 2, trap 2: never reused).
-    fn draw(&mut self, law: SliceDistribution, d: usize, rows: std::ops::Range<usize>, draw: Draw) {
+    fn draw(
+        &mut self,
+        distribution: SliceDistribution,
+        d: usize,
+        rows: std::ops::Range<usize>,
+        draw: Draw,
+    ) {
         let n = rows.len();
-        let mut rng = stream(draw.seed, draw.domain, draw.step, rows.start);
+        let mut rng = stream(draw.seed, draw.stream, draw.step, rows.start);
         let m = self.pass.slices();
         if m > 0 {
             let width = self.pass.slice_width();
             self.slices.resize(m * n * width, T::ZERO);
             self.scratch.resize(m * width, T::ZERO);
             for r in 0..n {
-                law.draw(&mut rng, width, &mut self.scratch);
+                distribution.draw(&mut rng, width, &mut self.scratch);
                 for (slice, v) in self.scratch.chunks(width).enumerate() {
                     let at = (slice * n + r) * width;
                     self.slices[at..at + width].copy_from_slice(v);

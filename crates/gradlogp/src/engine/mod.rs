@@ -3,14 +3,14 @@
 //! Each shard has its own buffers and single-threaded kernels; what the shards yield is combined in
 //! a fixed order, so the same seed and thread count give bit-identical results.
 
-mod draw_variance;
+mod estimator_variance;
 mod loss_engine;
 pub(crate) mod permutation;
 mod stream;
 mod threads;
 
-pub use draw_variance::{DrawVariance, draw_variance, draw_variance_within};
+pub use estimator_variance::{EstimatorVariance, estimator_variance, estimator_variance_on_domain};
 pub use loss_engine::{Draw, LossEngine};
-pub use stream::{Domain, stream};
+pub use stream::{StreamId, stream};
 pub use threads::Threads;
 pub(crate) use threads::shard_rows;

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 /// What a permutation is for; different purposes with one seed are independent.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Purpose {
+pub(crate) enum Permutation {
     Split = 1,
     Batches = 2,
 }
@@ -16,7 +16,13 @@ pub(crate) enum Purpose {
 ///
 /// Fisher-Yates; the index below i + 1 is floor(r (i + 1) / 2^64) of a 64-bit r, whose bias is below
 /// n / 2^64.
-pub(crate) fn permute(n: usize, seed: u64, purpose: Purpose, epoch: u64, order: &mut Vec<usize>) {
+pub(crate) fn permute(
+    n: usize,
+    seed: u64,
+    purpose: Permutation,
+    epoch: u64,
+    order: &mut Vec<usize>,
+) {
     let mut key = [0u8; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..16].copy_from_slice(&(purpose as u64).to_le_bytes());
@@ -36,7 +42,7 @@ mod tests {
 
     fn of(n: usize, seed: u64, epoch: u64) -> Vec<usize> {
         let mut order = vec![9; 3];
-        permute(n, seed, Purpose::Batches, epoch, &mut order);
+        permute(n, seed, Permutation::Batches, epoch, &mut order);
         order
     }
 
@@ -68,7 +74,7 @@ mod tests {
     #[test]
     fn purposes_seeds_and_epochs_differ() {
         let mut split = Vec::new();
-        permute(50, 4, Purpose::Split, 0, &mut split);
+        permute(50, 4, Permutation::Split, 0, &mut split);
         let all = [split, of(50, 4, 0), of(50, 5, 0), of(50, 4, 1)];
         for (i, a) in all.iter().enumerate() {
             let mut sorted = a.clone();

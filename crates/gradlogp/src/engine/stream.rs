@@ -3,10 +3,10 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// What a stream is for; streams of different domains never overlap.
+/// What a stream is for; different streams never overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
-pub enum Domain {
+pub enum StreamId {
     /// Slices and noise of training steps.
     Train = 1,
     /// Slices and noise of held-out evaluation.
@@ -22,9 +22,9 @@ pub enum Domain {
 }
 
 /// The generator for rows from `row` on, in step `step`.
-pub fn stream(seed: u64, domain: Domain, step: u64, row: usize) -> ChaCha8Rng {
+pub fn stream(seed: u64, id: StreamId, step: u64, row: usize) -> ChaCha8Rng {
     let mut key = [0u8; 32];
-    for (bytes, word) in key.chunks_mut(8).zip([seed, domain as u64, step, row as u64]) {
+    for (bytes, word) in key.chunks_mut(8).zip([seed, id as u64, step, row as u64]) {
         bytes.copy_from_slice(&word.to_le_bytes());
     }
     ChaCha8Rng::from_seed(key)

@@ -5,7 +5,7 @@ use ndarray::{Array2, Axis};
 
 use super::{FitConfig, Prepared};
 use crate::diagnose::{Estimate, Paired, paired_difference};
-use crate::engine::{DrawVariance, Threads, draw_variance_within};
+use crate::engine::{EstimatorVariance, Threads, estimator_variance_on_domain};
 use crate::model::Model;
 use crate::objective::Objective;
 use crate::slice::SliceDistribution;
@@ -16,8 +16,8 @@ use crate::{Error, Result};
 pub struct Way {
     /// The loss that is trained.
     pub objective: Objective,
-    /// The law of its slices.
-    pub law: SliceDistribution,
+    /// The distribution of its slices.
+    pub distribution: SliceDistribution,
 }
 
 /// What is known of a way beside the best.
@@ -28,7 +28,7 @@ pub struct WayFigures {
     /// The loss above that of the best, paired by row and seed.
     pub above_best: Paired,
     /// Of the loss and its gradient over fresh draws.
-    pub variance: DrawVariance,
+    pub variance: EstimatorVariance,
     /// tr Cov g / |E g|^2.
     pub relative_gradient_variance: f64,
 }
@@ -48,8 +48,8 @@ impl Way {
 }
 
 impl Prepared {
-    /// How many training rows [`compare_ways`](Prepared::compare_ways) takes variances on: those of a batch, if there are
-    /// so many.
+    /// How many training rows [`compare_ways`](Prepared::compare_ways) takes variances on: those of a batch, if
+    /// there are so many.
     pub fn variance_rows(&self, config: &FitConfig) -> usize {
         self.split.train.len().min(config.training.batch)
     }
@@ -58,7 +58,7 @@ impl Prepared {
     /// Variances are over `draws` evaluations on a batch of training rows at the weights of `network`.
     ///
     /// # Errors
-    /// No way; losses of different shapes; fewer than two draws; those of [`draw_variance_within`].
+    /// No way; losses of different shapes; fewer than two draws; those of [`estimator_variance_on_domain`].
     pub fn compare_ways(
         &self,
         config: &FitConfig,
@@ -74,11 +74,20 @@ impl Prepared {
         let domain = self.training(config).domain;
         let variance = |way: Way, draws: usize| {
             let named = (draws, config.training.seed);
-            let (objective, law) = (&way.objective, way.law);
-            draw_variance_within(domain.as_ref(), network, objective, law, &batch, named, &threads)
+            let (objective, distribution) = (&way.objective, way.distribution);
+            estimator_variance_on_domain(
+                domain.as_ref(),
+                network,
+                objective,
+                distribution,
+                &batch,
+                named,
+                &threads,
+            )
         };
         // Unbiased objectives have one gradient in expectation, and the exact one shows it without noise.
-        let exact = variance(Way { objective: Objective::Exact, law: best.law }, 2)?;
+        let exact =
+            variance(Way { objective: Objective::Exact, distribution: best.distribution }, 2)?;
         let figures = |(way, losses): &(Way, &Array2<f64>)| {
             let variance = variance(*way, draws)?;
             let square =
@@ -118,8 +127,8 @@ mod tests {
         let prepared = CheckedTable::new(table, &config).unwrap().prepare(&config).unwrap();
         assert_eq!(prepared.variance_rows(&config), 50);
         let network = config.mlp(2).build::<f32>(5).unwrap();
-        let law = SliceDistribution::default();
-        let way = |objective| Way { objective, law };
+        let distribution = SliceDistribution::default();
+        let way = |objective| Way { objective, distribution };
         let ways = [
             way(Objective::Ssm { slices: 1 }),
             way(Objective::Exact),

@@ -4,8 +4,8 @@ use gradlogp_numeric::Activation;
 use serde::{Deserialize, Serialize};
 
 use super::diffusion::DiffusionConfig;
+use super::domain::DomainConfig;
 use super::kernel_family::KernelFamilyConfig;
-use super::region::Region;
 use crate::data::{GapRule, SplitFractions, Standardization};
 use crate::domain::{Boxed, Domain};
 use crate::model::{Conditioning, LossPass, Mlp, Model, ModelKind};
@@ -84,9 +84,11 @@ pub enum Support {
         conditioning: Conditioning,
     },
     /// p(x) on a domain with a boundary, MATH (7).
-    Within {
+    #[serde(rename = "within")]
+    Domain {
         /// The domain.
-        region: Region,
+        #[serde(rename = "region")]
+        domain: DomainConfig,
         /// How fast the weight rises from the boundary: the distance to this power.
         power: f64,
     },
@@ -176,7 +178,7 @@ impl NetworkConfig {
 
     /// The network's settings for `dim` columns.
     pub fn mlp(&self, dim: usize) -> Mlp {
-        let (given, conditioning) = match &self.support {
+        let (condition_dim, conditioning) = match &self.support {
             Support::Conditional { columns, conditioning } => (columns.len(), *conditioning),
             _ => (0, Conditioning::Concat),
         };
@@ -187,7 +189,7 @@ impl NetworkConfig {
             activation: self.activation,
             residual: self.residual,
             base_scale: self.base_scale,
-            given,
+            condition_dim,
             conditioning,
             members: 1,
         }
@@ -227,7 +229,7 @@ impl FitConfig {
     }
 
     /// Columns of the condition; none for p(x).
-    pub fn given(&self) -> &[String] {
+    pub fn condition_columns(&self) -> &[String] {
         match &self.family {
             Family::Network(NetworkConfig {
                 support: Support::Conditional { columns, .. },
@@ -274,7 +276,7 @@ impl FitConfig {
         let whitens = self.prepare.standardization == Standardization::Whiten;
         match &self.family {
             Family::Network(network) => {
-                if let Support::Within { power, .. } = &network.support {
+                if let Support::Domain { power, .. } = &network.support {
                     if whitens {
                         let message = "whiten mixes the columns that bounds belong to; use standardize or none";
                         return Err(Error::config("standardize", message));
@@ -296,7 +298,7 @@ impl FitConfig {
             Family::Diffusion(diffusion) => {
                 diffusion.validate()?;
                 if diffusion.is_custom() && whitens {
-                    let message = "whiten mixes the columns, and a process of your own moves each by itself; use \
+                    let message = "whiten mixes the columns, and a custom process moves each by itself; use \
                                    standardize, robust, common or none";
                     return Err(Error::config("standardize", message));
                 }

@@ -35,8 +35,9 @@ impl Prepared {
         FittedModel::new(trained.network.clone(), self.describe(trained, choice, seconds)?)
     }
 
-    /// A diffusion model with the Gaussian mixture that its density is mixed with, fitted to the training rows and weighed
-    /// on the validation rows; the model as it is where that cannot be done. All draws come from the seed of the fit.
+    /// A diffusion model with the Gaussian mixture that its density is mixed with, fitted to the training rows
+    /// and weighed on the validation rows; the model as it is where that cannot be done. All draws come from
+    /// the seed of the fit.
     ///
     /// # Errors
     /// A model of one density.
@@ -55,15 +56,15 @@ impl Prepared {
         let validation = self.transform.forward(self.rows(&self.split.validation).view());
         let rows = validation.slice(s![..validation.nrows().min(WEIGHED), ..]);
         let flow = model.flow_log_likelihood(rows, &LikelihoodConfig::default(), &mut rng)?;
-        match GaussianPart::weigh(mixture, rows, flow.log_density.view()) {
+        match GaussianPart::new(mixture, rows, flow.log_density.view()) {
             Ok(part) => model.with_gaussians(part),
             Err(Error::Numerical { .. }) => Ok(model),
             Err(error) => Err(error),
         }
     }
 
-    /// A mixture of columns of unit standard deviation u, in the units of the transform: z = A (x - m) = B u + c, so that
-    /// means become B m + c, and covariances B S B^T.
+    /// A mixture of columns of unit standard deviation u, in the units of the transform: z = A (x - m) = B u +
+    /// c, so that means become B m + c, and covariances B S B^T.
     pub(super) fn inside(&self, mixture: &GaussianMixture) -> Result<GaussianMixture> {
         let sd = self.units.standard_deviations();
         // Rows are A e_k.
@@ -101,10 +102,10 @@ impl Prepared {
             Some(record) => score_scale(record, &trained.network, inside.view())?,
             None => {
                 let mut conditions = self.conditions(&split.train);
-                if let Some(given) = &self.given {
-                    conditions = given.transform.forward(conditions.view());
+                if let Some(condition) = &self.condition {
+                    conditions = condition.transform.forward(conditions.view());
                 }
-                let at = trained.network.given(conditions.view())?;
+                let at = trained.network.at_condition(conditions.view())?;
                 root_mean_square_score(&at, inside.view())
             }
         };
@@ -114,7 +115,7 @@ impl Prepared {
             network: trained.settings.clone(),
             columns: self.columns().to_vec(),
             transform,
-            given: self.given.clone(),
+            condition: self.condition.clone(),
             column_mean: self.units.mean().to_vec(),
             column_scale: self.units.standard_deviations().to_vec(),
             dequantization: self.dequantization().cloned(),

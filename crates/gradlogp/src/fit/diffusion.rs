@@ -19,7 +19,7 @@ use crate::sde::{AnyProcess, ExpressionProcess, Process, SIMULATED, Sde, Vp, sim
 use crate::words::short;
 use crate::{Error, Result};
 
-/// Rows on which a process of the user's own is tried before training.
+/// Rows on which a custom process is tried before training.
 const TRIED: usize = 256;
 /// Root mean square of a column, or 1 over it, from which on a named process does not suit it.
 const MISMATCHED: f64 = 4.0;
@@ -67,10 +67,10 @@ pub enum ProcessConfig {
 }
 
 impl ProcessConfig {
-    /// The usual last time of a process of one's own.
+    /// The usual last time of a custom process.
     pub const HORIZON: f64 = 1.0;
 
-    /// The usual least time of a process with this last time, of one's own.
+    /// The usual least time of a custom process with this last time.
     pub fn usual_t_min(horizon: f64) -> f64 {
         0.01 * horizon
     }
@@ -125,7 +125,7 @@ impl DiffusionConfig {
             ProcessConfig::Named(process) => process.validate()?,
             ProcessConfig::Custom { .. } if self.noise.simulate.is_none() => {
                 let message =
-                    "a process of your own has no closed-form kernel: say in how many steps";
+                    "a custom process has no closed-form kernel: give the number of steps";
                 return Err(Error::config("simulate", message));
             }
             ProcessConfig::Custom { .. } => {}
@@ -230,14 +230,14 @@ impl DiffusionConfig {
             return Ok(Vec::new());
         };
         Ok(vec![format!(
-            "the process is made for columns of mean 0 and standard deviation 1, and column \"{name}\" has a root mean \
-             square of {}: scale it with `standardize` standardize",
+            "the process is made for columns of mean 0 and standard deviation 1, and column \"{name}\" has \
+             a root mean square of {}: scale it with `standardize` standardize",
             short(size)
         )])
     }
 }
 
-/// Refuses a drift that is no number at the data, or a simulation that runs away.
+/// Refuses a drift that is not a number at the data, or a simulation that diverges.
 fn try_out(
     sde: &dyn Sde,
     process: &ExpressionProcess,
@@ -258,8 +258,7 @@ fn try_out(
             .map(|(name, x)| format!("{name} = {}", short(*x)))
             .collect();
         let message = format!(
-            "\"{}\" is {value} at t = {}, {} (column {}); write it so that it is a number everywhere \
-             that the rows go",
+            "\"{}\" is {value} at t = {}, {} (column {}); write it so that it is finite wherever the rows go",
             text(column),
             short(t),
             place.join(", "),
@@ -276,7 +275,7 @@ fn try_out(
         simulate(sde, &mut rng, &mut moved, &vec![t; rows.nrows()], steps);
         if moved.iter().any(|x| !x.is_finite()) {
             let message = format!(
-                "rows run away before t = {}, in steps of {} (`simulate` {steps}); write a drift that turns back, \
+                "rows diverge before t = {}, in steps of {} (`simulate` {steps}); write a drift that reverts, \
                  end earlier (`horizon`), or take more steps",
                 short(t),
                 short(t / steps as f64)

@@ -11,7 +11,7 @@ use crate::data::synthetic::Dataset;
 use crate::diagnose::{
     Baseline, BaselineComparison, Estimate, FisherDivergence, KernelSteinDiscrepancy, KsdConfig,
     Paired, SteinReport, fisher_divergence, kernel_stein_discrepancy, stein_check,
-    stein_check_given, stein_check_within,
+    stein_check_conditional, stein_check_on_domain,
 };
 use crate::fitted::{FittedModel, LikelihoodComparison, NoiseRecord};
 use crate::reference::{GaussianMixture, ReferenceDensity};
@@ -147,8 +147,8 @@ pub fn evaluate(
     let c = if c.nrows() == rows.nrows() { c } else { Array2::zeros((rows.nrows(), 0)) };
     model.check_domain(rows, "held-out rows")?;
     let stein = match &model.description().domain {
-        Some(domain) => stein_check_within(model, domain, rows, LEVEL)?,
-        None => stein_check_given(model, rows, c.view(), LEVEL)?,
+        Some(domain) => stein_check_on_domain(model, domain, rows, LEVEL)?,
+        None => stein_check_conditional(model, rows, c.view(), LEVEL)?,
     };
     let kernel_stein = kernel_stein(model, rows, seed)?;
     let fisher = match drawn_from.and_then(|set| Some((set, set.density()?))) {
@@ -312,7 +312,7 @@ impl Prepared {
             _ => self.model_at(model, part)?,
         };
         let seed = model.description().training.seed;
-        let set = self.checked().drawn_from.as_ref().filter(|_| self.given.is_none());
+        let set = self.checked().drawn_from.as_ref().filter(|_| self.condition.is_none());
         match evaluate_at_its_time(&at, test.view(), set, (seed, seed)) {
             Ok(evaluation) => {
                 let baselines = self.baselines(&at, test.view())?;

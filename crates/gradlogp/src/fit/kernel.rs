@@ -23,8 +23,8 @@ const LAMBDAS: [f64; 11] = [-7.0, -6.0, -5.0, -4.5, -4.0, -3.5, -3.0, -2.5, -2.0
 
 fn check_objective(objective: &Objective) -> Result<()> {
     if *objective == Objective::ApproxBackprop {
-        let why = "learnt kernels drift to where the approximate diagonal is wrong, and the fit is useless; \
-                   use exact, or cp without bias";
+        let why = "learnt kernels move to where the approximate diagonal is wrong, and the fit is useless; \
+                   use exact, or cp, which is unbiased";
         return Err(Error::config("objective", why));
     }
     objective.check_kernel_family()

@@ -79,7 +79,7 @@ pub(super) fn warnings(kernel: &KernelDescription) -> Vec<String> {
     let (record, z) = (&kernel.record, &kernel.log_normalizer);
     if record.condition > ILL_CONDITIONED {
         out.push(format!(
-            "the system for alpha has condition number {:.1e}, so that half of its digits are lost; \
+            "the system for alpha has condition number {:.1e}, which costs half of the digits; \
              use fewer `inducing` points",
             record.condition
         ));

@@ -14,7 +14,7 @@
 //! [`fit`] is these steps in their order, each of which can be taken by itself, to show what is found on the way, to
 //! change settings between, or to stop and go on:
 //!
-//! 1. [`CheckedTable::new`] looks the table over, sets the columns of a condition apart and adds the noise of rounding.
+//! 1. [`CheckedTable::new`] checks the table, splits off the columns of the condition and adds the noise of rounding.
 //! 2. [`CheckedTable::prepare`] splits the rows and fits the scaling to those of training: [`Prepared`].
 //! 3. [`Prepared::choose_objective`] chooses between exact and sliced score matching where that is left open.
 //! 4. [`Prepared::trainer`] and [`Trainer::run`](crate::train::Trainer::run), or [`Prepared::train`]: [`Trained`].
@@ -26,12 +26,12 @@ mod config;
 mod density;
 mod describe;
 mod diffusion;
+mod domain;
 mod evaluate;
 mod kernel;
 mod kernel_family;
 mod prepare;
 mod purpose;
-mod region;
 mod run;
 mod train;
 mod trained;
@@ -40,6 +40,7 @@ pub use compare::{Way, WayFigures, mean_loss};
 pub use config::{Family, FitConfig, NetworkConfig, PrepareConfig, Support};
 pub use density::DensityRule;
 pub use diffusion::{DiffusionConfig, ProcessConfig};
+pub use domain::{ColumnBounds, DomainConfig};
 pub use evaluate::{
     AtOneTime, Evaluation, Grade, LEVEL, Standing, Verdict, enough_rows, evaluate,
     evaluate_at_its_time, evaluate_over_times,
@@ -47,7 +48,6 @@ pub use evaluate::{
 pub use kernel_family::KernelFamilyConfig;
 pub use prepare::{CheckedTable, Prepared};
 pub use purpose::{Purpose, SizedSetting};
-pub use region::{ColumnBounds, Region};
 pub use run::{Fit, fit};
 pub use trained::{Trained, TrainedMember};
 

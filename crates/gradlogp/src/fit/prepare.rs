@@ -11,7 +11,7 @@ use crate::data::{
     Transform, check_table, split_rows,
 };
 use crate::domain::Domain;
-use crate::fitted::{FittedModel, GivenColumns, NoiseRecord};
+use crate::fitted::{ConditionColumns, FittedModel, NoiseRecord};
 use crate::model::PointSet;
 use crate::train::TrainConfig;
 use crate::{Error, Result};
@@ -22,7 +22,7 @@ pub struct CheckedTable {
     /// x.
     pub table: Table,
     /// The condition, if there is one.
-    pub given: Option<Table>,
+    pub condition: Option<Table>,
     /// What was found that the user should know.
     pub warnings: Vec<DataWarning>,
     /// The set that the rows were drawn from, where they were: an evaluation then knows the truth.
@@ -40,7 +40,7 @@ pub struct Prepared {
     pub split: Split,
     /// To the network's units.
     pub(super) transform: Transform,
-    pub(super) given: Option<GivenColumns>,
+    pub(super) condition: Option<ConditionColumns>,
     /// Means and standard deviations of the training columns.
     pub(super) units: Transform,
     /// Where all rows lie, in the columns' units.
@@ -58,7 +58,7 @@ impl CheckedTable {
     /// [`Error::Data`] for a table that no setting can train on, and for columns that are not there.
     pub fn new(table: Table, config: &FitConfig) -> Result<Self> {
         let content_hash = format!("{:016x}", table.content_hash());
-        let (mut table, given) = without_given(table, config.given())?;
+        let (mut table, condition) = without_condition(table, config.condition_columns())?;
         let mut warnings = Vec::new();
         // Its noise comes first: it is for constant columns too.
         let whole = config.prepare.gap_rule == GapRule::Whole;
@@ -76,7 +76,7 @@ impl CheckedTable {
         }
         Ok(CheckedTable {
             table,
-            given,
+            condition,
             warnings,
             drawn_from: None,
             built_in: false,
@@ -93,7 +93,7 @@ impl CheckedTable {
     /// Splits the rows, and fits the scaling to those of training.
     ///
     /// # Errors
-    /// [`Error::Data`] where there are too few rows, a column has no width, or rows lie outside the region;
+    /// [`Error::Data`] where there are too few rows, a column has no width, or rows lie outside the domain;
     /// [`Error::Config`] for a process that does not suit the columns.
     pub fn prepare(self, config: &FitConfig) -> Result<Prepared> {
         let checked = self;
@@ -121,24 +121,24 @@ impl CheckedTable {
             }
             other => other?,
         };
-        let given = checked.given.as_ref().map(|given| -> Result<GivenColumns> {
-            let training = given.rows.select(Axis(0), &split.train);
-            let transform = fit(kind, given, &training)?;
+        let condition = checked.condition.as_ref().map(|condition| -> Result<ConditionColumns> {
+            let training = condition.rows.select(Axis(0), &split.train);
+            let transform = fit(kind, condition, &training)?;
             let range = training.columns().into_iter().map(|column| {
                 let ends = [f64::INFINITY, f64::NEG_INFINITY];
                 column.iter().fold(ends, |[low, high], x| [low.min(*x), high.max(*x)])
             });
             let range = Some(range.collect());
-            Ok(GivenColumns { columns: given.columns.clone(), transform, range })
+            Ok(ConditionColumns { columns: condition.columns.clone(), transform, range })
         });
-        let given = given.transpose()?;
+        let condition = condition.transpose()?;
         let units = fit(Standardization::Standardize, table, &training)?;
         let domain = match &config.family {
             Family::Network(NetworkConfig {
-                support: Support::Within { region, power }, ..
+                support: Support::Domain { domain, power }, ..
             }) => {
                 let noisy = checked.dequantization.is_some();
-                Some(region.domain(table, &units, *power, noisy)?)
+                Some(domain.domain(table, &units, *power, noisy)?)
             }
             _ => None,
         };
@@ -147,7 +147,7 @@ impl CheckedTable {
             notes.extend(diffusion.notes(columns, transform.forward(training.view()).view())?);
             noise = Some(diffusion.record(columns, training.view(), &transform, seed)?);
         }
-        Ok(Prepared { split, transform, given, units, domain, noise, notes, checked })
+        Ok(Prepared { split, transform, condition, units, domain, noise, notes, checked })
     }
 }
 
@@ -184,7 +184,7 @@ impl Prepared {
 
     /// The conditions of some rows; no columns without any.
     pub fn conditions(&self, part: &[usize]) -> Array2<f64> {
-        let all = self.checked.given.as_ref();
+        let all = self.checked.condition.as_ref();
         all.map_or_else(|| Array2::zeros((part.len(), 0)), |c| c.rows.select(Axis(0), part))
     }
 
@@ -195,8 +195,8 @@ impl Prepared {
     pub fn network_rows(&self, part: &[usize]) -> Result<PointSet<f32>> {
         let x = narrow(&self.checked.table, &self.rows(part), &self.transform)?;
         let mut set = PointSet::from(x);
-        if let (Some(given), Some(table)) = (&self.given, &self.checked.given) {
-            set.contexts.push(narrow(table, &self.conditions(part), &given.transform)?);
+        if let (Some(condition), Some(table)) = (&self.condition, &self.checked.condition) {
+            set.contexts.push(narrow(table, &self.conditions(part), &condition.transform)?);
         }
         Ok(set)
     }
@@ -204,9 +204,9 @@ impl Prepared {
     /// The model at the conditions of some rows.
     ///
     /// # Errors
-    /// As [`FittedModel::given`].
+    /// As [`FittedModel::condition`].
     pub fn model_at(&self, model: &FittedModel, part: &[usize]) -> Result<FittedModel> {
-        model.given(self.conditions(part).view())
+        model.at_condition(self.conditions(part).view())
     }
 
     /// The settings of training in the network's units.
@@ -219,7 +219,7 @@ impl Prepared {
     }
 
     /// The map to the units in which a model file says that its network, or the process of one, works: none where
-    /// a process of one's own scales the columns anew at every time.
+    /// a custom process scales the columns anew at every time.
     pub(super) fn lasting_transform(&self) -> Transform {
         match &self.noise {
             Some(NoiseRecord { scaling: Some(_), .. }) => Transform::identity(self.dim()),
@@ -229,16 +229,16 @@ impl Prepared {
 }
 
 /// The table without the columns of the condition, and these.
-fn without_given(table: Table, names: &[String]) -> Result<(Table, Option<Table>)> {
+fn without_condition(table: Table, names: &[String]) -> Result<(Table, Option<Table>)> {
     if names.is_empty() {
         return Ok((table, None));
     }
-    let given = table.select(names)?;
-    if given.n_columns() == table.n_columns() {
+    let condition = table.select(names)?;
+    if condition.n_columns() == table.n_columns() {
         let message = "names every column of the table, which leaves none to model";
         return Err(Error::config("given", message));
     }
-    Ok((table.drop_columns(names)?, Some(given)))
+    Ok((table.drop_columns(names)?, Some(condition)))
 }
 
 fn same_kind(a: &DataWarning, b: &DataWarning) -> bool {

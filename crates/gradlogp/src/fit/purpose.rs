@@ -96,20 +96,20 @@ impl Purpose {
     pub fn reason(self) -> &'static str {
         match self {
             Purpose::Anomaly => {
-                "densities of the data with noise of 1/2 to 4 scales tell unusual rows apart, whichever scale they \
-                 are unusual at, and a small network learns them in seconds"
+                "densities of the data with noise of 1/2 to 4 scales tell unusual rows apart, whichever \
+                 scale they are unusual at, and a small network learns them in seconds"
             }
             Purpose::Score => {
                 "one network of the data themselves, without noise, is the most direct estimate"
             }
             Purpose::Density => {
-                "networks of all noise levels have the best log likelihood of new rows, and better still with a \
-                 Gaussian mixture beside them"
+                "networks of all noise levels have the best log likelihood of new rows, and better still \
+                 with a Gaussian mixture beside them"
             }
             Purpose::Sampling => "what has the best log likelihood draws the best samples",
             Purpose::Imputation => {
-                "what has the best log likelihood has the best conditional distributions; the Gaussian mixture is left \
-                 out, since imputation follows the score of the networks"
+                "what has the best log likelihood has the best conditional distributions; the Gaussian \
+                 mixture is left out, since imputation follows the score of the networks"
             }
         }
     }

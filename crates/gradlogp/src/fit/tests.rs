@@ -84,7 +84,7 @@ fn conditions_and_regions_belong_to_networks_and_are_named_by_column() {
     assert_eq!(prepared.conditions(&[0, 1]).dim(), (2, 1));
     let within = |column: &str, low| {
         let column = ColumnBounds { column: column.into(), low: Some(low), high: None };
-        let support = Support::Within { region: Region::Columns(vec![column]), power: 1.0 };
+        let support = Support::Domain { domain: DomainConfig::Columns(vec![column]), power: 1.0 };
         let network = NetworkConfig { support, ..NetworkConfig::default() };
         let config = small(Family::Network(network));
         CheckedTable::new(table.clone(), &config).unwrap().prepare(&config).map(|_| ())

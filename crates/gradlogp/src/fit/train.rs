@@ -29,7 +29,7 @@ impl Prepared {
             return Ok((config.clone(), None));
         }
         if let Family::Kernel(_) = config.family {
-            // Their weights have a closed form: there is no gradient to weigh.
+            // Their weights have a closed form: there is no gradient to compare.
             let objective = match self.dim() <= EXACT_COLUMNS {
                 true => Objective::Exact,
                 false => config.training.objective,

@@ -1,4 +1,4 @@
-//! What training leaves.
+//! Results of training.
 
 use serde::{Deserialize, Serialize};
 
@@ -111,8 +111,9 @@ impl Trained {
         let diffuses = matches!(family, Family::Diffusion(_));
         (early && diffuses && self.training.weight_decay == 0.0).then(|| {
             format!(
-                "the held-out loss was lowest at step {best} of {} and has not come back to it: the network learns these \
-                 rows by heart. On small tables `weight_decay` 1 helps, and `noise_weight` noise with `times` uniform",
+                "the held-out loss was lowest at step {best} of {} and has not come back to it: the network \
+                 is overfitting these rows. On small tables `weight_decay` 1 helps, and `noise_weight` \
+                 noise with `times` uniform",
                 self.steps / self.settings.members as u64
             )
         })

@@ -46,7 +46,7 @@ impl Anomaly {
     /// The score of this kind, or of the kind that suits the model.
     ///
     /// # Errors
-    /// [`Error::Config`] for a kind that needs what the model has not.
+    /// [`Error::Config`] for a kind that needs what the model does not have.
     pub fn new(model: &FittedModel, kind: AnomalyKind) -> Result<Self> {
         let kind = match (kind, model.kind()) {
             (AnomalyKind::Auto, ModelKind::LogDensity) => match known_scales(model) {
@@ -62,7 +62,7 @@ impl Anomaly {
             }
             (kind, _) => kind,
         };
-        if kind != AnomalyKind::Norm && !model.given_columns().is_empty() {
+        if kind != AnomalyKind::Norm && !model.condition_columns().is_empty() {
             let message = "densities of a conditional model at different conditions cannot be compared; \
                            use `anomaly`=norm";
             return Err(Error::config("anomaly", message));
@@ -70,8 +70,8 @@ impl Anomaly {
         Ok(Anomaly { kind, threshold: None })
     }
 
-    /// The same with a threshold that a usual row exceeds with probability at most `false_alarm`; `usual` are rows known
-    /// to be usual that did not train the model (n x d).
+    /// The same with a threshold that a usual row exceeds with probability at most `false_alarm`; `usual` are
+    /// rows known to be usual that did not train the model (n x d).
     ///
     /// # Errors
     /// As [`score`](Anomaly::score); a rate outside (0, 1), or too few rows for it.
@@ -100,7 +100,7 @@ impl Anomaly {
     /// it has any.
     ///
     /// # Errors
-    /// [`Error::Shape`] for other columns than the model's; [`Error::Config`] for a model that has not what the kind
+    /// [`Error::Shape`] for other columns than the model's; [`Error::Config`] for a model without what the kind
     /// needs.
     pub fn score(&self, model: &FittedModel, x: ArrayView2<'_, f64>) -> Result<Array1<f64>> {
         let description = model.description();
@@ -117,7 +117,7 @@ impl Anomaly {
         }
     }
 
-    /// Which of the scores are beyond the threshold; what is no number is. None before it is calibrated.
+    /// Which of the scores are beyond the threshold; what is not a number is. None before it is calibrated.
     pub fn beyond(&self, scores: ArrayView1<'_, f64>) -> Option<Vec<bool>> {
         // Not `score > threshold`, which no NaN is.
         self.threshold.map(|threshold| scores.iter().map(|score| !(*score <= threshold)).collect())

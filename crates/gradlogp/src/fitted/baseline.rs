@@ -1,4 +1,4 @@
-//! A fitted model beside the densities that it has to beat.
+//! Baselines of a fitted model: the densities that it has to beat.
 
 use super::{FittedModel, LikelihoodConfig};
 use crate::diagnose::{
@@ -84,7 +84,7 @@ impl FittedModel {
     ) -> Result<Option<Vec<BaselineComparison>>> {
         let description = self.description();
         let elsewhere = description.domain.is_some()
-            || description.given.is_some()
+            || description.condition.is_some()
             || description.noise.is_some();
         if elsewhere || validation.nrows() == 0 || x.nrows() < 2 {
             return Ok(None);

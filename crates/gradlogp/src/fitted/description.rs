@@ -27,8 +27,8 @@ pub struct Description {
     /// From the user's units to the network's.
     pub transform: Transform,
     /// What the model is conditioned on, if anything.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub given: Option<GivenColumns>,
+    #[serde(default, rename = "given", skip_serializing_if = "Option::is_none")]
+    pub condition: Option<ConditionColumns>,
     /// Means of the training columns, in their units.
     pub column_mean: Vec<f64>,
     /// Standard deviations of the training columns, in their units.
@@ -73,8 +73,8 @@ impl Description {
         let known = vec![self.transform.dim(), self.column_mean.len(), self.column_scale.len()];
         lengths("fitted model", known)?;
         lengths("settings of the network", vec![self.network.dim])?;
-        let given = self.given.iter().flat_map(|given| &given.columns);
-        let mut names: Vec<&String> = self.columns.iter().chain(given).collect();
+        let condition = self.condition.iter().flat_map(|condition| &condition.columns);
+        let mut names: Vec<&String> = self.columns.iter().chain(condition).collect();
         names.sort_unstable();
         if names.windows(2).any(|pair| pair[0] == pair[1]) {
             return refuse("columns", "two columns have the same name");
@@ -162,7 +162,7 @@ impl NoiseRecord {
 
 /// The columns c of a model of p(x | c).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct GivenColumns {
+pub struct ConditionColumns {
     /// Their names, in the order of the network's context.
     pub columns: Vec<String>,
     /// From the user's units to the network's.
@@ -185,11 +185,12 @@ pub struct FarOff {
     pub range: Option<[f64; 2]>,
 }
 
-impl GivenColumns {
-    /// The columns in which rows of `given` (the user's units, columns as in [`columns`](GivenColumns::columns)) are far
-    /// from training: further outside its range than a quarter of its width; in models of files that do not say
-    /// what it was, more than 6 standard deviations from the mean.
-    pub fn far_off(&self, given: ArrayView2<'_, f64>) -> Vec<FarOff> {
+impl ConditionColumns {
+    /// The columns in which rows of `condition` (the user's units, columns as in
+    /// [`columns`](GivenColumns::columns)) are far from training: further outside its range than a quarter of
+    /// its width; in models of files that do not say what it was, more than 6 standard deviations from the
+    /// mean.
+    pub fn far_off(&self, condition: ArrayView2<'_, f64>) -> Vec<FarOff> {
         let (mean, sd) = (self.transform.mean(), self.transform.standard_deviations());
         let of = |j: usize| {
             let (known, low, high) = match self.range.as_ref().and_then(|range| range.get(j)) {
@@ -200,13 +201,13 @@ impl GivenColumns {
                 None => (None, mean[j] - 6.0 * sd[j], mean[j] + 6.0 * sd[j]),
             };
             let out = |x: f64| (low - x).max(x - high);
-            let column = given.column(j);
+            let column = condition.column(j);
             let rows: Vec<usize> = (0..column.len()).filter(|i| out(column[*i]) > 0.0).collect();
             let worst =
                 rows.iter().map(|i| column[*i]).max_by(|a, b| out(*a).total_cmp(&out(*b)))?;
             Some(FarOff { column: self.columns[j].clone(), rows, worst, range: known })
         };
-        (0..given.ncols().min(self.columns.len())).filter_map(of).collect()
+        (0..condition.ncols().min(self.columns.len())).filter_map(of).collect()
     }
 }
 
@@ -283,19 +284,19 @@ mod tests {
         let kind = Standardization::Standardize;
         let transform = Transform::fit(kind, training.view(), &columns).unwrap();
         let range = Some(vec![[0.0, 4.0], [10.0, 30.0]]);
-        let mut given = GivenColumns { columns, transform, range };
+        let mut condition = ConditionColumns { columns, transform, range };
         // A quarter of the width is 1 and 5.
         let asked = ndarray::array![[5.0, 34.0], [5.1, 20.0], [-9.0, 5.0], [2.0, 4.0]];
-        let found = given.far_off(asked.view());
+        let found = condition.far_off(asked.view());
         assert_eq!(found.len(), 2);
         assert_eq!((found[0].column.as_str(), &found[0].rows[..]), ("age", &[1, 2][..]));
         assert_eq!((found[0].worst, found[0].range), (-9.0, Some([0.0, 4.0])));
         assert_eq!((found[1].column.as_str(), &found[1].rows[..]), ("dose", &[3][..]));
         // As files before were, without the range: by mean 2 and standard deviation 1.6.
-        let mut old = serde_json::to_value(&given).unwrap();
+        let mut old = serde_json::to_value(&condition).unwrap();
         old.as_object_mut().unwrap().remove("range");
-        given = serde_json::from_value(old).unwrap();
-        let found = given.far_off(ndarray::array![[10.0, 20.0], [14.1, 20.0]].view());
+        condition = serde_json::from_value(old).unwrap();
+        let found = condition.far_off(ndarray::array![[10.0, 20.0], [14.1, 20.0]].view());
         assert_eq!((found.len(), &found[0].rows[..], found[0].range), (1, &[1][..], None));
     }
 

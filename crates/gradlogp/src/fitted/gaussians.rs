@@ -42,11 +42,11 @@ pub struct GaussianPart {
 }
 
 impl GaussianPart {
-    /// Weighs `mixture` against a network, whose log densities of the same rows, d columns each, are `network`.
+    /// Weights of `mixture` and a network in a mixture of both, whose log densities of the same rows, d columns each, are `network`.
     ///
     /// # Errors
     /// No row with a finite log density of both.
-    pub fn weigh(
+    pub fn new(
         mixture: &GaussianMixture,
         rows: ArrayView2<'_, f64>,
         network: ArrayView1<'_, f64>,
@@ -174,7 +174,7 @@ mod tests {
             p.sample(7000, &mut rng),
             q.sample(3000, &mut rng)
         ];
-        let part = GaussianPart::weigh(&q, rows.view(), p.log_density(rows.view()).view()).unwrap();
+        let part = GaussianPart::new(&q, rows.view(), p.log_density(rows.view()).view()).unwrap();
         assert!((part.share - 0.3).abs() < 0.02, "{}", part.share);
         let x = array![[0.0], [2.0]];
         let known = p.log_density(x.view());
@@ -194,7 +194,7 @@ mod tests {
     fn a_share_of_the_draws_is_replaced_row_by_row() {
         let (q, p) = two();
         let x = array![[0.0], [3.0]];
-        let part = GaussianPart::weigh(&q, x.view(), p.log_density(x.view()).view()).unwrap();
+        let part = GaussianPart::new(&q, x.view(), p.log_density(x.view()).view()).unwrap();
         let part = GaussianPart { share: 0.25, ..part };
         let mut rows = Array2::from_elem((8000, 1), -100.0);
         part.replace(&mut rows, 5).unwrap();

@@ -41,7 +41,7 @@ impl FittedModel {
     /// Gaussian part if it has one.
     ///
     /// # Errors
-    /// A model of one density; settings of the solver; a process whose last law is not known.
+    /// A model of one density; settings of the solver; a process whose terminal distribution is not known.
     pub fn log_likelihood(
         &self,
         x: ArrayView2<'_, f64>,
@@ -66,7 +66,8 @@ impl FittedModel {
         rng: &mut dyn Rng,
     ) -> Result<LogLikelihood> {
         let Some(over_time) = self.over_time() else {
-            let message = "is of one density, and a likelihood by the probability flow needs a model of all noise levels";
+            let message = "is of one density, and a likelihood by the probability flow needs a model of all \
+                           noise levels";
             return Err(Error::config("fitted_model", message));
         };
         let tolerance = config.tolerance;
@@ -84,11 +85,11 @@ impl FittedModel {
         log_likelihood(over_time, sde, &prior, z, (divergence, &ode), rng)
     }
 
-    /// The law at the horizon: columns of standard deviation 1, shrunk and noised by the kernel; without one, normal
-    /// with the moments of simulated rows.
+    /// The terminal distribution: columns of standard deviation 1, shrunk and noised by the kernel;
+    /// without one, normal with the moments of simulated rows.
     ///
     /// # Errors
-    /// A model of one density; a process of the user's own whose last law is not known.
+    /// A model of one density; a custom process whose terminal distribution is not known.
     pub fn law_at_horizon(&self) -> Result<Gaussian> {
         let kernel = self.over_time().and_then(|model| {
             let sde = model.clock().sde();
@@ -102,8 +103,9 @@ impl FittedModel {
         match self.end() {
             Some(end) => end.gaussian(),
             None => {
-                let message = "the law in which this custom process ends is not known, so there is nothing to start \
-                               from: fit anew without `standardize` none, or with `noise` ve, vp, subvp or ou";
+                let message = "the terminal distribution of this custom process is not known, so there is \
+                               no prior to start from: fit again without `standardize` none, or with \
+                               `noise` ve, vp, subvp or ou";
                 Err(Error::config("fitted_model", message))
             }
         }

@@ -18,7 +18,7 @@ mod scaling;
 pub use anomaly::{Anomaly, AnomalyKind};
 pub use baseline::LikelihoodComparison;
 pub use description::{
-    DataRecord, Description, FarOff, FitSummary, GivenColumns, KernelDescription, NoiseRecord,
+    ConditionColumns, DataRecord, Description, FarOff, FitSummary, KernelDescription, NoiseRecord,
 };
 pub use gaussians::GaussianPart;
 pub use likelihood::LikelihoodConfig;
@@ -35,7 +35,7 @@ use rand_distr::{Distribution, StandardNormal};
 use crate::data::{Standardization, Transform};
 use crate::diffusion::TimeModel;
 use crate::domain::Domain;
-use crate::model::{Contexts, Derivatives, Given, Model, ModelKind, Points};
+use crate::model::{AtCondition, Contexts, Derivatives, Model, ModelKind, Points};
 use crate::score::{LogDensity, Score, ScoreTrace};
 use crate::sde::simulate;
 use crate::{Error, Result};
@@ -91,8 +91,8 @@ impl FittedModel {
             let found = vec![description.columns.len()];
             return Err(Error::Shape { operation: "fitted model", expected: vec![d], found });
         }
-        let given = description.given.as_ref();
-        let widths = given.map_or((0, 0), |g| (g.columns.len(), g.transform.dim()));
+        let condition = description.condition.as_ref();
+        let widths = condition.map_or((0, 0), |g| (g.columns.len(), g.transform.dim()));
         // In a time model that is the time.
         let width = match description.noise {
             Some(_) => 0,
@@ -114,7 +114,7 @@ impl FittedModel {
             None => (Precise::One(network.cast()), None),
             Some(noise) => {
                 if *network.graph() != noise.network.graph()? {
-                    let message = "the network is not the one that its description tells of";
+                    let message = "the network is not the one in its description";
                     return Err(Error::config("noise", message));
                 }
                 let clock = noise.clock()?;
@@ -130,7 +130,8 @@ impl FittedModel {
                     }
                     // The frame is all there is between the network's units and the user's.
                     if description.transform.kind() != Standardization::None {
-                        let message = "a process in the columns' own units has no other transform";
+                        let message =
+                            "a process in the columns' own units takes no further transform";
                         return Err(Error::config("standardize", message));
                     }
                 }
@@ -220,19 +221,19 @@ impl FittedModel {
         Ok(Some(transform.inverse(z.view())))
     }
 
-    /// For a time model of a process of the user's own: what is known of the law in which it ends.
+    /// For a time model of a custom process: what is known of its terminal distribution.
     pub fn end(&self) -> Option<&End> {
         self.description().noise.as_ref()?.scaling.as_ref()?.end.as_ref()
     }
 
     /// Names of the columns that the model is conditioned on; none for a model of p(x).
-    pub fn given_columns(&self) -> &[String] {
-        self.description().given.as_ref().map_or(&[], |g| &g.columns)
+    pub fn condition_columns(&self) -> &[String] {
+        self.description().condition.as_ref().map_or(&[], |g| &g.columns)
     }
 
     /// Names of all columns that rows for this model need: those of x, then those of c.
     pub fn all_columns(&self) -> Vec<String> {
-        [&self.description().columns, self.given_columns()].concat()
+        [&self.description().columns, self.condition_columns()].concat()
     }
 
     /// The model of p(x | c) at given c, in the user's units: one row for all rows of x, or as many
@@ -243,36 +244,38 @@ impl FittedModel {
     /// # use gradlogp::FittedModel;
     /// # let (path, x) = (std::path::Path::new("m.safetensors"), array![[1.0, 2.0]]);
     /// let model = FittedModel::load(path)?;
-    /// let scores = model.given(array![[20.5]].view())?.scores(x.view());
+    /// let scores = model.at_condition(array![[20.5]].view())?.scores(x.view());
     /// # Ok::<(), gradlogp::Error>(())
     /// ```
     ///
     /// # Errors
-    /// [`Error::Shape`] where `c` has not the columns of the condition, or no row; [`Error::Data`]
+    /// [`Error::Shape`] where `c` does not have the columns of the condition, or no row; [`Error::Data`]
     /// where a value is not finite.
-    pub fn given(&self, c: ArrayView2<'_, f64>) -> Result<FittedModel> {
-        let inside = match &self.description().given {
-            Some(given) if c.ncols() == given.transform.dim() => given.transform.forward(c),
+    pub fn at_condition(&self, c: ArrayView2<'_, f64>) -> Result<FittedModel> {
+        let inside = match &self.description().condition {
+            Some(condition) if c.ncols() == condition.transform.dim() => {
+                condition.transform.forward(c)
+            }
             _ => c.to_owned(),
         };
         if let Some(((_, column), value)) = inside.indexed_iter().find(|(_, c)| !c.is_finite()) {
-            let name = self.given_columns().get(column).cloned();
+            let name = self.condition_columns().get(column).cloned();
             let message = format!("{value} is not a finite number");
             let source_name = "condition".into();
             return Err(Error::Data { source_name, row: None, column: name, message });
         }
-        let contexts = Contexts::new(inside.view(), self.given_columns().len())?;
+        let contexts = Contexts::new(inside.view(), self.condition_columns().len())?;
         Ok(FittedModel { contexts, ..self.clone() })
     }
 
     /// The condition as it was given, in the network's units: one row for all rows of x, or one for
     /// each. None before it is given, and for a model of p(x).
     pub fn condition(&self) -> Option<Array2<f64>> {
-        self.contexts.rows(self.given_columns().len())
+        self.contexts.rows(self.condition_columns().len())
     }
 
     /// The model at some of its conditions, `c` of them in the network's units.
-    fn at_condition(&self, c: ArrayView2<'_, f64>) -> FittedModel {
+    fn with_contexts(&self, c: ArrayView2<'_, f64>) -> FittedModel {
         let contexts = Contexts::new(c, c.ncols()).unwrap_or(Contexts::None);
         FittedModel { contexts, ..self.clone() }
     }
@@ -280,7 +283,7 @@ impl FittedModel {
     /// The model at the first `count` of its conditions.
     pub fn at_first_conditions(&self, count: usize) -> FittedModel {
         match self.condition() {
-            Some(c) => self.at_condition(c.slice(s![..count.clamp(1, c.nrows()), ..])),
+            Some(c) => self.with_contexts(c.slice(s![..count.clamp(1, c.nrows()), ..])),
             None => self.clone(),
         }
     }
@@ -288,13 +291,13 @@ impl FittedModel {
     /// The model at the mean of its conditions, for all rows of x.
     pub fn at_mean_condition(&self) -> FittedModel {
         match self.condition().and_then(|c| c.mean_axis(Axis(0))) {
-            Some(mean) => self.at_condition(mean.insert_axis(Axis(0)).view()),
+            Some(mean) => self.with_contexts(mean.insert_axis(Axis(0)).view()),
             None => self.clone(),
         }
     }
 
     /// The network as a score in its own units, at the given condition if there is one.
-    pub fn in_network_units(&self) -> Given<'_, f32> {
+    pub fn in_network_units(&self) -> AtCondition<'_, f32> {
         self.network().at(self.contexts.cast())
     }
 

@@ -11,9 +11,9 @@ use crate::{Error, Result};
 const FAR: f64 = 8.0;
 
 impl FittedModel {
-    /// log Z of the model, estimated and checked on rows of the data (n x d, the user's units): the three estimates, and
-    /// what comes of them. Where they are at most one in twenty, rows further than 8 standard deviations from the mean of
-    /// training are left out.
+    /// log Z of the model, estimated and checked on rows of the data (n x d, the user's units): the three
+    /// estimates, and what comes of them. Where they are at most one in twenty, rows further than 8 standard
+    /// deviations from the mean of training are left out.
     ///
     /// # Errors
     /// [`Error::Config`] for a score field, a conditional model, or one with bounds; those of
@@ -23,7 +23,7 @@ impl FittedModel {
         if self.description().domain.is_some() {
             return refuse("has bounds, and normalizers are of densities on all of R^d");
         }
-        if !self.given_columns().is_empty() {
+        if !self.condition_columns().is_empty() {
             return refuse("is conditional: it has one density for each condition");
         }
         let Some(log_density) = self.as_log_density() else {

@@ -1,4 +1,4 @@
-//! The units in which the network of a process of the user's own works, fitted to training rows.
+//! The units in which the network of a custom process works, fitted to training rows.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand::SeedableRng;
@@ -17,7 +17,7 @@ pub struct Scaling {
     pub kind: Standardization,
     /// The places and widths.
     pub frame: Frame,
-    /// The law in which the process ends, as far as simulated rows tell.
+    /// The terminal distribution of the process, as far as simulated rows tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<End>,
 }
@@ -29,16 +29,16 @@ pub struct End {
     pub mean: Vec<f64>,
     /// d x d, row by row.
     pub covariance: Vec<f64>,
-    /// The largest skewness, or half excess kurtosis, of a column: 0 for a normal law.
+    /// The largest skewness, or half excess kurtosis, of a column: 0 for a normal distribution.
     pub shape: f64,
-    /// Four standard errors of it, were the law normal.
+    /// Four standard errors of it, were the distribution normal.
     pub shape_band: f64,
 }
 
 impl End {
     /// Most columns for which it is kept: it takes the square of their number.
     const MOST_COLUMNS: usize = 256;
-    /// A shape up to which a law passes for normal.
+    /// A shape up to which a distribution passes for normal.
     const NORMAL: f64 = 0.2;
 
     /// Of rows x, n x d.
@@ -65,22 +65,23 @@ impl End {
         })
     }
 
-    /// The normal law of these moments.
+    /// The normal distribution of these moments.
     ///
     /// # Errors
-    /// Moments of no normal law.
+    /// Moments of no normal distribution.
     pub fn gaussian(&self) -> Result<Gaussian> {
         let d = self.mean.len();
         let covariance =
             Array2::from_shape_vec((d, d), self.covariance.clone()).map_err(|_| Error::Shape {
-                operation: "law at the horizon",
+                operation: "terminal distribution",
                 expected: vec![d, d],
                 found: vec![self.covariance.len()],
             })?;
         Gaussian::new(Array1::from(self.mean.clone()), covariance)
     }
 
-    /// Whether the law passes for normal; if not, what starts from the normal law of these moments is biased.
+    /// Whether the distribution passes for normal; if not, what starts from the normal distribution of these
+    /// moments is biased.
     pub fn is_normal(&self) -> bool {
         self.shape <= Self::NORMAL.max(self.shape_band)
     }
@@ -92,7 +93,7 @@ impl Scaling {
     /// [`simulate`](crate::sde::simulate). None for a start that changes nothing.
     ///
     /// # Errors
-    /// A start that whitens; rows that run away; a column that the process brings to one point.
+    /// A start that whitens; rows that diverge; a column that the process brings to one point.
     pub fn fit(
         clock: &Clock,
         rows: ArrayView2<'_, f64>,
@@ -105,7 +106,7 @@ impl Scaling {
         match kind {
             Standardization::None => return Ok(None),
             Standardization::Whiten => {
-                let message = "whiten mixes the columns, and a process of your own moves each by itself; use \
+                let message = "whiten mixes the columns, and a custom process moves each by itself; use \
                                standardize, robust, common or none";
                 return Err(Error::config("standardize", message));
             }
@@ -146,8 +147,8 @@ fn collapsed(x: ArrayView2<'_, f64>, columns: &[String], time: f64) -> Error {
     let name = columns_of_x.into_iter().find(|(column, _)| still(column)).map(|(_, name)| name);
     let what = name.map_or("the rows".to_string(), |name| format!("column \"{name}\""));
     let message = format!(
-        "the process brings {what} to one point by t = {time:.3}, where there is no score; give it more noise, or a \
-         drift that leaves some width"
+        "the process contracts {what} to a point by t = {time:.3}, where there is no score; give it more \
+         noise, or a drift that contracts less"
     );
     Error::config("diffusion", message)
 }

@@ -16,7 +16,7 @@ fn fitted(kind: ModelKind, standardization: Standardization, x: &Array2<f64>) ->
         network: mlp,
         columns,
         transform,
-        given: None,
+        condition: None,
         column_mean: x.mean_axis(Axis(0)).unwrap().to_vec(),
         column_scale: x.std_axis(Axis(0), 0.0).to_vec(),
         dequantization: None,
@@ -94,15 +94,15 @@ fn answers_in_the_users_units_are_derivatives_in_the_users_units() {
                 x
             };
             let (up, down) = (moved(t), moved(-t));
-            let slope =
+            let derivative =
                 (density.log_density(up.view()) - density.log_density(down.view())) / (2.0 * t);
-            let bend = (model.score(up.view()) - model.score(down.view())) / (2.0 * t);
+            let difference = (model.score(up.view()) - model.score(down.view())) / (2.0 * t);
             for r in 0..x.nrows() {
                 let size = 1.0 / scale[k];
-                assert!((slope[r] - score[[r, k]]).abs() < 1e-6 * size, "{standardization:?}");
-                assert!((bend[[r, k]] - diagonal[[r, k]]).abs() < 1e-5 * size * size);
+                assert!((derivative[r] - score[[r, k]]).abs() < 1e-6 * size, "{standardization:?}");
+                assert!((difference[[r, k]] - diagonal[[r, k]]).abs() < 1e-5 * size * size);
             }
-            numeric.column_mut(k).assign(&bend.mean_axis(Axis(0)).unwrap());
+            numeric.column_mut(k).assign(&difference.mean_axis(Axis(0)).unwrap());
         }
         let trace = model.trace(x.view());
         for (t, d) in trace.iter().zip(diagonal.sum_axis(Axis(1))) {
@@ -161,12 +161,13 @@ fn conditional(
     c: &Array2<f64>,
 ) -> FittedModel {
     let plain = fitted(kind, Standardization::Whiten, x);
-    let network = Mlp { given: c.ncols(), conditioning, ..plain.description().network.clone() };
+    let network =
+        Mlp { condition_dim: c.ncols(), conditioning, ..plain.description().network.clone() };
     let columns = vec!["g0".to_string(), "g1".to_string()];
     let transform = Transform::fit(Standardization::Standardize, c.view(), &columns).unwrap();
-    let given = Some(GivenColumns { columns, transform, range: None });
+    let condition = Some(ConditionColumns { columns, transform, range: None });
     let description =
-        Description { network: network.clone(), given, ..plain.description().clone() };
+        Description { network: network.clone(), condition, ..plain.description().clone() };
     FittedModel::new(network.build(4).unwrap(), description).unwrap()
 }
 
@@ -185,14 +186,14 @@ fn a_conditional_model_answers_each_row_at_its_own_condition() {
 
 fn answers_at_its_condition(model: &FittedModel, x: &Array2<f64>, c: &Array2<f64>) {
     assert_eq!(model.all_columns(), ["c0", "c1", "c2", "g0", "g1"]);
-    let at = model.given(c.view()).unwrap();
+    let at = model.at_condition(c.view()).unwrap();
     let all = at.scores(x.view());
     let (diagonal, losses) = (at.jacobian_diagonal(x.view()), at.exact_loss_rows(x.view()));
     assert_eq!(all.score.dim(), (12, 3));
     for r in 0..12 {
         // One row alone at its condition, and its condition given for several rows.
         let (row, here) = (x.slice(s![r..=r, ..]), c.slice(s![r..=r, ..]));
-        let one = model.given(here).unwrap();
+        let one = model.at_condition(here).unwrap();
         let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12 * (1.0 + b.abs()), "{a} {b}");
         let alone = one.scores(row);
         near(alone.score[[0, 1]], all.score[[r, 1]]);
@@ -208,10 +209,13 @@ fn answers_at_its_condition(model: &FittedModel, x: &Array2<f64>, c: &Array2<f64
         let up = one.as_log_density().unwrap().log_density(moved.view())[0];
         moved[[0, 0]] -= 2.0 * t;
         let down = one.as_log_density().unwrap().log_density(moved.view())[0];
-        let slope = (up - down) / (2.0 * t);
-        assert!((slope - all.score[[r, 0]]).abs() < 1e-5 * (1.0 + slope.abs()), "{slope}");
+        let derivative = (up - down) / (2.0 * t);
+        assert!(
+            (derivative - all.score[[r, 0]]).abs() < 1e-5 * (1.0 + derivative.abs()),
+            "{derivative}"
+        );
     }
-    let other = model.given((c + 1.0).view()).unwrap().score(x.view());
+    let other = model.at_condition((c + 1.0).view()).unwrap().score(x.view());
     assert!((&other - &all.score).iter().any(|gap| gap.abs() > 1e-3), "c has no effect");
     // The network's own units, in single precision.
     let z = model.description().transform.forward(x.view());
@@ -227,17 +231,17 @@ fn answers_at_its_condition(model: &FittedModel, x: &Array2<f64>, c: &Array2<f64
 fn conditions_that_do_not_fit_are_refused_and_files_keep_them() {
     let (x, c) = (table(), Array2::from_shape_fn((12, 2), |(i, j)| (i * i + j) as f64));
     let model = conditional((ModelKind::Score, Conditioning::Concat), &x, &c);
-    assert!(model.given(c.slice(s![.., ..1])).is_err());
-    assert!(model.given(c.slice(s![..0, ..])).is_err());
-    let error = model.given((&c * f64::NAN).view()).unwrap_err().to_string();
+    assert!(model.at_condition(c.slice(s![.., ..1])).is_err());
+    assert!(model.at_condition(c.slice(s![..0, ..])).is_err());
+    let error = model.at_condition((&c * f64::NAN).view()).unwrap_err().to_string();
     assert!(error.contains("g0"), "{error}");
-    let description = Description { given: None, ..model.description().clone() };
+    let description = Description { condition: None, ..model.description().clone() };
     assert!(FittedModel::new(model.network().clone(), description).is_err());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
     model.save(&path).unwrap();
     let back = FittedModel::load(&path).unwrap();
-    let at = |m: &FittedModel| m.given(c.view()).unwrap().score(x.view());
+    let at = |m: &FittedModel| m.at_condition(c.view()).unwrap().score(x.view());
     assert_eq!(at(&back), at(&model));
     let film = conditional((ModelKind::Score, Conditioning::Film), &x, &c);
     film.save(&path).unwrap();
@@ -257,7 +261,7 @@ fn conditions_that_do_not_fit_are_refused_and_files_keep_them() {
 fn a_model_at_a_condition_shares_weights_and_description() {
     let (x, c) = (table(), Array2::from_shape_fn((12, 2), |(i, j)| (i + j) as f64));
     let model = conditional((ModelKind::Score, Conditioning::Concat), &x, &c);
-    let at = model.given(c.view()).unwrap();
+    let at = model.at_condition(c.view()).unwrap();
     for copy in [&at, &at.at_first_conditions(2), &at.at_mean_condition(), &model.clone()] {
         assert!(std::ptr::eq(copy.network(), model.network()), "weights are copied");
         assert!(std::ptr::eq(copy.description(), model.description()));
@@ -297,7 +301,7 @@ fn a_bounded_model_has_the_weighted_loss_in_every_unit_and_no_density_outside() 
         let got = model.exact_loss_rows(x.view());
         for (r, got) in got.iter().enumerate() {
             let (mut w, mut d) = ([0.0; 3], [0.0; 3]);
-            domain.weigh(&x.row(r).to_vec(), &mut w, &mut d);
+            domain.weights(&x.row(r).to_vec(), &mut w, &mut d);
             let parts = (0..3).map(|k| {
                 let square = scale[k] * scale[k];
                 square * (w[k] * (0.5 * s[[r, k]] * s[[r, k]] + j[[r, k]]) + d[k] * s[[r, k]])
@@ -409,7 +413,7 @@ fn a_model_in_a_frame_answers_in_the_users_units_at_every_time() {
     assert!(FittedModel::new(zero, other).is_err());
 }
 
-/// Rows of an exponential law in one column are told from normal ones, and moments are theirs.
+/// Rows of an exponential distribution in one column are told from normal ones, and moments are theirs.
 #[test]
 fn ends_that_are_not_normal_are_known() {
     let n = 4000;

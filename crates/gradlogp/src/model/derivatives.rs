@@ -271,7 +271,7 @@ impl<'m, T: Real> Derivatives<'m, T> {
                 tasks.for_each_init(|| prepared.clone(), |tape, (k, out)| work(tape, k, out))
             }
             None => tasks.for_each(|(k, out)| {
-                self.model.spare.with(graph, request, |tape| work(tape, k, out));
+                self.model.pool.with(graph, request, |tape| work(tape, k, out));
             }),
         }
         out

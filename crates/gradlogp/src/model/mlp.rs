@@ -28,8 +28,8 @@ pub struct Mlp {
     pub base_scale: Option<f64>,
     /// Columns of the condition c that the first layer reads beside x, as context 0: its output is
     /// W x + V c + b. 0 for none. c is not differentiated: the model is of p(x | c).
-    #[serde(default)]
-    pub given: usize,
+    #[serde(default, rename = "given")]
+    pub condition_dim: usize,
     /// How c enters. With FiLM the first layer does not read it; every hidden layer is stretched and shifted by it.
     #[serde(default)]
     pub conditioning: Conditioning,
@@ -48,7 +48,7 @@ impl Mlp {
             activation: Activation::Softplus,
             residual: false,
             base_scale: None,
-            given: 0,
+            condition_dim: 0,
             conditioning: Conditioning::Concat,
             members: 1,
         }
@@ -79,8 +79,8 @@ impl Mlp {
         }
     }
 
-    /// The graph: layers `net.0`, `net.1`, ..., and `net.given` for V, or `given.0.factor`, ... for FiLM; of several
-    /// members each behind `member.0.`, `member.1.`, ..., one after the other.
+    /// The graph: layers `net.0`, `net.1`, ..., and `net.condition` for V, or `condition.0.factor`, ... for
+    /// FiLM; of several members each behind `member.0.`, `member.1.`, ..., one after the other.
     ///
     /// # Errors
     /// A zero width, or a base scale that is not positive or not on a potential.
@@ -88,8 +88,8 @@ impl Mlp {
         self.validate()?;
         let mut b = GraphBuilder::new();
         let x = b.input(self.dim);
-        let given = self.is_film().then(|| b.context(0, self.given));
-        let output = average(&mut b, self.members, |b, name| self.member(b, x, given, name));
+        let condition = self.is_film().then(|| b.context(0, self.condition_dim));
+        let output = average(&mut b, self.members, |b, name| self.member(b, x, condition, name));
         if let Some(tau) = self.base_scale {
             let norm = b.squared_norm(x);
             let base = b.scale(norm, -0.5 / (tau * tau));
@@ -98,16 +98,22 @@ impl Mlp {
         b.build()
     }
 
-    fn member(&self, b: &mut GraphBuilder, x: NodeId, given: Option<NodeId>, name: &str) -> NodeId {
+    fn member(
+        &self,
+        b: &mut GraphBuilder,
+        x: NodeId,
+        condition: Option<NodeId>,
+        name: &str,
+    ) -> NodeId {
         let (mut h, mut width) = (x, self.dim);
         for (layer, &next) in self.hidden.iter().enumerate() {
             let linear = self.layer(b, h, next, layer, name);
-            let mut bent = b.activation(linear, self.activation);
-            if let Some(given) = given {
-                bent = film(b, bent, given, next, &format!("{name}given.{layer}"));
+            let mut activated = b.activation(linear, self.activation);
+            if let Some(condition) = condition {
+                activated = film(b, activated, condition, next, &format!("{name}given.{layer}"));
             }
             let skip = self.residual && layer > 0 && next == width;
-            h = if skip { b.add(h, bent) } else { bent };
+            h = if skip { b.add(h, activated) } else { activated };
             width = next;
         }
         let out = match self.kind {
@@ -118,7 +124,7 @@ impl Mlp {
     }
 
     fn is_film(&self) -> bool {
-        self.given > 0 && self.conditioning == Conditioning::Film
+        self.condition_dim > 0 && self.conditioning == Conditioning::Film
     }
 
     /// W h + b, in the first layer with V c unless FiLM is to bring c in.
@@ -131,12 +137,12 @@ impl Mlp {
         name: &str,
     ) -> NodeId {
         let linear = b.affine(h, width, &format!("{name}net.{layer}"));
-        if layer > 0 || self.given == 0 || self.is_film() {
+        if layer > 0 || self.condition_dim == 0 || self.is_film() {
             return linear;
         }
         // As one matrix over (x, c), but x's directions need not carry the zeros of c.
-        let given = b.context(0, self.given);
-        let shift = b.linear(given, width, &format!("{name}net.given"));
+        let condition = b.context(0, self.condition_dim);
+        let shift = b.linear(condition, width, &format!("{name}net.given"));
         b.add(linear, shift)
     }
 
@@ -152,7 +158,7 @@ impl Mlp {
 }
 
 /// Initial parameters: weights uniform with variance 1 / fan-in, biases uniform in
-/// +-1 / sqrt(fan-in) of the weight before them, so that units bend at different places.
+/// +-1 / sqrt(fan-in) of the weight before them, so that units have their nonlinearity at different places.
 pub fn initialize<T: Real>(graph: &Graph, seed: u64) -> Vec<T> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut fan_in = 1usize;

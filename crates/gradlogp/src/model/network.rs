@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::spare::Spare;
+use super::tape_pool::TapePool;
 use crate::graph::Graph;
 use crate::{Error, Result};
 use gradlogp_numeric::Real;
@@ -28,7 +28,7 @@ gradlogp_numeric::names!(ModelKind { Score => "score", LogDensity => "potential"
 pub struct Model<T> {
     pub(super) kind: ModelKind,
     pub(super) graph: Arc<Graph>,
-    pub(super) spare: Spare<T>,
+    pub(super) pool: TapePool<T>,
     /// All parameters, laid out as the graph's index says.
     pub parameters: Vec<T>,
 }
@@ -37,7 +37,7 @@ impl<T: Real> Model<T> {
     /// A checked model.
     ///
     /// # Errors
-    /// When the output has not d columns (score) or one (potential), the parameters do not have the
+    /// When the output does not have d columns (score) or one (potential), the parameters do not have the
     /// graph's length, or a potential uses an activation without curvature (MATH 5: its trace term
     /// would silently be zero).
     pub fn new(kind: ModelKind, graph: Graph, parameters: Vec<T>) -> Result<Self> {
@@ -59,12 +59,11 @@ impl<T: Real> Model<T> {
         if kind == ModelKind::LogDensity && graph.activations().any(|a| !a.has_curvature()) {
             return Err(Error::config(
                 "activation",
-                "relu has zero curvature almost everywhere, so a potential built of it would lose \
-                 the trace term of every score matching loss without a sign; use softplus, or fit a \
-                 score field",
+                "relu has zero curvature almost everywhere, so a potential with it would silently lose the \
+                 trace term of every score matching loss; use softplus, or fit a score field",
             ));
         }
-        Ok(Model { kind, graph: Arc::new(graph), spare: Spare::default(), parameters })
+        Ok(Model { kind, graph: Arc::new(graph), pool: TapePool::default(), parameters })
     }
 
     /// What its output means.
@@ -85,6 +84,6 @@ impl<T: Real> Model<T> {
     /// The same model in another precision.
     pub fn cast<U: Real>(&self) -> Model<U> {
         let parameters = self.parameters.iter().map(|p| U::of(p.to_f64())).collect();
-        Model { kind: self.kind, graph: self.graph.clone(), spare: Spare::default(), parameters }
+        Model { kind: self.kind, graph: self.graph.clone(), pool: TapePool::default(), parameters }
     }
 }

@@ -19,8 +19,8 @@ pub struct Tile<'a, T> {
     pub weights: &'a [T],
     /// Square roots of the weights on a bounded domain, n x d; empty without one.
     pub roots: &'a [T],
-    /// Slopes of the weights, n x d; empty without a domain.
-    pub slopes: &'a [T],
+    /// Derivatives of the weights, n x d; empty without a domain.
+    pub weight_derivatives: &'a [T],
 }
 
 impl<T: Real> Tile<'_, T> {

@@ -1,7 +1,7 @@
 //! Finite differences in place of derivatives (Pang et al. 2020; MATH (5)): how wide the step is.
 //!
 //! A central difference over h along a unit direction is wrong in two ways. Let the k-th derivative of
-//! the function along the direction be of size F / L^k, L the length over which it bends, and
+//! the function along the direction be of size F / L^k, L its length scale, and
 //! let every value be rounded to F (1 +- u), u the unit roundoff. Then
 //!
 //! | difference | truncation, relative to F | rounding | sum is least at |

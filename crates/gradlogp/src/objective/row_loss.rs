@@ -1,4 +1,4 @@
-//! What an objective says of one row.
+//! The loss of one row under an objective.
 
 use std::sync::Arc;
 

@@ -129,9 +129,9 @@ impl Objective {
     pub fn check_bounded(&self) -> Result<()> {
         let why = match self {
             Objective::Ssm { .. } | Objective::SsmVr { .. } | Objective::Exact => return Ok(()),
-            Objective::FdSsm { .. } => "its differences look across the boundary",
+            Objective::FdSsm { .. } => "its differences reach across the boundary",
             Objective::Dsm { .. } | Objective::FdDsm { .. } | Objective::Regression => {
-                "its noise carries rows across the boundary"
+                "its noise moves rows across the boundary"
             }
             Objective::Cp { .. } | Objective::ApproxBackprop => "it has no weighted form here",
         };

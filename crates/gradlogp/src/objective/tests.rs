@@ -138,7 +138,7 @@ fn only_weighted_objectives_take_bounds() {
             Objective::Ssm { .. } | Objective::SsmVr { .. } | Objective::Exact => None,
             Objective::FdSsm { .. } => Some("across the boundary"),
             Objective::Cp { .. } | Objective::ApproxBackprop => Some("no weighted form"),
-            _ => Some("noise carries rows"),
+            _ => Some("noise moves rows"),
         };
         let found = objective.check_bounded().err().map(|e| e.to_string());
         assert_eq!(found.is_some(), why.is_some(), "{objective:?}");

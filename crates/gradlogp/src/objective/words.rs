@@ -22,12 +22,12 @@ impl Objective {
         }
     }
 
-    /// In short, with the law that its slices are drawn from: `ssm-vr, 2 rademacher slices`.
-    pub fn brief(&self, law: &dyn fmt::Display) -> String {
+    /// In short, with the distribution that its slices are drawn from: `ssm-vr, 2 rademacher slices`.
+    pub fn brief(&self, distribution: &dyn fmt::Display) -> String {
         let mut out = self.name().to_string();
         match (self, self.slices()) {
             (Objective::Cp { slices }, _) => out += &format!(", {slices} draws"),
-            (_, Some(slices)) => out += &format!(", {}", slices_of(slices, law)),
+            (_, Some(slices)) => out += &format!(", {}", slices_of(slices, distribution)),
             (_, None) => {}
         }
         if let Some(sigma) = self.sigma() {
@@ -36,8 +36,8 @@ impl Objective {
         out
     }
 
-    /// What it is called in full, with the law that its slices are drawn from.
-    pub fn describe(&self, law: &dyn fmt::Display) -> String {
+    /// What it is called in full, with the distribution that its slices are drawn from.
+    pub fn describe(&self, distribution: &dyn fmt::Display) -> String {
         let what = match self {
             Objective::Ssm { .. } => "sliced score matching",
             Objective::SsmVr { .. } => "sliced score matching with variance reduction",
@@ -52,14 +52,14 @@ impl Objective {
             }
         };
         let noise = self.sigma().map(|sigma| format!("noise {sigma} in standardized units"));
-        let slices = self.slices().map(|slices| slices_of(slices, law));
+        let slices = self.slices().map(|slices| slices_of(slices, distribution));
         let parts = [Some(what.to_string()), noise, slices];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 
-fn slices_of(m: usize, law: &dyn fmt::Display) -> String {
-    format!("{m} {law} slice{}", if m == 1 { "" } else { "s" })
+fn slices_of(m: usize, distribution: &dyn fmt::Display) -> String {
+    format!("{m} {distribution} slice{}", if m == 1 { "" } else { "s" })
 }
 
 /// Its name and its numbers, in the order of the fields; eps is left out where it is chosen.
@@ -97,12 +97,12 @@ impl FromStr for Objective {
         let mut words = text.split_whitespace();
         let name = words.next().unwrap_or_default();
         let numbers: Vec<f64> = words
-            .map(|word| word.parse().map_err(|_| refuse(format!("{word} is no number"))))
+            .map(|word| word.parse().map_err(|_| refuse(format!("{word} is not a number"))))
             .collect::<Result<_>>()?;
         let count = |at: usize| match numbers.get(at) {
             None => Ok(1),
             Some(m) if m.fract() == 0.0 && (0.0..9e15).contains(m) => Ok(*m as usize),
-            Some(m) => Err(refuse(format!("{m} is no number of slices"))),
+            Some(m) => Err(refuse(format!("{m} is not a number of slices"))),
         };
         let sigma = |at: usize| {
             let found = numbers.get(at).copied();
@@ -174,7 +174,7 @@ mod tests {
         for (bad, why) in [
             ("", "none of ssm, ssm-vr"),
             ("sm", "none of"),
-            ("ssm x", "x is no number"),
+            ("ssm x", "x is not a number"),
             ("ssm 1.5", "number of slices"),
             ("ssm 0", "slices: must be at least 1"),
             ("dsm", "noise level is missing"),

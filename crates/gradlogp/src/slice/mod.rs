@@ -1,4 +1,4 @@
-//! Slice laws: distributions of projection directions v with E\[v v^T\] = I (MATH 2).
+//! Slice distributions: distributions of projection directions v with E\[v v^T\] = I (MATH 2).
 //!
 //! With that normalization v.(grad s)v is an unbiased estimate of tr grad s, and every objective of
 //! the family has the scale of the implicit score matching loss. Drawing v on the *unit* sphere, as
@@ -6,10 +6,10 @@
 //! score / d; the sphere here has radius sqrt(d) (MATH 2, trap 1).
 
 mod coordinate;
+mod distribution;
 mod gaussian;
-mod law;
 mod orthogonal;
 mod rademacher;
 mod sphere;
 
-pub use law::SliceDistribution;
+pub use distribution::SliceDistribution;

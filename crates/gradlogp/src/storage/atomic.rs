@@ -66,7 +66,7 @@ pub fn write_atomically(
         return Err(failed(std::io::Error::other("it is a directory; name a file")));
     }
     if path.is_symlink() {
-        return Err(failed(std::io::Error::other("its links lead round in a circle")));
+        return Err(failed(std::io::Error::other("its links form a loop")));
     }
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -193,7 +193,7 @@ fn metadata(path: &Path) -> Result<HashMap<String, String>> {
 }
 
 fn not_whole(error: &dyn std::error::Error) -> String {
-    format!("is not a whole safetensors file ({error}): it is something else, or was cut short")
+    format!("is not a whole safetensors file ({error}): it is something else, or truncated")
 }
 
 fn described<D: DeserializeOwned>(json: Option<&String>) -> Result<D, String> {

@@ -1,14 +1,14 @@
 //! Which rows are in the batch of a step: a pure function of (seed, step), so that a resumed run sees
 //! exactly the batches that the uninterrupted run would have seen.
 
-use crate::engine::permutation::{Purpose, permute};
+use crate::engine::permutation::{Permutation, permute};
 use crate::{Error, Result};
 
 /// Every epoch visits every row once, in a new random order.
 ///
 /// An epoch has S = ceil(n / batch) steps; their sizes differ by at most one row (n = 1025 at batch
 /// 256 gives five batches of 205, not four of 256 and one of 1): no step has a much noisier gradient
-/// than the others, and rows weigh alike. A batch above n becomes n.
+/// than the others, and rows have equal weight. A batch above n becomes n.
 ///
 /// ```
 /// let mut plan = gradlogp::train::BatchPlan::new(5, 2, 0).unwrap();
@@ -72,7 +72,7 @@ impl BatchPlan {
     pub fn indices_for_step(&mut self, step: u64, rows: &mut Vec<usize>) {
         let epoch = self.epoch_of(step);
         if self.epoch != Some(epoch) {
-            permute(self.n, self.seed, Purpose::Batches, epoch, &mut self.order);
+            permute(self.n, self.seed, Permutation::Batches, epoch, &mut self.order);
             self.epoch = Some(epoch);
         }
         let steps = self.steps_per_epoch() as usize;

@@ -47,9 +47,9 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// What was chosen and why, in words; `law` draws the slices.
-    pub fn describe(&self, law: &SliceDistribution) -> String {
-        let chosen = self.objective.describe(law);
+    /// What was chosen and why, in words; `distribution` draws the slices.
+    pub fn describe(&self, distribution: &SliceDistribution) -> String {
+        let chosen = self.objective.describe(distribution);
         match self.noise_ratio() {
             Some(noise) => format!(
                 "{chosen}: an exact step takes {} times the work of a sliced one, whose gradient has {} times \
@@ -125,8 +125,14 @@ pub fn choose_objective(
     let noise = threads.install(|| gradient_noise(&trained, training, config, threads.count()))?;
     let batches = BatchPlan::new(rows, config.batch, config.seed)?;
     let operations = |objective: &Objective| {
-        LossEngine::within(config.domain.as_ref(), model, objective, config.slice_distribution, 1)
-            .product_operations(model, batches.largest_batch())
+        LossEngine::on_domain(
+            config.domain.as_ref(),
+            model,
+            objective,
+            config.slice_distribution,
+            1,
+        )
+        .product_operations(model, batches.largest_batch())
     };
     let work = [operations(&Objective::Exact), operations(&config.objective)];
     Ok(Some(Choice::new(config.objective, work, steps, noise)))

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batch_plan::BatchPlan;
 use super::trainer::TrainConfig;
-use crate::engine::{Domain, Draw, LossEngine};
+use crate::engine::{Draw, LossEngine, StreamId};
 use crate::model::{Model, PointSet, Points};
 use crate::{Error, Result};
 use gradlogp_numeric::Real;
@@ -53,7 +53,7 @@ impl GradientNoise {
     }
 }
 
-/// Measures the noise of the objective of `config`, with its slice law and domain, at the model's present
+/// Measures the noise of the objective of `config`, with its slice distribution and domain, at the model's present
 /// weights, on at most 1,024 of `rows`, chosen by its seed, in `threads` shards. Call inside
 /// [`Threads::install`](crate::engine::Threads::install).
 ///
@@ -65,7 +65,7 @@ pub fn gradient_noise<T: Real>(
     config: &TrainConfig,
     threads: usize,
 ) -> Result<GradientNoise> {
-    let TrainConfig { objective, slice_distribution: law, seed, .. } = *config;
+    let TrainConfig { objective, slice_distribution: distribution, seed, .. } = *config;
     let n = Points::from(rows).rows(model.graph())?;
     if n < 2 {
         return Err(Error::data("rows to measure gradient noise on", "at least 2 are needed"));
@@ -73,13 +73,14 @@ pub fn gradient_noise<T: Real>(
     let mut order = Vec::new();
     BatchPlan::new(n, n, seed)?.indices_for_step(0, &mut order);
     let size = (n / ENOUGH).clamp(1, GROUP);
-    let mut engine = LossEngine::within(config.domain.as_ref(), model, &objective, law, threads);
+    let mut engine =
+        LossEngine::on_domain(config.domain.as_ref(), model, &objective, distribution, threads);
     let mut sums = Sums::new(model.parameters.len());
     let mut batch = PointSet::default();
     for (k, group) in order.chunks_exact(size).take(GROUPS).enumerate() {
         batch.gather(rows, model.graph(), group);
         for half in [0, 1] {
-            let draw = Draw { seed, domain: Domain::GradientNoise, step: 2 * k as u64 + half };
+            let draw = Draw { seed, stream: StreamId::GradientNoise, step: 2 * k as u64 + half };
             engine.loss_and_gradient(model, &batch, draw);
             sums.add(engine.gradient(), half == 1);
         }
@@ -160,7 +161,7 @@ mod tests {
     fn repeated(
         model: &Model<f64>,
         objective: Objective,
-        law: SliceDistribution,
+        distribution: SliceDistribution,
     ) -> ([f64; 2], [f64; 2]) {
         let (d, times, n) = (model.dim(), 100, 1024);
         let x = normals(times * n * d);
@@ -168,7 +169,7 @@ mod tests {
             .map(|(x, seed)| {
                 let config = TrainConfig {
                     objective,
-                    slice_distribution: law,
+                    slice_distribution: distribution,
                     seed,
                     ..TrainConfig::default()
                 };
@@ -196,16 +197,19 @@ mod tests {
         let model = linear(d, |i, j| if i == j { -1.0 } else { 0.0 });
         let df = d as f64;
         let rows = df * df + 2.0 * df;
-        for (law, slices) in [
+        for (distribution, slices) in [
             (SliceDistribution::Rademacher, df * (df - 1.0)),
             (SliceDistribution::Gaussian, df * (df + 1.0)),
         ] {
             for m in [1, 3] {
-                let (mean, error) = repeated(&model, Objective::SsmVr { slices: m }, law);
+                let (mean, error) = repeated(&model, Objective::SsmVr { slices: m }, distribution);
                 let want = [rows, slices / m as f64];
                 for i in [0, 1] {
                     let z = (mean[i] - want[i]) / error[i];
-                    assert!(z.abs() < 4.5, "{law:?} {m}: {mean:?} for {want:?}, +- {error:?}");
+                    assert!(
+                        z.abs() < 4.5,
+                        "{distribution:?} {m}: {mean:?} for {want:?}, +- {error:?}"
+                    );
                     assert!(error[i] < 0.05 * want[i], "{error:?} is too wide to tell");
                 }
             }
@@ -218,11 +222,11 @@ mod tests {
         let d = 3;
         let mlp = Mlp { hidden: vec![6], ..Mlp::new(d, ModelKind::LogDensity) };
         let model = mlp.build::<f64>(3).unwrap();
-        let law = SliceDistribution::Rademacher;
-        let (exact, exact_error) = repeated(&model, Objective::Exact, law);
+        let distribution = SliceDistribution::Rademacher;
+        let (exact, exact_error) = repeated(&model, Objective::Exact, distribution);
         assert_eq!(exact[1], 0.0);
         for objective in [Objective::Ssm { slices: 2 }, Objective::SsmVr { slices: 1 }] {
-            let (sliced, error) = repeated(&model, objective, law);
+            let (sliced, error) = repeated(&model, objective, distribution);
             let z = (sliced[0] - exact[0]) / error[0].hypot(exact_error[0]);
             assert!(z.abs() < 4.5, "{objective:?}: {sliced:?} {exact:?}");
             assert!(

@@ -1,7 +1,7 @@
 //! The loss by which training decides when to stop.
 //!
 //! Always an estimate of MATH (4), the implicit score matching loss, whatever objective trains the
-//! model: it can be compared between objectives, slice laws and model kinds. With many columns the
+//! model: it can be compared between objectives, slice distributions and model kinds. With many columns the
 //! exact trace costs too much at every evaluation; then it is estimated along a fixed number of
 //! Rademacher slices, the same at every evaluation, so that the *difference* between two evaluations
 //! is nearly free of slice noise. Rows with weights, those of time models, give the weighted mean. There the
@@ -11,7 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Domain;
-use crate::engine::{Domain as Purpose, Draw, LossEngine};
+use crate::engine::{Draw, LossEngine, StreamId};
 use crate::model::{Model, PointSet, Points};
 use crate::objective::Objective;
 use crate::slice::SliceDistribution;
@@ -97,7 +97,7 @@ impl<T: Real> HeldOut<T> {
             Objective::SsmVr { slices: SLICES }
         };
         HeldOut {
-            engine: LossEngine::within(
+            engine: LossEngine::on_domain(
                 domain,
                 model,
                 &objective,
@@ -113,7 +113,7 @@ impl<T: Real> HeldOut<T> {
 
     /// The loss of `model`. Call inside a thread pool.
     pub fn evaluate(&mut self, model: &Model<T>) -> HeldOutLoss {
-        let draw = Draw { seed: self.seed, domain: Purpose::Held, step: 0 };
+        let draw = Draw { seed: self.seed, stream: StreamId::Held, step: 0 };
         let points = Points { weights: &self.weights, ..Points::from(&self.rows) };
         let all = self.engine.losses(model, points, draw);
         let copies = all.len() / self.distinct;
@@ -146,7 +146,7 @@ mod tests {
     fn a_row_seen_several_times_counts_once() {
         let model = Mlp::new(1, ModelKind::Score).build::<f64>(1).unwrap();
         let threads = Threads::new(1).unwrap();
-        let of = |mut judge: HeldOut<f64>| threads.install(|| judge.evaluate(&model));
+        let of = |mut evaluator: HeldOut<f64>| threads.install(|| evaluator.evaluate(&model));
         let loss = |x: f64| of(HeldOut::new(&model, Points::from(&[x][..]), None, 0, 1)).mean;
         let x = [0.3, -1.0, 0.5, 2.0, -0.7, 0.1];
         let [first, second] =

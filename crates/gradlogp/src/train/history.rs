@@ -1,4 +1,4 @@
-//! What evaluations found.
+//! Results of the evaluations of a run.
 
 use serde::{Deserialize, Serialize};
 

@@ -13,7 +13,7 @@ use super::held_out::{HeldOut, HeldOutLoss};
 use super::history::HistoryPoint;
 use super::schedule::Schedule;
 use crate::domain::Domain;
-use crate::engine::{Domain as Purpose, Draw, LossEngine, Threads};
+use crate::engine::{Draw, LossEngine, StreamId, Threads};
 use crate::model::{LossPass, Model, PointSet, Points};
 use crate::objective::{Objective, RowLoss};
 use crate::slice::SliceDistribution;
@@ -40,7 +40,7 @@ pub struct TrainConfig {
     pub learning_rate: f64,
     /// How the rate moves.
     pub schedule: Schedule,
-    /// Steps over which the rate rises from 0.
+    /// Warm-up steps, over which the learning rate rises from 0.
     pub warm_up: u64,
     /// Largest gradient norm; larger ones are scaled down.
     #[serde(rename = "clip", alias = "max_gradient_norm")]
@@ -53,11 +53,11 @@ pub struct TrainConfig {
     pub ema_decay: f64,
     /// Steps between held-out evaluations.
     pub evaluate_every: u64,
-    /// Stop after so many evaluations without a better one; 0 never stops early.
+    /// Early stopping: evaluations without improvement; 0 for none stops early.
     pub patience: u64,
     /// Seed of batches and slices.
     pub seed: u64,
-    /// Worker threads; 0 takes one per core.
+    /// Worker threads; 0 for one per core.
     pub threads: usize,
 }
 
@@ -183,7 +183,7 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A run of `model` on training rows, judged on held-out rows, both in the units in which the
+    /// A run of `model` on training rows, evaluated on held-out rows, both in the units in which the
     /// model works: x, n x d, and the contexts that its graph reads.
     ///
     /// # Errors
@@ -208,16 +208,16 @@ impl Trainer {
             return Err(Error::config("objective", "regression on targets is for time models"));
         }
         let rows = Points::from(&training).rows(model.graph())?;
-        let judges = held_out.rows(model.graph())?;
-        let judge = |model: &_, config: &TrainConfig, threads| {
+        let held_out_rows = held_out.rows(model.graph())?;
+        let evaluator = |model: &_, config: &TrainConfig, threads| {
             HeldOut::new(model, held_out, config.domain.as_ref(), config.seed, threads)
         };
         let batches = Box::new(TableRows::new(training, rows, model.graph()));
-        Self::build(model, batches, judges, judge, config)
+        Self::build(model, batches, held_out_rows, evaluator, config)
     }
 
-    /// A run of `model` on batches of your own, judged on all of `held_out`: `distinct` rows of data once, then all of
-    /// them again, and so on, as time models see them at several times.
+    /// A run of `model` on batches of your own, evaluated on all of `held_out`: `distinct` rows of data once,
+    /// then all of them again, and so on, as time models see them at several times.
     ///
     /// # Errors
     /// Settings that cannot be used; no rows; held-out rows of the wrong length, or no multiple of `distinct`.
@@ -233,17 +233,17 @@ impl Trainer {
             let (expected, found) = (vec![distinct], vec![rows % distinct]);
             return Err(Error::Shape { operation: "copies of held-out rows", expected, found });
         }
-        let judge = |model: &_, config: &TrainConfig, threads| {
+        let evaluator = |model: &_, config: &TrainConfig, threads| {
             HeldOut::over_time(model, held_out, distinct, config.seed, threads)
         };
-        Self::build(model, batches, distinct, judge, config)
+        Self::build(model, batches, distinct, evaluator, config)
     }
 
     fn build(
         model: Model<f32>,
         batches: Box<dyn Batches>,
         held_out: usize,
-        judge: impl FnOnce(&Model<f32>, &TrainConfig, usize) -> HeldOut<f32>,
+        evaluator: impl FnOnce(&Model<f32>, &TrainConfig, usize) -> HeldOut<f32>,
         config: TrainConfig,
     ) -> Result<Self> {
         config.validate()?;
@@ -264,14 +264,14 @@ impl Trainer {
         let count = threads.count();
         Ok(Trainer {
             optimizer: AdamW::new(&model.parameters),
-            engine: LossEngine::within(
+            engine: LossEngine::on_domain(
                 domain,
                 &model,
                 &config.objective,
                 config.slice_distribution,
                 count,
             ),
-            held_out: judge(&model, &config, count),
+            held_out: evaluator(&model, &config, count),
             plan: BatchPlan::new(rows, config.batch, config.seed)?,
             batches,
             state: State::default(),
@@ -282,7 +282,8 @@ impl Trainer {
         })
     }
 
-    /// The same run with a loss of your own in place of the objective of its settings; slices come from the law there.
+    /// The same run with a loss of your own in place of the objective of its settings; slices come from the
+    /// distribution there.
     ///
     /// The held-out loss stays the exact one, MATH (4): it compares losses and decides which weights are kept.
     /// Checkpoints do not hold the loss: give it again to a run that is resumed.
@@ -292,10 +293,10 @@ impl Trainer {
     pub fn with_loss(mut self, loss: Arc<dyn RowLoss<f32>>) -> Result<Self> {
         let domain = self.config.domain.as_ref();
         if domain.is_some() && loss.noise().is_some() {
-            return Err(Error::config("loss", "its noise carries rows across the boundary"));
+            return Err(Error::config("loss", "its noise moves rows across the boundary"));
         }
-        let (law, threads) = (self.config.slice_distribution, self.threads.count());
-        self.engine = LossEngine::with_loss(domain, &self.model, &loss, law, threads);
+        let (distribution, threads) = (self.config.slice_distribution, self.threads.count());
+        self.engine = LossEngine::with_loss(domain, &self.model, &loss, distribution, threads);
         Ok(self)
     }
 
@@ -366,7 +367,7 @@ impl Trainer {
         &self.model.parameters
     }
 
-    /// The model with the weights that an evaluation now would judge: their moving average, or the
+    /// The model with the weights that would be evaluated now: their moving average, or the
     /// current ones without it.
     pub fn averaged_model(&self) -> Model<f32> {
         let mut model = self.model.clone();
@@ -438,7 +439,7 @@ impl Trainer {
     ) -> Result<(), Stop> {
         let step = self.state.step;
         self.plan.indices_for_step(step, &mut self.chosen);
-        let draw = Draw { seed: self.config.seed, domain: Purpose::Train, step };
+        let draw = Draw { seed: self.config.seed, stream: StreamId::Train, step };
         let points = self.batches.fill(step, &self.chosen);
         let loss = self.engine.loss_and_gradient(&self.model, points, draw);
         let c = &self.config;
@@ -474,7 +475,7 @@ impl Trainer {
         stop
     }
 
-    /// Judges the weights that would be kept, and keeps them if they are the best.
+    /// Evaluates the weights that would be kept, and keeps them if they are the best.
     fn evaluate(
         &mut self,
         observer: &mut (dyn FnMut(&Trainer, Event) -> ControlFlow<()> + Send),

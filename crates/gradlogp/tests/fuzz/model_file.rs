@@ -5,7 +5,7 @@ use std::path::Path;
 use gradlogp::data::{Dequantization, GapRule, Grid, Standardization, Transform};
 use gradlogp::diffusion::{Conditioning, NoiseConfig, TimeFeatures, TimeMlp};
 use gradlogp::domain::{Bounds, Boxed, Domain};
-use gradlogp::fitted::{DataRecord, Description, FitSummary, GivenColumns, NoiseRecord};
+use gradlogp::fitted::{ConditionColumns, DataRecord, Description, FitSummary, NoiseRecord};
 use gradlogp::numeric::Activation;
 use gradlogp::sde::{AnyProcess, ExpressionProcess, Process, Vp};
 use gradlogp::train::{HeldOutLoss, HistoryPoint, TrainConfig};
@@ -39,10 +39,10 @@ fn accepts(input: &Input<'_>) -> bool {
     let Ok(model) = FittedModel::from_bytes(input.bytes, Path::new("m")) else { return false };
     let d = model.description().columns.len();
     let x = Array2::from_shape_fn((3, d), |(i, j)| (i + 2 * j) as f64 * 0.3 - 0.4);
-    let given = model.given_columns().len();
-    let model = match given {
+    let condition = model.condition_columns().len();
+    let model = match condition {
         0 => model,
-        _ => model.given(Array2::from_elem((3, given), 0.5).view()).unwrap(),
+        _ => model.at_condition(Array2::from_elem((3, condition), 0.5).view()).unwrap(),
     };
     let scores = model.scores(x.view());
     assert_eq!(scores.score.dim(), (3, d));
@@ -65,7 +65,7 @@ pub(crate) fn models() -> Vec<FittedModel> {
         network: network.clone(),
         columns: columns.clone(),
         transform: Transform::fit(scaling, x.view(), &columns).unwrap(),
-        given: None,
+        condition: None,
         column_mean: vec![0.0; 2],
         column_scale: vec![1.0; 2],
         dequantization: None,
@@ -115,11 +115,11 @@ pub(crate) fn models() -> Vec<FittedModel> {
     models.push(joined(mlp.build(2).unwrap(), description));
 
     for conditioning in [Conditioning::Concat, Conditioning::Film] {
-        let mlp = Mlp { given: 1, conditioning, ..plain(potential) };
+        let mlp = Mlp { condition_dim: 1, conditioning, ..plain(potential) };
         let mut description = describe(&mlp, Standardization::Robust);
         let transform = Transform::identity(1);
-        description.given =
-            Some(GivenColumns { columns: vec!["c".into()], transform, range: None });
+        description.condition =
+            Some(ConditionColumns { columns: vec!["c".into()], transform, range: None });
         models.push(joined(mlp.build(3).unwrap(), description));
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use gradlogp::domain::{Bounds, Boxed, Domain, Ellipsoid, FieldWithin, Polytope};
+use gradlogp::domain::{Bounds, Boxed, Domain, Ellipsoid, Polytope, ScoreOnDomain};
 use gradlogp::engine::LossEngine;
 use gradlogp::model::{Derivatives, Mlp, Model, ModelKind, Points};
 use gradlogp::reference::{
@@ -62,9 +62,9 @@ fn engine(
     domain: &Domain,
     model: &Model<f64>,
     objective: Objective,
-    law: SliceDistribution,
+    distribution: SliceDistribution,
 ) -> LossEngine<f64> {
-    LossEngine::within(Some(domain), model, &objective, law, 2)
+    LossEngine::on_domain(Some(domain), model, &objective, distribution, 2)
 }
 
 /// MATH (7) row by row, from the score and the diagonal of its Jacobian.
@@ -123,14 +123,17 @@ fn sliced_losses_are_unbiased_for_the_weighted_one() {
             let row = rows_in(&domain, 1, 5);
             let x = row.repeat(20_000);
             let want = by_hand(&domain, &model, &row)[0];
-            for law in SliceDistribution::ALL {
+            for distribution in SliceDistribution::ALL {
                 for objective in [Objective::Ssm { slices: 2 }, Objective::SsmVr { slices: 1 }] {
-                    let losses =
-                        engine(&domain, &model, objective, law).losses(&model, &x, draw(0));
+                    let losses = engine(&domain, &model, objective, distribution).losses(
+                        &model,
+                        &x,
+                        draw(0),
+                    );
                     let (mean, error) = estimate(&losses);
                     assert!(
                         (mean - want).abs() <= 4.0 * error + 1e-9,
-                        "{kind:?} {domain:?} {law:?} {objective:?}: {mean} +- {error}, {want}"
+                        "{kind:?} {domain:?} {distribution:?} {objective:?}: {mean} +- {error}, {want}"
                     );
                 }
             }
@@ -143,12 +146,12 @@ fn gradients_match_finite_differences() {
     let objectives =
         [Objective::Exact, Objective::Ssm { slices: 2 }, Objective::SsmVr { slices: 2 }];
     let c = normals(7 * 2, 8);
-    for (kind, given) in KINDS.into_iter().flat_map(|kind| [(kind, 0), (kind, 2)]) {
-        let model = conditional(kind, 3, given);
+    for (kind, condition_dim) in KINDS.into_iter().flat_map(|kind| [(kind, 0), (kind, 2)]) {
+        let model = conditional(kind, 3, condition_dim);
         for domain in domains() {
             let x = rows_in(&domain, 7, 6);
             let points =
-                if given > 0 { Points::with_contexts(&x, &[&c]) } else { Points::from(&x) };
+                if condition_dim > 0 { Points::with_contexts(&x, &[&c]) } else { Points::from(&x) };
             for objective in objectives {
                 let mut engine = engine(&domain, &model, objective, SliceDistribution::Gaussian);
                 engine.loss_and_gradient(&model, points, draw(3));
@@ -165,7 +168,7 @@ fn gradients_match_finite_differences() {
                         / (12.0 * t);
                     assert!(
                         (gradient[i] - slope).abs() < 1e-6 * (slope.abs() + 0.1 * size),
-                        "{kind:?} {given} {domain:?} {objective:?} {i}: {} {slope}",
+                        "{kind:?} {condition_dim} {domain:?} {objective:?} {i}: {} {slope}",
                         gradient[i]
                     );
                 }
@@ -196,7 +199,7 @@ fn linear_minimizer(x: &[f64], domain: Option<&Domain>) -> (f64, f64) {
     for x in x {
         let (mut w, mut d) = ([1.0], [0.0]);
         if let Some(domain) = domain {
-            domain.weigh(&[*x], &mut w, &mut d);
+            domain.weights(&[*x], &mut w, &mut d);
         }
         let (w, d) = (w[0], d[0]);
         m = [m[0] + w * x * x, m[1] + w * x, m[2] + w];
@@ -248,9 +251,9 @@ fn misfit(
     assert_eq!(trainer.run(&mut |_, _| ControlFlow::Continue(())), Stop::Completed);
     let x = rows(4000, 7);
     let (fitted, truth) = (trainer.best_model().score(x.view()), p.score(x.view()));
-    let (mut w, mut slopes, mut sums) = (vec![0.0; d], vec![0.0; d], (0.0, 0.0));
+    let (mut w, mut derivatives, mut sums) = (vec![0.0; d], vec![0.0; d], (0.0, 0.0));
     for ((x, s), t) in x.outer_iter().zip(fitted.outer_iter()).zip(truth.outer_iter()) {
-        domain.weigh(&x.to_vec(), &mut w, &mut slopes);
+        domain.weights(&x.to_vec(), &mut w, &mut derivatives);
         for j in 0..d {
             sums.0 += w[j] * (s[j] - t[j]).powi(2);
             sums.1 += w[j] * t[j].powi(2);
@@ -358,8 +361,8 @@ fn objectives_that_cross_the_boundary_are_refused() {
         let config = TrainConfig { objective, domain: domain.clone(), ..TrainConfig::default() };
         config.validate().unwrap_err().to_string()
     };
-    assert!(refuse(Objective::Dsm { sigma: 0.1 }).contains("noise carries rows across"));
-    assert!(refuse(Objective::FdSsm { slices: 1, eps: None }).contains("look across"));
+    assert!(refuse(Objective::Dsm { sigma: 0.1 }).contains("noise moves rows across"));
+    assert!(refuse(Objective::FdSsm { slices: 1, eps: None }).contains("reach across"));
     let config = TrainConfig { domain, ..TrainConfig::default() };
     let mlp = Mlp::new(2, ModelKind::Score).build(0).unwrap();
     let error = Trainer::new(mlp, vec![1.0; 4], [1.0; 2].as_slice(), config).err().unwrap();
@@ -374,7 +377,7 @@ fn moments_of_ula(
     chains: usize,
     (steps, step_size): (usize, f64),
 ) -> (Vec<f64>, Vec<f64>) {
-    let within = FieldWithin { field: p, domain };
+    let within = ScoreOnDomain { field: p, domain };
     let mut rng = ChaCha8Rng::seed_from_u64(8);
     let start = Array2::from_shape_fn((chains, start.len()), |(_, j)| start[j]);
     let mut state = ula::init(start, &within).unwrap();

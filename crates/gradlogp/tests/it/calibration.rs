@@ -1,4 +1,4 @@
-//! Are intervals as wide and p-values as uniform as they say? On data sets drawn from oracles, whose own
+//! Are intervals as wide and p-values as uniform as they say? On data sets drawn from reference densities, whose own
 //! score is judged: every "fault" is then a false one.
 //!
 //! The full study writes docs/calibration.md (1,000 data sets, some minutes):
@@ -29,7 +29,7 @@ enum Outcome {
     Refused,
 }
 
-fn oracles() -> Vec<(&'static str, Box<dyn ReferenceDensity>)> {
+fn references() -> Vec<(&'static str, Box<dyn ReferenceDensity>)> {
     let covariance = array![[1.0, 0.6, 0.0], [0.6, 4.0, -0.5], [0.0, -0.5, 0.2]];
     let means = array![[-2.0, 0.0], [2.0, 1.0]];
     vec![
@@ -46,17 +46,17 @@ fn oracles() -> Vec<(&'static str, Box<dyn ReferenceDensity>)> {
     ]
 }
 
-/// E[tr grad s + |s|^2 / 2] of every oracle, by a million draws: its own loss.
+/// E[tr grad s + |s|^2 / 2] of every reference density, by a million draws: its own loss.
 fn optimal_losses() -> Vec<f64> {
     let loss = |p: &dyn ReferenceDensity| {
         let x = p.sample(1_000_000, &mut ChaCha8Rng::seed_from_u64(77));
         // The identity E[tr grad s] = -E|s|^2 makes this the less noisy form of the same number.
         -0.5 * p.score(x.view()).mapv(|s| s * s).sum() / 1e6
     };
-    oracles().iter().map(|(_, p)| loss(p.as_ref())).collect()
+    references().iter().map(|(_, p)| loss(p.as_ref())).collect()
 }
 
-/// One data set of one oracle: everything that is stated about it.
+/// One data set of one reference density: everything that is stated about it.
 fn simulate(p: &dyn ReferenceDensity, optimal: f64, seed: u64) -> Vec<(&'static str, Outcome)> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let x = p.sample(ROWS, &mut rng);
@@ -161,8 +161,8 @@ fn study(per_oracle: u64) -> Vec<Line> {
         (0..losses.len()).flat_map(|k| (0..per_oracle).map(move |seed| (k, seed))).collect();
     let found: Vec<Vec<(&'static str, Outcome)>> = sets
         .into_par_iter()
-        .map_init(oracles, |oracles, (k, seed)| {
-            simulate(oracles[k].1.as_ref(), losses[k], 1000 * k as u64 + seed)
+        .map_init(references, |references, (k, seed)| {
+            simulate(references[k].1.as_ref(), losses[k], 1000 * k as u64 + seed)
         })
         .collect();
     (0..found[0].len())
@@ -180,7 +180,7 @@ fn page(lines: &[Line], data_sets: usize) -> String {
          score or density. An interval at 95% should cover in 93 to 97 of 100 data sets; a p-value should be \
          uniform: below 0.05 once in 20, and the last columns, p-values of Kolmogorov-Smirnov tests of \
          uniformity, not tiny. Seeds are fixed.\n\n",
-        oracles().iter().map(|(name, _)| *name).collect::<Vec<_>>().join("; ")
+        references().iter().map(|(name, _)| *name).collect::<Vec<_>>().join("; ")
     );
     out += "| statement | data sets | covers | p below 0.05 | different p | uniform? p | the same, ties broken |\n\
          |---|---|---|---|---|---|---|\n";
@@ -208,7 +208,7 @@ fn page(lines: &[Line], data_sets: usize) -> String {
             rows, that of Kolmogorov and Smirnov is a multiple of 1/300) has few different p-values, which cannot be \
             uniform: the test before the last column sees the steps. In the last column each p-value is put at random between \
             itself and the next smaller one that was seen, which makes those of a valid test uniform. The true normalizers are \
-            those of the oracles; the best losses are means over a million draws.\n";
+            those of the reference densities; the best losses are means over a million draws.\n";
     out
 }
 
@@ -241,18 +241,18 @@ fn full_study() {
     std::fs::write(path, page).unwrap();
 }
 
-/// The same for the kernel Stein test alone, on 8,000 data sets of other seeds: with so many, a p-value of the study that is
-/// small by chance does not stay so.
+/// The same for the kernel Stein test alone, on 8,000 data sets of other seeds: with so many, a p-value of the
+/// study that is small by chance does not stay so.
 #[test]
 #[ignore = "half a minute"]
 fn kernel_stein_over_other_seeds() {
     for group in [2000, 50] {
         let sets: Vec<(usize, u64)> =
-            (0..oracles().len()).flat_map(|k| (0..2000).map(move |seed| (k, seed))).collect();
+            (0..references().len()).flat_map(|k| (0..2000).map(move |seed| (k, seed))).collect();
         let p_values: Vec<f64> = sets
             .into_par_iter()
-            .map_init(oracles, |oracles, (k, seed)| {
-                let p = oracles[k].1.as_ref();
+            .map_init(references, |references, (k, seed)| {
+                let p = references[k].1.as_ref();
                 let mut rng = ChaCha8Rng::seed_from_u64(1_000_000 * (1 + k as u64) + seed);
                 let x = p.sample(ROWS, &mut rng);
                 let config = KsdConfig { kernel: SteinKernel::Imq, group, bootstrap: 199 };

@@ -19,10 +19,10 @@ fn derivative(kind: ModelKind, slices: usize) -> Objective {
 fn both(
     model: &Model<f64>,
     objective: Objective,
-    law: SliceDistribution,
+    distribution: SliceDistribution,
     x: &[f64],
 ) -> (f64, Vec<f64>) {
-    let mut engine = engine(model, objective, law);
+    let mut engine = engine(model, objective, distribution);
     let loss = engine.loss_and_gradient(model, x, draw(4));
     (loss, engine.gradient().to_vec())
 }
@@ -37,19 +37,19 @@ fn loss_and_gradient_converge_to_the_sliced_ones_as_eps_squared() {
     let x = normals(20 * dim, 5);
     for kind in KINDS {
         let model = small(kind, dim);
-        for law in SliceDistribution::ALL {
+        for distribution in SliceDistribution::ALL {
             for slices in [1, 3] {
-                let (loss, gradient) = both(&model, derivative(kind, slices), law, &x);
+                let (loss, gradient) = both(&model, derivative(kind, slices), distribution, &x);
                 let misses = [0.04, 0.02, 0.01].map(|eps| {
                     let fd = Objective::FdSsm { slices, eps: Some(eps) };
-                    let (l, g) = both(&model, fd, law, &x);
+                    let (l, g) = both(&model, fd, distribution, &x);
                     ((l - loss).abs(), distance(&g, &gradient))
                 });
                 for pair in misses.windows(2) {
                     let orders = [pair[0].0 / pair[1].0, pair[0].1 / pair[1].1].map(f64::log2);
                     assert!(
                         orders.iter().all(|order| (order - 2.0).abs() < 0.1),
-                        "{kind:?} {law:?} {slices}: orders {orders:?}"
+                        "{kind:?} {distribution:?} {slices}: orders {orders:?}"
                     );
                 }
                 let size = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
@@ -75,7 +75,7 @@ fn denoising_differences_are_what_their_formula_says() {
             1,
         );
         let got = engine.losses(&model, &x, draw(7));
-        let mut rng = stream(draw(7).seed, draw(7).domain, 7, 0);
+        let mut rng = stream(draw(7).seed, draw(7).stream, 7, 0);
         let mut v = vec![0.0; rows * slices * dim];
         v.chunks_mut(slices * dim).for_each(|v| SliceDistribution::Gaussian.draw(&mut rng, dim, v));
         let z: Vec<f64> = (0..rows * dim).map(|_| StandardNormal.sample(&mut rng)).collect();
@@ -109,11 +109,14 @@ fn denoising_differences_have_the_expectation_of_denoising() {
             &x,
             0,
         ));
-        for law in SliceDistribution::ALL {
+        for distribution in SliceDistribution::ALL {
             let fd = Objective::FdDsm { slices: 2, sigma, eps: None };
-            let (mean, e2) = estimate(&losses(&model, fd, law, &x, 1));
+            let (mean, e2) = estimate(&losses(&model, fd, distribution, &x, 1));
             let error = (e1 * e1 + e2 * e2).sqrt();
-            assert!((mean - want).abs() < 4.0 * error, "{kind:?} {law:?}: {mean} {want} {error}");
+            assert!(
+                (mean - want).abs() < 4.0 * error,
+                "{kind:?} {distribution:?}: {mean} {want} {error}"
+            );
         }
     }
 }
@@ -126,10 +129,13 @@ fn single_precision_error(kind: ModelKind, dim: usize, eps: Option<f64>) -> f64 
     let x: Vec<f32> = normals(100 * dim, 8).iter().map(|x| *x as f32).collect();
     let wide: Vec<f64> = x.iter().map(|x| f64::from(*x)).collect();
     let slices = 1;
-    let law = SliceDistribution::Rademacher;
-    let want =
-        LossEngine::new(&exact, &derivative(kind, slices), law, 2).losses(&exact, &wide, draw(2));
-    let got = LossEngine::new(&model, &Objective::FdSsm { slices, eps }, law, 2).losses(
+    let distribution = SliceDistribution::Rademacher;
+    let want = LossEngine::new(&exact, &derivative(kind, slices), distribution, 2).losses(
+        &exact,
+        &wide,
+        draw(2),
+    );
+    let got = LossEngine::new(&model, &Objective::FdSsm { slices, eps }, distribution, 2).losses(
         &model,
         &x,
         draw(2),

@@ -29,7 +29,7 @@ fn fit(x: &Array2<f64>, mlp: Mlp, kind: Standardization, config: TrainConfig) ->
         column_scale: train.std_axis(Axis(0), 0.0).to_vec(),
         columns,
         transform,
-        given: None,
+        condition: None,
         dequantization: None,
         noise: None,
         domain: None,

@@ -252,8 +252,8 @@ fn a_tape_gives_the_same_after_larger_and_smaller_batches() {
 #[test]
 fn operations_of_matrix_products_are_those_of_their_shapes() {
     let mlp = Mlp { hidden: vec![5, 4], ..Mlp::new(2, ModelKind::Score) };
-    let count = |given: usize, request, parameters, input| {
-        let graph = Mlp { given, ..mlp.clone() }.graph().unwrap();
+    let count = |condition_dim: usize, request, parameters, input| {
+        let graph = Mlp { condition_dim, ..mlp.clone() }.graph().unwrap();
         Tape::<f64>::new(&graph, request).product_operations(&graph, 7, parameters, input)
     };
     assert_eq!(count(0, Request::Value, false, false), 2 * 7 * 38);

@@ -1,4 +1,4 @@
-//! One binary for all integration tests: what holds across modules, checked against oracles.
+//! One binary for all integration tests: what holds across modules, checked against reference densities.
 
 mod architecture;
 mod bounded;

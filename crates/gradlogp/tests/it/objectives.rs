@@ -1,6 +1,6 @@
-//! Every objective, slice law and model kind: unbiasedness, gradients, and the identities behind them.
+//! Every objective, slice distribution and model kind: unbiasedness, gradients, and the identities behind them.
 
-use gradlogp::engine::{Domain, Draw, LossEngine};
+use gradlogp::engine::{Draw, LossEngine, StreamId};
 use gradlogp::model::{Conditioning, Derivatives, LossPass, Mlp, Model, ModelKind, Points};
 use gradlogp::numeric::Activation;
 use gradlogp::{Objective, SliceDistribution};
@@ -14,12 +14,12 @@ pub(super) fn small(kind: ModelKind, dim: usize) -> Model<f64> {
     conditional(kind, dim, 0)
 }
 
-/// A model of p(x | c) with `given` columns of c.
-pub(super) fn conditional(kind: ModelKind, dim: usize, given: usize) -> Model<f64> {
+/// A model of p(x | c) with `condition_dim` columns of c.
+pub(super) fn conditional(kind: ModelKind, dim: usize, condition_dim: usize) -> Model<f64> {
     let base_scale = (kind == ModelKind::LogDensity).then_some(1.5);
     let activation = if dim == 3 { Activation::Softplus } else { Activation::Tanh };
     let hidden = vec![6, 6];
-    Mlp { hidden, base_scale, residual: true, activation, given, ..Mlp::new(dim, kind) }
+    Mlp { hidden, base_scale, residual: true, activation, condition_dim, ..Mlp::new(dim, kind) }
         .build(5)
         .unwrap()
 }
@@ -30,25 +30,25 @@ pub(super) fn normals(n: usize, seed: u64) -> Vec<f64> {
 }
 
 pub(super) fn draw(step: u64) -> Draw {
-    Draw { seed: 9, domain: Domain::Train, step }
+    Draw { seed: 9, stream: StreamId::Train, step }
 }
 
 pub(super) fn engine(
     model: &Model<f64>,
     objective: Objective,
-    law: SliceDistribution,
+    distribution: SliceDistribution,
 ) -> LossEngine<f64> {
-    LossEngine::new(model, &objective, law, 2)
+    LossEngine::new(model, &objective, distribution, 2)
 }
 
 pub(super) fn losses<'a>(
     model: &Model<f64>,
     objective: Objective,
-    law: SliceDistribution,
+    distribution: SliceDistribution,
     points: impl Into<Points<'a, f64>>,
     step: u64,
 ) -> Vec<f64> {
-    engine(model, objective, law).losses(model, points, draw(step))
+    engine(model, objective, distribution).losses(model, points, draw(step))
 }
 
 /// (mean, standard error).
@@ -86,7 +86,7 @@ fn exact_loss_is_trace_plus_half_square() {
 /// exact loss asks for the Laplacian as a whole.
 #[test]
 fn exact_loss_and_gradient_are_those_of_all_coordinate_slices() {
-    for (dim, hidden, residual, given, whole) in [
+    for (dim, hidden, residual, condition_dim, whole) in [
         (3, vec![6, 6], true, 0, false),
         (30, vec![40, 7], false, 0, true),
         (30, vec![40, 40], true, 2, true),
@@ -97,14 +97,14 @@ fn exact_loss_and_gradient_are_those_of_all_coordinate_slices() {
         let mlp = Mlp {
             hidden,
             residual,
-            given,
+            condition_dim,
             base_scale: Some(1.5),
             ..Mlp::new(dim, ModelKind::LogDensity)
         };
         let model = mlp.build::<f64>(5).unwrap();
         assert_eq!(gradlogp::jet::has_laplacian(model.graph()), mlp.hidden.len() < 3);
-        let (x, c) = (normals(9 * dim, 1), normals(9 * given, 2));
-        let contexts: &[&[f64]] = if given > 0 { &[&c] } else { &[] };
+        let (x, c) = (normals(9 * dim, 1), normals(9 * condition_dim, 2));
+        let contexts: &[&[f64]] = if condition_dim > 0 { &[&c] } else { &[] };
         let points = Points::with_contexts(&x, contexts);
         let mut exact = engine(&model, Objective::Exact, SliceDistribution::default());
         let mut sliced =
@@ -129,25 +129,27 @@ fn exact_loss_and_gradient_are_those_of_all_coordinate_slices() {
 #[test]
 fn sliced_losses_are_unbiased_for_the_exact_loss() {
     // The same few rows many times over: only the slices vary.
-    let (dim, given, copies) = (3, 2, 40_000);
-    let (row, condition) = (normals(dim, 2), normals(given, 3));
+    let (dim, condition_dim, copies) = (3, 2, 40_000);
+    let (row, condition) = (normals(dim, 2), normals(condition_dim, 3));
     let (x, c) = (row.repeat(copies), condition.repeat(copies));
     let points = Points::with_contexts(&x, &[&c]);
-    for (kind, given) in KINDS.into_iter().flat_map(|kind| [(kind, 0), (kind, given)]) {
-        let model = conditional(kind, dim, given);
-        let points = if given > 0 { points } else { Points::from(&x) };
+    for (kind, condition_dim) in
+        KINDS.into_iter().flat_map(|kind| [(kind, 0), (kind, condition_dim)])
+    {
+        let model = conditional(kind, dim, condition_dim);
+        let points = if condition_dim > 0 { points } else { Points::from(&x) };
         let want = exact_by_hand(&model, points.some(model.graph(), 0..1))[0];
-        for law in SliceDistribution::ALL {
+        for distribution in SliceDistribution::ALL {
             for objective in [
                 Objective::Ssm { slices: 1 },
                 Objective::Ssm { slices: 4 },
                 Objective::SsmVr { slices: 1 },
                 Objective::SsmVr { slices: 4 },
             ] {
-                let (mean, error) = estimate(&losses(&model, objective, law, points, 0));
+                let (mean, error) = estimate(&losses(&model, objective, distribution, points, 0));
                 assert!(
                     (mean - want).abs() <= 4.0 * error + 1e-9,
-                    "{kind:?} {given} {law:?} {objective:?}: {mean} +- {error}, exact {want}"
+                    "{kind:?} {condition_dim} {distribution:?} {objective:?}: {mean} +- {error}, exact {want}"
                 );
             }
         }
@@ -155,16 +157,19 @@ fn sliced_losses_are_unbiased_for_the_exact_loss() {
 }
 
 #[test]
-fn joint_laws_make_ssm_exact_at_m_equal_d() {
+fn joint_distributions_make_ssm_exact_at_m_equal_d() {
     let dim = 3;
     let x = normals(20 * dim, 2);
     for kind in KINDS {
         let model = small(kind, dim);
         let want = exact_by_hand(&model, &x);
-        for law in [SliceDistribution::Orthogonal, SliceDistribution::Coordinate] {
-            let got = losses(&model, Objective::Ssm { slices: dim }, law, &x, 0);
+        for distribution in [SliceDistribution::Orthogonal, SliceDistribution::Coordinate] {
+            let got = losses(&model, Objective::Ssm { slices: dim }, distribution, &x, 0);
             for (got, want) in got.iter().zip(&want) {
-                assert!((got - want).abs() < 1e-10 * (1.0 + want.abs()), "{kind:?} {law:?}");
+                assert!(
+                    (got - want).abs() < 1e-10 * (1.0 + want.abs()),
+                    "{kind:?} {distribution:?}"
+                );
             }
         }
     }
@@ -204,19 +209,21 @@ fn gradients_match_finite_differences() {
     let (x, c) = (normals(7 * dim, 3), normals(7 * 2, 5));
     let mut objectives = vec![(Objective::Exact, SliceDistribution::default())];
     objectives.push((Objective::Dsm { sigma: 0.5 }, SliceDistribution::default()));
-    for law in SliceDistribution::ALL {
+    for distribution in SliceDistribution::ALL {
         for slices in [1, 4] {
-            objectives.push((Objective::Ssm { slices }, law));
-            objectives.push((Objective::SsmVr { slices }, law));
-            objectives.push((Objective::FdSsm { slices, eps: Some(0.1) }, law));
-            objectives.push((Objective::FdDsm { slices, sigma: 0.5, eps: Some(0.1) }, law));
+            objectives.push((Objective::Ssm { slices }, distribution));
+            objectives.push((Objective::SsmVr { slices }, distribution));
+            objectives.push((Objective::FdSsm { slices, eps: Some(0.1) }, distribution));
+            objectives
+                .push((Objective::FdDsm { slices, sigma: 0.5, eps: Some(0.1) }, distribution));
         }
     }
-    for (kind, given) in KINDS.into_iter().flat_map(|kind| [(kind, 0), (kind, 2)]) {
-        let model = conditional(kind, dim, given);
-        let points = if given > 0 { Points::with_contexts(&x, &[&c]) } else { Points::from(&x) };
-        for (objective, law) in &objectives {
-            let mut engine = engine(&model, *objective, *law);
+    for (kind, condition_dim) in KINDS.into_iter().flat_map(|kind| [(kind, 0), (kind, 2)]) {
+        let model = conditional(kind, dim, condition_dim);
+        let points =
+            if condition_dim > 0 { Points::with_contexts(&x, &[&c]) } else { Points::from(&x) };
+        for (objective, distribution) in &objectives {
+            let mut engine = engine(&model, *objective, *distribution);
             engine.loss_and_gradient(&model, points, draw(3));
             let gradient = engine.gradient().to_vec();
             let size = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
@@ -232,7 +239,7 @@ fn gradients_match_finite_differences() {
                     / (12.0 * t);
                 assert!(
                     (gradient[i] - slope).abs() < 1e-6 * (slope.abs() + 0.1 * size),
-                    "{kind:?} {given} {law:?} {objective:?} parameter {i}: {} {slope}",
+                    "{kind:?} {condition_dim} {distribution:?} {objective:?} parameter {i}: {} {slope}",
                     gradient[i]
                 );
             }
@@ -244,8 +251,8 @@ fn gradients_match_finite_differences() {
 /// gradients, those of factors and shifts among them, are those of finite differences.
 #[test]
 fn a_condition_may_stretch_and_shift_every_layer() {
-    let (dim, given, rows) = (3, 2, 5);
-    let (x, c) = (normals(rows * dim, 3), normals(rows * given, 5));
+    let (dim, condition_dim, rows) = (3, 2, 5);
+    let (x, c) = (normals(rows * dim, 3), normals(rows * condition_dim, 5));
     let c_only = [c.as_slice()];
     let points = Points::with_contexts(&x, &c_only);
     for kind in KINDS {
@@ -253,7 +260,7 @@ fn a_condition_may_stretch_and_shift_every_layer() {
         let mlp = Mlp {
             hidden: vec![5, 4],
             base_scale,
-            given,
+            condition_dim,
             conditioning: Conditioning::Film,
             ..Mlp::new(dim, kind)
         };
@@ -288,7 +295,7 @@ fn a_condition_may_stretch_and_shift_every_layer() {
             ModelKind::LogDensity => at.value(points),
             _ => at.score(points),
         };
-        let want = x.chunks(dim).zip(c.chunks(given)).flat_map(|(x, c)| by_hand(x, c));
+        let want = x.chunks(dim).zip(c.chunks(condition_dim)).flat_map(|(x, c)| by_hand(x, c));
         assert!(value.iter().zip(want).all(|(got, want)| (got - want).abs() < 1e-12), "{kind:?}");
         // Along any v, at fixed c: the score is the gradient of the value, its Jacobian the gradient of the score.
         let v = normals(rows * dim, 4);
@@ -356,8 +363,12 @@ fn a_condition_may_stretch_and_shift_every_layer() {
             }
         }
     }
-    let none =
-        Mlp { hidden: vec![], given, conditioning: Conditioning::Film, ..Mlp::new(3, KINDS[0]) };
+    let none = Mlp {
+        hidden: vec![],
+        condition_dim,
+        conditioning: Conditioning::Film,
+        ..Mlp::new(3, KINDS[0])
+    };
     assert!(none.graph().unwrap_err().to_string().contains("film"));
 }
 
@@ -429,12 +440,12 @@ fn projected_score_matching_differs_from_ssm_by_a_constant() {
         let at = Derivatives::new(&model);
         let (s, trace) = (at.score(x.as_slice()), at.trace(x.as_slice()));
         drop(trace);
-        for law in SliceDistribution::ALL {
+        for distribution in SliceDistribution::ALL {
             let mut rng = ChaCha8Rng::seed_from_u64(21);
             let mut v = vec![0.0; dim];
             let mut slices = Vec::with_capacity(x.len());
             for _ in 0..n {
-                law.draw(&mut rng, dim, &mut v);
+                distribution.draw(&mut rng, dim, &mut v);
                 slices.extend_from_slice(&v);
             }
             let curvature = at.curvature(x.as_slice(), &slices);
@@ -451,7 +462,7 @@ fn projected_score_matching_differs_from_ssm_by_a_constant() {
             let (gap, error) = estimate(&gaps);
             assert!(
                 (gap - 0.5 * dim as f64).abs() < 4.0 * error,
-                "{kind:?} {law:?}: {gap} {error}"
+                "{kind:?} {distribution:?}: {gap} {error}"
             );
         }
     }
@@ -486,11 +497,11 @@ fn linear_score_has_the_closed_form_loss() {
 #[test]
 fn a_condition_shifts_the_first_layer_and_is_not_differentiated() {
     // W x + V c + b: fixing c is a change of the bias, for every derivative in x and every loss.
-    let (dim, given, rows) = (3, 2, 5);
-    let (x, condition) = (normals(rows * dim, 7), normals(given, 8));
+    let (dim, condition_dim, rows) = (3, 2, 5);
+    let (x, condition) = (normals(rows * dim, 7), normals(condition_dim, 8));
     let c = condition.repeat(rows);
     for kind in KINDS {
-        let model = conditional(kind, dim, given);
+        let model = conditional(kind, dim, condition_dim);
         let index = model.graph().parameters();
         let at = |name: &str| index.iter().find(|(p, _)| p.name == name).unwrap().1;
         let mut shifted = small(kind, dim);
@@ -500,7 +511,7 @@ fn a_condition_shifts_the_first_layer_and_is_not_differentiated() {
         }
         let v = &model.parameters[at("net.given.weight")];
         let bias = index_of_shifted.iter().find(|(p, _)| p.name == "net.0.bias");
-        for (b, v) in shifted.parameters[bias.unwrap().1].iter_mut().zip(v.chunks(given)) {
+        for (b, v) in shifted.parameters[bias.unwrap().1].iter_mut().zip(v.chunks(condition_dim)) {
             *b += v[0] * condition[0] + v[1] * condition[1];
         }
         let points = Points::with_contexts(&x, &[&c]);
@@ -513,10 +524,10 @@ fn a_condition_shifts_the_first_layer_and_is_not_differentiated() {
         near(&here.trace(points), &there.trace(&x));
         near(&here.jacobian_diagonal(points), &there.jacobian_diagonal(&x));
         for objective in [Objective::Exact, Objective::Dsm { sigma: 0.3 }] {
-            let law = SliceDistribution::default();
+            let distribution = SliceDistribution::default();
             near(
-                &losses(&model, objective, law, points, 2),
-                &losses(&shifted, objective, law, &x, 2),
+                &losses(&model, objective, distribution, points, 2),
+                &losses(&shifted, objective, distribution, &x, 2),
             );
         }
     }
@@ -554,16 +565,16 @@ fn the_passes_hold_as_many_coefficients_as_the_documents_say() {
 fn slices_are_fresh_for_every_row_and_step() {
     let model = small(ModelKind::Score, 3);
     let x = normals(3, 1).repeat(64);
-    for law in SliceDistribution::ALL {
-        let first = losses(&model, Objective::Ssm { slices: 1 }, law, &x, 0);
-        let again = losses(&model, Objective::Ssm { slices: 1 }, law, &x, 0);
-        let next = losses(&model, Objective::Ssm { slices: 1 }, law, &x, 1);
+    for distribution in SliceDistribution::ALL {
+        let first = losses(&model, Objective::Ssm { slices: 1 }, distribution, &x, 0);
+        let again = losses(&model, Objective::Ssm { slices: 1 }, distribution, &x, 0);
+        let next = losses(&model, Objective::Ssm { slices: 1 }, distribution, &x, 1);
         assert_eq!(first, again);
         let repeated = first.iter().zip(&next).filter(|(a, b)| a == b).count();
-        assert!(repeated < 40, "{law:?}: {repeated} of 64 rows kept their slice");
+        assert!(repeated < 40, "{distribution:?}: {repeated} of 64 rows kept their slice");
         let distinct: std::collections::BTreeSet<u64> = first.iter().map(|l| l.to_bits()).collect();
         // Four slices up to sign in three dimensions for Rademacher, three for coordinate.
-        assert!(distinct.len() >= 3, "{law:?}");
+        assert!(distinct.len() >= 3, "{distribution:?}");
     }
 }
 
@@ -628,7 +639,8 @@ fn operations_and_working_space_of_each_objective() {
     };
     // Rows on the tape at the first map and behind, its weights and those of the others.
     let step = |first: u64, rows: u64, out: u64| 2 * (first * 2 * 18 + rows * 3 * (36 + 6 * out));
-    // The last map of a score field passes values alone; v.(grad s) v is one product with W^T v, and so is its gradient.
+    // The last map of a score field passes values alone; v.(grad s) v is one product with W^T v, and so is its
+    // gradient.
     let projected = 2 * (21 * (2 * 18 + 3 * 36) + 7 * 3 * 18) + 2 * 2 * 14 * 18;
     assert_eq!(of(&score, Objective::Ssm { slices: 2 }), (projected, 3, (2, 3)));
     assert_eq!(of(&potential, Objective::Ssm { slices: 2 }), (step(21, 28, 1), 4, (2, 3)));
@@ -655,7 +667,7 @@ fn operations_and_working_space_of_each_objective() {
 /// loss and its gradient are those of all coordinate slices, which follow every direction through the network.
 #[test]
 fn exact_loss_of_score_fields_is_that_of_all_coordinate_slices() {
-    for (dim, hidden, residual, given, activation, whole) in [
+    for (dim, hidden, residual, condition_dim, activation, whole) in [
         (1, vec![4], false, 0, Activation::Softplus, true),
         (3, vec![6, 6], true, 0, Activation::Softplus, true),
         (5, vec![7, 4], false, 2, Activation::Tanh, true),
@@ -664,11 +676,12 @@ fn exact_loss_of_score_fields_is_that_of_all_coordinate_slices() {
         (70, vec![6, 9], false, 0, Activation::Sin, true),
         (4, vec![6, 6, 6], true, 1, Activation::Softplus, false),
     ] {
-        let mlp = Mlp { hidden, residual, given, activation, ..Mlp::new(dim, ModelKind::Score) };
+        let mlp =
+            Mlp { hidden, residual, condition_dim, activation, ..Mlp::new(dim, ModelKind::Score) };
         let model = mlp.build::<f64>(5).unwrap();
         assert_eq!(gradlogp::jet::has_trace(model.graph()), whole, "{mlp:?}");
-        let (x, c) = (normals(9 * dim, 1), normals(9 * given, 2));
-        let contexts: &[&[f64]] = if given > 0 { &[&c] } else { &[] };
+        let (x, c) = (normals(9 * dim, 1), normals(9 * condition_dim, 2));
+        let contexts: &[&[f64]] = if condition_dim > 0 { &[&c] } else { &[] };
         let points = Points::with_contexts(&x, contexts);
         let mut exact = engine(&model, Objective::Exact, SliceDistribution::default());
         let mut sliced =

@@ -52,11 +52,11 @@ fn precision_matrices_of_exam_marks_minimize_the_exact_loss() {
         let want = reference[name]["objective"].as_f64().unwrap();
         let model = gaussian(&k, &mean);
         // Coordinate slices, M = d, and the exact trace are two ways to the same loss.
-        for (objective, law) in [
+        for (objective, distribution) in [
             (Objective::Exact, SliceDistribution::default()),
             (Objective::SsmVr { slices: d }, SliceDistribution::Coordinate),
         ] {
-            let mut engine = LossEngine::new(&model, &objective, law, 1);
+            let mut engine = LossEngine::new(&model, &objective, distribution, 1);
             let loss = engine.loss_and_gradient(&model, &x, draw(0));
             assert!((loss - want).abs() < 1e-12, "{name} {objective:?}: {loss} {want}");
             let gradient = engine.gradient();

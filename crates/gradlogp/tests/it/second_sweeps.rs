@@ -27,13 +27,13 @@ fn curvature_propagation_is_unbiased_for_the_exact_loss() {
         [potential(&[6, 6], false), potential(&[5, 5, 5], true), small(ModelKind::LogDensity, 3)]
     {
         let want = exact(&model, &row)[0];
-        for law in SliceDistribution::ALL {
+        for distribution in SliceDistribution::ALL {
             for slices in [1, 3] {
-                let found = losses(&model, Objective::Cp { slices }, law, &x, 0);
+                let found = losses(&model, Objective::Cp { slices }, distribution, &x, 0);
                 let (mean, error) = estimate(&found);
                 assert!(
                     (mean - want).abs() <= 4.0 * error && error > 0.0 && error < 0.05,
-                    "{law:?} {slices}: {mean} +- {error}, exact {want}"
+                    "{distribution:?} {slices}: {mean} +- {error}, exact {want}"
                 );
             }
         }
@@ -137,12 +137,12 @@ fn gradients_match_finite_differences() {
         (Objective::Cp { slices: 2 }, SliceDistribution::Gaussian),
     ];
     let c = normals(7 * 2, 5);
-    let given = conditional(ModelKind::LogDensity, 3, 2);
-    for model in [potential(&[6, 6], false), potential(&[5, 5, 5], true), given] {
+    let conditioned = conditional(ModelKind::LogDensity, 3, 2);
+    for model in [potential(&[6, 6], false), potential(&[5, 5, 5], true), conditioned] {
         let contexts = model.graph().contexts();
         let points = if contexts > 0 { Points::with_contexts(&x, &[&c]) } else { Points::from(&x) };
-        for (objective, law) in objectives {
-            let mut engine = engine(&model, objective, law);
+        for (objective, distribution) in objectives {
+            let mut engine = engine(&model, objective, distribution);
             engine.loss_and_gradient(&model, points, draw(3));
             let gradient = engine.gradient().to_vec();
             let size = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
@@ -158,7 +158,7 @@ fn gradients_match_finite_differences() {
                     / (12.0 * t);
                 assert!(
                     (gradient[i] - slope).abs() < 1e-6 * (slope.abs() + 0.1 * size),
-                    "{objective:?} {law:?} parameter {i}: {} {slope}",
+                    "{objective:?} {distribution:?} parameter {i}: {} {slope}",
                     gradient[i]
                 );
             }
@@ -174,7 +174,7 @@ fn a_condition_may_multiply_but_units_may_not() {
         let mlp = Mlp {
             hidden: hidden.to_vec(),
             base_scale: Some(1.5),
-            given: 2,
+            condition_dim: 2,
             conditioning: Conditioning::Film,
             ..Mlp::new(3, ModelKind::LogDensity)
         };
@@ -189,11 +189,14 @@ fn a_condition_may_multiply_but_units_may_not() {
     let (xs, cs) = (x.repeat(20_000), c.repeat(20_000));
     let contexts = [cs.as_slice()];
     let points = Points::with_contexts(&xs, &contexts);
-    for law in [SliceDistribution::Rademacher, SliceDistribution::Gaussian] {
-        let found = losses(&two, Objective::Cp { slices: 2 }, law, points, 0);
+    for distribution in [SliceDistribution::Rademacher, SliceDistribution::Gaussian] {
+        let found = losses(&two, Objective::Cp { slices: 2 }, distribution, points, 0);
         let (mean, error) = estimate(&found);
         let want = want(&two);
-        assert!((mean - want).abs() <= 4.0 * error && error < 0.05, "{law:?} {mean} {want}");
+        assert!(
+            (mean - want).abs() <= 4.0 * error && error < 0.05,
+            "{distribution:?} {mean} {want}"
+        );
     }
     let few = Points::with_contexts(&xs[..3], &[&c]);
     let diagonal = |model: &Model<f64>| {

@@ -74,10 +74,10 @@ fn relative_fisher<S: Sde>(
     let mut rng = ChaCha8Rng::seed_from_u64(99);
     times
         .map(|time| {
-            let law = truth.at(time);
-            let x = law.sample(1000, &mut rng);
+            let distribution = truth.at(time);
+            let x = distribution.sample(1000, &mut rng);
             let at = AtTime { family: model, time };
-            fisher_divergence(&at, &law, x.view()).unwrap().relative.mean
+            fisher_divergence(&at, &distribution, x.view()).unwrap().relative.mean
         })
         .collect()
 }
@@ -464,10 +464,10 @@ fn the_flow_and_importance_sampling_agree_on_the_likelihood() {
         .windows(2)
         .map(|ends| {
             let time = 0.5 * (ends[0] + ends[1]);
-            let law = truth.at(time);
-            let x = law.sample(1000, &mut rng);
+            let distribution = truth.at(time);
+            let x = distribution.sample(1000, &mut rng);
             let at = AtTime { family: &over_time, time };
-            let absolute = fisher_divergence(&at, &law, x.view()).unwrap().absolute.mean;
+            let absolute = fisher_divergence(&at, &distribution, x.view()).unwrap().absolute.mean;
             sde.diffusion(time).powi(2) * absolute * (ends[1] - ends[0])
         })
         .sum();
@@ -493,7 +493,7 @@ fn the_flow_and_importance_sampling_agree_on_the_likelihood() {
     assert!(allowed.contains(&flow_kl.mean), "{says}");
 }
 
-/// A process in the columns' own units, linear, so that the law at every time is known: of
+/// A process in the columns' own units, linear, so that the distribution at every time is known: of
 /// dx_k = (c_k - x_k) dt + (3 + t) dW from N(m, S) it is N(c + e^-t (m - c), e^-2t S + v(t) I) with
 /// v' = -2 v + (3 + t)^2, v = t^2/2 + 5t/2 + 13/4 (1 - e^-2t).
 struct Linear {
@@ -548,10 +548,10 @@ impl Linear {
         let model: TimeModel<f64> = TimeModel::new(trainer.best_model().cast(), settings, clock);
         [0.02, 0.1, 0.5, 1.0, 2.0]
             .map(|time| {
-                let law = self.at(time);
-                let x = law.sample(1000, &mut rng);
+                let distribution = self.at(time);
+                let x = distribution.sample(1000, &mut rng);
                 let at = AtTime { family: &model, time };
-                fisher_divergence(&at, &law, x.view()).unwrap().relative.mean
+                fisher_divergence(&at, &distribution, x.view()).unwrap().relative.mean
             })
             .to_vec()
     }
@@ -570,12 +570,12 @@ fn processes_in_the_columns_own_units_are_learnt_in_scaled_ones() {
         towards: [20.0, 1.7e9],
         data: Gaussian::new(array![-40.0, 1.7e9 + 30.0], covariance()).unwrap(),
     };
-    for (law, kind, model) in [
+    for (distribution, kind, model) in [
         (&weather, Standardization::Standardize, ModelKind::Score),
         (&weather, Standardization::Common, ModelKind::LogDensity),
         (&epochs, Standardization::Robust, ModelKind::Score),
     ] {
-        let errors = law.errors(kind, model, 600);
+        let errors = distribution.errors(kind, model, 600);
         // At the least time, where few rows fall, so short a fit is rough.
         let fine = errors[0] < 0.3 && errors[1..].iter().all(|e| *e < 0.05);
         assert!(fine, "{kind:?} {model:?}: {errors:?}");

@@ -91,8 +91,8 @@ fn a_loss_of_ones_own_trains_to_the_same_bits_as_ours() {
 }
 
 #[test]
-fn every_objective_and_law_finds_the_score_with_its_sign_and_scale() {
-    // MATH 2, trap 1: a slice law of the wrong length would give a slope of -1/d under SSM-VR.
+fn every_objective_and_distribution_finds_the_score_with_its_sign_and_scale() {
+    // MATH 2, trap 1: a slice distribution of the wrong length would give a slope of -1/d under SSM-VR.
     let dim = 4;
     let base =
         TrainConfig { steps: 600, learning_rate: 1e-2, threads: 2, ..TrainConfig::default() };
@@ -103,18 +103,21 @@ fn every_objective_and_law_finds_the_score_with_its_sign_and_scale() {
         (Objective::FdSsm { slices: 2, eps: None }, SliceDistribution::default(), -1.0),
         (Objective::FdDsm { slices: 2, sigma: 1.0, eps: None }, SliceDistribution::default(), -0.5),
     ];
-    for law in SliceDistribution::ALL {
-        cases.push((Objective::Ssm { slices: 2 }, law, -1.0));
-        cases.push((Objective::SsmVr { slices: 1 }, law, -1.0));
+    for distribution in SliceDistribution::ALL {
+        cases.push((Objective::Ssm { slices: 2 }, distribution, -1.0));
+        cases.push((Objective::SsmVr { slices: 1 }, distribution, -1.0));
     }
     cases.push((Objective::Cp { slices: 2 }, SliceDistribution::default(), -1.0));
     for kind in [ModelKind::Score, ModelKind::LogDensity] {
-        for (objective, law, want) in &cases {
+        for (objective, distribution, want) in &cases {
             if objective.second_sweep().is_some() && kind == ModelKind::Score {
                 continue;
             }
-            let config =
-                TrainConfig { objective: *objective, slice_distribution: *law, ..base.clone() };
+            let config = TrainConfig {
+                objective: *objective,
+                slice_distribution: *distribution,
+                ..base.clone()
+            };
             let mut trainer = trainer(&network(dim, kind), config);
             assert_eq!(trainer.run(&mut |_, _| GO_ON), Stop::Completed);
             // The last weights: for denoising the held-out loss would pick others.
@@ -125,7 +128,7 @@ fn every_objective_and_law_finds_the_score_with_its_sign_and_scale() {
             let got = slope(&model);
             assert!(
                 (got - want).abs() < 0.12,
-                "{kind:?} {objective:?} {law:?}: {got}, want {want}"
+                "{kind:?} {objective:?} {distribution:?}: {got}, want {want}"
             );
         }
     }
@@ -231,7 +234,7 @@ fn every_objective_finds_the_conditional_score() {
     let base =
         TrainConfig { steps: 500, learning_rate: 1e-2, threads: 2, ..TrainConfig::default() };
     for kind in [ModelKind::Score, ModelKind::LogDensity] {
-        let mlp = Mlp { given: 2, ..network(2, kind) };
+        let mlp = Mlp { condition_dim: 2, ..network(2, kind) };
         for (objective, variance) in [
             (Objective::Exact, 0.36),
             (Objective::Ssm { slices: 2 }, 0.36),
@@ -280,8 +283,12 @@ fn film_finds_a_score_that_its_condition_moves_and_stretches() {
     };
     for kind in [ModelKind::Score, ModelKind::LogDensity] {
         let base_scale = (kind == ModelKind::LogDensity).then_some(3.0);
-        let mlp =
-            Mlp { given: 1, conditioning: Conditioning::Film, base_scale, ..network(1, kind) };
+        let mlp = Mlp {
+            condition_dim: 1,
+            conditioning: Conditioning::Film,
+            base_scale,
+            ..network(1, kind)
+        };
         let mut trainer =
             Trainer::new(mlp.build(1).unwrap(), training.clone(), &held, config.clone()).unwrap();
         trainer.run(&mut |_, _| GO_ON);
@@ -300,7 +307,7 @@ fn film_finds_a_score_that_its_condition_moves_and_stretches() {
 
 #[test]
 fn resumed_runs_with_contexts_are_bit_identical() {
-    let mlp = Mlp { given: 2, ..network(2, ModelKind::LogDensity) };
+    let mlp = Mlp { condition_dim: 2, ..network(2, ModelKind::LogDensity) };
     let (training, held) = (conditional_rows(700, 30), conditional_rows(100, 40));
     let model = || mlp.build(1).unwrap();
     let mut whole = Trainer::new(model(), training.clone(), &held, short()).unwrap();
@@ -318,7 +325,7 @@ fn resumed_runs_with_contexts_are_bit_identical() {
 
 #[test]
 fn contexts_that_do_not_fit_are_refused() {
-    let mlp = Mlp { given: 2, ..network(2, ModelKind::Score) };
+    let mlp = Mlp { condition_dim: 2, ..network(2, ModelKind::Score) };
     let rows = conditional_rows(50, 30);
     let refused = |training: PointSet<f32>, held: &PointSet<f32>| {
         let made = Trainer::new(mlp.build(1).unwrap(), training, held, short());

@@ -19,7 +19,7 @@ use crate::output::write_table;
 use crate::places::Places;
 use crate::text::{aligned, short};
 
-/// The files of rows: those that train, and those that judge.
+/// The files of rows: those that train, and those that are held out.
 const ROWS_TO: [&str; 2] = ["training.npy", "held-out.npy"];
 
 #[derive(Serialize)]
@@ -80,11 +80,12 @@ pub(crate) fn fit(args: &FitClockArgs, show: Show) -> Result<ExitCode> {
     let network = plan.mlp(prepared.dim()).build::<f32>(config.seed)?;
     let threads = Threads::new(config.threads)?;
     let domain = config.domain.as_ref();
-    let judge = HeldOut::new(&network, (&held_out).into(), domain, config.seed, threads.count());
+    let evaluator =
+        HeldOut::new(&network, (&held_out).into(), domain, config.seed, threads.count());
     // Its own evaluations decide nothing: one row makes them free.
     let config = TrainConfig { evaluate_every: u64::MAX, patience: 0, ..config.clone() };
     let trainer = Trainer::new(network, training, &held_out.x[..prepared.dim()], config)?;
-    let history = train(trainer, judge, &threads, &plan.fit.training);
+    let history = train(trainer, evaluator, &threads, &plan.fit.training);
     let threads = threads.count();
     let (objective, choice) = (plan.fit.training.objective, plan.choice);
     let heads = ["step", "seconds", "held-out loss"].map(String::from).to_vec();
@@ -116,7 +117,7 @@ fn refuse_files(args: &FitClockArgs) -> Result<()> {
 /// Trains in stretches between evaluations; the clock runs during the stretches alone.
 fn train(
     mut trainer: Trainer,
-    mut judge: HeldOut<f32>,
+    mut evaluator: HeldOut<f32>,
     threads: &Threads,
     config: &TrainConfig,
 ) -> Vec<Point> {
@@ -131,7 +132,7 @@ fn train(
         let stop = trainer.run(&mut stretch);
         seconds += start.elapsed().as_secs_f64();
         let model = trainer.averaged_model();
-        let held_out = threads.install(|| judge.evaluate(&model));
+        let held_out = threads.install(|| evaluator.evaluate(&model));
         history.push(Point { step: trainer.step(), seconds, held_out });
         since = if held_out.mean < best { 0 } else { since + 1 };
         best = best.min(held_out.mean);

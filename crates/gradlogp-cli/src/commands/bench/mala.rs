@@ -55,7 +55,7 @@ pub(crate) fn mala(args: &MalaClockArgs, show: Show) -> Result<ExitCode> {
     let seconds = start.elapsed().as_secs_f64();
     if !run.completed {
         return Err(
-            Error::config("bench mala", "was interrupted, so there is nothing to tell").into()
+            Error::config("bench mala", "was interrupted before anything was measured").into()
         );
     }
     let measured = Measured {

@@ -36,7 +36,7 @@ pub(super) fn read_checkpoint(path: &Path) -> Result<(Checkpoint, Resumable)> {
     if !path.exists() {
         let why = "there is no such file. A fit writes its first checkpoint at the first evaluation \
                    after --checkpoint-every seconds and removes it when it is done; if none was \
-                   written, start the fit anew";
+                   written, start the fit again";
         return Err(Error::io(path, "read", std::io::Error::other(why)).into());
     }
     let (checkpoint, extra) = Checkpoint::load(path)?;
@@ -63,7 +63,7 @@ pub(in crate::commands) fn checkpoint_settings(path: &Path) -> Result<Vec<(Strin
 /// What is wrong with the contents of a checkpoint.
 pub(super) fn in_checkpoint(path: &Path, error: &anyhow::Error) -> Error {
     let message = exit::message(error);
-    Error::model_file(path, format!("holds what no fit of this program has written: {message}"))
+    Error::model_file(path, format!("does not hold what a fit of this program writes: {message}"))
 }
 
 impl Resumable {
@@ -75,7 +75,7 @@ impl Resumable {
             return Err(Error::config("kernel", "kernel families keep no checkpoint").into());
         }
         if self.members.len() >= self.plan.fit.members {
-            return Err(Error::config("members", "more are done than were asked for").into());
+            return Err(Error::config("members", "more are finished than were requested").into());
         }
         if !(self.seconds >= 0.0) {
             return Err(Error::config("seconds", "must be 0 or more").into());
@@ -115,7 +115,7 @@ impl Saver {
         let error = self.save(trainer).err()?;
         let first = !std::mem::replace(&mut self.warned, true);
         first.then(|| {
-            format!("{}; the fit goes on, but cannot be resumed from here", exit::message(&error))
+            format!("{}; the fit continues, but cannot be resumed from here", exit::message(&error))
         })
     }
 

@@ -58,7 +58,7 @@ pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
     let seconds = saver.seconds();
     if stop == Stop::Interrupted {
         show.note(&format!(
-            "stopped at step {} of {}; go on with: {}",
+            "stopped at step {} of {}; resume with: {}",
             saver.members.iter().map(TrainedMember::steps).sum::<u64>() + trainer.step(),
             plan.fit.members as u64 * plan.fit.training.steps,
             resume_command("fit", &place.path)
@@ -104,7 +104,7 @@ fn train(
         training.threads = threads;
         if std::thread::available_parallelism().is_ok_and(|cores| cores.get() != threads) {
             show.note(&format!(
-                "going on with {threads} threads, as the fit began: its result depends on their number"
+                "resuming with {threads} threads, as the fit began: its result depends on their number"
             ));
         }
     }
@@ -122,7 +122,7 @@ fn train(
     };
     if let Some(((_, resumable), _)) = &resumed {
         if resumable.content_hash != saver.hash {
-            let message = "the table has changed since the checkpoint was written; start anew";
+            let message = "the table has changed since the checkpoint was written; start again";
             return Err(Error::data(plan.source.name(), message).into());
         }
         (saver.before, saver.members) = (resumable.seconds, resumable.members.clone());
@@ -199,9 +199,9 @@ const EARLY: u64 = 5;
 
 fn nothing_learnt(point: HistoryPoint, steps: u64) -> String {
     format!(
-        "after {} of {steps} steps the held-out loss, {} +- {}, is no better than that of a score of 0 everywhere. \
-         If that is not what the rows are like, stop with Ctrl-C and look at their scale (--standardize), at outliers, \
-         at rounded columns (--dequantize), or try a smaller --rate",
+        "after {} of {steps} steps the held-out loss, {} +- {}, is no better than that of a score of 0 \
+         everywhere. If that is not what the rows are like, stop with Ctrl-C and look at their scale \
+         (--standardize), at outliers, at rounded columns (--dequantize), or try a smaller --rate",
         point.step,
         short(point.held_out.mean),
         short(point.held_out.standard_error)

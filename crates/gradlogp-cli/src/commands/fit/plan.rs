@@ -61,7 +61,7 @@ impl Plan {
         };
         // What was not given is as the purpose has it.
         let of_purpose = |setting| args.purpose.is_some() && args.open.contains(&setting);
-        let scaled = args.purpose.is_some() && !args.standardize_given;
+        let scaled = args.purpose.is_some() && !args.own_scaling;
         let asked = TrainConfig {
             objective: objective.unwrap_or(Objective::SsmVr { slices }),
             slice_distribution: args.objective.slice_law,
@@ -179,16 +179,16 @@ impl Plan {
         if keeps && place.check()? == Standing::Ours {
             let path = place.path.display();
             show.warning(&format!(
-                "{path} holds an unfinished fit with the same settings, which this one replaces; to go \
-                 on with that one instead: {}",
+                "{path} holds an unfinished fit with the same settings, which this one replaces; to \
+                 resume that one instead: {}",
                 resume_command("fit", &place.path)
             ));
         }
         Ok(())
     }
 
-    /// Reads the table, takes over what follows from its size, and makes it ready to train on; what is to be known of it, in words, is shown, and returned
-    /// beside it.
+    /// Reads the table, takes over what follows from its size, and makes it ready to train on; what is to be
+    /// known of it, in words, is shown, and returned beside it.
     pub(in crate::commands) fn prepare(&mut self, show: Show) -> Result<(Prepared, Vec<String>)> {
         let loaded = self.source.load(self.fit.training.seed, None)?;
         let mut checked = CheckedTable::new(loaded.table, &self.fit)?;
@@ -276,13 +276,13 @@ impl Plan {
 /// The family of a fit without noise.
 fn family(args: &FitArgs) -> Result<Family> {
     let (model, given) = (&args.model, flat(&args.prepare.given));
-    let region = args.boundary.region();
+    let domain = args.boundary.domain();
     if let Some(family) = kernel_family(model) {
         if !given.is_empty() {
             let message = "kernel families have no condition; use --model potential or score";
             return Err(Error::config("--given", message).into());
         }
-        if region.is_some() {
+        if domain.is_some() {
             let message = "kernel families are not fitted with bounds; use potential or score";
             return Err(Error::config("--model", message).into());
         }
@@ -292,14 +292,14 @@ fn family(args: &FitArgs) -> Result<Family> {
         return Ok(Family::Kernel(family));
     }
     let conditioning = args.noise.conditioning;
-    let support = match (given.is_empty(), region) {
+    let support = match (given.is_empty(), domain) {
         (false, Some(_)) => {
             let message = "models with bounds have no condition; leave one of the two out";
             return Err(Error::config("--given", message).into());
         }
         (true, _) if conditioning.is_some() => return Err(conditioning_is_for_others()),
         (true, None) => Support::Everywhere,
-        (true, Some(region)) => Support::Within { region, power: args.boundary.boundary_power },
+        (true, Some(domain)) => Support::Domain { domain, power: args.boundary.boundary_power },
         (false, None) => Support::Conditional {
             columns: given,
             conditioning: conditioning.unwrap_or(Conditioning::Concat),
@@ -345,17 +345,16 @@ fn check_beside_noise(args: &FitArgs, noise: Option<&DiffusionConfig>) -> Result
         let message = "a time model has no condition; leave it out, or fit without --noise";
         return Err(Error::config("--given", message).into());
     }
-    if args.boundary.region().is_some() {
-        let message =
-            "noise carries rows across the bounds; leave them out, or fit without --noise";
+    if args.boundary.domain().is_some() {
+        let message = "noise moves rows across the bounds; leave them out, or fit without --noise";
         return Err(Error::config("--noise", message).into());
     }
     if args.model.model.is_some_and(ModelArg::is_kernel_family) {
-        let message = "a kernel family does not know the time; use potential or score";
+        let message = "a kernel family cannot depend on time; use potential or score";
         return Err(Error::config("--model", message).into());
     }
     if args.model.base_scale.is_some() {
-        let message = "a time model has its base from the noise; leave it out";
+        let message = "the noise gives a time model its base; leave it out";
         return Err(Error::config("--base-scale", message).into());
     }
     if args.model.residual {
@@ -363,7 +362,7 @@ fn check_beside_noise(args: &FitArgs, noise: Option<&DiffusionConfig>) -> Result
         return Err(Error::config("--residual", message).into());
     }
     if noise.is_custom() && args.prepare.standardize == Standardization::Whiten {
-        let message = "whiten mixes the columns, and a process of your own moves each by itself; use \
+        let message = "whiten mixes the columns, and a custom process moves each by itself; use \
                        standardize, robust, common or none";
         return Err(Error::config("--standardize", message).into());
     }

@@ -1,4 +1,4 @@
-//! What a fit leaves: the model file, its check, the report.
+//! Results of a fit: the model file, its evaluation, the report.
 
 use std::process::ExitCode;
 
@@ -122,7 +122,7 @@ fn unsaved(error: Error, trainer: &Trainer, mut saver: Saver, sound: bool) -> an
         return error;
     }
     error.context(format!(
-        "the model cannot be written, but the fit is kept: go on with {} -o FILE, FILE being another place",
+        "the model cannot be written, but the fit is kept: resume it with {} -o FILE, FILE being another place",
         resume_command("fit", &saver.place.path)
     ))
 }

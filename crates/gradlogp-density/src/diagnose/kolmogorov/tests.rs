@@ -32,7 +32,7 @@ fn exact_p_values_count_the_orders() {
             assert!((got - want / all.len() as f64).abs() < 1e-12, "{n} {m} {d}: {got}");
         }
     }
-    // Where the law of large samples takes over, both agree.
+    // Where the distribution of large samples takes over, both agree.
     let (near, far) = (exact_tail(2000, 2000, 0.043), kolmogorov_tail(1000f64.sqrt() * 0.043));
     assert!((near / far - 1.0).abs() < 0.03, "{near} {far}");
     assert_eq!(exact_tail(4, 4, 0.0), 1.0);
@@ -85,7 +85,7 @@ fn refuses_other_columns_and_nan() {
     assert!(column_tests(p.view(), ndarray::array![[1.0, f64::NAN]].view()).is_err());
 }
 
-/// 2 sum (-1)^(k-1) exp(-2 k^2 lambda^2) in fifty digits. Each form of the law where the other one would
+/// 2 sum (-1)^(k-1) exp(-2 k^2 lambda^2) in fifty digits. Each form of the distribution where the other one would
 /// have lost its digits: many terms below, small differences of large numbers above.
 #[test]
 fn tail_to_twelve_digits() {

@@ -39,8 +39,8 @@ fn known_normalizers_are_found() {
     let gaussian = Gaussian::rank_one(2.0, 8).unwrap();
     let banana = Banana::new(2, 1.0, 1.0, 0.5).unwrap();
     let mixture = mixture();
-    let oracles: [&dyn ReferenceDensity; 3] = [&gaussian, &banana, &mixture];
-    for (k, p) in oracles.into_iter().enumerate() {
+    let references: [&dyn ReferenceDensity; 3] = [&gaussian, &banana, &mixture];
+    for (k, p) in references.into_iter().enumerate() {
         let found = run(&Shifted(p, 3.7), p, 400, k as u64);
         let log_z = found.log_z.unwrap_or_else(|why| panic!("{k}: {why}\n{found:?}"));
         let miss = (log_z.value - 3.7) / log_z.standard_error;
@@ -57,9 +57,9 @@ fn many_columns_are_found_or_refused() {
     let mut means = Array2::zeros((2, 20));
     means[[1, 0]] = 5.0;
     let mixture = GaussianMixture::isotropic(array![0.4, 0.6], means.view(), 1.0).unwrap();
-    let oracles: [(&dyn ReferenceDensity, bool); 3] =
+    let references: [(&dyn ReferenceDensity, bool); 3] =
         [(&gaussian(20), true), (&gaussian(50), false), (&mixture, true)];
-    for (k, (p, must)) in oracles.into_iter().enumerate() {
+    for (k, (p, must)) in references.into_iter().enumerate() {
         let mut rng = ChaCha8Rng::seed_from_u64(20 + k as u64);
         let x = p.sample(500, &mut rng);
         let config = NormalizerConfig { chains: 300, ..Default::default() };
@@ -180,9 +180,9 @@ fn found(value: f64, standard_error: f64, effective_size: f64) -> LogMean {
 /// Effective sizes from 50 on count; the better of importance sampling and forward annealing is told.
 #[test]
 fn judgements_by_hand() {
-    let judge = |i, f, r| judge(i, f, r, &NormalizerConfig::default());
+    let assess = |i, f, r| assess(i, f, r, &NormalizerConfig::default());
     let reverse = found(1.0, 0.1, 60.0);
-    let told = |i, f| judge(i, f, reverse).map(|z| (z.value, z.standard_error));
+    let told = |i, f| assess(i, f, reverse).map(|z| (z.value, z.standard_error));
     assert_eq!(told(found(1.1, 0.2, 50.0), found(0.9, 0.3, 99.0)), Ok((1.1, 0.2)));
     assert_eq!(told(found(1.1, 0.2, 99.0), found(0.9, 0.1, 99.0)), Ok((0.9, 0.1)));
     assert_eq!(told(found(1.1, 0.2, 49.0), found(0.9, 0.3, 99.0)), Ok((0.9, 0.3)));
@@ -191,15 +191,15 @@ fn judgements_by_hand() {
     assert_eq!(told(found(1.0, 0.1, 49.0), found(1.0, 0.1, 20.0)), Err(few));
     let fine = found(1.0, 0.1, 60.0);
     let few = Refusal::FewEffectiveReverse { effective: 49.0, chains: 70, least: 50.0 };
-    assert_eq!(judge(fine, fine, found(1.0, 0.1, 49.0)), Err(few));
+    assert_eq!(assess(fine, fine, found(1.0, 0.1, 49.0)), Err(few));
 }
 
 /// Apart by more than the tolerance of 0.05 *and* more than four joint errors: 0.3 and 0.4 make 0.5.
 #[test]
 fn disagreements_by_hand() {
-    let judge = |i, f, r| judge(i, f, r, &NormalizerConfig::default());
+    let assess = |i, f, r| assess(i, f, r, &NormalizerConfig::default());
     let with = |gap: f64, i: f64, f: f64| {
-        judge(found(1.0, i, 60.0), found(1.0 + gap, f, 60.0), found(1.0 + 0.5 * gap, 9.0, 60.0))
+        assess(found(1.0, i, 60.0), found(1.0 + gap, f, 60.0), found(1.0 + 0.5 * gap, 9.0, 60.0))
     };
     assert!(with(1.9, 0.3, 0.4).is_ok() && with(-1.9, 0.3, 0.4).is_ok());
     assert!(with(2.1, 0.3, 0.4).is_err() && with(-2.1, 0.3, 0.4).is_err());
@@ -211,7 +211,7 @@ fn disagreements_by_hand() {
     assert_eq!((values, standard_errors), ([1.0, 3.1], [0.3, 0.4]));
     let fine = found(1.0, 0.01, 60.0);
     let Err(Refusal::Disagree { names, .. }) =
-        judge(found(1.0, 0.1, 3.0), fine, found(2.0, 0.01, 60.0))
+        assess(found(1.0, 0.1, 3.0), fine, found(2.0, 0.01, 60.0))
     else {
         panic!("no disagreement")
     };

@@ -17,13 +17,13 @@ fn mixture() -> GaussianMixture {
     GaussianMixture::isotropic(array![0.4, 0.6], means.view(), 0.9).unwrap()
 }
 
-/// How many of `repetitions` fresh samples of 2000 rows are judged consistent.
+/// How many of `repetitions` fresh samples of 2000 rows are found consistent.
 fn consistent(p: &dyn ReferenceDensity, score: &dyn Score, repetitions: u64) -> usize {
-    let judge = |seed: u64| {
+    let consistent = |seed: u64| {
         let x = p.sample(2000, &mut ChaCha8Rng::seed_from_u64(seed));
         stein_check(score, x.view(), 0.05).unwrap().verdict.is_consistent()
     };
-    (0..repetitions).filter(|seed| judge(*seed)).count()
+    (0..repetitions).filter(|seed| consistent(*seed)).count()
 }
 
 fn check(p: &dyn ReferenceDensity, score: &dyn Score) -> SteinReport {
@@ -34,11 +34,11 @@ fn check(p: &dyn ReferenceDensity, score: &dyn Score) -> SteinReport {
 #[test]
 fn true_scores_pass_as_often_as_stated() {
     let banana = Banana::new(3, 1.0, 0.4, 0.7).unwrap();
-    let oracles: [&dyn ReferenceDensity; 3] = [&correlated(), &mixture(), &banana];
-    for (k, p) in oracles.into_iter().enumerate() {
+    let references: [&dyn ReferenceDensity; 3] = [&correlated(), &mixture(), &banana];
+    for (k, p) in references.into_iter().enumerate() {
         let score: &dyn Score = p;
         let passed = consistent(p, score, 200);
-        assert!(passed >= 182, "oracle {k}: {passed} of 200");
+        assert!(passed >= 182, "reference density {k}: {passed} of 200");
     }
 }
 
@@ -145,7 +145,7 @@ fn conditional_scores_pass_as_often_as_stated_and_a_wrong_slope_in_c_is_named() 
     let check = |b: f64, v: f64, seed: u64| {
         let (x, c) = regression_rows(seed);
         let score = Regression { b, v, c: c.clone() };
-        stein_check_given(&score, x.view(), c.view(), 0.05).unwrap()
+        stein_check_conditional(&score, x.view(), c.view(), 0.05).unwrap()
     };
     let (b, v) = (0.9, 2.0 - 0.81);
     let passed = (0..100).filter(|seed| check(b, v, *seed).verdict.is_consistent()).count();
@@ -168,9 +168,9 @@ fn a_constant_condition_passes_and_other_rows_are_refused() {
     let (x, c) = regression_rows(3);
     let score = Regression { b: 0.9, v: 1.19, c };
     let constant = Array2::from_elem((2000, 1), 4.0);
-    let report = stein_check_given(&score, x.view(), constant.view(), 0.05).unwrap();
-    assert_eq!(report.given_max_z, 0.0);
-    assert!(stein_check_given(&score, x.view(), array![[1.0]].view(), 0.05).is_err());
+    let report = stein_check_conditional(&score, x.view(), constant.view(), 0.05).unwrap();
+    assert_eq!(report.condition_max_z, 0.0);
+    assert!(stein_check_conditional(&score, x.view(), array![[1.0]].view(), 0.05).is_err());
 }
 
 /// Another unit and origin for every column, the score's with it: nothing changes.
@@ -241,20 +241,20 @@ fn refuses_what_cannot_be_judged() {
     assert!(stein_check(&p, Array2::eye(2).view(), 1.5).is_err());
 }
 
-/// A report of d columns without fault, to be changed: every error 0.1, the slope's 0.05.
+/// A report of d columns without violation, to be changed: every error 0.1, the slope's 0.05.
 fn faultless(d: usize, w: usize) -> Fitted {
     Fitted {
         mean: Array1::zeros(d),
         mean_error: Array1::from_elem(d, 0.1),
         product: -Array2::<f64>::eye(d),
         product_error: Array2::from_elem((d, d), 0.1),
-        given: Array2::zeros((d, w)),
-        given_error: Array2::from_elem((d, w), 0.1),
+        condition: Array2::zeros((d, w)),
+        condition_error: Array2::from_elem((d, w), 0.1),
         slope: Estimate { mean: 1.0, standard_error: 0.05, n: 50 },
     }
 }
 
-fn judged(change: impl FnOnce(&mut Fitted)) -> SteinReport {
+fn report_with(change: impl FnOnce(&mut Fitted)) -> SteinReport {
     let mut fitted = faultless(3, 2);
     change(&mut fitted);
     fitted.report(4.0, 0.05)
@@ -263,16 +263,16 @@ fn judged(change: impl FnOnce(&mut Fitted)) -> SteinReport {
 /// Statements by hand, each a little outside and a little inside its band of 4 errors.
 #[test]
 fn each_fault_is_named_with_its_place_and_band() {
-    assert_eq!(judged(|_| ()).verdict, Verdict::Consistent);
+    assert_eq!(report_with(|_| ()).verdict, Verdict::Consistent);
     let near = |a: f64, b: f64| (a - b).abs() < 1e-12;
     for sign in [1.0, -1.0] {
-        let of = |size: f64| judged(|f| f.mean[1] = sign * size);
+        let of = |size: f64| report_with(|f| f.mean[1] = sign * size);
         assert!(of(0.39).verdict.is_consistent());
         let Verdict::MeanOff { column: 1, mean, half_width } = of(0.41).verdict else { panic!() };
         assert!(near(mean, sign * 0.41) && near(half_width, 0.4));
         assert!(near(of(0.41).mean_max_z, 4.1) && near(of(0.41).mean_z[1], sign * 4.1));
 
-        let of = |size: f64| judged(|f| f.product[[2, 1]] = sign * size);
+        let of = |size: f64| report_with(|f| f.product[[2, 1]] = sign * size);
         assert!(of(0.39).verdict.is_consistent());
         let Verdict::DependenceOff { score_column: 2, data_column: 1, product, half_width } =
             of(0.41).verdict
@@ -282,7 +282,7 @@ fn each_fault_is_named_with_its_place_and_band() {
         assert!(near(product, sign * 0.41) && near(half_width, 0.4));
         assert!(near(of(0.41).product_max_z, 4.1) && near(of(0.41).product_z[[2, 1]], sign * 4.1));
 
-        let of = |size: f64| judged(|f| f.given[[2, 1]] = sign * size);
+        let of = |size: f64| report_with(|f| f.condition[[2, 1]] = sign * size);
         assert!(of(0.39).verdict.is_consistent());
         let Verdict::ConditionOff { score_column: 2, given_column: 4, product, half_width } =
             of(0.41).verdict
@@ -291,10 +291,11 @@ fn each_fault_is_named_with_its_place_and_band() {
         };
         assert!(near(product, sign * 0.41) && near(half_width, 0.4));
         assert!(
-            near(of(0.41).given_max_z, 4.1) && near(of(0.41).given_product_z[[2, 1]], sign * 4.1)
+            near(of(0.41).condition_max_z, 4.1)
+                && near(of(0.41).condition_product_z[[2, 1]], sign * 4.1)
         );
 
-        let of = |size: f64| judged(|f| f.product[[1, 1]] = -1.0 - sign * size);
+        let of = |size: f64| report_with(|f| f.product[[1, 1]] = -1.0 - sign * size);
         assert!(of(0.39).verdict.is_consistent());
         let Verdict::ColumnScaleOff { column: 1, slope, half_width } = of(0.41).verdict else {
             panic!()
@@ -302,7 +303,7 @@ fn each_fault_is_named_with_its_place_and_band() {
         assert!(near(slope, 1.0 + sign * 0.41) && near(half_width, 0.4));
 
         // The slope alone, with all columns' products in its band: one factor.
-        let of = |size: f64| judged(|f| f.slope.mean = 1.0 + sign * size);
+        let of = |size: f64| report_with(|f| f.slope.mean = 1.0 + sign * size);
         assert!(of(0.19).verdict.is_consistent());
         let Verdict::ScaleOff { slope, half_width } = of(0.21).verdict else { panic!() };
         assert!(near(slope, 1.0 + sign * 0.21) && near(half_width, 0.2));
@@ -311,24 +312,24 @@ fn each_fault_is_named_with_its_place_and_band() {
 
 #[test]
 fn the_worst_fault_is_told_and_a_sign_before_all() {
-    let both = judged(|f| (f.mean[0], f.product[[0, 1]]) = (0.5, 0.6));
+    let both = report_with(|f| (f.mean[0], f.product[[0, 1]]) = (0.5, 0.6));
     assert!(matches!(both.verdict, Verdict::DependenceOff { score_column: 0, data_column: 1, .. }));
-    let both = judged(|f| (f.mean[0], f.product[[0, 1]]) = (0.6, 0.5));
+    let both = report_with(|f| (f.mean[0], f.product[[0, 1]]) = (0.6, 0.5));
     assert!(matches!(both.verdict, Verdict::MeanOff { column: 0, .. }));
     // Below 0 with its whole band, or not.
-    let inverted = judged(|f| (f.slope.mean, f.mean[0]) = (-0.21, 9.0));
+    let inverted = report_with(|f| (f.slope.mean, f.mean[0]) = (-0.21, 9.0));
     let Verdict::SignInverted { slope, half_width } = inverted.verdict else { panic!() };
     assert!(slope == -0.21 && (half_width - 0.2).abs() < 1e-12);
-    let perhaps = judged(|f| (f.slope.mean, f.mean[0]) = (-0.19, 9.0));
+    let perhaps = report_with(|f| (f.slope.mean, f.mean[0]) = (-0.19, 9.0));
     assert!(matches!(perhaps.verdict, Verdict::MeanOff { .. }));
     // One factor in all columns, of which one is furthest off; and two columns in opposite ways, where
     // the slope is off because of the one.
-    let one = judged(|f| {
+    let one = report_with(|f| {
         f.slope.mean = 1.5;
         f.product = Array2::from_diag(&array![-1.5, -1.55, -1.45]);
     });
     assert!(matches!(one.verdict, Verdict::ScaleOff { slope: 1.5, .. }), "{:?}", one.verdict);
-    let wide = judged(|f| {
+    let wide = report_with(|f| {
         f.slope = Estimate { mean: 1.5, standard_error: 0.2, n: 50 };
         f.product = Array2::from_diag(&array![-1.5, -1.55, -1.45]);
     });
@@ -337,12 +338,12 @@ fn the_worst_fault_is_told_and_a_sign_before_all() {
         "{:?}",
         wide.verdict
     );
-    let column_first = judged(|f| {
+    let column_first = report_with(|f| {
         f.slope = Estimate { mean: 1.5, standard_error: 0.1, n: 50 };
         f.product = Array2::from_diag(&array![-1.5, -1.55, -1.45]);
     });
     assert!(matches!(column_first.verdict, Verdict::ScaleOff { slope: 1.5, .. }));
-    let mixed = judged(|f| {
+    let mixed = report_with(|f| {
         f.slope.mean = 1.5;
         f.product = Array2::from_diag(&array![-1.0, -1.2, -2.3]);
     });
@@ -351,7 +352,7 @@ fn the_worst_fault_is_told_and_a_sign_before_all() {
         "{:?}",
         mixed.verdict
     );
-    let overall = judged(|f| {
+    let overall = report_with(|f| {
         f.slope = Estimate { mean: 1.5, standard_error: 0.01, n: 50 };
         f.product = Array2::from_diag(&array![-1.0, -2.3, -1.2]);
     });
@@ -401,10 +402,10 @@ fn conditions_count_and_have_no_unit() {
     assert!(at(2, 3) > at(2, 2));
     let (x, c) = regression_rows(5);
     let score = Regression { b: 0.5, v: 1.19, c: c.clone() };
-    let of = |c: Array2<f64>| stein_check_given(&score, x.view(), c.view(), 0.05).unwrap();
+    let of = |c: Array2<f64>| stein_check_conditional(&score, x.view(), c.view(), 0.05).unwrap();
     let (here, there) = (of(c.clone()), of(&c * 250.0 + 7.0));
-    assert!((here.given_product[[0, 0]] - there.given_product[[0, 0]]).abs() < 1e-9);
-    assert!((here.given_product_z[[0, 0]] - there.given_product_z[[0, 0]]).abs() < 1e-7);
+    assert!((here.condition_product[[0, 0]] - there.condition_product[[0, 0]]).abs() < 1e-9);
+    assert!((here.condition_product_z[[0, 0]] - there.condition_product_z[[0, 0]]).abs() < 1e-7);
 }
 
 /// Three centred rows: sums of products 3 and 0, over n - 1.

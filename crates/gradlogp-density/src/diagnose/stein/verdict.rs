@@ -1,8 +1,8 @@
-//! The worst fault that the identities show, and its words.
+//! The worst violation of the identities, and its words.
 
 use std::fmt;
 
-/// The worst fault that the Stein identities show. Columns are counted from 0 here, from 1 in text;
+/// The worst violation of the Stein identities. Columns are counted from 0 here, from 1 in text;
 /// values are those of standardized columns, each with the half width of its simultaneous band.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
@@ -66,7 +66,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// True where no fault was found.
+    /// True where no violation was found.
     pub fn is_consistent(&self) -> bool {
         *self == Verdict::Consistent
     }

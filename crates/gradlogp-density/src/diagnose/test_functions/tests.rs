@@ -44,13 +44,13 @@ fn true_scores_pass_as_often_as_stated() {
     let means = array![[-2.0, 0.0], [2.0, 1.0]];
     let mixture = GaussianMixture::isotropic(array![0.4, 0.6], means.view(), 0.9).unwrap();
     let banana = Banana::new(2, 1.0, 0.4, 0.7).unwrap();
-    let oracles: [&dyn ReferenceDensity; 2] = [&mixture, &banana];
-    for (k, p) in oracles.into_iter().enumerate() {
+    let references: [&dyn ReferenceDensity; 2] = [&mixture, &banana];
+    for (k, p) in references.into_iter().enumerate() {
         let score: &dyn Score = p;
         let pass = |seed| check(p, score, 2000, seed).iter().all(|s| s.holds);
         let passed = (0..100).filter(|seed| pass(*seed)).count();
         // Binomial(100, 0.95): 88 or fewer has a chance of 0.4%.
-        assert!(passed > 88, "oracle {k}: {passed} of 100");
+        assert!(passed > 88, "reference density {k}: {passed} of 100");
     }
 }
 

@@ -159,7 +159,7 @@ fn apart(p: &Widths, sampler: usize, config: &ChainConfig) -> ChainRun {
     chains.run(&mut rng).unwrap()
 }
 
-/// 20 narrow laws beside 200 that are thirty times wider: each gets its own width, by every sampler.
+/// 20 narrow distributions beside 200 that are thirty times wider: each gets its own width, by every sampler.
 #[test]
 fn chains_apart_adapt_each_to_its_own_law() {
     let widths = |i: usize| if i < 20 { 0.1 } else { 3.0 };
@@ -186,7 +186,7 @@ fn chains_apart_adapt_each_to_its_own_law() {
     }
 }
 
-/// The same bits with other laws beside it, and one that is hopeless is named and spoils nothing.
+/// The same bits with other distributions beside it, and one that is hopeless is named and spoils nothing.
 #[test]
 fn chains_apart_do_not_feel_each_other() {
     let config =
@@ -227,7 +227,7 @@ fn chains_apart_do_not_feel_each_other() {
     }
 }
 
-/// A chain that is given a step far too long for its law is named, and no other.
+/// A chain that is given a step far too long for its distribution is named, and no other.
 #[test]
 fn chains_apart_that_do_not_move_are_named() {
     let p = Widths(vec![1.0, 1e-6, 1.0]);

@@ -60,7 +60,7 @@ fn energy_error_is_of_second_order() {
     assert!((order - 2.0).abs() < 0.1, "order {order}");
 }
 
-/// Means of `moments` over independent chains that start in the exact law and take steps must stay
+/// Means of `moments` over independent chains that start in the exact distribution and take steps must stay
 /// at `exact`.
 fn assert_invariant(
     p: &dyn ReferenceDensity,
@@ -112,7 +112,7 @@ fn acceptance_falls_with_the_step() {
     assert!(rates.windows(2).all(|pair| pair[1] < pair[0] - 0.001), "{rates:?}");
 }
 
-/// Columns of scale 0 keep their bits, and the others get the conditional law: for covariance
+/// Columns of scale 0 keep their bits, and the others get the conditional distribution: for covariance
 /// ((1, c), (c, 1)), x_1 given x_0 is N(c x_0, 1 - c^2).
 #[test]
 fn held_columns_condition_the_others() {

@@ -70,7 +70,7 @@ fn r_hat_sees_chains_that_do_not_meet() {
 }
 
 /// x given c is N(0, w^2) with w = 0.05 for c < 0 and 5 for c >= 0; of c nothing is known but that its score
-/// is no number from 1e300 on.
+/// is not a number from 1e300 on.
 struct Fan;
 
 impl Fan {

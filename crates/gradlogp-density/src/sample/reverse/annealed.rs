@@ -28,7 +28,7 @@ use crate::score::Score;
 use rand::Rng;
 use statrs::distribution::{ContinuousCDF, Normal};
 
-/// How to walk at each level.
+/// How to sample at each level.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AnnealedConfig {
     /// T, steps at each level (default 5).
@@ -77,8 +77,8 @@ pub fn evaluations(config: &AnnealedConfig, last: bool) -> usize {
 }
 
 /// T steps at the noise level of time `to`, from wherever the state is; and, where it is the `last`, those that
-/// take away the bias of their size. `share` is sigma^2 sqrt(G) of the level before, 1 at first, and becomes that of this
-/// one. `go_on` is asked before every step; None where it said no.
+/// take away the bias of their size. `share` is sigma^2 sqrt(G) of the level before, 1 at first, and becomes
+/// that of this one. `go_on` is asked before every step; None where it said no.
 ///
 /// # Errors
 /// [`Error::Config`] for a process without kernel; [`Error::Diverged`], naming step and row.
@@ -94,7 +94,7 @@ pub fn level(
     let score = Unscaled { score: reverse.score, time: to, scale: here.scale };
     let sigma = here.std / here.scale;
     let mut chains = ula::init(&state.position / before.scale, &score)?;
-    let mut slope = score.score(chains.position.view());
+    let mut score_here = score.score(chains.position.view());
     for halving in 0..=if last { HALVINGS } else { 0 } {
         for _ in 0..config.steps << halving {
             if !go_on() {
@@ -102,16 +102,16 @@ pub fn level(
             }
             let eps = config.step / f64::from(1u32 << halving);
             let a = eps * sigma * sigma / *share;
-            let moved = ula::advance(rng, chains.clone(), &slope, a)?;
+            let moved = ula::advance(rng, chains.clone(), &score_here, a)?;
             let there = score.score(moved.position.view());
-            let bend = (mean_square(&(&there - &slope))
+            let curvature = (mean_square(&(&there - &score_here))
                 / mean_square(&(&moved.position - &chains.position)))
             .sqrt();
-            if bend > 0.0 && bend.is_finite() {
+            if curvature > 0.0 && curvature.is_finite() {
                 // Noise of variance sigma^2 leaves no direction with a precision above 1/sigma^2.
-                *share = (sigma * sigma * bend).clamp(1e-9, 1.0);
+                *share = (sigma * sigma * curvature).clamp(1e-9, 1.0);
             }
-            (chains, slope) = (moved, there);
+            (chains, score_here) = (moved, there);
         }
     }
     let step = state.step + evaluations(config, last) as u64 - 1;
@@ -137,8 +137,8 @@ pub fn level_count(sigma_max: f64, sigma_min: f64, dim: usize) -> usize {
     ((sigma_max / sigma_min).ln() / low.ln()).ceil().max(0.0) as usize + 1
 }
 
-/// The step a/sigma^2, for data in one point the same as eps, at which T steps leave the variance closest to its value, where each level is
-/// `ratio` times the next: with e = a/(2 sigma^2) it minimizes
+/// The step a/sigma^2, for data in one point the same as eps, at which T steps leave the variance closest to
+/// its value, where each level is `ratio` times the next: with e = a/(2 sigma^2) it minimizes
 ///
 /// ```text
 /// (1 - e)^(2T) (ratio^2 - v) + v,   v = 2e/(1 - (1 - e)^2) = 2/(2 - e)
@@ -218,7 +218,7 @@ mod tests {
         (0..d).map(|j| run.rows.column(j).var(1.0) / expected[j]).collect()
     }
 
-    /// The law of a Gaussian is met within a few per cent, whatever its width, with few levels and many.
+    /// The distribution of a Gaussian is met within a few per cent, whatever its width, with few levels and many.
     #[test]
     fn the_variance_of_a_gaussian_is_right() {
         let n = 5000;

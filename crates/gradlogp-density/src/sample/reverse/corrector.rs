@@ -5,9 +5,9 @@
 //! ```
 //!
 //! with |s|^2 of each row cut at 100 times the median of all, so that one row far off does not stop the others (all
-//! rows have one law here). The step is the one at which signal, (a/2) |s|, and noise, sqrt(a) |z|, have the ratio r. With an
-//! Euler-Maruyama step before, this is the predictor-corrector sampler of Song et al. (2021), algorithms 2
-//! to 5, whose step eps is a/2.
+//! rows have one distribution here). The step is the one at which signal, (a/2) |s|, and noise, sqrt(a) |z|, have the
+//! ratio r. With an Euler-Maruyama step before, this is the predictor-corrector sampler of Song et al. (2021),
+//! algorithms 2 to 5, whose step eps is a/2.
 
 use super::{Reverse, State, check_finite, checked, normals};
 use crate::error::Result;
@@ -33,7 +33,7 @@ pub fn step(
     ratio: f64,
 ) -> Result<(State, Info)> {
     let score = reverse.score.score_at(state.position.view(), state.time);
-    // The step is common to all rows: a score that is no number would spoil it for all.
+    // The step is common to all rows: a score that is not a number would spoil it for all.
     check_finite(&score, state.time, state.step + 1)?;
     let noise = normals(state.position.dim(), rng);
     let step_size = step_size(&score, ratio);
@@ -43,7 +43,7 @@ pub fn step(
     Ok((checked(x, state.time, state.step + 1)?, Info { step_size }))
 }
 
-/// a for these scores; 0 where there is no slope at all.
+/// a for these scores; 0 where the score is 0.
 pub(super) fn step_size(score: &Array2<f64>, ratio: f64) -> f64 {
     let mean_square = mean_square(score);
     if mean_square == 0.0 { 0.0 } else { 4.0 * ratio * ratio / mean_square }

@@ -1,4 +1,4 @@
-//! The probability flow, solved adaptively: the same law as the reverse SDE without its noise.
+//! The probability flow, solved adaptively: the same distribution as the reverse SDE without its noise.
 //!
 //! dx/dt = f(x, t) - 1/2 g(t)^2 s(x, t), from t down to t', by the Dormand-Prince pair of
 //! [`ode`](crate::ode). Equal starts give equal ends, so it carries noise to data and back one to one.
@@ -21,9 +21,9 @@ pub fn solve(
     (config, first_steps): (&OdeConfig, Option<&[f64]>),
     go_on: &mut dyn FnMut() -> bool,
 ) -> Result<Option<Solution>> {
-    let mut slope = |at: At<'_>| drift(reverse, at);
+    let mut derivative = |at: At<'_>| drift(reverse, at);
     let span = (state.time, to);
-    integrate_rows(&mut slope, span, state.position.view(), (config, first_steps), go_on)
+    integrate_rows(&mut derivative, span, state.position.view(), (config, first_steps), go_on)
 }
 
 /// f - g^2 s / 2 for every row at its time.

@@ -1,6 +1,6 @@
 //! Missing columns by the reverse process: observed ones are put back, with their noise, at every time.
 //!
-//! At each time t of the schedule the observed columns become scale x + std z with fresh z (the law that
+//! At each time t of the schedule the observed columns become scale x + std z with fresh z (the distribution that
 //! they have there, given the row), the rest takes a step of Euler-Maruyama on the reverse SDE and then
 //! Langevin steps given the observed ones,
 //!
@@ -10,12 +10,12 @@
 //!
 //! Noise of variance std^2 leaves no direction with a precision above 1/std^2, so these steps are stable for
 //! c < 4 whatever the row. A step that followed the size of the scores would have to be common to rows of
-//! different laws, or, found from one row alone, would follow the chain's own place, which no longer has the
-//! law wanted (a variance up to 1.7 times too large in a simulation).
+//! different distributions, or, found from one row alone, would follow the chain's own place, which no longer has the
+//! distribution wanted (a variance up to 1.7 times too large in a simulation).
 //!
 //! Putting back alone is what Song et al. (2021), I.2, call imputation; it ignores in each step what the
 //! observed columns say of the others at the times before, and the Langevin steps repair that: the more of
-//! them, the closer to the conditional law (which is exact as steps and corrections grow). On a bivariate
+//! them, the closer to the conditional distribution (which is exact as steps and corrections grow). On a bivariate
 //! Gaussian of correlation 0.9 (0.999) under VP, 200 steps of 5 corrections leave a variance 3% (6%) too large
 //! and a mean 0.03 (0.00) standard deviations off; 100 steps 4% (9%).
 
@@ -57,7 +57,7 @@ pub struct ReverseImputed {
     /// All rows of the first draw, then all of the second, ...: (draws * n) x d, with the values of lost ones
     /// still missing.
     pub rows: Array2<f64>,
-    /// Rows, counted as in `rows`, that left the finite numbers, in the order in which they did.
+    /// Rows, counted as in `rows`, that became non-finite, in the order in which they did.
     pub lost: Vec<Lost>,
 }
 

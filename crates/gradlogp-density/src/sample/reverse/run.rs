@@ -1,6 +1,6 @@
 //! Whole ways from noise to data, by any of the schemes.
 //!
-//! Rows are independent. One that leaves the finite numbers is taken out and the step taken again by the
+//! Rows are independent. One that becomes non-finite is taken out and the step taken again by the
 //! others, who go on to data; what is left is then not quite a sample of the model, so the loss is told.
 //!
 //! Schemes whose step follows the mean square of the rows' scores need rows enough to know it: few are joined by
@@ -103,7 +103,7 @@ pub struct ReverseProgress<'a> {
     pub position: ArrayView2<'a, f64>,
 }
 
-/// A row that left the finite numbers.
+/// A row that became non-finite.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Lost {
     /// Which row of the start, counted from 0.
@@ -119,7 +119,7 @@ pub struct Lost {
 pub struct ReverseRun {
     /// Data where completed, else rows on the way, in the order of the start: (n - rows lost) x d.
     pub rows: Array2<f64>,
-    /// Rows that left the finite numbers, in the order in which they did.
+    /// Rows that became non-finite, in the order in which they did.
     pub lost: Vec<Lost>,
     /// The time they stand at.
     pub time: f64,
@@ -147,7 +147,7 @@ pub(super) fn failure(lost: &[Lost], first_row: usize) -> Option<Error> {
     Some(error)
 }
 
-/// Carries the rows of `start`, n x d from the law at T, to data. Equal generators give equal rows.
+/// Carries the rows of `start`, n x d from the terminal distribution, to data. Equal generators give equal rows.
 ///
 /// ```
 /// use gradlogp_density::reference::Gaussian;
@@ -222,7 +222,7 @@ pub fn run_reverse(
     Ok(flock.end(way.evaluations, true))
 }
 
-/// The rows, with others of the law at T behind them where a scheme takes means over too few.
+/// The rows, with others of the terminal distribution behind them where a scheme takes means over too few.
 fn in_company(
     reverse: &Reverse<'_>,
     start: Array2<f64>,

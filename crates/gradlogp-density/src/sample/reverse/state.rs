@@ -40,14 +40,14 @@ impl Reverse<'_> {
     pub(super) fn kernel(&self, t: f64, scheme: &str) -> Result<Kernel> {
         self.sde.kernel(t).ok_or_else(|| {
             let message = format!(
-                "{scheme} needs the closed-form kernel of the process, which this one has not; use em, \
+                "{scheme} needs the closed-form kernel of the process, which this one does not have; use em, \
                  heun, pc or ode"
             );
             Error::config("sampler", message)
         })
     }
 
-    /// `n` rows of the law that the process ends in, at time T.
+    /// `n` rows of the terminal distribution of the process, at time T.
     ///
     /// # Errors
     /// [`Error::Config`] for a process whose end is not known: then start from rows of your own,
@@ -58,17 +58,17 @@ impl Reverse<'_> {
         Ok(State { position, time: self.sde.horizon(), step: 0 })
     }
 
-    /// Standard deviation of the law that the process ends in.
+    /// Standard deviation of the terminal distribution of the process.
     pub(super) fn prior_std(&self) -> Result<f64> {
         self.sde.prior_std().ok_or_else(|| {
-            let message = "the law at the end of this process is not known; start from rows simulated \
+            let message = "the terminal distribution of this process is not known; start from rows simulated \
                            forward";
             Error::config("process", message)
         })
     }
 }
 
-/// The step's end, or which rows left the finite numbers.
+/// The step's end, or which rows became non-finite.
 pub(super) fn checked(position: Array2<f64>, time: f64, step: u64) -> Result<State> {
     check_finite(&position, time, step)?;
     Ok(State { position, time, step })
@@ -84,7 +84,7 @@ pub(super) fn check_finite(values: &Array2<f64>, time: f64, step: u64) -> Result
 /// The error that names `row`, counted from 0, as the first of `rows`.
 pub(super) fn left(row: usize, rows: Vec<usize>, time: f64, step: u64) -> Error {
     let message = format!(
-        "row {} left the finite numbers at t = {time:.6}; take more steps, or a schedule with smaller \
+        "row {} became non-finite at t = {time:.6}; take more steps, or a schedule with smaller \
          ones there",
         row + 1
     );

@@ -1,4 +1,4 @@
-//! What the schemes declare, measured: orders by halving the step, laws against exact marginals.
+//! What the schemes declare, measured: orders by halving the step, distributions against exact marginals.
 
 use super::annealed::AnnealedConfig;
 use super::*;
@@ -343,7 +343,7 @@ fn steep(until: f64, pull: f64) -> impl TimeScore {
     Altered { dim: 1, score }
 }
 
-/// Rows 1 and 3 of four are lost when the score is no number where they are; the others arrive, and where no
+/// Rows 1 and 3 of four are lost when the score is not a number where they are; the others arrive, and where no
 /// randomness is in it, just as they do without these two.
 #[test]
 fn rows_that_leave_the_finite_numbers_are_named_and_the_others_arrive() {
@@ -436,7 +436,8 @@ fn rows_keep_their_numbers_when_others_are_lost() {
     assert_eq!((flock.kept, flock.state.position), (vec![0, 3], array![[0.0], [3.0]]));
 }
 
-/// Observed values get the law that they have at the time of the state, scale x + std z, and the missing ones stay.
+/// Observed values get the distribution that they have at the time of the state, scale x + std z, and the
+/// missing ones stay.
 #[test]
 fn observed_values_are_put_back_with_scale_and_noise() {
     let (sde, t, n) = (Vp::default(), 0.3, 20_000);

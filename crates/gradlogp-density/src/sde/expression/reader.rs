@@ -193,7 +193,8 @@ impl<'a> Reader<'a> {
         Err(match self.peek() {
             None => self.error(&missing),
             Some(',') => self.error(&format!(
-                "\",\" is not expected here: functions take one number, and a decimal point is written \".\"; {missing}"
+                "\",\" is not expected here: functions take one number, and a decimal point is written \
+                 \".\"; {missing}"
             )),
             Some(c) => {
                 self.error(&format!("\"{c}\" is not expected here; +, -, *, /, ^ or \")\" is; {missing}"))
@@ -235,7 +236,7 @@ impl<'a> Reader<'a> {
         let mut end = plain;
         if bytes.get(end).is_some_and(|b| matches!(b, b'e' | b'E')) {
             let sign = usize::from(bytes.get(end + 1).is_some_and(|b| b"+-".contains(b)));
-            // 2e is no number with an exponent, and 2 e no product.
+            // 2e is not a number with an exponent, and 2 e no product.
             let exponent = digits(end + 1 + sign);
             end += if exponent > 0 { 1 + sign + exponent } else { 0 };
         }
@@ -247,7 +248,7 @@ impl<'a> Reader<'a> {
                 Ok(())
             }
             Ok(_) => Err(self.error(&format!("\"{}\" is too large a number", shortened(text)))),
-            Err(_) => Err(self.error(&format!("\"{}\" is no number", shortened(text)))),
+            Err(_) => Err(self.error(&format!("\"{}\" is not a number", shortened(text)))),
         }
     }
 

@@ -164,7 +164,8 @@ fn what_is_no_expression_is_refused_with_its_place() {
     says("pi(2)", "a product is written with *");
     says(
         "a**2",
-        "character 3: \"*\" is not expected here; a number, a name, a function or \"(\" is expected: for a power",
+        "character 3: \"*\" is not expected here; a number, a name, a function or \"(\" is expected: for a \
+         power",
     );
     says("1,5*a", "a decimal point is written \".\"");
     says("exp(1,5)", "functions take one number");
@@ -176,8 +177,8 @@ fn what_is_no_expression_is_refused_with_its_place() {
     says("b", "a name with blanks");
     says("x", "x is the column itself only in one expression for all");
     says("{y}", "\"y\" is not known; there are the columns a, b c, t2");
-    says("1.2.3", "\"1.2.3\" is no number");
-    says(".", "\".\" is no number");
+    says("1.2.3", "\"1.2.3\" is not a number");
+    says(".", "\".\" is not a number");
     says("1e999", "too large a number");
     says("2 $ 3", "\"$\"");
     says("{b c", "the \"{\" is not closed: \"}\" is expected");

@@ -1,4 +1,4 @@
-//! What is wrong with a row, what was noticed, and what to do about it.
+//! Errors and warnings about the rows of a file, with what to do about them.
 
 use csv::ByteRecord;
 
@@ -88,7 +88,7 @@ impl Rows<'_> {
             "; columns must be separated by commas, semicolons or tabs".into()
         } else if !layout.has_header && self.read == 1 && !self.is_needed(column) {
             format!(
-                "; if this line holds the column names, say `header`, otherwise `drop = {drop}`"
+                "; if this line holds the column names, use `header`, otherwise `drop = {drop}`"
             )
         } else if self.is_needed(column) {
             "; correct it: the model needs this column".into()
@@ -96,7 +96,8 @@ impl Rows<'_> {
             format!("; columns {} hold text: `drop = {drop}`", quoted_list(&columns))
         } else if is_date(text) {
             format!(
-                ": it looks like a date; write days or seconds as numbers, or leave the column out with `drop = {drop}`"
+                ": it looks like a date; write days or seconds as numbers, or leave the column out with \
+                 `drop = {drop}`"
             )
         } else if digits && text.contains(',') {
             "; numbers are written with a decimal point and without thousands separators".into()
@@ -112,13 +113,14 @@ impl Rows<'_> {
     ) -> Error {
         let message = match why {
             Why::Both(other) => format!(
-                "\"{text}\" has a decimal point and \"{other}\" elsewhere a comma: write all numbers with a decimal \
-                 point and without thousands separators"
+                "\"{text}\" has a decimal point and \"{other}\" elsewhere a comma: write all numbers with a \
+                 decimal point and without thousands separators"
             ),
             Why::Against(mark) => {
                 let (mark, other) = (mark.char(), mark.other().char());
                 format!(
-                    "\"{text}\" cannot be read with \"{mark}\" before decimals and \"{other}\" between thousands"
+                    "\"{text}\" cannot be read with \"{mark}\" before decimals and \"{other}\" between \
+                     thousands"
                 )
             }
             Why::Two => {
@@ -126,8 +128,9 @@ impl Rows<'_> {
                 let digits: String = text.chars().filter(|c| *c != mark).collect();
                 let decimal = text.replace(mark, ".");
                 format!(
-                    "\"{text}\" is {digits} if \"{mark}\" separates thousands and {decimal} if it is decimal, and no \
-                     other number of the file tells: say `thousands = {mark}` or `decimal = {mark}`"
+                    "\"{text}\" is {digits} if \"{mark}\" separates thousands and {decimal} if it is \
+                     decimal, and no other number of the file tells: use `thousands = {mark}` or `decimal = \
+                     {mark}`"
                 )
             }
         };
@@ -191,7 +194,7 @@ impl Rows<'_> {
     pub(super) fn way_out_of_holes(&self) -> String {
         let width = self.layout.chosen.len();
         let name = |slot: usize| self.layout.names[self.layout.chosen[slot]].as_str();
-        let fill_in = "fill the holes in with another program first";
+        let fill_in = "fill in the missing values with another program first";
         if self.options.like.is_some() {
             return format!("; the model needs all its columns: {fill_in}");
         }
@@ -217,7 +220,8 @@ impl Rows<'_> {
                 let rows = match all {
                     true => String::new(),
                     false => format!(
-                        " and the rows that still have holes with `drop_missing`, which leaves {sum} of {} rows",
+                        " and the rows that still have missing values with `drop_missing`, which leaves \
+                         {sum} of {} rows",
                         self.missing.holes.len()
                     ),
                 };
@@ -230,8 +234,8 @@ impl Rows<'_> {
         }
         let holey = count.iter().filter(|count| **count > 0).count();
         format!(
-            "; {holey} of {width} columns have holes, and leaving out up to half of the columns keeps fewer than \
-             a tenth of the rows: {fill_in}"
+            "; {holey} of {width} columns have missing values, and leaving out up to half of the columns \
+             keeps fewer than a tenth of the rows: {fill_in}"
         )
     }
 }

@@ -300,8 +300,7 @@ impl<'a> Rows<'a> {
             return Err(Error::data(self.source_name, message));
         }
         if self.read == 0 {
-            let message = "there is a line of column names but no row of data (if it is data, say \
-                           `no header`)";
+            let message = "there is a line of column names but no row of data (if it is data, use `no header`)";
             return Err(Error::data(self.source_name, message));
         }
         let width = self.layout.chosen.len();
@@ -341,7 +340,7 @@ pub(super) fn split_after_line(lines: &[u8], least: usize) -> (&[u8], &[u8]) {
 pub(super) fn too_long(source_name: &str, rows: usize) -> Error {
     let after = if rows > 0 { format!(" after row {rows}") } else { String::new() };
     let message = format!(
-        "a line{after} goes on for more than {} MiB: this is no table with one row in each line",
+        "a line{after} is longer than {} MiB: this is not a table with one row per line",
         LONGEST_LINE >> 20
     );
     Error::data(source_name, message)
@@ -352,7 +351,7 @@ pub(super) fn make_room(values: &mut Vec<f64>, more: usize, source_name: &str) -
     values.try_reserve(more).map_err(|_| {
         let read = 8e-9 * values.len() as f64;
         let message = format!(
-            "the table does not fit into the memory of this machine, which gave out after {read:.1} gigabytes; \
+            "the table does not fit into the memory of this machine, which ran out after {read:.1} gigabytes; \
              read fewer columns, or a part of the rows"
         );
         Error::data(source_name, message)

@@ -152,7 +152,7 @@ fn decimal_commas_are_read_with_a_warning() {
         thousands.starts_with("t.csv, row 1, column \"a\": \"1,500\" is 1500 if"),
         "{thousands}"
     );
-    assert!(thousands.ends_with("say `thousands = ,` or `decimal = ,`"), "{thousands}");
+    assert!(thousands.ends_with("use `thousands = ,` or `decimal = ,`"), "{thousands}");
 }
 
 #[test]
@@ -405,7 +405,7 @@ fn thousands_are_told_from_decimals_by_the_whole_column() {
     let text = warnings[0].to_string();
     assert!(text.starts_with("4 numbers were read with \",\" between thousands"), "{text}");
     assert!(
-        text.contains("\"1,213\", read as 1213") && text.ends_with("say `decimal = ,`"),
+        text.contains("\"1,213\", read as 1213") && text.ends_with("use `decimal = ,`"),
         "{text}"
     );
     // Every mark and delimiter.
@@ -454,7 +454,7 @@ fn numbers_that_are_names_are_told_from_rows() {
             assert_eq!(table.n_rows(), 5);
             let text = warnings[0].to_string();
             assert!(
-                text.contains("was taken for data") && text.ends_with("say `header`"),
+                text.contains("was taken for data") && text.ends_with("use `header`"),
                 "{text}"
             );
             continue;
@@ -462,7 +462,7 @@ fn numbers_that_are_names_are_told_from_rows() {
         assert_eq!((table.columns.join(","), table.n_rows()), (names.to_string(), 4));
         let text = warnings[0].to_string();
         assert!(
-            text.contains("taken for column names") && text.ends_with("say `no header`"),
+            text.contains("taken for column names") && text.ends_with("use `no header`"),
             "{text}"
         );
         let absent = ReadOptions { header: Header::Absent, ..Default::default() };
@@ -582,7 +582,7 @@ fn advice_for_holes_works() {
         .collect();
     let none = every(&plain, &format!("a,b,c,d,e,f,g,h,i,j,k,l\n{scattered}"));
     assert!(none.contains("12 of 12 columns have holes") && !none.contains("`drop"), "{none}");
-    assert!(none.ends_with("fill the holes in with another program first"), "{none}");
+    assert!(none.ends_with("fill in the missing values with another program first"), "{none}");
     // A column that a model needs is not to be left out.
     let like = ReadOptions { like: Some(list(&["a", "b"])), ..Default::default() };
     for text in ["a,b\n1,x\n", "a,b\n1,\n2,\n", "a,b\n1,inf\n", "a,b\n1,1e300\n", "1,2,3\n1,x,3\n"]

@@ -63,7 +63,7 @@ impl Gaussian {
         Gaussian { mu: array![4.0, -310.0, 0.45], sigma }
     }
 
-    /// The law of A (x - m).
+    /// The distribution of A (x - m).
     fn pushed(&self, a: &Array2<f64>, m: ArrayView1<'_, f64>) -> Self {
         Gaussian { mu: a.dot(&(&self.mu - &m)), sigma: a.dot(&self.sigma).dot(&a.t()) }
     }

@@ -1,4 +1,4 @@
-//! What every route does, and what it is given.
+//! The interface of all routes.
 
 use crate::graph::Graph;
 use crate::model::tile::Tile;
@@ -48,8 +48,8 @@ pub(in crate::model) trait Route<T: Real>: Send + Sync {
     /// Bytes held at present.
     fn bytes(&self) -> usize;
 
-    /// Writes the losses of the rows of a tile, without their weights, over zeros, and, where asked, adds the gradient of
-    /// their weighted sum.
+    /// Writes the losses of the rows of a tile, without their weights, over zeros, and, where asked, adds the
+    /// gradient of their weighted sum.
     fn run(
         &mut self,
         network: Network<'_, T>,

@@ -13,10 +13,10 @@
 //! For the score term of a potential, u = S held constant is one more first-order direction that
 //! does not enter y2: d/dtheta of the term is S . d(grad f)/dtheta = d/dtheta (u.grad f) = d/dtheta y1^(u).
 //!
-//! On a domain with a boundary (MATH (7)), with w and d the weights and slopes of a row, every direction v becomes
-//! sqrt(w) v and s becomes sqrt(w) s, columnwise, which turns q into sum_m v_m.(sqrt(w) grad s sqrt(w)) v_m, of
-//! expectation sum_j w_j ds_j/dx_j over slices, and |s|^2 into sum_j w_j s_j^2; objectives do not
-//! notice. The rest, d.s, is a score term.
+//! On a domain with a boundary (MATH (7)), with w and d the weights and their derivatives of a row, every
+//! direction v becomes sqrt(w) v and s becomes sqrt(w) s, columnwise, which turns q into sum_m v_m.(sqrt(w)
+//! grad s sqrt(w)) v_m, of expectation sum_j w_j ds_j/dx_j over slices, and |s|^2 into sum_j w_j s_j^2;
+//! objectives do not notice. The rest, d.s, is a score term.
 
 use super::{GradientOf, Network, Route};
 use crate::graph::Graph;
@@ -409,10 +409,10 @@ fn score_term<T: Real>(
         loss = rule.score_term(weighted, noise, score_bar);
         score_bar.iter_mut().zip(roots).for_each(|(bar, root)| *bar = *root * *bar);
     }
-    let slopes = Tile::row(tile.slopes, r, d);
-    if !slopes.is_empty() {
-        loss += dot(slopes, score);
-        axpy(score_bar, T::ONE, slopes);
+    let weight_derivatives = Tile::row(tile.weight_derivatives, r, d);
+    if !weight_derivatives.is_empty() {
+        loss += dot(weight_derivatives, score);
+        axpy(score_bar, T::ONE, weight_derivatives);
     }
     loss
 }

@@ -4,8 +4,9 @@
 //!
 //! - **Curvature propagation** (Martens, Sutskever, Swersky 2012): covectors S and T start at 0 and are pulled back
 //!   by the Jacobians; at every activation S gets sqrt|c| v and T gets sign(c) sqrt|c| v, v fresh noise with
-//!   E[v v^T] = I over all units. Then E[S T^T] at the input is the Hessian, and S.T is unbiased for its trace. (S and T are
-//!   the sum and difference of the parts with c > 0 and c < 0; S.T is the real part of their complex form.)
+//!   E[v v^T] = I over all units. Then E[S T^T] at the input is the Hessian, and S.T is unbiased for its trace.
+//!   (S and T are the sum and difference of the parts with c > 0 and c < 0; S.T is the real part of their
+//!   complex form.)
 //! - **The approximate diagonal** (Kingma, LeCun 2010): second derivatives D are pulled back by the squared Jacobians,
 //!   each activation adding c: D_x = sum_y (dy/dx)^2 D_y + c. Products of different units' derivatives are left
 //!   out, so it is exact where there is one layer of activations and biased, by terms that do not average out,
@@ -14,7 +15,7 @@
 //! Gradients go through both sweeps: the adjoint of the second, of the curvatures and of the first, then
 //! ordinary reverse mode. These are for comparison.
 
-use super::covectors::{Bend, Held, Network, PerNode, bends, bytes};
+use super::vjp::{Held, Network, Nonlinearity, PerNode, bytes, nonlinearities};
 use super::{GradientOf, Route};
 use crate::graph::{Graph, Op};
 use crate::model::tile::Tile;
@@ -120,7 +121,7 @@ impl<T: Real> Route<T> for SecondSweepRoute<T> {
 struct SecondPass<T> {
     sweep: SecondSweep,
     held: Held<T>,
-    bends: Vec<Bend<T>>,
+    nonlinearities: Vec<Nonlinearity<T>>,
     /// The covectors of the first sweep, and their adjoints.
     u: PerNode<T>,
     u_bar: PerNode<T>,
@@ -137,12 +138,12 @@ struct SecondPass<T> {
 
 impl<T: Real> SecondPass<T> {
     fn new(graph: &Graph, sweep: SecondSweep) -> Self {
-        let bends = bends(graph);
+        let nonlinearities = nonlinearities(graph);
         let pulled = match sweep {
             SecondSweep::Diagonal => vec![Pulled::Diagonal(Vec::new())],
             SecondSweep::Random(slices) => (0..slices)
                 .map(|_| {
-                    let noise = bends.iter().map(|_| Default::default()).collect();
+                    let noise = nonlinearities.iter().map(|_| Default::default()).collect();
                     Pulled::Pair { s: Vec::new(), t: Vec::new(), noise }
                 })
                 .collect(),
@@ -150,7 +151,7 @@ impl<T: Real> SecondPass<T> {
         SecondPass {
             sweep,
             held: Held::default(),
-            bends,
+            nonlinearities,
             u: Vec::new(),
             u_bar: Vec::new(),
             value_bar: Vec::new(),
@@ -172,15 +173,16 @@ impl<T: Real> SecondPass<T> {
 
     /// Numbers of noise per slice: units that are not linear.
     fn noise_width(&self) -> usize {
-        self.bends.iter().map(|bend| bend.units).sum()
+        self.nonlinearities.iter().map(|nonlinearity| nonlinearity.units).sum()
     }
 
     /// Bytes held at present.
     fn bytes(&self) -> usize {
-        let own = self.bends.iter().map(|bend| bend.c.len()).sum::<usize>()
-            + self.curvature_bar.len()
-            + self.c_bar.len()
-            + self.by_squares.len();
+        let own =
+            self.nonlinearities.iter().map(|nonlinearity| nonlinearity.c.len()).sum::<usize>()
+                + self.curvature_bar.len()
+                + self.c_bar.len()
+                + self.by_squares.len();
         let arrays = [&self.u, &self.u_bar, &self.value_bar, &self.pushed[0], &self.pushed[1]];
         self.held.bytes()
             + own * size_of::<T>()
@@ -228,9 +230,9 @@ impl<T: Real> SecondPass<T> {
         network.zero(&mut self.u);
         self.u[graph.nodes().len() - 1].fill(T::ONE);
         network.pull(&mut self.u, false);
-        network.curvatures(&self.u, &mut self.bends);
+        network.curvatures(&self.u, &mut self.nonlinearities);
         for (m, pulled) in self.pulled.iter_mut().enumerate() {
-            pulled.pull(network, &self.bends, tile, m);
+            pulled.pull(network, &self.nonlinearities, tile, m);
         }
         let (input, d) = (network.input(), graph.input_width());
         network.zero(&mut self.u_bar);
@@ -259,10 +261,10 @@ impl<T: Real> SecondPass<T> {
                 Pulled::Pair { .. } => &mut *gradient,
             };
             pulled.adjoint(network, ends, &mut self.pushed, into, &mut self.value_bar);
-            for (k, bend) in self.bends.iter().enumerate() {
-                pulled.curvature_bar(&self.pushed, (k, bend.input), &mut self.c_bar);
+            for (k, nonlinearity) in self.nonlinearities.iter().enumerate() {
+                pulled.curvature_bar(&self.pushed, (k, nonlinearity.input), &mut self.c_bar);
                 let bars = (&mut self.u_bar, &mut self.value_bar);
-                network.curvature_adjoint(bend, &self.c_bar, &self.u, bars);
+                network.curvature_adjoint(nonlinearity, &self.c_bar, &self.u, bars);
             }
         }
         if self.sweep == SecondSweep::Diagonal {
@@ -284,33 +286,42 @@ enum Pulled<T> {
 
 impl<T: Real> Pulled<T> {
     /// The sweep, with the `m`-th slices of the rows.
-    fn pull(&mut self, network: Network<'_, T>, bends: &[Bend<T>], tile: Tile<'_, T>, m: usize) {
+    fn pull(
+        &mut self,
+        network: Network<'_, T>,
+        nonlinearities: &[Nonlinearity<T>],
+        tile: Tile<'_, T>,
+        m: usize,
+    ) {
         match self {
             Pulled::Diagonal(d) => {
                 network.zero(d);
-                bends.iter().for_each(|bend| add_assign(&mut d[bend.input], &bend.c));
+                nonlinearities.iter().for_each(|nonlinearity| {
+                    add_assign(&mut d[nonlinearity.input], &nonlinearity.c)
+                });
                 network.pull(d, true);
             }
             Pulled::Pair { s, t, noise } => {
                 network.zero(s);
                 network.zero(t);
-                let width: usize = bends.iter().map(|bend| bend.units).sum();
+                let width: usize =
+                    nonlinearities.iter().map(|nonlinearity| nonlinearity.units).sum();
                 let mut start = 0;
-                for (bend, slopes) in bends.iter().zip(noise) {
-                    slopes.iter_mut().for_each(Vec::clear);
-                    for (at, c) in bend.c.iter().enumerate() {
-                        let (r, unit) = (at / bend.units, at % bend.units);
+                for (nonlinearity, derivatives) in nonlinearities.iter().zip(noise) {
+                    derivatives.iter_mut().for_each(Vec::clear);
+                    for (at, c) in nonlinearity.c.iter().enumerate() {
+                        let (r, unit) = (at / nonlinearity.units, at % nonlinearity.units);
                         let v = tile.slices[(m * tile.rows + r) * width + start + unit];
                         let (root, sign) =
                             (c.abs().sqrt(), if *c < T::ZERO { -T::ONE } else { T::ONE });
-                        s[bend.input][at] += root * v;
-                        t[bend.input][at] += sign * root * v;
+                        s[nonlinearity.input][at] += root * v;
+                        t[nonlinearity.input][at] += sign * root * v;
                         // Where c is 0 the root has no derivative, and nothing comes from there.
-                        let slope = if root > T::ZERO { T::of(0.5) * v / root } else { T::ZERO };
-                        slopes[0].push(sign * slope);
-                        slopes[1].push(slope);
+                        let first = if root > T::ZERO { T::of(0.5) * v / root } else { T::ZERO };
+                        derivatives[0].push(sign * first);
+                        derivatives[1].push(first);
                     }
-                    start += bend.units;
+                    start += nonlinearity.units;
                 }
                 network.pull(s, false);
                 network.pull(t, false);

@@ -12,9 +12,9 @@ use gradlogp_numeric::Real;
 const REQUESTS: usize = 3;
 
 /// Tapes that nobody uses at present, each for the graph of one model.
-pub(super) struct Spare<T>(Mutex<Vec<Tape<T>>>);
+pub(super) struct TapePool<T>(Mutex<Vec<Tape<T>>>);
 
-impl<T: Real> Spare<T> {
+impl<T: Real> TapePool<T> {
     /// Calls `work` with a tape for `request`, which must not need [`Tape::prepare`].
     pub(super) fn with<R>(
         &self,
@@ -51,22 +51,22 @@ impl<T: Real> Spare<T> {
     }
 }
 
-impl<T> Default for Spare<T> {
+impl<T> Default for TapePool<T> {
     fn default() -> Self {
-        Spare(Mutex::new(Vec::new()))
+        TapePool(Mutex::new(Vec::new()))
     }
 }
 
 /// Nothing is shared with the copy.
-impl<T> Clone for Spare<T> {
+impl<T> Clone for TapePool<T> {
     fn clone(&self) -> Self {
         Self::default()
     }
 }
 
-impl<T> fmt::Debug for Spare<T> {
+impl<T> fmt::Debug for TapePool<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Spare")
+        f.write_str("TapePool")
     }
 }
 
@@ -76,34 +76,34 @@ mod tests {
     use crate::jet::First;
     use crate::model::{Derivatives, Mlp, ModelKind};
 
-    fn kept(spare: &Spare<f64>) -> Vec<Request> {
-        spare.0.lock().unwrap().iter().map(Tape::request).collect()
+    fn kept(pool: &TapePool<f64>) -> Vec<Request> {
+        pool.0.lock().unwrap().iter().map(Tape::request).collect()
     }
 
     #[test]
     fn as_many_are_kept_as_there_are_threads_for_each_of_a_few_requests() {
         let graph = Mlp { hidden: vec![3], ..Mlp::new(2, ModelKind::Score) }.graph().unwrap();
-        let (spare, value) = (Spare::default(), Request::Value);
+        let (pool, value) = (TapePool::default(), Request::Value);
         let request = |m| Request::first(First::Shared, m);
         let at_once = |asked| {
-            spare.with(&graph, asked, |_| {
-                spare.with(&graph, asked, |_| spare.with(&graph, asked, |_| ()))
+            pool.with(&graph, asked, |_| {
+                pool.with(&graph, asked, |_| pool.with(&graph, asked, |_| ()))
             });
         };
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-        pool.install(|| {
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        threads.install(|| {
             at_once(value);
-            assert_eq!(kept(&spare), [value, value]);
+            assert_eq!(kept(&pool), [value, value]);
             // In turn, as a solver asks: nothing is made anew.
             for _ in 0..3 {
-                spare.with(&graph, request(1), |_| ());
-                spare.with(&graph, value, |_| ());
+                pool.with(&graph, request(1), |_| ());
+                pool.with(&graph, value, |_| ());
             }
-            assert_eq!(kept(&spare), [value, request(1), value]);
+            assert_eq!(kept(&pool), [value, request(1), value]);
             // Many kinds of requests do not pile up.
-            (2..9).for_each(|m| spare.with(&graph, request(m), |_| ()));
-            assert_eq!(kept(&spare).len(), REQUESTS * 2);
-            assert_eq!(kept(&spare)[5], request(8));
+            (2..9).for_each(|m| pool.with(&graph, request(m), |_| ()));
+            assert_eq!(kept(&pool).len(), REQUESTS * 2);
+            assert_eq!(kept(&pool)[5], request(8));
         });
     }
 

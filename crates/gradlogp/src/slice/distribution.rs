@@ -1,4 +1,4 @@
-//! The laws as one setting.
+//! The distributions as one setting.
 
 use super::{coordinate, gaussian, orthogonal, rademacher, sphere};
 use rand::Rng;
@@ -11,7 +11,7 @@ use gradlogp_numeric::Real;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum SliceDistribution {
-    /// Independent signs: the least variance among laws with independent components.
+    /// Independent signs: the least variance among distributions with independent components.
     #[default]
     Rademacher,
     /// N(0, I).
@@ -33,7 +33,7 @@ gradlogp_numeric::names!(SliceDistribution {
 });
 
 impl SliceDistribution {
-    /// Every law.
+    /// Every distribution.
     pub const ALL: [SliceDistribution; 5] = [
         SliceDistribution::Rademacher,
         SliceDistribution::Gaussian,
@@ -44,7 +44,7 @@ impl SliceDistribution {
 
     /// Draws the slices of one row: `out` is \[M, d\], one slice per row of `out`.
     ///
-    /// For the orthogonal and coordinate laws M > d gives independent blocks of at most d.
+    /// For the orthogonal and coordinate distributions M > d gives independent blocks of at most d.
     pub fn draw<T: Real>(self, rng: &mut impl Rng, d: usize, out: &mut [T]) {
         match self {
             SliceDistribution::Rademacher => rademacher::draw(rng, out),
@@ -83,13 +83,13 @@ mod tests {
     }
 
     /// Mean over M slices of v.Hv, repeated: (mean, variance, fourth-moment error of the variance).
-    fn moments(law: SliceDistribution, d: usize, m: usize, n: usize) -> (f64, f64, f64) {
+    fn moments(distribution: SliceDistribution, d: usize, m: usize, n: usize) -> (f64, f64, f64) {
         let h = hessian(d);
         let mut rng = ChaCha8Rng::seed_from_u64(7);
         let mut v = vec![0.0f64; m * d];
         let draws: Vec<f64> = (0..n)
             .map(|_| {
-                law.draw(&mut rng, d, &mut v);
+                distribution.draw(&mut rng, d, &mut v);
                 v.chunks(d).map(|v| quadratic(&h, v)).sum::<f64>() / m as f64
             })
             .collect();
@@ -102,14 +102,14 @@ mod tests {
     #[test]
     fn second_moment_is_the_identity() {
         let (d, n) = (4, 40_000);
-        for law in SliceDistribution::ALL {
+        for distribution in SliceDistribution::ALL {
             for m in [1, 3, 6] {
                 let mut rng = ChaCha8Rng::seed_from_u64(11);
                 let mut v = vec![0.0f64; m * d];
                 let mut sums = vec![0.0; d * d];
                 let mut squares = vec![0.0; d * d];
                 for _ in 0..n {
-                    law.draw(&mut rng, d, &mut v);
+                    distribution.draw(&mut rng, d, &mut v);
                     for k in 0..d * d {
                         let mean = v.chunks(d).map(|v| v[k / d] * v[k % d]).sum::<f64>() / m as f64;
                         sums[k] += mean;
@@ -120,7 +120,10 @@ mod tests {
                     let mean = sums[k] / n as f64;
                     let error = ((squares[k] / n as f64 - mean * mean).max(0.0) / n as f64).sqrt();
                     let want = f64::from(u8::from(k / d == k % d));
-                    assert!((mean - want).abs() <= 4.5 * error + 1e-12, "{law:?} {m}: {mean}");
+                    assert!(
+                        (mean - want).abs() <= 4.5 * error + 1e-12,
+                        "{distribution:?} {m}: {mean}"
+                    );
                 }
             }
         }
@@ -144,28 +147,37 @@ mod tests {
             (SliceDistribution::Orthogonal, 2.0 * df / (df + 2.0) * spread),
             (SliceDistribution::Coordinate, df * squares - trace * trace),
         ];
-        for (law, want) in wants {
-            let (mean, variance, error) = moments(law, d, 1, 60_000);
+        for (distribution, want) in wants {
+            let (mean, variance, error) = moments(distribution, d, 1, 60_000);
             let mean_error = (variance / 60_000.0).sqrt();
-            assert!((mean - trace).abs() < 4.5 * mean_error, "{law:?} mean {mean} {trace}");
-            assert!((variance - want).abs() < 4.5 * error, "{law:?}: {variance} {want} {error}");
+            assert!(
+                (mean - trace).abs() < 4.5 * mean_error,
+                "{distribution:?} mean {mean} {trace}"
+            );
+            assert!(
+                (variance - want).abs() < 4.5 * error,
+                "{distribution:?}: {variance} {want} {error}"
+            );
         }
     }
 
     #[test]
-    fn joint_laws_are_exact_at_m_equal_d_and_independent_blocks_beyond() {
+    fn joint_distributions_are_exact_at_m_equal_d_and_independent_blocks_beyond() {
         let d = 5;
         let trace: f64 = (0..d).map(|i| hessian(d)[i * d + i]).sum();
-        for law in [SliceDistribution::Orthogonal, SliceDistribution::Coordinate] {
-            let (mean, variance, _) = moments(law, d, d, 200);
-            assert!((mean - trace).abs() < 1e-9 && variance < 1e-18, "{law:?}");
-            let (_, variance, _) = moments(law, d, 2 * d, 200);
-            assert!(variance < 1e-18, "{law:?} two whole blocks");
-            let (_, one, _) = moments(law, d, 1, 20_000);
-            let (_, more, error) = moments(law, d, d + 1, 20_000);
+        for distribution in [SliceDistribution::Orthogonal, SliceDistribution::Coordinate] {
+            let (mean, variance, _) = moments(distribution, d, d, 200);
+            assert!((mean - trace).abs() < 1e-9 && variance < 1e-18, "{distribution:?}");
+            let (_, variance, _) = moments(distribution, d, 2 * d, 200);
+            assert!(variance < 1e-18, "{distribution:?} two whole blocks");
+            let (_, one, _) = moments(distribution, d, 1, 20_000);
+            let (_, more, error) = moments(distribution, d, d + 1, 20_000);
             // A whole block adds its exact trace d times: one random slice of weight 1/(d+1) remains.
             let want = one / (d as f64 + 1.0).powi(2);
-            assert!((more - want).abs() < 5.0 * error + 0.05 * want, "{law:?}: {more} {want}");
+            assert!(
+                (more - want).abs() < 5.0 * error + 0.05 * want,
+                "{distribution:?}: {more} {want}"
+            );
         }
     }
 }

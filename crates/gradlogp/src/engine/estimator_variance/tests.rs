@@ -1,4 +1,4 @@
-//! Tests of `draw_variance.rs`.
+//! Tests of `estimator_variance.rs`.
 
 use super::*;
 use crate::model::{Mlp, ModelKind};
@@ -18,9 +18,14 @@ fn points(n: usize) -> Vec<f64> {
     (0..n * D).map(|k| (1.7 * k as f64).sin() + 0.3).collect()
 }
 
-fn found(objective: Objective, law: SliceDistribution, n: usize, draws: usize) -> DrawVariance {
+fn found(
+    objective: Objective,
+    distribution: SliceDistribution,
+    n: usize,
+    draws: usize,
+) -> EstimatorVariance {
     let pool = Threads::new(2).unwrap();
-    draw_variance(&linear(), &objective, law, &points(n), (draws, 3), &pool).unwrap()
+    estimator_variance(&linear(), &objective, distribution, &points(n), (draws, 3), &pool).unwrap()
 }
 
 /// Within 4.5 standard errors of a sample variance of about normal values.
@@ -37,15 +42,18 @@ fn ssm_vr_of_a_linear_score_has_the_variances_of_the_table() {
         (all().map(|h| h * h).sum::<f64>(), (0..D).map(|i| h(i, i)).sum::<f64>());
     let diagonal: f64 = (0..D).map(|i| h(i, i) * h(i, i)).sum();
     let (d, draws) = (D as f64, 6000);
-    for (law, one) in [
+    for (distribution, one) in [
         (SliceDistribution::Rademacher, 2.0 * (frobenius - diagonal)),
         (SliceDistribution::Gaussian, 2.0 * frobenius),
         (SliceDistribution::Sphere, 2.0 * d / (d + 2.0) * (frobenius - trace * trace / d)),
     ] {
         for (n, slices) in [(1, 1), (8, 1), (8, 4)] {
-            let got = found(Objective::SsmVr { slices }, law, n, draws);
+            let got = found(Objective::SsmVr { slices }, distribution, n, draws);
             let want = one / (n * slices) as f64;
-            assert!(near(got.loss_variance, want, draws), "{law:?} {n} {slices}: {got:?} {want}");
+            assert!(
+                near(got.loss_variance, want, draws),
+                "{distribution:?} {n} {slices}: {got:?} {want}"
+            );
         }
     }
 }
@@ -77,8 +85,10 @@ fn gradient_variance_and_square_of_a_linear_score_in_closed_form() {
     let (model, pool) = (linear(), Threads::new(1).unwrap());
     let two = |seed: u64| {
         let objective = Objective::SsmVr { slices: 1 };
-        let law = SliceDistribution::Rademacher;
-        draw_variance(&model, &objective, law, &x, (2, seed), &pool).unwrap().gradient_square
+        let distribution = SliceDistribution::Rademacher;
+        estimator_variance(&model, &objective, distribution, &x, (2, seed), &pool)
+            .unwrap()
+            .gradient_square
     };
     let found: Vec<f64> = (0..2000).map(two).collect();
     let average = found.iter().sum::<f64>() / 2000.0;
@@ -92,15 +102,23 @@ fn on_a_domain_slices_are_weighted() {
     use crate::domain::{Bounds, Boxed};
     // x_j >= -3 with w_j = min(1, (x_j + 3) / 5): v.q v with q = -sqrt(w) A sqrt(w), Gaussian slices.
     let columns = vec![Bounds { low: Some(-3.0), high: None, cap: 5.0 }; D];
-    let domain = Region::Box(Boxed { columns, power: 1.0 });
+    let domain = Domain::Box(Boxed { columns, power: 1.0 });
     let (x, draws, pool) = (points(1), 6000, Threads::new(1).unwrap());
     let root = |j: usize| ((x[j] + 3.0) / 5.0).min(1.0).sqrt();
     let h = |i: usize, j: usize| 0.5 * (A[i * D + j] + A[j * D + i]) * root(i) * root(j);
     let want = 2.0 * (0..D * D).map(|k| h(k / D, k % D).powi(2)).sum::<f64>();
-    let (objective, law) = (Objective::SsmVr { slices: 1 }, SliceDistribution::Gaussian);
+    let (objective, distribution) = (Objective::SsmVr { slices: 1 }, SliceDistribution::Gaussian);
     let of = |objective: &Objective| {
         let named = (draws, 3);
-        draw_variance_within(Some(&domain), &linear(), objective, law, &x, named, &pool)
+        estimator_variance_on_domain(
+            Some(&domain),
+            &linear(),
+            objective,
+            distribution,
+            &x,
+            named,
+            &pool,
+        )
     };
     let got = of(&objective).unwrap().loss_variance;
     // Chi-squares: a kurtosis of at most 15.
@@ -116,13 +134,16 @@ fn quadratic() -> Model<f64> {
 
 #[test]
 fn differences_have_the_variance_of_what_they_stand_for() {
-    let (pool, law, eps) = (Threads::new(1).unwrap(), SliceDistribution::Gaussian, Some(0.01));
+    let (pool, distribution, eps) =
+        (Threads::new(1).unwrap(), SliceDistribution::Gaussian, Some(0.01));
     for slices in [1, 3] {
         let fd = Objective::FdSsm { slices, eps };
         let pairs =
             [(linear(), Objective::SsmVr { slices }), (quadratic(), Objective::Ssm { slices })];
         for (model, stands_for) in pairs {
-            let of = |o: &Objective| draw_variance(&model, o, law, &points(4), (50, 3), &pool);
+            let of = |o: &Objective| {
+                estimator_variance(&model, o, distribution, &points(4), (50, 3), &pool)
+            };
             let (got, want) = (of(&fd).unwrap(), of(&stands_for).unwrap());
             let same = |a: f64, b: f64| (a - b).abs() < 1e-6 * b && b > 0.0;
             assert!(same(got.loss_variance, want.loss_variance), "{got:?} {want:?}");
@@ -137,9 +158,10 @@ fn curvature_propagation_of_a_quadratic_has_the_variance_of_a_chi_square() {
     // signs, over M n. The gradient of the base has no parameter to vary with.
     let (pool, draws) = (Threads::new(1).unwrap(), 6000);
     for (n, slices) in [(1, 1), (5, 1), (5, 2)] {
-        let of = |law| {
+        let of = |distribution| {
             let cp = Objective::Cp { slices };
-            draw_variance(&quadratic(), &cp, law, &points(n), (draws, 3), &pool).unwrap()
+            estimator_variance(&quadratic(), &cp, distribution, &points(n), (draws, 3), &pool)
+                .unwrap()
         };
         let want = 2.0 * D as f64 / 16.0 / (n * slices) as f64;
         let got = of(SliceDistribution::Gaussian).loss_variance;
@@ -175,10 +197,11 @@ fn denoising_noise_grows_as_the_noise_level_falls() {
         let b = |i: usize, j: usize| f64::from(u8::from(i == j)) / sigma - sigma * A[i * D + j];
         let q = |i: usize, j: usize| (0..D).map(|k| b(k, i) * b(k, j)).sum::<f64>();
         let want = 0.5 * (0..D * D).map(|k| q(k / D, k % D).powi(2)).sum::<f64>();
-        let (objective, law, draws) =
+        let (objective, distribution, draws) =
             (Objective::Dsm { sigma }, SliceDistribution::default(), 20_000);
         let zero = vec![0.0; D];
-        let got = draw_variance(&linear(), &objective, law, &zero, (draws, 3), &pool).unwrap();
+        let got = estimator_variance(&linear(), &objective, distribution, &zero, (draws, 3), &pool)
+            .unwrap();
         // A weighted chi-square has a kurtosis of at most 12.
         let error = want * (14.0 / draws as f64).sqrt();
         assert!((got.loss_variance - want).abs() < 4.5 * error, "{sigma}: {got:?} {want}");
@@ -189,7 +212,7 @@ fn denoising_noise_grows_as_the_noise_level_falls() {
 fn too_few_draws_and_no_rows_are_refused() {
     let pool = Threads::new(1).unwrap();
     let refused = |x: &Vec<f64>, draws| {
-        draw_variance(
+        estimator_variance(
             &linear(),
             &Objective::Exact,
             SliceDistribution::default(),

@@ -2,7 +2,7 @@
 
 use super::mala::of_chain;
 use super::streams::of_step;
-use super::warm_up::{Spread, windows};
+use super::warm_up::{ColumnVariance, windows};
 use super::{check_columns, hmc, mala, ula};
 use crate::error::{Error, Result};
 use crate::score::{LogDensity, Score};
@@ -10,7 +10,7 @@ use ndarray::{Array1, Array2, ArrayView2};
 use rand::{Rng, RngExt};
 
 /// A sampler with its chains.
-pub(super) trait Walk {
+pub(super) trait Kernel {
     /// One step of all chains, with one step size for all or one for each; their acceptance probabilities, where
     /// there are any. None where `go_on` said no: then the chains have not moved.
     fn advance(
@@ -25,7 +25,7 @@ pub(super) trait Walk {
 
     /// Looks at the chains after warm-up step `step`, counted from 1; true where the steps have another
     /// scale from now on.
-    fn learn(&mut self, _step: usize) -> bool {
+    fn adapt(&mut self, _step: usize) -> bool {
         false
     }
 
@@ -35,25 +35,29 @@ pub(super) trait Walk {
     }
 
     /// Warm-up is over.
-    fn settle(&mut self) {}
+    fn end_warm_up(&mut self) {}
 
     /// Chains that have no finite density or score to go on from.
     fn lost(&self) -> Vec<usize> {
         Vec::new()
     }
 
-    /// What is being learnt, as numbers: the scale of every column, or how fast scores change.
+    /// What is being adapted, as numbers: the scale of every column, or how fast scores change.
     fn scale(&self) -> Vec<f64> {
         Vec::new()
     }
 
-    /// What is being learnt.
-    fn spread(&self) -> Option<Spread> {
+    /// What is being adapted.
+    fn variance(&self) -> Option<ColumnVariance> {
         None
     }
 
-    /// Takes back what [`scale`](Walk::scale) and [`spread`](Walk::spread) gave.
-    fn relearn(&mut self, _scale: Vec<f64>, _spread: Option<Spread>) -> Result<()> {
+    /// Takes back what [`scale`](Walk::scale) and [`variance`](Walk::variance) gave.
+    fn restore_adaptation(
+        &mut self,
+        _scale: Vec<f64>,
+        _variance: Option<ColumnVariance>,
+    ) -> Result<()> {
         Ok(())
     }
 }
@@ -62,18 +66,18 @@ fn does_not_fit() -> Error {
     Error::config("snapshot", "it is not one of this sampler with these columns and chains")
 }
 
-pub(super) struct UlaWalk<'a> {
+pub(super) struct UlaKernel<'a> {
     model: &'a dyn Score,
     state: ula::State,
 }
 
-impl<'a> UlaWalk<'a> {
+impl<'a> UlaKernel<'a> {
     pub(super) fn new(model: &'a dyn Score, start: ArrayView2<'_, f64>) -> Result<Self> {
-        Ok(UlaWalk { model, state: ula::init(start.to_owned(), model)? })
+        Ok(UlaKernel { model, state: ula::init(start.to_owned(), model)? })
     }
 }
 
-impl Walk for UlaWalk<'_> {
+impl Kernel for UlaKernel<'_> {
     fn advance(
         &mut self,
         rng: &mut dyn Rng,
@@ -89,16 +93,16 @@ impl Walk for UlaWalk<'_> {
     }
 }
 
-/// ULA of chains with a law each: what a chain does depends on no other.
+/// ULA of chains with a distribution each: what a chain does depends on no other.
 ///
 /// Unless it is given, the step size a of each is found in warm-up from how fast its score s changes along its
 /// own moves: a = 0.2 / sqrt(G), G the running mean of |ds|^2/|dx|^2, which on a Gaussian is its precision.
-pub(super) struct OwnUlaWalk<'a> {
+pub(super) struct OwnUlaKernel<'a> {
     model: &'a dyn Score,
     position: Array2<f64>,
     score: Array2<f64>,
     /// G of every chain.
-    bends: Vec<f64>,
+    curvatures: Vec<f64>,
     /// How many steps it is the mean of, and of how many at most.
     seen: f64,
     memory: f64,
@@ -108,7 +112,7 @@ pub(super) struct OwnUlaWalk<'a> {
     lost: Vec<bool>,
 }
 
-impl<'a> OwnUlaWalk<'a> {
+impl<'a> OwnUlaKernel<'a> {
     /// Step sizes are adapted over `warm_up` steps, or not at all.
     pub(super) fn new(
         model: &'a dyn Score,
@@ -119,29 +123,29 @@ impl<'a> OwnUlaWalk<'a> {
         check_columns("ULA start", &position, model.dim())?;
         let score = model.score(position.view());
         let chains = position.nrows();
-        let mut walk = OwnUlaWalk {
+        let mut kernel = OwnUlaKernel {
             lost: (0..chains).map(|i| !is_finite(&position, &score, i)).collect(),
             model,
             position,
             score,
-            bends: vec![1.0; chains],
+            curvatures: vec![1.0; chains],
             seen: 1.0,
             memory: (warm_up.unwrap_or(0) / 5).max(10) as f64,
             adapts: warm_up.is_some(),
             seeking: warm_up.is_some_and(|steps| steps > 0),
         };
-        if walk.adapts {
+        if kernel.adapts {
             // A short move first, the same way in all columns.
-            let there = &walk.position + 0.01;
+            let there = &kernel.position + 0.01;
             let score = model.score(there.view());
-            let bends = (0..chains).map(|i| walk.bend(&there, &score, i));
-            walk.bends = bends.map(|g| if g.is_finite() { g } else { 1.0 }).collect();
+            let curvatures = (0..chains).map(|i| kernel.curvature(&there, &score, i));
+            kernel.curvatures = curvatures.map(|g| if g.is_finite() { g } else { 1.0 }).collect();
         }
-        Ok(walk)
+        Ok(kernel)
     }
 
     /// |ds|^2 / |dx|^2 of chain i between where it is and `there`.
-    fn bend(&self, there: &Array2<f64>, score: &Array2<f64>, i: usize) -> f64 {
+    fn curvature(&self, there: &Array2<f64>, score: &Array2<f64>, i: usize) -> f64 {
         let square = |a: &Array2<f64>, b: &Array2<f64>| -> f64 {
             a.row(i).iter().zip(b.row(i)).map(|(a, b)| (a - b).powi(2)).sum()
         };
@@ -153,7 +157,7 @@ fn is_finite(position: &Array2<f64>, score: &Array2<f64>, i: usize) -> bool {
     position.row(i).iter().chain(score.row(i)).all(|x| x.is_finite())
 }
 
-impl Walk for OwnUlaWalk<'_> {
+impl Kernel for OwnUlaKernel<'_> {
     fn advance(
         &mut self,
         rng: &mut dyn Rng,
@@ -173,16 +177,16 @@ impl Walk for OwnUlaWalk<'_> {
         for i in 0..chains {
             let fine = is_finite(&there, &score, i);
             if !self.lost[i] && fine && self.model.contains(there.row(i)) {
-                let bend = self.bend(&there, &score, i);
-                if self.seeking && bend.is_finite() {
-                    self.bends[i] += (bend - self.bends[i]) / self.seen;
+                let curvature = self.curvature(&there, &score, i);
+                if self.seeking && curvature.is_finite() {
+                    self.curvatures[i] += (curvature - self.curvatures[i]) / self.seen;
                 }
                 continue;
             }
             if !fine {
                 // In warm-up it goes on from where it was, with a quarter of the step.
-                self.lost[i] |= !self.seeking || self.bends[i] > 1e30;
-                self.bends[i] *= 16.0;
+                self.lost[i] |= !self.seeking || self.curvatures[i] > 1e30;
+                self.curvatures[i] *= 16.0;
             }
             // Lost chains stay, and steps across a boundary are not taken.
             there.row_mut(i).assign(&self.position.row(i));
@@ -198,10 +202,10 @@ impl Walk for OwnUlaWalk<'_> {
 
     fn step_sizes(&self) -> Option<Vec<f64>> {
         let of = |g: &f64| 0.2 / g.sqrt().max(0.05);
-        self.adapts.then(|| self.bends.iter().map(of).collect())
+        self.adapts.then(|| self.curvatures.iter().map(of).collect())
     }
 
-    fn settle(&mut self) {
+    fn end_warm_up(&mut self) {
         self.seeking = false;
     }
 
@@ -211,40 +215,41 @@ impl Walk for OwnUlaWalk<'_> {
 
     /// How many steps G is the mean of, and G of every chain, negative where it is lost.
     fn scale(&self) -> Vec<f64> {
-        let signed = self.bends.iter().zip(&self.lost).map(|(g, lost)| if *lost { -g } else { *g });
+        let signed =
+            self.curvatures.iter().zip(&self.lost).map(|(g, lost)| if *lost { -g } else { *g });
         std::iter::once(self.seen).chain(signed).collect()
     }
 
-    fn relearn(&mut self, scale: Vec<f64>, _: Option<Spread>) -> Result<()> {
+    fn restore_adaptation(&mut self, scale: Vec<f64>, _: Option<ColumnVariance>) -> Result<()> {
         if scale.len() != 1 + self.lost.len() {
             return Err(does_not_fit());
         }
         self.seen = scale[0];
         for (i, g) in scale[1..].iter().enumerate() {
-            (self.bends[i], self.lost[i]) = (g.abs(), *g < 0.0);
+            (self.curvatures[i], self.lost[i]) = (g.abs(), *g < 0.0);
         }
         Ok(())
     }
 }
 
-pub(super) struct MalaWalk<'a> {
+pub(super) struct MalaKernel<'a> {
     model: &'a dyn LogDensity,
     state: mala::State,
-    /// Each chain has a law, and random numbers, of its own.
+    /// Each chain has a distribution, and random numbers, of its own.
     own: bool,
 }
 
-impl<'a> MalaWalk<'a> {
+impl<'a> MalaKernel<'a> {
     pub(super) fn new(
         model: &'a dyn LogDensity,
         start: ArrayView2<'_, f64>,
         own: bool,
     ) -> Result<Self> {
-        Ok(MalaWalk { model, state: init(start, model, own)?, own })
+        Ok(MalaKernel { model, state: init(start, model, own)?, own })
     }
 }
 
-/// Where chains begin. Of chains with a law each those without a density there never move.
+/// Where chains begin. Of chains with a distribution each those without a density there never move.
 fn init(start: ArrayView2<'_, f64>, model: &dyn LogDensity, own: bool) -> Result<mala::State> {
     match own {
         true => mala::init_unchecked(start.to_owned(), model),
@@ -256,7 +261,7 @@ fn unusable(state: &mala::State) -> Vec<usize> {
     (0..state.position.nrows()).filter(|chain| !mala::is_usable(state, *chain)).collect()
 }
 
-impl Walk for MalaWalk<'_> {
+impl Kernel for MalaKernel<'_> {
     fn advance(
         &mut self,
         rng: &mut dyn Rng,
@@ -279,20 +284,20 @@ impl Walk for MalaWalk<'_> {
     }
 }
 
-pub(super) struct HmcWalk<'a> {
+pub(super) struct HmcKernel<'a> {
     model: &'a dyn LogDensity,
     state: hmc::State,
-    /// m: 1 x d, or chains x d where each chain has a law of its own.
+    /// m: 1 x d, or chains x d where each chain has a distribution of its own.
     scale: Array2<f64>,
     own: bool,
     /// Most leapfrog steps of a trajectory.
     leapfrog: usize,
     /// First step that teaches the scale, and the ends of the windows.
     windows: (usize, Vec<usize>),
-    spread: Spread,
+    variance: ColumnVariance,
 }
 
-impl<'a> HmcWalk<'a> {
+impl<'a> HmcKernel<'a> {
     pub(super) fn new(
         model: &'a dyn LogDensity,
         start: ArrayView2<'_, f64>,
@@ -303,12 +308,12 @@ impl<'a> HmcWalk<'a> {
         let (d, windows) = (model.dim(), windows(warm_up));
         let state = init(start, model, own)?;
         let apart = if own { start.nrows() } else { 0 };
-        let (scale, spread) = (Array2::ones((apart.max(1), d)), Spread::new(d, apart));
-        Ok(HmcWalk { model, state, scale, own, leapfrog, windows, spread })
+        let (scale, variance) = (Array2::ones((apart.max(1), d)), ColumnVariance::new(d, apart));
+        Ok(HmcKernel { model, state, scale, own, leapfrog, windows, variance })
     }
 }
 
-impl Walk for HmcWalk<'_> {
+impl Kernel for HmcKernel<'_> {
     fn advance(
         &mut self,
         rng: &mut dyn Rng,
@@ -337,17 +342,17 @@ impl Walk for HmcWalk<'_> {
         self.state.position.view()
     }
 
-    fn learn(&mut self, step: usize) -> bool {
+    fn adapt(&mut self, step: usize) -> bool {
         let (first, ends) = &self.windows;
         if step <= *first || ends.last().is_none_or(|end| step > *end) {
             return false;
         }
-        self.spread.add(self.state.position.view());
+        self.variance.add(self.state.position.view());
         let at_end = ends.contains(&step);
         if at_end {
-            self.scale = self.spread.scale(&self.scale);
+            self.scale = self.variance.scale(&self.scale);
             let apart = if self.own { self.scale.nrows() } else { 0 };
-            self.spread = Spread::new(self.model.dim(), apart);
+            self.variance = ColumnVariance::new(self.model.dim(), apart);
         }
         at_end
     }
@@ -360,17 +365,21 @@ impl Walk for HmcWalk<'_> {
         self.scale.iter().copied().collect()
     }
 
-    fn spread(&self) -> Option<Spread> {
-        Some(self.spread.clone())
+    fn variance(&self) -> Option<ColumnVariance> {
+        Some(self.variance.clone())
     }
 
-    fn relearn(&mut self, scale: Vec<f64>, spread: Option<Spread>) -> Result<()> {
+    fn restore_adaptation(
+        &mut self,
+        scale: Vec<f64>,
+        variance: Option<ColumnVariance>,
+    ) -> Result<()> {
         let length = self.scale.len();
-        let Some(spread) = spread.filter(|spread| spread.len() == length) else {
+        let Some(variance) = variance.filter(|variance| variance.len() == length) else {
             return Err(does_not_fit());
         };
         self.scale = Array2::from_shape_vec(self.scale.dim(), scale).map_err(|_| does_not_fit())?;
-        self.spread = spread;
+        self.variance = variance;
         Ok(())
     }
 }

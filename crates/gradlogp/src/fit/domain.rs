@@ -9,7 +9,7 @@ use crate::{Error, Result};
 
 /// Where all rows are known to lie.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Region {
+pub enum DomainConfig {
     /// Bounds of single columns.
     Columns(Vec<ColumnBounds>),
     /// All columns at least 0, their sum at most 1.
@@ -29,7 +29,7 @@ pub struct ColumnBounds {
     pub high: Option<f64>,
 }
 
-impl Region {
+impl DomainConfig {
     /// The domain for the columns of `table`, whose training rows have the standard deviations of `units`, by which the
     /// weights are scaled; `noisy` if noise was added to them.
     ///
@@ -46,11 +46,11 @@ impl Region {
         self.check_parts(table)?;
         let sd = units.standard_deviations().to_vec();
         let domain = match self {
-            Region::Columns(bounds) => {
+            DomainConfig::Columns(bounds) => {
                 Domain::Box(Boxed { columns: boxed(bounds, table, &sd)?, power })
             }
-            Region::Simplex => Domain::Polytope(Polytope::simplex(&sd, power)),
-            Region::Ball(radius) => {
+            DomainConfig::Simplex => Domain::Polytope(Polytope::simplex(&sd, power)),
+            DomainConfig::Ball(radius) => {
                 let typical = (sd.iter().map(|s| s * s).sum::<f64>() / sd.len() as f64).sqrt();
                 let centre = vec![0.0; sd.len()];
                 Domain::Ellipsoid(Ellipsoid::ball(centre, *radius, typical, power))
@@ -69,7 +69,7 @@ impl Region {
     fn check_parts(&self, table: &Table) -> Result<()> {
         let rows: ArrayView2<'_, f64> = table.rows.view();
         let whole = |row: ArrayView1<'_, f64>| (row.sum() - 1.0).abs() < 1e-6;
-        if *self != Region::Simplex || rows.is_empty() || !rows.outer_iter().all(whole) {
+        if *self != DomainConfig::Simplex || rows.is_empty() || !rows.outer_iter().all(whole) {
             return Ok(());
         }
         let last = table.columns.last().map_or("", String::as_str);

@@ -8,14 +8,14 @@ use crate::score::{LogDensity, Score};
 /// `density` inside `domain`, log p = -infinity outside: a sampler with an acceptance step then never
 /// leaves the domain. Its score is that of `density` everywhere.
 #[derive(Clone, Copy)]
-pub struct Within<'a> {
+pub struct LogDensityOnDomain<'a> {
     /// The density without the boundary.
     pub density: &'a dyn LogDensity,
     /// Where it is kept.
     pub domain: &'a Domain,
 }
 
-impl Score for Within<'_> {
+impl Score for LogDensityOnDomain<'_> {
     fn dim(&self) -> usize {
         self.density.dim()
     }
@@ -31,14 +31,14 @@ impl Score for Within<'_> {
 
 /// A score field that holds inside `domain` alone.
 #[derive(Clone, Copy)]
-pub struct FieldWithin<'a> {
+pub struct ScoreOnDomain<'a> {
     /// The field without the boundary.
     pub field: &'a dyn Score,
     /// Where it holds.
     pub domain: &'a Domain,
 }
 
-impl Score for FieldWithin<'_> {
+impl Score for ScoreOnDomain<'_> {
     fn dim(&self) -> usize {
         self.field.dim()
     }
@@ -52,7 +52,7 @@ impl Score for FieldWithin<'_> {
     }
 }
 
-impl LogDensity for Within<'_> {
+impl LogDensity for LogDensityOnDomain<'_> {
     fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         self.domain.cut(x, self.density.log_density(x))
     }

@@ -12,8 +12,8 @@
 //! each unbiased. Rows draw their slices independently, so both variances fall as 1/n. For one slice and
 //! SSM-VR, MATH (3), n Var L is the mean over rows of Var[v.(grad s) v], the table of MATH 2.
 
-use super::{Domain, Draw, LossEngine, Threads};
-use crate::domain::Domain as Region;
+use super::{Draw, LossEngine, StreamId, Threads};
+use crate::domain::Domain;
 use crate::model::{Model, Points};
 use crate::objective::Objective;
 use crate::slice::SliceDistribution;
@@ -22,7 +22,7 @@ use gradlogp_numeric::Real;
 
 /// Variances over fresh draws of one batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct DrawVariance {
+pub struct EstimatorVariance {
     /// Rows n of the batch.
     pub rows: usize,
     /// Evaluations K.
@@ -37,16 +37,16 @@ pub struct DrawVariance {
     pub gradient_variance: f64,
 }
 
-/// Variances of `objective` with slices of `law` on `points` over `draws` evaluations.
+/// Variances of `objective` with slices of `distribution` on `points` over `draws` evaluations.
 ///
 /// ```
-/// use gradlogp::engine::{Threads, draw_variance};
+/// use gradlogp::engine::{Threads, estimator_variance};
 /// use gradlogp::{Mlp, ModelKind, Objective, SliceDistribution};
 ///
 /// let model = Mlp { hidden: vec![4], ..Mlp::new(2, ModelKind::Score) }.build::<f64>(0)?;
 /// let (x, pool) = (vec![0.1, -0.4, 0.3, 0.9], Threads::new(1)?);
 /// // The exact loss draws nothing.
-/// let exact = draw_variance(&model, &Objective::Exact, SliceDistribution::default(), &x, (5, 0), &pool)?;
+/// let exact = estimator_variance(&model, &Objective::Exact, SliceDistribution::default(), &x, (5, 0), &pool)?;
 /// assert_eq!((exact.loss_variance, exact.gradient_variance), (0.0, 0.0));
 /// # Ok::<(), gradlogp::Error>(())
 /// ```
@@ -56,30 +56,30 @@ pub struct DrawVariance {
 /// # Errors
 /// Fewer than two draws; settings of the objective that cannot be used; points that do not fit the
 /// model.
-pub fn draw_variance<'a, T: Real>(
+pub fn estimator_variance<'a, T: Real>(
     model: &Model<T>,
     objective: &Objective,
-    law: SliceDistribution,
+    distribution: SliceDistribution,
     points: impl Into<Points<'a, T>>,
     named: (usize, u64),
     pool: &Threads,
-) -> Result<DrawVariance> {
-    draw_variance_within(None, model, objective, law, points, named, pool)
+) -> Result<EstimatorVariance> {
+    estimator_variance_on_domain(None, model, objective, distribution, points, named, pool)
 }
 
-/// [`draw_variance`] of the weighted losses on a domain with a boundary, MATH (7).
+/// [`estimator_variance`] of the weighted losses on a domain with a boundary, MATH (7).
 ///
 /// # Errors
-/// Those of [`draw_variance`]; an objective that has no weighted form.
-pub fn draw_variance_within<'a, T: Real>(
-    domain: Option<&Region>,
+/// Those of [`estimator_variance`]; an objective that has no weighted form.
+pub fn estimator_variance_on_domain<'a, T: Real>(
+    domain: Option<&Domain>,
     model: &Model<T>,
     objective: &Objective,
-    law: SliceDistribution,
+    distribution: SliceDistribution,
     points: impl Into<Points<'a, T>>,
     (draws, seed): (usize, u64),
     pool: &Threads,
-) -> Result<DrawVariance> {
+) -> Result<EstimatorVariance> {
     objective.validate()?;
     if domain.is_some() {
         objective.check_bounded()?;
@@ -92,12 +92,12 @@ pub fn draw_variance_within<'a, T: Real>(
     if rows == 0 {
         return Err(Error::data("rows of a variance", "there are none"));
     }
-    let mut engine = LossEngine::within(domain, model, objective, law, pool.count());
-    let mut loss = Spread::new(1);
-    let mut gradient = Spread::new(model.parameters.len());
+    let mut engine = LossEngine::on_domain(domain, model, objective, distribution, pool.count());
+    let mut loss = Variance::new(1);
+    let mut gradient = Variance::new(model.parameters.len());
     pool.install(|| {
         for k in 0..draws as u64 {
-            let draw = Draw { seed, domain: Domain::Variance, step: k };
+            let draw = Draw { seed, stream: StreamId::Variance, step: k };
             let value = engine.loss_and_gradient(model, points, draw);
             loss.push(std::iter::once(value));
             gradient.push(engine.gradient().iter().map(|g| g.to_f64()));
@@ -105,7 +105,7 @@ pub fn draw_variance_within<'a, T: Real>(
     });
     let gradient_variance = gradient.variance();
     let square: f64 = gradient.mean.iter().map(|g| g * g).sum();
-    Ok(DrawVariance {
+    Ok(EstimatorVariance {
         rows,
         draws,
         loss: loss.mean[0],
@@ -116,15 +116,15 @@ pub fn draw_variance_within<'a, T: Real>(
 }
 
 /// Mean and summed squared deviations of vectors, by Welford's recurrence: nothing cancels.
-struct Spread {
+struct Variance {
     count: f64,
     mean: Vec<f64>,
     squares: f64,
 }
 
-impl Spread {
+impl Variance {
     fn new(len: usize) -> Self {
-        Spread { count: 0.0, mean: vec![0.0; len], squares: 0.0 }
+        Variance { count: 0.0, mean: vec![0.0; len], squares: 0.0 }
     }
 
     fn push(&mut self, values: impl Iterator<Item = f64>) {

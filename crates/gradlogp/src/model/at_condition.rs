@@ -8,9 +8,9 @@ use crate::score::{LogDensity, Score, ScoreTrace};
 use crate::{Error, Result};
 use gradlogp_numeric::Real;
 
-/// s(x | c) at given c, in the rows' order. Made by [`Model::given`].
+/// s(x | c) at given c, in the rows' order. Made by [`Model::at_condition`].
 #[derive(Debug, Clone)]
-pub struct Given<'m, T> {
+pub struct AtCondition<'m, T> {
     model: &'m Model<T>,
     /// Of context 0; none for a model without.
     contexts: Contexts<T>,
@@ -83,28 +83,28 @@ impl<T: Real> Model<T> {
     ///
     /// let model = Mlp { given: 1, ..Mlp::new(2, ModelKind::Score) }.build::<f64>(0)?;
     /// let x = array![[0.1, 0.2], [0.1, 0.2]];
-    /// let s = model.given(array![[1.0], [-1.0]].view())?.score(x.view());
+    /// let s = model.at_condition(array![[1.0], [-1.0]].view())?.score(x.view());
     /// assert_eq!(s.row(0), model.given(array![[1.0]].view())?.score(x.view()).row(1));
     /// assert!(s.row(0) != s.row(1));
     /// # Ok::<(), gradlogp::Error>(())
     /// ```
     ///
     /// # Errors
-    /// [`Error::Shape`] where `c` has not the columns of context 0, or no row.
-    pub fn given(&self, c: ArrayView2<'_, f64>) -> Result<Given<'_, T>> {
+    /// [`Error::Shape`] where `c` does not have the columns of context 0, or no row.
+    pub fn at_condition(&self, c: ArrayView2<'_, f64>) -> Result<AtCondition<'_, T>> {
         Ok(self.at(Contexts::new(c, self.graph().context_widths()[0])?))
     }
 
-    pub(crate) fn at(&self, contexts: Contexts<T>) -> Given<'_, T> {
-        Given { model: self, contexts }
+    pub(crate) fn at(&self, contexts: Contexts<T>) -> AtCondition<'_, T> {
+        AtCondition { model: self, contexts }
     }
 }
 
-impl<'m, T: Real> Given<'m, T> {
+impl<'m, T: Real> AtCondition<'m, T> {
     /// The same as a log density of x, log p(x | c) up to a term that depends on c alone, if the
     /// model is a potential.
-    pub fn as_log_density(&self) -> Option<GivenPotential<'_, 'm, T>> {
-        (self.model.kind() == ModelKind::LogDensity).then_some(GivenPotential(self))
+    pub fn as_log_density(&self) -> Option<LogDensityAtCondition<'_, 'm, T>> {
+        (self.model.kind() == ModelKind::LogDensity).then_some(LogDensityAtCondition(self))
     }
 
     /// Derivatives at rows of x.
@@ -118,7 +118,7 @@ impl<'m, T: Real> Given<'m, T> {
     }
 }
 
-impl<T: Real> Score for Given<'_, T> {
+impl<T: Real> Score for AtCondition<'_, T> {
     fn dim(&self) -> usize {
         self.model.dim()
     }
@@ -128,7 +128,7 @@ impl<T: Real> Score for Given<'_, T> {
     }
 }
 
-impl<T: Real> ScoreTrace for Given<'_, T> {
+impl<T: Real> ScoreTrace for AtCondition<'_, T> {
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         column(&self.with(x, |at, points| at.trace(points)))
     }
@@ -136,13 +136,13 @@ impl<T: Real> ScoreTrace for Given<'_, T> {
 
 /// A potential at a given condition.
 #[derive(Debug, Clone, Copy)]
-pub struct GivenPotential<'g, 'm, T>(&'g Given<'m, T>);
+pub struct LogDensityAtCondition<'g, 'm, T>(&'g AtCondition<'m, T>);
 
-gradlogp_density::delegate_score!(Score [T: Real] GivenPotential<'_, '_, T>, |this| this.0);
+gradlogp_density::delegate_score!(Score [T: Real] LogDensityAtCondition<'_, '_, T>, |this| this.0);
 
-gradlogp_density::delegate_score!(ScoreTrace [T: Real] GivenPotential<'_, '_, T>, |this| this.0);
+gradlogp_density::delegate_score!(ScoreTrace [T: Real] LogDensityAtCondition<'_, '_, T>, |this| this.0);
 
-impl<T: Real> LogDensity for GivenPotential<'_, '_, T> {
+impl<T: Real> LogDensity for LogDensityAtCondition<'_, '_, T> {
     fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
         column(&self.0.with(x, |at, points| at.value(points)))
     }

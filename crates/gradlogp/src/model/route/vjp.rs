@@ -2,9 +2,9 @@
 //! operation that can itself be differentiated.
 //!
 //! A sweep pulls covectors u from the output to the input: for a node y of inputs x with local Jacobian
-//! K(x, theta), x gets u_x += K^T u_y, beside whatever was put there before (a seed). Its adjoint pushes the other way: with
-//! A for the adjoint of u, A_y += K A_x, the parameters get dK/dtheta : (u_y A_x^T) and the value x gets
-//! dK/dx : (u_y A_x^T). In a *squared* sweep every entry of K is squared (Kingma & LeCun 2010).
+//! K(x, theta), x gets u_x += K^T u_y, beside whatever was put there before (a seed). Its adjoint pushes the
+//! other way: with A for the adjoint of u, A_y += K A_x, the parameters get dK/dtheta : (u_y A_x^T) and the
+//! value x gets dK/dx : (u_y A_x^T). In a *squared* sweep every entry of K is squared (Kingma & LeCun 2010).
 
 use crate::graph::{Graph, Node, NodeId, Op, ParameterId};
 use gradlogp_numeric::vector::{add_assign, add_row_sums, add_to_rows, axpy, dot};
@@ -17,12 +17,12 @@ pub(super) type PerNode<T> = Vec<Vec<T>>;
 pub(super) struct Held<T> {
     values: PerNode<T>,
     /// h', h'' and h''' at the input of each activation; empty for other nodes.
-    slopes: Vec<[Vec<T>; 3]>,
+    derivatives: Vec<[Vec<T>; 3]>,
     /// The squares of all parameters; empty where no sweep is squared.
     squares: Vec<T>,
 }
 
-/// A graph at some rows: its values, and the slopes of its activations.
+/// A graph at some rows: its values, and the derivatives of its activations.
 #[derive(Clone, Copy)]
 pub(super) struct Network<'a, T> {
     graph: &'a Graph,
@@ -33,7 +33,7 @@ pub(super) struct Network<'a, T> {
 
 impl<T> Default for Held<T> {
     fn default() -> Self {
-        Held { values: Vec::new(), slopes: Vec::new(), squares: Vec::new() }
+        Held { values: Vec::new(), derivatives: Vec::new(), squares: Vec::new() }
     }
 }
 
@@ -47,14 +47,14 @@ impl<T: Real> Held<T> {
         contexts: &[&[T]],
     ) -> Network<'a, T> {
         zero(&mut self.values, graph, rows);
-        self.slopes.resize_with(graph.nodes().len(), Default::default);
+        self.derivatives.resize_with(graph.nodes().len(), Default::default);
         for (at, node) in graph.nodes().iter().enumerate() {
             let (before, rest) = self.values.split_at_mut(at);
             let y = rest[0].as_mut_slice();
             match &node.op {
                 Op::Input => y.copy_from_slice(&x[..y.len()]),
                 Op::Context { slot } => y.copy_from_slice(&contexts[*slot][..y.len()]),
-                op => value((graph, parameters), op, before, &mut self.slopes[at], y),
+                op => value((graph, parameters), op, before, &mut self.derivatives[at], y),
             }
         }
         Network { graph, parameters, rows, held: self }
@@ -68,8 +68,8 @@ impl<T: Real> Held<T> {
 
     /// Bytes held at present.
     pub(super) fn bytes(&self) -> usize {
-        let slopes = self.slopes.iter().flatten().map(Vec::len).sum::<usize>();
-        bytes(&self.values) + (slopes + self.squares.len()) * size_of::<T>()
+        let derivatives = self.derivatives.iter().flatten().map(Vec::len).sum::<usize>();
+        bytes(&self.values) + (derivatives + self.squares.len()) * size_of::<T>()
     }
 }
 
@@ -86,12 +86,12 @@ fn zero<T: Real>(arrays: &mut PerNode<T>, graph: &Graph, rows: usize) {
     }
 }
 
-/// The value `y`, zero so far, of a node that reads others, and its slopes if it is an activation.
+/// The value `y`, zero so far, of a node that reads others, and its derivatives if it is an activation.
 fn value<T: Real>(
     (graph, parameters): (&Graph, &[T]),
     op: &Op,
     values: &[Vec<T>],
-    slopes: &mut [Vec<T>; 3],
+    derivatives: &mut [Vec<T>; 3],
     y: &mut [T],
 ) {
     let at = values.len();
@@ -107,11 +107,11 @@ fn value<T: Real>(
             }
         }
         Op::Activation { input, function } => {
-            slopes.iter_mut().for_each(Vec::clear);
+            derivatives.iter_mut().for_each(Vec::clear);
             for (y, a) in y.iter_mut().zip(&values[input.0]) {
                 let taylor = function.taylor(*a);
                 *y = taylor[0];
-                slopes.iter_mut().zip(&taylor[1..]).for_each(|(s, t)| s.push(*t));
+                derivatives.iter_mut().zip(&taylor[1..]).for_each(|(s, t)| s.push(*t));
             }
         }
         Op::Multiply { inputs: [a, b] } => {
@@ -189,7 +189,7 @@ impl<T: Real> Network<'_, T> {
             }
             Op::Activation { .. } | Op::SquaredNorm { .. } | Op::Multiply { .. } => {
                 self.for_each_entry(at, squared, |e| {
-                    u[e.input][e.column] += e.slope * out[e.row];
+                    u[e.input][e.column] += e.first * out[e.row];
                 });
             }
         }
@@ -203,25 +203,25 @@ impl<T: Real> Network<'_, T> {
         let values = &self.held.values;
         match &self.graph.nodes()[at].op {
             Op::Activation { input, .. } => {
-                let [first, second, _] = &self.held.slopes[at];
+                let [first, second, _] = &self.held.derivatives[at];
                 for (j, (h1, h2)) in first.iter().zip(second).enumerate() {
-                    let (slope, bend) = pair(*h1, *h2);
+                    let (first, second) = pair(*h1, *h2);
                     let input = input.0;
-                    act(Entry { input, column: j, row: j, slope, value: input, bend });
+                    act(Entry { input, column: j, row: j, first, value: input, second });
                 }
             }
             Op::SquaredNorm { input } => {
                 let (inner, input) = (self.width(*input), input.0);
                 for (j, x) in values[input].iter().enumerate() {
-                    let (slope, bend) = pair(two * *x, two);
-                    act(Entry { input, column: j, row: j / inner, slope, value: input, bend });
+                    let (first, second) = pair(two * *x, two);
+                    act(Entry { input, column: j, row: j / inner, first, value: input, second });
                 }
             }
             Op::Multiply { inputs: [a, b] } => {
                 for (this, other) in [(a.0, b.0), (b.0, a.0)] {
                     for (j, x) in values[other].iter().enumerate() {
-                        let (slope, bend) = pair(*x, T::ONE);
-                        act(Entry { input: this, column: j, row: j, slope, value: other, bend });
+                        let (first, second) = pair(*x, T::ONE);
+                        act(Entry { input: this, column: j, row: j, first, value: other, second });
                     }
                 }
             }
@@ -234,8 +234,8 @@ impl<T: Real> Network<'_, T> {
         &all[self.graph.parameters().range(weight)]
     }
 
-    /// From derivatives with respect to the squares of the parameters, as [`Network::push`] of a squared sweep gives them,
-    /// adds those with respect to the parameters.
+    /// From derivatives with respect to the squares of the parameters, as [`Network::push`] of a squared sweep
+    /// gives them, adds those with respect to the parameters.
     pub(super) fn add_unsquared(&self, by_squares: &[T], gradient: &mut [T]) {
         for ((g, w), by_square) in gradient.iter_mut().zip(self.parameters).zip(by_squares) {
             *g += T::of(2.0) * *w * *by_square;
@@ -271,8 +271,8 @@ impl<T: Real> Network<'_, T> {
                 Op::Activation { .. } | Op::SquaredNorm { .. } | Op::Multiply { .. } => {
                     self.for_each_entry(at, squared, |e| {
                         let below = before[e.input][e.column];
-                        out[e.row] += e.slope * below;
-                        value_bar[e.value][e.column] += e.bend * u[at][e.row] * below;
+                        out[e.row] += e.first * below;
+                        value_bar[e.value][e.column] += e.second * u[at][e.row] * below;
                     });
                 }
                 _ => push_linear(self.graph, at, squared, before, out),
@@ -298,8 +298,8 @@ impl<T: Real> Network<'_, T> {
 
     /// The second derivatives of the nodes that are not linear, each weighted with the covector `u` of
     /// the node's output: c = h'' u for an activation, 2u for every column of a squared norm.
-    pub(super) fn curvatures(&self, u: &PerNode<T>, bends: &mut [Bend<T>]) {
-        for Bend { node, units, c, .. } in bends {
+    pub(super) fn curvatures(&self, u: &PerNode<T>, nonlinearities: &mut [Nonlinearity<T>]) {
+        for Nonlinearity { node, units, c, .. } in nonlinearities {
             c.clear();
             match self.graph.nodes()[*node].op {
                 Op::SquaredNorm { .. } => {
@@ -307,7 +307,7 @@ impl<T: Real> Network<'_, T> {
                     c.extend(twice.flat_map(|c| std::iter::repeat_n(c, *units)));
                 }
                 _ => {
-                    let second = &self.held.slopes[*node][1];
+                    let second = &self.held.derivatives[*node][1];
                     c.extend(u[*node].iter().zip(second).map(|(u, h2)| *u * *h2));
                 }
             }
@@ -317,12 +317,12 @@ impl<T: Real> Network<'_, T> {
     /// The adjoint of [`Network::curvatures`] for one node.
     pub(super) fn curvature_adjoint(
         &self,
-        bend: &Bend<T>,
+        nonlinearity: &Nonlinearity<T>,
         c_bar: &[T],
         u: &PerNode<T>,
         (u_bar, value_bar): (&mut PerNode<T>, &mut PerNode<T>),
     ) {
-        let &Bend { node, input, units, .. } = bend;
+        let &Nonlinearity { node, input, units, .. } = nonlinearity;
         if let Op::SquaredNorm { .. } = self.graph.nodes()[node].op {
             let rows = c_bar.chunks(units);
             for (u_bar, c_bar) in u_bar[node].iter_mut().zip(rows) {
@@ -330,7 +330,7 @@ impl<T: Real> Network<'_, T> {
             }
             return;
         }
-        let [_, second, third] = &self.held.slopes[node];
+        let [_, second, third] = &self.held.derivatives[node];
         for (j, c_bar) in c_bar.iter().enumerate() {
             u_bar[node][j] += second[j] * *c_bar;
             value_bar[input][j] += third[j] * u[node][j] * *c_bar;
@@ -346,14 +346,14 @@ struct Entry<T> {
     /// The element of the output.
     row: usize,
     /// The entry, squared where asked for.
-    slope: T,
+    first: T,
     /// The node whose same element the entry depends on, and its derivative with respect to that.
     value: usize,
-    bend: T,
+    second: T,
 }
 
 /// A node with second derivatives.
-pub(super) struct Bend<T> {
+pub(super) struct Nonlinearity<T> {
     node: usize,
     pub(super) input: usize,
     /// The input's width.
@@ -363,11 +363,11 @@ pub(super) struct Bend<T> {
 }
 
 /// The nodes with second derivatives, in order.
-pub(super) fn bends<T>(graph: &Graph) -> Vec<Bend<T>> {
+pub(super) fn nonlinearities<T>(graph: &Graph) -> Vec<Nonlinearity<T>> {
     let of = |(node, of): (usize, &Node)| match of.op {
         Op::Activation { input, .. } | Op::SquaredNorm { input } => {
             let units = graph.nodes()[input.0].width;
-            Some(Bend { node, input: input.0, units, c: Vec::new() })
+            Some(Nonlinearity { node, input: input.0, units, c: Vec::new() })
         }
         _ => None,
     };
