@@ -204,7 +204,7 @@ mod tests {
         }
         assert_eq!(ImageShape::of(None, 64).unwrap(), ImageShape { width: 8, height: 8 });
         let error = ImageShape::of(None, 12).unwrap_err().to_string();
-        assert!(error.contains("12 columns are no square"), "{error}");
+        assert!(error.contains("12 columns are not a square"), "{error}");
         let error = ImageShape::of(ImageShape::parse("5x5").ok(), 24).unwrap_err().to_string();
         assert!(error.contains("25 pixels") && error.contains("24 columns"), "{error}");
     }

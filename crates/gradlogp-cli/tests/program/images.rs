@@ -43,7 +43,11 @@ fn pixels_are_dequantized_measured_in_bits_and_drawn() {
 #[test]
 fn pictures_that_do_not_fit_are_refused() {
     let folder = Folder::with_model();
-    folder.fails(2, "sample m.safetensors --sheet s.png", &["--image", "2 columns are no square"]);
+    folder.fails(
+        2,
+        "sample m.safetensors --sheet s.png",
+        &["--image", "2 columns are not a square"],
+    );
     folder.fails(2, "sample m.safetensors --sheet s.png --image 3x3", &["9 pixels", "2 columns"]);
     folder.fails(2, "report m.safetensors good.csv --image 1", &["28x28"]);
     folder.fails(2, "report m.safetensors good.csv --image 5x1", &["5 pixels"]);

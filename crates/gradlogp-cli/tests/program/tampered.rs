@@ -184,7 +184,7 @@ fn a_fit_goes_on_with_the_threads_that_it_began_with() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(folder.weights("parts"), folder.weights("whole"));
     let here = std::thread::available_parallelism().unwrap().get();
-    assert_eq!(ended.err.contains("going on with 3 threads"), here != 3, "{ended:?}");
+    assert_eq!(ended.err.contains("resuming with 3 threads"), here != 3, "{ended:?}");
 }
 
 #[test]

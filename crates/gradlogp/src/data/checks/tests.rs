@@ -132,7 +132,9 @@ fn compositions_and_indicators_are_told_apart() {
     let kind = x.column(0).mapv(|x| (3.0 * x).floor());
     let is = |k: f64| kind.mapv(|x| f64::from(u8::from(x == k))).insert_axis(Axis(1));
     let text = texts(concatenate![Axis(1), uniform(600, 1), is(0.0), is(1.0), is(2.0)]);
-    let found = text.iter().any(|t| t.starts_with("\"c1\", \"c2\", \"c3\" say which of 3 kinds"));
+    let found = text
+        .iter()
+        .any(|t| t.starts_with("\"c1\", \"c2\", \"c3\" one-hot encode a category of 3 values"));
     assert!(found, "{text:?}");
 }
 
