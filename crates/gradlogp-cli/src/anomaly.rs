@@ -7,7 +7,7 @@ use gradlogp::fitted::Anomaly;
 use crate::args::{AnomalyArgs, ReadArgs};
 use crate::input::{Place, Source, in_table, show_warnings};
 
-/// What is asked for, with the threshold found on the held-out rows; None if no anomaly score was asked for.
+/// The requested anomaly score, with the threshold found on the held-out rows; None if none was requested.
 pub(crate) fn asked(
     model: &FittedModel,
     args: &AnomalyArgs,

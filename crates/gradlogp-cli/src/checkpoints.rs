@@ -26,7 +26,7 @@ pub(crate) struct Place {
     pub(crate) path: PathBuf,
     /// Of its files.
     kind: &'static str,
-    /// All that was asked for and decides the result: the same in every checkpoint of the run.
+    /// All settings that decide the result: the same in every checkpoint of the run.
     run: Value,
 }
 

@@ -23,7 +23,7 @@ use crate::{exit, text};
 /// from 3 to 8, is not a continuous quantity).
 pub(crate) const RED_WINE: &str = "red-wine";
 
-/// Rows of a drawn set unless asked for.
+/// Default number of rows of a synthetic data set.
 const ROWS: usize = 10_000;
 
 /// Where rows come from and how they are read; stored in checkpoints.

@@ -90,7 +90,7 @@ impl Named {
     }
 }
 
-/// A file by which two names can be told to be one.
+/// The identity of a file, by which two names of it are recognized as one.
 struct Known<'a> {
     named: &'a Named,
     /// Without links, `.` and `..`, whether or not it is there yet.

@@ -1,4 +1,4 @@
-//! Rows drawn from a model, shown under way and in words.
+//! Sampling with its progress, and its diagnostics as text.
 
 use std::ops::ControlFlow;
 

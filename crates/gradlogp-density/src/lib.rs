@@ -1,7 +1,7 @@
 //! Scores and densities: everything of gradlogp that needs no network.
 //!
-//! All of it exchanges the traits of [`score`], in `f64`: a density known exactly, a fitted model and anything of your own
-//! are sampled and judged alike.
+//! All of it exchanges the traits of [`score`], in `f64`: a density known exactly, a fitted model and anything
+//! of your own are sampled and judged alike.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -16,8 +16,8 @@
 //! | [`sample`] | Langevin steps, HMC, many chains, their convergence; from noise to data |
 //! | [`diagnose`] | exact loss, Stein identities, Fisher divergence, two-sample tests, normalizers |
 //!
-//! Rows are points: tables are n x d. Every function that draws takes a generator or a seed. "MATH (4)" in the documentation
-//! means formula (4) of [`formulas`].
+//! Rows are points: tables are n x d. Every function that draws takes a generator or a seed. "MATH (4)" in the
+//! documentation means formula (4) of [`formulas`].
 
 pub mod diagnose;
 pub mod domain;

@@ -1,7 +1,7 @@
 //! Eigenvalues and Cholesky factors of symmetric matrices in f64.
 //!
-//! The only place that names the crate which computes them: its code is generic, and is compiled here once. Of a matrix, given
-//! by its entries, the lower half counts.
+//! The only place that names the crate which computes them: its code is generic, and is compiled here once. Of
+//! a matrix, given by its entries, the lower half counts.
 
 use faer::linalg::solvers::{DenseSolveCore, Llt, Solve};
 use faer::{Mat, Side};

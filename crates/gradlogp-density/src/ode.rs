@@ -42,7 +42,7 @@ const E: [f64; 7] = [
     -1.0 / 40.0,
 ];
 
-/// Where the right-hand side is asked for: some of the rows, each at a time of its own.
+/// Where the right-hand side is evaluated: some of the rows, each at a time of its own.
 #[derive(Debug, Clone, Copy)]
 pub struct At<'a> {
     /// Which rows of the start these are.

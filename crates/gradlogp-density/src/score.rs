@@ -7,8 +7,8 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 /// A score field s(x) = grad log p(x) over R^d.
 ///
 /// Rows are points: `x` is n x d throughout. Implementations may assume that the caller passes
-/// exactly [`dim`](Score::dim) columns. References, boxes and `Arc`s of scores are scores, and [`ScoreFn`] makes one of a
-/// function.
+/// exactly [`dim`](Score::dim) columns. References, boxes and `Arc`s of scores are scores, and [`ScoreFn`]
+/// makes one of a function.
 ///
 /// ```
 /// use gradlogp_density::Score;

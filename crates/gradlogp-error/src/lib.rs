@@ -1,8 +1,9 @@
 //! One error type for the whole library.
 //!
 //! Every variant says what was wrong in the user's terms (file, row, column, setting) and, where
-//! there is one, what to do about it. Settings are called by the names of their fields, in backticks within a sentence, so
-//! that a program can put its own words in their places. [`Error::class`] groups errors by what to change.
+//! there is one, what to do about it. Settings are called by the names of their fields, in backticks within a
+//! sentence, so that a program can put its own words in their places. [`Error::class`] groups errors by what to
+//! change.
 
 use std::borrow::Cow;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! Networks as data, and jets through them: the first Taylor coefficients along directions, forwards, and their adjoints back.
+//! Networks as data, and jets through them: the first Taylor coefficients along directions, forwards, and their
+//! adjoints back.
 //!
 //! | module | what it holds |
 //! |---|---|

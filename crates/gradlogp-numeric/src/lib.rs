@@ -1,7 +1,7 @@
 //! Arithmetic: scalars, elementary functions, matrix products, fused activation loops.
 //!
-//! The only crate with `unsafe` code (the innermost loop of [`matmul()`] and what it reads). Loops are written plainly and
-//! compiled several times, once per instruction set, by [`simd`]: a released binary runs on any
+//! The only crate with `unsafe` code (the innermost loop of [`matmul()`] and what it reads). Loops are written
+//! plainly and compiled several times, once per instruction set, by [`simd`]: a released binary runs on any
 //! machine and still uses AVX-512 or AVX2 where they exist.
 
 pub mod activation;

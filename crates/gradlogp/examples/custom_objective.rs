@@ -1,7 +1,7 @@
 //! A loss of one's own: the Huber version of sliced score matching, which is less moved by rows far from all others.
 //!
-//! Per slice v.(grad s) v + rho(v.s), rho(p) = p^2/2 up to |p| = k and k |p| - k^2/2 beyond. Its optimum is not the score
-//! where rows are far out, so the held-out loss, which stays the exact one, says what that costs.
+//! Per slice v.(grad s) v + rho(v.s), rho(p) = p^2/2 up to |p| = k and k |p| - k^2/2 beyond. Its optimum is not
+//! the score where rows are far out, so the held-out loss, which stays the exact one, says what that costs.
 
 #![allow(clippy::print_stdout)]
 

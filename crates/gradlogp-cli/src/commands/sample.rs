@@ -23,7 +23,7 @@ use crate::places::Places;
 use crate::sampling::{self, Words};
 use crate::{exit, interrupt, text};
 
-/// Seconds between checkpoints unless asked for.
+/// Default seconds between checkpoints.
 const EVERY: f64 = 30.0;
 
 /// Everything that a stopped run needs to go on.
@@ -39,7 +39,7 @@ struct Stopped {
     /// The conditions at which rows are drawn, of conditional models.
     #[serde(default)]
     conditions: Option<Vec<Vec<f64>>>,
-    /// What was asked for, by which a checkpoint is known to be of this run.
+    /// The settings, which identify a checkpoint as one of this run.
     #[serde(default)]
     run: serde_json::Value,
     /// Rounded columns keep the noise of the fit.
@@ -318,7 +318,7 @@ impl Saver {
         self.kept.is_some() && (stops || self.last.elapsed() >= self.every)
     }
 
-    /// What was drawn must not be lost for want of a checkpoint: a failure is a warning, once, and the next
+    /// What was drawn must not be lost for lack of a checkpoint: a failure is a warning, once, and the next
     /// time tries again.
     fn save(&mut self, job: Job, show: Show) {
         let Some((place, stopped)) = &mut self.kept else { return };

@@ -142,7 +142,7 @@ fn log_z(
 
 const IS_ANOMALY: &str = "is_anomaly";
 
-/// What is told of each row.
+/// What is reported for each row.
 struct Plan<'a> {
     model: &'a FittedModel,
     diagonal: bool,

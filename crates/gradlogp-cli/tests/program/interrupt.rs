@@ -98,8 +98,8 @@ fn a_stopped_sampler_writes_what_it_has_or_leaves_the_old_file() {
     assert!((3..100_000_000).contains(&rows), "{rows}");
 }
 
-/// Within a move of a hundred million leapfrog steps, a level of as many Langevin steps, or a schedule of solver steps, the
-/// run stops where it was before; it would else go on for hours.
+/// Within a move of a hundred million leapfrog steps, a level of as many Langevin steps, or a schedule of
+/// solver steps, the run stops where it was before; it would else go on for hours.
 #[test]
 fn a_sampler_is_stopped_within_a_long_step() {
     let folder = Folder::with_model();

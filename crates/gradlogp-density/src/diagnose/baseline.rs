@@ -7,9 +7,9 @@
 //!
 //! The Gaussian is the maximum likelihood; the mixture comes from expectation-maximization
 //! (`proposal.rs`) with 1, 2, 4, ... components, of which the number with the highest likelihood on
-//! validation rows is kept, with the floor under its variances that is best there. Columns should be of comparable scale. Of more than 10,000 training rows as many are
-//! taken, evenly spaced, and no more components than can be fitted to them in some seconds: a baseline must not take
-//! longer than the fit.
+//! validation rows is kept, with the floor under its variances that is best there. Columns should be of
+//! comparable scale. Of more than 10,000 training rows as many are taken, evenly spaced, and no more components
+//! than can be fitted to them in some seconds: a baseline must not take longer than the fit.
 
 use super::proposal::fit_mixture;
 use super::{Paired, exact_loss_rows, paired_difference};

@@ -2,7 +2,7 @@
 //!
 //! Samples that are the data pass every two-sample test and show nothing of a model. Of continuous columns
 //! not one row comes twice by chance; where columns are discrete, rows resemble each other anyway, and how many
-//! do is told beside the number of copies.
+//! do is reported beside the number of copies.
 
 use ndarray::{ArrayView1, ArrayView2};
 use std::collections::HashSet;

@@ -38,8 +38,8 @@ pub struct FisherDivergence {
 /// ```
 ///
 /// # Errors
-/// [`Error::Shape`](crate::Error::Shape) where columns differ, [`Error::TooFewRows`](crate::Error::TooFewRows) without a row,
-/// [`Error::Numerical`](crate::Error::Numerical) where a score is not finite.
+/// [`Error::Shape`](crate::Error::Shape) where columns differ, [`Error::TooFewRows`](crate::Error::TooFewRows)
+/// without a row, [`Error::Numerical`](crate::Error::Numerical) where a score is not finite.
 pub fn fisher_divergence(
     score: &dyn Score,
     truth: &dyn Score,

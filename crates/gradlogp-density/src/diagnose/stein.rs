@@ -53,7 +53,7 @@ pub struct SteinReport {
     /// `E[s_z c^T]` for the condition c, in standard deviations of its columns, should be 0: d x w;
     /// no columns for a score without condition.
     pub condition_product: Array2<f64>,
-    /// given_product / standard error: d x w.
+    /// condition_product / standard error: d x w.
     pub condition_product_z: Array2<f64>,
     /// c in `E[s_z z^T] = -c I` by the trace, should be 1, with its standard error.
     pub slope: Estimate,
@@ -61,7 +61,7 @@ pub struct SteinReport {
     pub mean_max_z: f64,
     /// Largest |product_z|.
     pub product_max_z: f64,
-    /// Largest |given_product_z|.
+    /// Largest |condition_product_z|.
     pub condition_max_z: f64,
     /// t of the simultaneous bands: a |z| above it is a fault.
     pub critical_z: f64,

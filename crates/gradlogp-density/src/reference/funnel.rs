@@ -11,7 +11,7 @@
 //! ```
 //!
 //! The scale of the other columns changes by exp(v/2), so E|s|^2 = 1/sigma^2 + m/2 + m exp(sigma^2/2):
-//! at sigma = 3 it is carried by rows so rare that sample means of |s|^2 are not to be trusted.
+//! at sigma = 3 it is carried by rows so rare that sample means of |s|^2 are unreliable.
 
 use super::{LN_2PI, ReferenceDensity, map_rows, map_rows_into};
 use crate::error::{Error, Result};

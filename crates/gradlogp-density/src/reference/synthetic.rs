@@ -1,4 +1,4 @@
-//! Built-in synthetic data sets: the usual ones in the plane, and every reference density.
+//! Built-in synthetic data sets: the usual two-dimensional ones, and every reference density.
 //!
 //! All rows are independent draws. Where the density has a closed form the rows are drawn from the
 //! [`ReferenceDensity`] itself, so that a fitted score can be compared with the true one; the sets around a

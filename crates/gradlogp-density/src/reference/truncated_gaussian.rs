@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Score and trace are those of the whole Gaussian: only the boundary differs. Score matching without a
-//! weight does not see it, and fits the Gaussian of the cut-off rows' own mean and variance instead (for the half-normal
-//! a precision of 1/(1 - 2/pi) = 2.75 in place of 1).
+//! weight does not see it, and fits the Gaussian of the cut-off rows' own mean and variance instead (for the
+//! half-normal a precision of 1/(1 - 2/pi) = 2.75 in place of 1).
 //!
 //! Sampling: x = mu + sd Phi^-1(Phi(low') + U Z).
 

@@ -43,7 +43,7 @@ use crate::stats::{median, quantile, sorted};
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis, s};
 use statrs::distribution::{ContinuousCDF, Normal};
 
-/// Least chains from whose means alone an effective size is told: it is then known to a third.
+/// Least number of chains from whose means alone an effective size is reported: it is then known to a third.
 const CHAINS: usize = 20;
 
 /// How one column has converged. NaN where that cannot be known: see [`r_hat`] and

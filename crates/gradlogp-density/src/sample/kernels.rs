@@ -52,7 +52,7 @@ pub(super) trait Kernel {
         None
     }
 
-    /// Takes back what [`scale`](Walk::scale) and [`variance`](Walk::variance) gave.
+    /// Takes back what [`scale`](Kernel::scale) and [`variance`](Kernel::variance) gave.
     fn restore_adaptation(
         &mut self,
         _scale: Vec<f64>,

@@ -24,7 +24,7 @@ pub trait Sde: Send + Sync {
     /// T, where the data are forgotten.
     fn horizon(&self) -> f64;
 
-    /// The least time at which a score is asked for; below it, it would grow without bound.
+    /// The least time at which the score is evaluated; below it, it would grow without bound.
     fn t_min(&self) -> f64;
 
     /// The distribution of x_t given the data row, where it has a closed form.

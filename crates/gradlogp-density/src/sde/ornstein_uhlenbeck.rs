@@ -20,7 +20,7 @@ pub struct OrnsteinUhlenbeck {
     pub diffusion: f64,
     /// T: some times 1/theta.
     pub horizon: f64,
-    /// The least time at which a score is asked for.
+    /// The least time at which the score is evaluated.
     pub t_min: f64,
 }
 

@@ -15,7 +15,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::Sde;
 
-/// Steps of the forward simulation where no kernel is known, unless asked for.
+/// Default steps of the forward simulation where no kernel is known.
 pub const SIMULATED: usize = 100;
 
 /// One step of length h of the columns of a point `x` under noise of their own:

@@ -19,7 +19,7 @@ pub struct Vp {
     /// beta(t).
     #[serde(flatten)]
     pub beta: BetaSchedule,
-    /// The least time at which a score is asked for.
+    /// The least time at which the score is evaluated.
     pub t_min: f64,
 }
 
@@ -36,7 +36,7 @@ pub struct SubVp {
     /// beta(t).
     #[serde(flatten)]
     pub beta: BetaSchedule,
-    /// The least time at which a score is asked for.
+    /// The least time at which the score is evaluated.
     pub t_min: f64,
 }
 

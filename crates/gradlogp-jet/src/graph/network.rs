@@ -18,7 +18,8 @@ pub const MOST_COLUMNS: usize = 1 << 24;
 #[serde(transparent)]
 pub struct NodeId(pub usize);
 
-/// What a node computes from earlier nodes. Every function acts on each row by itself. Whoever runs a graph knows all of them.
+/// What a node computes from earlier nodes. Every function acts on each row by itself. Code that runs a graph
+/// handles all of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]
 pub enum Op {

@@ -1,4 +1,4 @@
-//! What becomes of the unit directions of a Laplacian or a trace at each node: planned from the graph, like a
+//! First orders along the unit directions of a Laplacian or a trace at each node: planned from the graph, like a
 //! [`Form`](super::Form), and with the buffers that [`super::gram`] needs.
 
 use super::gram::{Metric, Squared};

@@ -1,4 +1,4 @@
-//! One field of a delimited file: a number, nothing, or trouble.
+//! One field of a delimited file: a number, a missing value, or an error.
 
 use csv::ByteRecord;
 

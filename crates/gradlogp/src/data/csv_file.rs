@@ -4,13 +4,13 @@
 //! are chosen before any number is parsed, so text in a column that is left out does no harm.
 //!
 //! Passed over: lines that begin with `#` (the last one before the rows is their header if it has as many names as
-//! they have fields, which is how NumPy writes them), Excel's line `sep=;`, blank lines. Row names, as R and pandas write
-//! them, are left out with a warning.
+//! they have fields, which is how NumPy writes them), Excel's line `sep=;`, blank lines. Row names, as R and
+//! pandas write them, are left out with a warning.
 //!
 //! What counts as missing (any case, spaces around ignored): an empty field, `NA`, `N/A`, `<NA>`, `NaN`, `null`, `\N`,
-//! `none`, `nil`, `?`, `.`, `-`, errors of spreadsheets such as `#N/A` and `#DIV/0!`, and others of their kind. A literal
-//! `NaN` is missing and not an error of its own, because that is how numerical programs write a value they do not have.
-//! Infinity is never missing: it is refused. `true` and `false` are 1 and 0, with a warning.
+//! `none`, `nil`, `?`, `.`, `-`, errors of spreadsheets such as `#N/A` and `#DIV/0!`, and others of their kind.
+//! A literal `NaN` is missing and not an error of its own, because that is how numerical programs write a value
+//! they do not have. Infinity is never missing: it is refused. `true` and `false` are 1 and 0, with a warning.
 
 mod layout;
 mod messages;

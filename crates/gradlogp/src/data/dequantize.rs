@@ -192,8 +192,8 @@ impl Dequantization {
         Ok(())
     }
 
-    /// Undoes the noise in rows drawn from a model: values of columns that got noise are rounded to their grids and kept
-    /// within what was seen, where `which` (row, column) says so. Nothing without grids.
+    /// Undoes the noise in rows drawn from a model: values of columns that got noise are rounded to their grids
+    /// and kept within what was seen, where `which` (row, column) says so. Nothing without grids.
     pub fn restore(&self, rows: &mut Array2<f64>, which: impl Fn(usize, usize) -> bool) {
         for (j, grid) in self.grids.iter().enumerate().take(rows.ncols()) {
             let Some(grid) = grid else { continue };

@@ -46,7 +46,7 @@ pub struct TimeMlp {
     pub hidden: Vec<usize>,
     /// The nonlinearity after each hidden layer.
     pub activation: Activation,
-    /// What the network is told of t.
+    /// Features of t that the network reads.
     pub features: TimeFeatures,
     /// How.
     pub conditioning: Conditioning,

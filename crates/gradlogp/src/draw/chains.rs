@@ -18,7 +18,7 @@ use crate::sample::{ChainConfig, ChainRun, Chains, Parallel, Snapshot, standard_
 use crate::score::{LogDensity, Score};
 use crate::{Error, Result};
 
-/// Most and least chains side by side unless asked for, and draws of each at least: enough of both for split
+/// Default limits on the number of parallel chains, and the least number of draws of each: enough of both for split
 /// R-hat and an effective size, whatever the number of rows.
 const CHAINS: usize = 500;
 const LEAST_CHAINS: usize = 20;

@@ -1,4 +1,4 @@
-//! How rows are drawn from a model.
+//! Settings of sampling.
 
 use serde::{Deserialize, Serialize};
 

@@ -13,7 +13,7 @@ use super::steps::{Step, Steps};
 use crate::fitted::FittedModel;
 use crate::{Error, Result};
 
-/// What is to be drawn and how, and, under way, where it stands: everything but the model.
+/// The settings of a run and, once it has begun, its state: everything but the model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Job {

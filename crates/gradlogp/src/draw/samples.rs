@@ -1,4 +1,4 @@
-//! Rows drawn from a model, and how far they can be relied on.
+//! Rows drawn from a model, and their diagnostics.
 
 use ndarray::Array2;
 use serde::Serialize;
@@ -16,7 +16,7 @@ pub struct Outcome {
     pub failure: Option<Error>,
 }
 
-/// Rows drawn from a model, and what is known of them.
+/// Rows drawn from a model, and their diagnostics.
 #[derive(Debug, Clone, Serialize)]
 pub struct Samples {
     /// In the user's units.

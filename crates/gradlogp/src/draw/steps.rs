@@ -1,4 +1,4 @@
-//! What a run tells of each of its steps, whatever kind of job it is.
+//! The progress that a run reports after each step, whatever its kind.
 
 use std::ops::ControlFlow;
 

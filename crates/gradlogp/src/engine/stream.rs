@@ -1,4 +1,4 @@
-//! Random streams named by what they are for, so that any step can be redone by itself.
+//! Random streams named by what they are for, so that any step can be reproduced on its own.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

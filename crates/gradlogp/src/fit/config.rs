@@ -106,7 +106,7 @@ pub struct PrepareConfig {
     /// Whether columns that cannot be whitened, because some follow from others, are standardized instead.
     #[serde(default)]
     pub or_standardize: bool,
-    /// Share of the rows by which weights are kept.
+    /// Share of validation rows, which select the weights that are kept.
     pub validation: f64,
     /// Share of the rows that the evaluation uses and nothing else sees.
     pub test: f64,

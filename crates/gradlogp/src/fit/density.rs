@@ -1,8 +1,8 @@
 //! Settings of a fit whose purpose is the density: log likelihoods of new rows, and samples.
 //!
 //! A diffusion model on whitened columns, whose weight decay, steps and members follow the table, mixed with Gaussians
-//! on the validation rows. With no weights at all the network is the Gaussian of the training rows, so decay draws
-//! small tables to that. How the numbers were found: experiments/density-study.
+//! on the validation rows. With all weights 0 the model is the Gaussian of the training rows, so weight decay
+//! shrinks the fits of small tables towards it. How the numbers were found: experiments/density-study.
 
 use super::purpose::{Purpose, SizedSetting};
 use super::{Family, FitConfig};

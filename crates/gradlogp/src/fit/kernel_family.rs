@@ -8,7 +8,7 @@ use crate::fitted::KernelDescription;
 use crate::model::{Mlp, ModelKind};
 use crate::train::{Schedule, TrainConfig};
 
-/// Below this share of the draws the normalizer is not to be trusted.
+/// Below this share of the draws the normalizer is unreliable.
 const EFFECTIVE: f64 = 0.005;
 
 /// A kernel exponential family, MATH 7.

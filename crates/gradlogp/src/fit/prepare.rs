@@ -69,7 +69,7 @@ impl CheckedTable {
         if whole {
             warnings = check_table(&table)?;
         } else if dequantization.is_some() {
-            // What the noise was asked to cure is no longer there to warn of.
+            // What the noise cures needs no warning.
             let left = check_table(&table)?;
             let still = |w: &DataWarning| left.iter().any(|other| same_kind(w, other));
             warnings.retain(|w| !w.is_about_ties() || still(w));

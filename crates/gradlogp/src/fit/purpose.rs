@@ -1,8 +1,9 @@
 //! What a fit is for, and the settings that follow from it.
 //!
-//! A purpose chooses in two steps: [`Purpose::config`] before the table is known, and [`DensityRule::apply`](super::DensityRule::apply), for purposes
-//! that [follow the size](Purpose::follows_size) of the table, once it is. Settings that the user has chosen
-//! himself win: they are set after the first step and left out of the second.
+//! A purpose chooses in two steps: [`Purpose::config`] before the table is known, and
+//! [`DensityRule::apply`](super::DensityRule::apply), for purposes that [follow the
+//! size](Purpose::follows_size) of the table, once it is. Settings that the user has chosen explicitly win: they
+//! are set after the first step and left out of the second.
 
 use gradlogp_numeric::Activation;
 use serde::{Deserialize, Serialize};

@@ -8,7 +8,7 @@ use crate::fitted::FittedModel;
 use crate::train::Stop;
 use crate::{Error, Result};
 
-/// A fitted model and what is known of it.
+/// A fitted model with its evaluation.
 pub struct Fit {
     /// The model.
     pub model: FittedModel,

@@ -1,4 +1,4 @@
-//! How unusual a row is to a model, and from where on it is an anomaly. MATH (38), (39).
+//! Anomaly scores of a model, and the threshold beyond which a row is an anomaly. MATH (38), (39).
 
 use ndarray::{Array1, ArrayView1, ArrayView2, Axis};
 

@@ -67,7 +67,7 @@ impl FittedModel {
     pub fn from_bytes(file: &[u8], path: &Path) -> Result<Self> {
         let (contents, tensors) = TensorFile::decode::<Contents>(file, path, KIND)?;
         let failed = |what: String| Error::model_file(path, what);
-        // Before memory is asked for on the word of a description.
+        // Before memory is allocated because a description says so.
         let (described, stored) = (
             contents.graph.parameters().len(),
             tensors.iter().map(|t| t.data.len()).sum::<usize>(),

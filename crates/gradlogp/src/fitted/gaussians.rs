@@ -42,7 +42,8 @@ pub struct GaussianPart {
 }
 
 impl GaussianPart {
-    /// Weights of `mixture` and a network in a mixture of both, whose log densities of the same rows, d columns each, are `network`.
+    /// Weights of `mixture` and a network in a mixture of both, whose log densities of the same rows, d columns
+    /// each, are `network`.
     ///
     /// # Errors
     /// No row with a finite log density of both.

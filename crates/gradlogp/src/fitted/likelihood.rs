@@ -9,7 +9,7 @@ use crate::ode::OdeConfig;
 use crate::reference::Gaussian;
 use crate::{Error, Result};
 
-/// Most columns for which the trace is exact unless asked for.
+/// Largest number of columns for which the trace is exact by default.
 const EXACT_COLUMNS: usize = 16;
 /// Probes beyond that.
 const PROBES: usize = 8;

@@ -4,7 +4,7 @@
 //! network's score s_z, s(x) = A^T s_z(z), log p(x) = log p_z(z) + log |det A|,
 //! tr grad s(x) = sum over columns k of (A e_k).(grad s_z)(A e_k).
 //!
-//! A conditional model, of p(x | c), answers only where c is given: [`FittedModel::given`].
+//! A conditional model, of p(x | c), answers only where c is given: [`FittedModel::at_condition`].
 
 mod anomaly;
 mod baseline;

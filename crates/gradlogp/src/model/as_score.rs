@@ -31,7 +31,7 @@ pub(super) fn column<T: Real>(values: &[T]) -> Array1<f64> {
     values.iter().map(|v| v.to_f64()).collect()
 }
 
-/// For models without contexts, others by [`Model::given`]; a method panics if the graph reads one.
+/// For models without contexts, others by [`Model::at_condition`]; a method panics if the graph reads one.
 impl<T: Real> Score for Model<T> {
     fn dim(&self) -> usize {
         self.dim()

@@ -81,10 +81,10 @@ impl<T: Real> Model<T> {
     /// use gradlogp::{Mlp, ModelKind, Score};
     /// use ndarray::array;
     ///
-    /// let model = Mlp { given: 1, ..Mlp::new(2, ModelKind::Score) }.build::<f64>(0)?;
+    /// let model = Mlp { condition_dim: 1, ..Mlp::new(2, ModelKind::Score) }.build::<f64>(0)?;
     /// let x = array![[0.1, 0.2], [0.1, 0.2]];
     /// let s = model.at_condition(array![[1.0], [-1.0]].view())?.score(x.view());
-    /// assert_eq!(s.row(0), model.given(array![[1.0]].view())?.score(x.view()).row(1));
+    /// assert_eq!(s.row(0), model.at_condition(array![[1.0]].view())?.score(x.view()).row(1));
     /// assert!(s.row(0) != s.row(1));
     /// # Ok::<(), gradlogp::Error>(())
     /// ```

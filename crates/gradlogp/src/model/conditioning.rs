@@ -1,4 +1,4 @@
-//! How a network reads what it is given beside x: a condition, or the time of a process.
+//! How a network reads its context: a condition, or the time of a process.
 
 use serde::{Deserialize, Serialize};
 

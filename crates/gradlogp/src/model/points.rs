@@ -1,4 +1,4 @@
-//! Rows of a model: the points x with whatever is given beside them.
+//! Rows of a model: the points x with their contexts.
 
 use crate::graph::{Graph, MAX_CONTEXTS};
 use crate::{Error, Result};

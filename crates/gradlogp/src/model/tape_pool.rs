@@ -11,7 +11,7 @@ use gradlogp_numeric::Real;
 /// Different requests for which tapes are kept.
 const REQUESTS: usize = 3;
 
-/// Tapes that nobody uses at present, each for the graph of one model.
+/// Idle tapes, each for the graph of one model.
 pub(super) struct TapePool<T>(Mutex<Vec<Tape<T>>>);
 
 impl<T: Real> TapePool<T> {

@@ -3,8 +3,8 @@
 use crate::graph::Graph;
 use crate::model::{PointSet, Points};
 
-/// Rows of data that become the points of a step. What it makes of them is a pure function of (step, rows), so that a resumed
-/// run sees what an uninterrupted one would have seen.
+/// Rows of data that become the points of a step. What it makes of them is a pure function of (step, rows), so
+/// that a resumed run sees what an uninterrupted one would have seen.
 pub trait Batches: Send + Sync {
     /// Number of rows of data.
     fn rows(&self) -> usize;

@@ -27,7 +27,7 @@ pub(super) struct Resumable {
     /// Members of an ensemble that are done, before the one whose weights it holds.
     #[serde(default)]
     pub(super) members: Vec<TrainedMember>,
-    /// What was asked for, by which a checkpoint is known to be of this fit.
+    /// The settings, which identify a checkpoint as one of this fit.
     #[serde(default)]
     pub(super) run: serde_json::Value,
 }
@@ -104,7 +104,7 @@ impl Saver {
         self.before + self.start.elapsed().as_secs_f64()
     }
 
-    /// At evaluations, when enough time has passed. What was trained must not be lost for want of a
+    /// At evaluations, when enough time has passed. What was trained must not be lost for lack of a
     /// checkpoint: a failure is a warning, once, and the next evaluation tries again.
     pub(super) fn after_step(&mut self, trainer: &Trainer) -> Option<String> {
         let evaluated = trainer.step().is_multiple_of(self.plan.fit.training.evaluate_every);

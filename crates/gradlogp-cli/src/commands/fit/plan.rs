@@ -1,4 +1,4 @@
-//! What a fit is to do: made from the command line, or read from a checkpoint.
+//! The plan of a fit: made from the command line, or read from a checkpoint.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ use crate::places::Places;
 use crate::progress::Progress;
 use crate::{exit, text};
 
-/// Everything a fit needs to know.
+/// Everything that a fit needs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::commands) struct Plan {
     pub(in crate::commands) source: Source,
@@ -134,13 +134,13 @@ impl Plan {
         Ok(fit.validate()?)
     }
 
-    /// All that decides the result, as it was asked for.
+    /// All settings that decide the result, as they were requested.
     pub(super) fn identity(&self) -> Result<serde_json::Value> {
         let (output, report, checkpoint_every) = (PathBuf::new(), None, 0.0);
         Ok(serde_json::to_value(Plan { output, report, checkpoint_every, ..self.clone() })?)
     }
 
-    /// Takes over where to write, as far as it is given.
+    /// Takes over the output paths that are given.
     pub(super) fn override_outputs(&mut self, args: &FitArgs) -> Result<()> {
         if let Some(seconds) = args.checkpoint_every {
             // JSON knows no infinity.

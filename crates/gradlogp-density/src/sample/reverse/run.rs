@@ -1,7 +1,7 @@
 //! Whole ways from noise to data, by any of the schemes.
 //!
 //! Rows are independent. One that becomes non-finite is taken out and the step taken again by the
-//! others, who go on to data; what is left is then not quite a sample of the model, so the loss is told.
+//! others, who go on to data; what is left is then not quite a sample of the model, so the loss of rows is reported.
 //!
 //! Schemes whose step follows the mean square of the rows' scores need rows enough to know it: few are joined by
 //! others up to [`COMPANY`], which are dropped at the end.

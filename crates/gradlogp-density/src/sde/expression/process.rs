@@ -18,7 +18,7 @@ pub struct ExpressionProcess {
     pub columns: Vec<String>,
     /// T.
     pub horizon: f64,
-    /// The least time at which a score is asked for.
+    /// The least time at which the score is evaluated.
     pub t_min: f64,
 }
 

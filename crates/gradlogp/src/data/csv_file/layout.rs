@@ -1,4 +1,4 @@
-//! What is where in the records of a file.
+//! The layout of the records of a file: header, delimiter, columns.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,7 +13,7 @@ use crate::data::names::{self, Match};
 use crate::data::{DataWarning, LeftOut};
 use crate::{Error, Result};
 
-/// What is where in the records of a file.
+/// The layout of the records of a file: header, delimiter, columns.
 pub(super) struct Layout {
     /// Names of all columns of the file, unique.
     pub(super) names: Vec<String>,

@@ -1,4 +1,4 @@
-//! How to read a file, and which of its columns.
+//! Options of reading a file.
 
 use super::super::number_style::Mark;
 
@@ -14,7 +14,7 @@ pub enum Header {
     Absent,
 }
 
-/// How to read a file, and which of its columns.
+/// Options of reading a file.
 #[derive(Debug, Clone, Default)]
 pub struct ReadOptions {
     /// Columns to keep, in this order; all when `None`.
