@@ -5,6 +5,9 @@
 //! what the block before it prints. `cargo run -p gradlogp-cli --` stands for the program, other commands of
 //! cargo are left out.
 //!
+//! With `GRADLOGP_README_STEPS=60` fits take that many steps, and what depends on them is not compared: a look at whether
+//! all commands still run, for who changes the program. In CI, and unless asked for, everything is as README has it.
+//!
 //! `UPDATE_README=1 cargo test -p gradlogp-cli --test readme` writes the figures of this machine into README.md.
 
 #![cfg(unix)]
@@ -48,6 +51,28 @@ fn steps(readme: &str) -> Vec<Step> {
         }
     }
     steps
+}
+
+/// The commands with every fit and comparison cut to `steps` steps.
+fn cut(script: &str, steps: &str) -> String {
+    let joined = script.replace("\\\n", "");
+    let lines = joined.lines().map(|line| match line.strip_prefix("gradlogp ") {
+        Some(rest) if rest.starts_with("fit ") || rest.starts_with("compare ") => {
+            let asked = rest.find("--steps ").map(|at| at + "--steps ".len());
+            match asked {
+                Some(at) => {
+                    let after = rest[at..].trim_start_matches(|c: char| c.is_ascii_digit());
+                    format!("gradlogp {}{steps}{after}\n", &rest[..at])
+                }
+                None => {
+                    let (word, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+                    format!("gradlogp {word} --steps {steps} {rest}\n")
+                }
+            }
+        }
+        _ => format!("{line}\n"),
+    });
+    lines.collect()
 }
 
 /// Numbers as `#`, blanks as one.
@@ -97,14 +122,16 @@ fn every_command_does_what_it_shows() {
 
     let mut lines: Vec<String> = readme.lines().map(str::to_string).collect();
     let mut missing = Vec::new();
+    let quick = std::env::var("GRADLOGP_README_STEPS").ok();
     let steps = steps(&readme);
     assert!(steps.len() > 10, "only {} steps found: is the search broken?", steps.len());
     for step in &steps {
-        let (succeeded, printed) = run(&step.script, &work, &path);
+        let script = quick.as_ref().map_or(step.script.clone(), |steps| cut(&step.script, steps));
+        let (succeeded, printed) = run(&script, &work, &path);
         let place = format!("README.md:{}: {}", step.line, step.script);
         assert!(succeeded, "{place}\n{printed}");
         let mut printed_lines = printed.lines();
-        for (number, line) in &step.shown {
+        for (number, line) in step.shown.iter().filter(|_| quick.is_none()) {
             let same = |printed: &&str| masked(printed) == masked(line);
             match printed_lines.clone().find(same) {
                 Some(found) => {
@@ -119,6 +146,17 @@ fn every_command_does_what_it_shows() {
     if std::env::var_os("UPDATE_README").is_some() {
         std::fs::write(&file, lines.join("\n") + "\n").unwrap();
     }
+}
+
+#[test]
+fn fits_are_cut_wherever_their_steps_stand() {
+    assert_eq!(cut("gradlogp fit a.csv -q", "9"), "gradlogp fit --steps 9 a.csv -q\n");
+    assert_eq!(
+        cut("gradlogp compare a.csv --steps 300 -q", "9"),
+        "gradlogp compare a.csv --steps 9 -q\n"
+    );
+    assert_eq!(cut("gradlogp fit a \\\n  --steps 500", "9"), "gradlogp fit a   --steps 9\n");
+    assert_eq!(cut("gradlogp score a b", "9"), "gradlogp score a b\n");
 }
 
 #[test]

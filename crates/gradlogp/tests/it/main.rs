@@ -1,6 +1,5 @@
 //! One binary for all integration tests: what holds across modules, checked against reference densities.
 
-mod architecture;
 mod bounded;
 mod calibration;
 mod finite_differences;
