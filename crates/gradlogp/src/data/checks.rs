@@ -5,14 +5,13 @@
 //! columns that copy each other or follow from several others, compositions, columns that name rows, single values
 //! far from all others, too few rows.
 
-use std::collections::HashSet;
-
 use ndarray::{Array1, ArrayView1, Axis, Zip};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::Identity;
+use super::copies::RowCopies;
 use super::dependence::{Relation, constant_sum, relations};
 use super::identifiers::identity;
 use super::names::{option_list, quoted_list};
@@ -198,14 +197,10 @@ fn spikes(table: &Table, ties: &[Ties]) -> Option<DataWarning> {
 }
 
 fn duplicate_rows(table: &Table) -> Option<DataWarning> {
-    let total = table.n_rows();
-    // Adding 0 makes -0 and 0 the same row.
-    let key = |row: ArrayView1<'_, f64>| -> Vec<u64> {
-        row.iter().map(|value| (value + 0.0).to_bits()).collect()
-    };
-    let distinct: HashSet<Vec<u64>> = table.rows.rows().into_iter().map(key).collect();
-    let count = total - distinct.len();
-    (count > 0).then_some(DataWarning::DuplicateRows { count, total })
+    let copies = RowCopies::of(&[&table.rows]);
+    let (count, total) = (copies.count(), table.n_rows());
+    let kept_together = copies.are_repeated_records();
+    (count > 0).then_some(DataWarning::DuplicateRows { count, total, kept_together })
 }
 
 /// Pairs with |correlation| > 1 - [`COPY`], found without computing all d^2/2 correlations: columns

@@ -8,6 +8,7 @@
 //! Reading files is the feature `io`, on by default; without it a [`Table`] is made of an array.
 
 mod checks;
+mod copies;
 #[cfg(feature = "io")]
 mod csv_field;
 #[cfg(feature = "io")]
@@ -41,6 +42,7 @@ mod warning;
 mod real_file_tests;
 
 pub use checks::check_table;
+pub use copies::RowCopies;
 #[cfg(feature = "io")]
 pub use csv_file::{Header, ReadOptions, TextTable, read_csv, read_csv_from, read_text_from};
 pub use dequantize::{Dequantization, DequantizeColumns, GapRule, Grid};
@@ -54,7 +56,7 @@ pub use npy_file::{read_table, read_table_from};
 pub use number_style::Mark;
 #[cfg(feature = "io")]
 pub use parquet_file::parquet_as_text;
-pub use split::{Split, SplitFractions, split_rows};
+pub use split::{Split, SplitFractions, split_rows, split_rows_together};
 pub(crate) use table::Fnv;
 pub use table::Table;
 pub use ties::Ties;

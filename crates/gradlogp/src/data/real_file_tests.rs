@@ -44,7 +44,11 @@ fn red_wine_is_rounded_everywhere_and_dequantized() {
     let warnings = check_table(&wine).unwrap();
     assert_eq!(discrete(&warnings).len(), 12);
     assert_eq!(warnings.len(), 2, "no spikes, no copies: {warnings:?}");
-    assert!(warnings.contains(&DataWarning::DuplicateRows { count: 240, total: 1599 }));
+    assert!(warnings.contains(&DataWarning::DuplicateRows {
+        count: 240,
+        total: 1599,
+        kept_together: true
+    }));
     let noise = Dequantization::fit(&wine, GapRule::Gap, &DequantizeColumns::Discrete).unwrap();
     for (column, half_width) in [(0, 0.05), (2, 0.005), (8, 0.005), (11, 0.5)] {
         let found = noise.half_widths[column];

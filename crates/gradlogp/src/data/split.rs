@@ -1,7 +1,10 @@
 //! Training, validation and test rows.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::copies::RowCopies;
 use crate::engine::permutation::{Permutation, permute};
 use crate::{Error, Result};
 
@@ -66,6 +69,39 @@ pub struct Split {
 /// no row would be left to train on.
 pub fn split_rows(n: usize, fractions: &SplitFractions, seed: u64) -> Result<Split> {
     fractions.validate()?;
+    split(n, fractions, seed, |_| {})
+}
+
+/// The same, with copies of a row in the part into which chance puts the first of them: a held-out row that was trained on
+/// says nothing of rows to come. The shares then hold on average. Without copies it is [`split_rows`].
+///
+/// # Errors
+/// As [`split_rows`].
+pub fn split_rows_together(
+    copies: &RowCopies,
+    fractions: &SplitFractions,
+    seed: u64,
+) -> Result<Split> {
+    fractions.validate()?;
+    let mut members: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (row, first) in copies.first.iter().enumerate() {
+        members.entry(*first).or_default().push(row);
+    }
+    let together = |parts: &mut [Vec<usize>; 3]| {
+        for part in parts {
+            *part = part.iter().filter_map(|row| members.get(row)).flatten().copied().collect();
+        }
+    };
+    split(copies.first.len(), fractions, seed, together)
+}
+
+/// Cuts a random order of n rows into training, validation and test rows, which `change` may exchange.
+fn split(
+    n: usize,
+    fractions: &SplitFractions,
+    seed: u64,
+    change: impl FnOnce(&mut [Vec<usize>; 3]),
+) -> Result<Split> {
     let part = |share: f64| match share > 0.0 {
         true => ((n as f64 * share).round() as usize).max(1),
         false => 0,
@@ -77,16 +113,12 @@ pub fn split_rows(n: usize, fractions: &SplitFractions, seed: u64) -> Result<Spl
     };
     let mut order = Vec::new();
     permute(n, seed, Permutation::Split, 0, &mut order);
-    let sorted = |range: std::ops::Range<usize>| {
-        let mut indices = order[range].to_vec();
-        indices.sort_unstable();
-        indices
-    };
-    Ok(Split {
-        train: sorted(0..train),
-        validation: sorted(train..train + validation),
-        test: sorted(train + validation..n),
-    })
+    let [end, start] = [train, train + validation];
+    let mut parts = [order[..end].to_vec(), order[end..start].to_vec(), order[start..].to_vec()];
+    change(&mut parts);
+    parts.iter_mut().for_each(|part| part.sort_unstable());
+    let [train, validation, test] = parts;
+    Ok(Split { train, validation, test })
 }
 
 #[cfg(test)]
@@ -107,6 +139,31 @@ mod tests {
         let wine = split_rows(1599, &SplitFractions::default(), 0).unwrap();
         assert_eq!((wine.train.len(), wine.validation.len(), wine.test.len()), (1279, 160, 160));
         assert_ne!(wine, split_rows(1599, &SplitFractions::default(), 1).unwrap());
+    }
+
+    #[test]
+    fn copies_of_a_row_share_its_part() {
+        // Every third row occurs twice.
+        let first: Vec<usize> = (0..300).map(|i| if i % 3 == 2 { i - 1 } else { i }).collect();
+        let copies = RowCopies { first };
+        for seed in 0..20 {
+            let split = split_rows_together(&copies, &SplitFractions::default(), seed).unwrap();
+            let parts = [&split.train, &split.validation, &split.test];
+            for part in parts {
+                assert!(part.iter().all(|row| part.contains(&copies.first[*row])));
+            }
+            let mut all = parts.map(Clone::clone).concat();
+            all.sort_unstable();
+            assert!(all.into_iter().eq(0..300));
+            // 30 on average, by 100 rows and 100 pairs at 0.1 each: standard deviation 6.7.
+            assert!((8..=52).contains(&split.test.len()), "{}", split.test.len());
+        }
+        let none = RowCopies { first: (0..99).collect() };
+        let fractions = SplitFractions::default();
+        assert_eq!(
+            split_rows_together(&none, &fractions, 3).unwrap(),
+            split_rows(99, &fractions, 3).unwrap()
+        );
     }
 
     #[test]

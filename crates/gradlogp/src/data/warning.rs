@@ -173,6 +173,8 @@ pub enum DataWarning {
         count: usize,
         /// Rows of the table.
         total: usize,
+        /// Whether copies of a row go to one part of a split, see [`RowCopies::are_repeated_records`].
+        kept_together: bool,
     },
     /// Columns that are the same up to scale and shift.
     DuplicateColumns {
@@ -225,7 +227,10 @@ impl DataWarning {
     /// Whether it is about values or rows that are repeated, which the noise of rounding may cure.
     pub fn is_about_ties(&self) -> bool {
         use DataWarning::*;
-        matches!(self, DiscreteColumns { .. } | Spikes { .. } | DuplicateRows { .. })
+        matches!(
+            self,
+            DiscreteColumns { .. } | Spikes { .. } | DuplicateRows { kept_together: false, .. }
+        )
     }
 }
 
@@ -329,7 +334,12 @@ impl fmt::Display for DataWarning {
             ),
             Self::DiscreteColumns { columns, total } => write_discrete(f, columns, *total),
             Self::Spikes { columns } => write_spikes(f, columns),
-            Self::DuplicateRows { count, total } => write!(
+            Self::DuplicateRows { count, total, kept_together: true } => write!(
+                f,
+                "{count} of {total} rows repeat an earlier row: copies of a row are all trained on or all held out; \
+                 remove them if they should not weigh more than one row"
+            ),
+            Self::DuplicateRows { count, total, kept_together: false } => write!(
                 f,
                 "{count} of {total} rows repeat an earlier row: the copies can fall into both the \
                  training and the held-out part and make the held-out loss look too good; remove \

@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use super::config::{Family, FitConfig, NetworkConfig, Support};
 use crate::data::synthetic::Dataset;
 use crate::data::{
-    DataWarning, Dequantization, DequantizeColumns, GapRule, Split, Standardization, Table,
-    Transform, check_table, split_rows,
+    DataWarning, Dequantization, DequantizeColumns, GapRule, RowCopies, Split, Standardization,
+    Table, Transform, check_table, split_rows, split_rows_together,
 };
 use crate::domain::Domain;
 use crate::fitted::{ConditionColumns, FittedModel, NoiseRecord};
@@ -31,6 +31,8 @@ pub struct CheckedTable {
     pub built_in: bool,
     content_hash: String,
     dequantization: Option<Dequantization>,
+    /// Rows that were recorded more than once, before they got noise.
+    copies: Option<RowCopies>,
 }
 
 /// A table ready to train on. All randomness comes from the seed of the training settings.
@@ -59,6 +61,8 @@ impl CheckedTable {
     pub fn new(table: Table, config: &FitConfig) -> Result<Self> {
         let content_hash = format!("{:016x}", table.content_hash());
         let (mut table, condition) = without_condition(table, config.condition_columns())?;
+        let tables: Vec<_> = [Some(&table), condition.as_ref()].into_iter().flatten().collect();
+        let copies = RowCopies::of(&tables.iter().map(|table| &table.rows).collect::<Vec<_>>());
         let mut warnings = Vec::new();
         // Its noise comes first: it is for constant columns too.
         let whole = config.prepare.gap_rule == GapRule::Whole;
@@ -74,7 +78,17 @@ impl CheckedTable {
             let still = |w: &DataWarning| left.iter().any(|other| same_kind(w, other));
             warnings.retain(|w| !w.is_about_ties() || still(w));
         }
+        let (count, total) = (copies.count(), table.n_rows());
+        let kept_together = count > 0 && copies.are_repeated_records();
+        if kept_together || condition.is_some() {
+            // Those found so far are of x alone, and of rows that have their noise.
+            warnings.retain(|w| !matches!(w, DataWarning::DuplicateRows { .. }));
+            if kept_together || (count > 0 && dequantization.is_none()) {
+                warnings.push(DataWarning::DuplicateRows { count, total, kept_together });
+            }
+        }
         Ok(CheckedTable {
+            copies: kept_together.then_some(copies),
             table,
             condition,
             warnings,
@@ -99,7 +113,11 @@ impl CheckedTable {
         let checked = self;
         let (table, seed) = (&checked.table, config.training.seed);
         let rows = table.n_rows();
-        let split = split_rows(rows, &config.prepare.fractions(), seed)?;
+        let fractions = config.prepare.fractions();
+        let split = match &checked.copies {
+            Some(copies) => split_rows_together(copies, &fractions, seed)?,
+            None => split_rows(rows, &fractions, seed)?,
+        };
         if split.train.len() < 2 {
             let message = format!("{rows} rows are too few: only one would be left to train on");
             return Err(Error::data(&table.name, message));

@@ -57,9 +57,15 @@ fn duplicate_rows_are_counted() {
     let rows = uniform(100, 3);
     let twice = concatenate![Axis(0), rows, rows.slice(ndarray::s![..7, ..])];
     let warnings = check_table(&table(twice)).unwrap();
-    assert_eq!(warnings, [DataWarning::DuplicateRows { count: 7, total: 107 }]);
+    assert_eq!(
+        warnings,
+        [DataWarning::DuplicateRows { count: 7, total: 107, kept_together: true }]
+    );
     let zeros = table(array![[0.0, 1.0], [-0.0, 1.0]]);
-    assert_eq!(duplicate_rows(&zeros), Some(DataWarning::DuplicateRows { count: 1, total: 2 }));
+    assert_eq!(
+        duplicate_rows(&zeros),
+        Some(DataWarning::DuplicateRows { count: 1, total: 2, kept_together: false })
+    );
 }
 
 #[test]
