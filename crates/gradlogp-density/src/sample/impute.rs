@@ -65,7 +65,7 @@ pub struct ImputeConfig {
 
 impl Default for ImputeConfig {
     fn default() -> Self {
-        Self { draws: 1, warm_up: 300, steps: 200, step_size: None, leapfrog: 5 }
+        Self { draws: 1, warm_up: 150, steps: 200, step_size: None, leapfrog: 5 }
     }
 }
 

@@ -4,14 +4,16 @@
 
 use std::ops::ControlFlow;
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::Sampler;
+use crate::data::Transform;
 use crate::fitted::FittedModel;
 use crate::sample::reverse::{Reverse, ReverseImpute, impute_reverse};
 use crate::sample::{ImputeConfig, Parallel, Target, impute};
+use crate::score::{LogDensity, Score};
 use crate::{Error, Result};
 
 /// How missing values are drawn.
@@ -240,9 +242,12 @@ impl FittedModel {
     ) -> Result<Option<Drawn>> {
         let known = (&self.description().column_mean[..], &self.description().column_scale[..]);
         let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
-        let density = self.as_log_density();
+        // Chains run in single precision, as those of samples do.
+        let (network, transform) = (self.in_network_units(), &self.description().transform);
+        let density = network.as_log_density().map(|inner| InUserUnits { inner, transform });
         let density = density.as_ref().map(Parallel);
-        let field = Parallel(self);
+        let field = InUserUnits { inner: &network, transform };
+        let field = Parallel(&field);
         let target = match &density {
             Some(density) => Target::Density(density),
             None => Target::Field(&field),
@@ -285,6 +290,39 @@ impl FittedModel {
             }
             Drawn { failure: run.failure(), ..self.nothing(out) }
         }))
+    }
+}
+
+/// A score or log density of z = A (x - m) as one of x.
+struct InUserUnits<'m, S> {
+    inner: S,
+    transform: &'m Transform,
+}
+
+impl<S: Score> Score for InUserUnits<'_, S> {
+    fn dim(&self) -> usize {
+        self.inner.dim()
+    }
+
+    fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+        let score = self.inner.score(self.transform.forward(x).view());
+        self.transform.score_to_user(score.view())
+    }
+}
+
+impl<S: LogDensity> LogDensity for InUserUnits<'_, S> {
+    fn log_density(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+        let value = self.inner.log_density(self.transform.forward(x).view());
+        self.transform.log_density_to_user(value.view())
+    }
+
+    fn log_density_and_score(&self, x: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
+        let inside = self.transform.forward(x);
+        let (value, score) = self.inner.log_density_and_score(inside.view());
+        (
+            self.transform.log_density_to_user(value.view()),
+            self.transform.score_to_user(score.view()),
+        )
     }
 }
 

@@ -212,7 +212,7 @@ fn stops_when_told_and_refuses_what_does_not_fit() {
     let known: (&[f64], &[f64]) = (&[0.0, 0.0], &[1.0, 1.0]);
     let config = ImputeConfig::default();
     let mut stop = |step: usize, total: usize| {
-        assert_eq!(total, 500);
+        assert_eq!(total, config.warm_up + config.steps);
         if step == 7 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let target = Target::Density(&p);
