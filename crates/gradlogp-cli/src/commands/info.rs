@@ -103,7 +103,10 @@ pub(crate) fn settings(model: &FittedModel) -> Vec<(String, String)> {
         let share = short(100.0 * part.share);
         row(
             "Gaussian part",
-            format!("{} Gaussians with {share}% of the density", part.weights.len()),
+            match part.weights.len() {
+                1 => format!("a Gaussian with {share}% of the density"),
+                count => format!("{count} Gaussians with {share}% of the density"),
+            },
         );
     }
     if let Some(noise) = &d.noise {
