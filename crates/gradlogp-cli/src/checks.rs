@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use gradlogp::diagnose::{
-    ClassifierConfig, ColumnFunction, Copies, EnergyConfig, LogMean, TestFunction, classifier_test,
-    column_tests, copies_of, energy_distance, likelihood, test_functions,
+    ColumnFunction, Copies, LogMean, TestFunction, copies_of, likelihood, test_functions,
 };
-use gradlogp::fit::LEVEL;
+use gradlogp::draw::Samples;
+use gradlogp::fit::{LEVEL, SampleCheck};
 use gradlogp::{Error, FittedModel, LogDensity};
 use ndarray::{Array2, ArrayView2};
 use rand::SeedableRng;
@@ -21,7 +21,7 @@ use crate::sampling::{self, Words};
 use crate::text::{self, short};
 
 /// Least rows of each side that are compared: what the classifier test needs.
-const LEAST_COMPARED: usize = 8;
+pub(crate) const LEAST_COMPARED: usize = 8;
 
 /// What was asked for.
 pub(crate) struct Checks<'a> {
@@ -104,6 +104,8 @@ pub(crate) struct Comparison {
     copied_rows: Option<usize>,
     #[serde(skip)]
     copies_are_suspicious: bool,
+    #[serde(skip)]
+    pub(crate) check: SampleCheck,
     energy_distance: f64,
     energy_critical: f64,
     energy_p_value: f64,
@@ -118,6 +120,13 @@ struct ColumnComparison {
     column: String,
     ks_distance: f64,
     ks_p_value: f64,
+}
+
+/// Samples, and what is known of how they were drawn.
+struct ToCompare {
+    source: String,
+    rows: Array2<f64>,
+    drawn: Option<Samples>,
 }
 
 impl Checks<'_> {
@@ -138,9 +147,9 @@ impl Checks<'_> {
                 false => None,
             },
             samples: match self.samples(model, seed)? {
-                Some((source, samples)) => {
+                Some(samples) => {
                     let rows = self.rows_for_samples.unwrap_or(rows);
-                    Some(self.compare(model, rows, source, samples.view(), &mut rng())?)
+                    Some(self.compare(model, rows, samples, &mut rng())?)
                 }
                 None => None,
             },
@@ -164,9 +173,9 @@ impl Checks<'_> {
             let message = format!("{message}; gradlogp report {} takes the least noise", self.call);
             return Err(Error::config("--test-functions", message).into());
         }
-        let Some((source, samples)) = self.samples(model, seed)? else { return Ok(None) };
+        let Some(samples) = self.samples(model, seed)? else { return Ok(None) };
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ (0xc4ec << 32));
-        Ok(Some(self.compare(model, rows, source, samples.view(), &mut rng)?))
+        Ok(Some(self.compare(model, rows, samples, &mut rng)?))
     }
 
     fn functions(&self, model: &FittedModel, rows: ArrayView2<'_, f64>) -> Result<Vec<Statement>> {
@@ -197,7 +206,7 @@ impl Checks<'_> {
         Ok(found.into_iter().map(statement).collect())
     }
 
-    fn samples(&self, model: &FittedModel, seed: u64) -> Result<Option<(String, Array2<f64>)>> {
+    fn samples(&self, model: &FittedModel, seed: u64) -> Result<Option<ToCompare>> {
         if let Some(path) = &self.args.samples {
             let source = Source::at(Place::File(path.clone()), self.read);
             let mut loaded = source.load(0, Some(&model.description().columns))?;
@@ -207,7 +216,8 @@ impl Checks<'_> {
                 let seed = model.description().training.seed ^ (0x5a3b << 32);
                 noise.apply_to_rounded(&mut loaded.table, &mut ChaCha8Rng::seed_from_u64(seed))?;
             }
-            return Ok(Some((source.name(), loaded.table.rows)));
+            let rows = loaded.table.rows;
+            return Ok(Some(ToCompare { source: source.name(), rows, drawn: None }));
         }
         let Some(n) = self.args.draw else { return Ok(None) };
         if n == 0 {
@@ -224,7 +234,8 @@ impl Checks<'_> {
         if let Some(warning) = drawn.warning() {
             crate::text::warning(&warning);
         }
-        Ok(Some(("drawn from the model".into(), drawn.rows)))
+        let rows = drawn.rows.clone();
+        Ok(Some(ToCompare { source: "drawn from the model".into(), rows, drawn: Some(drawn) }))
     }
 
     /// Two-sample tests, after a look for copies.
@@ -232,10 +243,10 @@ impl Checks<'_> {
         &self,
         model: &FittedModel,
         rows: ArrayView2<'_, f64>,
-        source: String,
-        samples: ArrayView2<'_, f64>,
+        ToCompare { source, rows: samples, drawn }: ToCompare,
         rng: &mut ChaCha8Rng,
     ) -> Result<Comparison> {
+        let samples = samples.view();
         for (name, part) in [(source.as_str(), samples), (self.name, rows)] {
             if part.nrows() < LEAST_COMPARED {
                 let operation = "comparison of samples with rows";
@@ -244,10 +255,11 @@ impl Checks<'_> {
             }
         }
         let copies = self.copies(model, samples, &source);
-        let energy = energy_distance(rows, samples, &EnergyConfig::default(), rng)?;
-        let classifier = classifier_test(rows, samples, &ClassifierConfig::default(), rng)?;
-        let columns = column_tests(rows, samples)?
-            .into_iter()
+        let check = SampleCheck::of(rows, samples, drawn.as_ref(), rng)?;
+        let (energy, classifier) = (check.energy, check.classifier);
+        let columns = check
+            .columns
+            .iter()
             .zip(&model.description().columns)
             .map(|(test, name)| ColumnComparison {
                 column: name.clone(),
@@ -260,6 +272,7 @@ impl Checks<'_> {
             sample_rows: samples.nrows(),
             copied_rows: copies.map(|copies| copies.copies),
             copies_are_suspicious: copies.is_some_and(|copies| copies.are_suspicious()),
+            check,
             energy_distance: energy.squared,
             energy_critical: energy.critical,
             energy_p_value: energy.p_value,
@@ -395,6 +408,22 @@ fn normalized(
     })
 }
 
+/// Rows of the check table as the terminal shows them.
+pub(crate) fn table(checks: &[Check]) -> String {
+    let word = |grade| match grade {
+        Grade::Pass => "ok",
+        Grade::Warn => "look",
+        Grade::Fail => "FAULT",
+        Grade::Info => "",
+    };
+    let cells = |c: &Check| {
+        let spread = c.value.standard_error.map_or(String::new(), |se| format!("+- {}", short(se)));
+        let expected = c.expected.as_ref().map_or(String::new(), |e| format!("(expected {e})"));
+        vec![c.name.clone(), short(c.value.value), spread, expected, word(c.grade).to_string()]
+    };
+    text::aligned(&checks.iter().map(cells).collect::<Vec<_>>())
+}
+
 /// Look at it, or not.
 fn graded(fine: bool) -> Grade {
     if fine { Grade::Pass } else { Grade::Warn }
@@ -420,6 +449,11 @@ impl Findings {
         checks.extend(self.likelihood.iter().flat_map(Normalized::checks));
         checks.extend(self.samples.iter().flat_map(Comparison::checks));
         checks
+    }
+
+    /// What samples show beside the rows, unless they are copies of rows.
+    pub(crate) fn sample_check(&self) -> Option<SampleCheck> {
+        self.samples.as_ref().and_then(Comparison::to_judge)
     }
 
     /// What the table cannot say.
@@ -480,6 +514,11 @@ impl Normalized {
 }
 
 impl Comparison {
+    /// What is evidence: not of samples that are copies of rows.
+    pub(crate) fn to_judge(&self) -> Option<SampleCheck> {
+        (!self.copies_are_suspicious).then(|| self.check.clone())
+    }
+
     /// One line for the terminal.
     pub(crate) fn line(&self) -> String {
         let worst = self.columns.iter().map(|c| c.ks_p_value).fold(f64::INFINITY, f64::min);

@@ -18,7 +18,7 @@ const EXIT_CODES: &str = "Exit codes:
   4    a model or checkpoint file that cannot be used
   5    a file that cannot be read or written
   6    training or sampling diverged, or a computation has no solution
-  7    eval --strict: the model is at odds with the rows
+  7    eval --strict: the model is not usable, or the rows are too few to tell
   130  stopped by Ctrl-C or a termination signal; what was done is kept";
 
 /// For `--help` of the whole program.

@@ -7,7 +7,7 @@ use gradlogp::{Error, ErrorClass};
 /// A run stopped by Ctrl-C (128 + SIGINT).
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// A model that `eval --strict` found at odds with the rows.
+/// A model that `eval --strict` found not usable, or that the rows are too few to grade.
 pub(crate) const REFUSED: u8 = 7;
 
 /// The exit code of a class.

@@ -7,12 +7,12 @@ mod checkpoints;
 mod checks;
 mod choices;
 mod commands;
+mod evaluation;
 mod examples;
 mod exit;
 mod file_id;
 mod input;
 mod interrupt;
-mod judgement;
 mod limits;
 #[cfg(test)]
 #[path = "../../gradlogp/tests/fuzz/mutate.rs"]
@@ -28,6 +28,7 @@ mod progress;
 mod report;
 mod sampling;
 mod text;
+mod verdict;
 
 use std::process::ExitCode;
 

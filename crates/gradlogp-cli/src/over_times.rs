@@ -7,14 +7,21 @@ use gradlogp::fit::{AtOneTime, evaluate_over_times};
 use ndarray::ArrayView2;
 use serde::Serialize;
 
-use crate::checks::{Checks, Comparison};
+use crate::checks::{Checks, Comparison, table};
 use crate::text::{aligned, short};
+use crate::verdict::Judged;
 
 /// The figures, as `--json` shows them. Keys are described in docs/json.md.
 #[derive(Debug, Serialize)]
 pub(crate) struct OverTimes {
     rows: usize,
     consistent: bool,
+    #[serde(flatten)]
+    judged: Judged,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_likelihood: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_likelihood_se: Option<f64>,
     times: Vec<Time>,
     /// Samples against the rows, which are not noised for it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,25 +66,33 @@ impl From<AtOneTime> for Time {
     }
 }
 
-/// Judges a time model on rows of the data, noised to each time.
-pub(crate) fn judge_over_times(
+/// Evaluates a time model on rows of the data, noised to each time.
+pub(crate) fn figures_over_times(
     model: &FittedModel,
     rows: ArrayView2<'_, f64>,
     drawn_from: Option<&Dataset>,
     seed: u64,
     checks: &Checks<'_>,
 ) -> Result<OverTimes> {
-    let times = evaluate_over_times(model, rows, drawn_from, seed)?;
-    let times: Vec<Time> = times.into_iter().map(Time::from).collect();
-    let consistent = times.iter().all(|t| t.consistent);
+    let mut found = evaluate_over_times(model, rows, drawn_from, seed)?;
     let samples = checks.samples_over_time(model, rows, seed)?;
-    Ok(OverTimes { rows: rows.nrows(), consistent, times, samples })
+    found.samples = samples.as_ref().and_then(Comparison::to_judge);
+    let likelihood = found.likelihood.as_ref().map(|l| l.log_likelihood);
+    Ok(OverTimes {
+        rows: rows.nrows(),
+        consistent: found.is_consistent(),
+        judged: Judged::new(found.verdict(), found.evidence()),
+        log_likelihood: likelihood.map(|l| l.mean),
+        log_likelihood_se: likelihood.map(|l| l.standard_error),
+        times: found.times.into_iter().map(Time::from).collect(),
+        samples,
+    })
 }
 
 impl OverTimes {
-    /// Whether the model is at odds with the rows at some time.
-    pub(crate) fn is_faulty(&self) -> bool {
-        !self.consistent
+    /// Whether `eval --strict` refuses the model.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.judged.is_refused()
     }
 
     /// The terminal's table.
@@ -94,18 +109,16 @@ impl OverTimes {
                 format!("+- {}", short(t.stein_slope_se)),
                 "(expected 1)".into(),
                 t.relative_fisher_divergence.map_or(String::new(), short),
-                if t.consistent { "ok".into() } else { format!("FAULT: {}", t.verdict) },
+                if t.consistent { "ok".into() } else { format!("look: {}", t.verdict) },
             ]);
         }
         let samples = self.samples.as_ref().map_or(String::new(), Comparison::line);
-        let verdict = match self.consistent {
-            true => "no fault found at any of these times",
-            false => "faults at some times",
-        };
         format!(
-            "Check on {} rows, noised to each time:\n{}{samples}Verdict: {verdict}\n",
+            "Verdict: {}\nCheck on {} rows, noised to each time:\n{}{}{samples}",
+            self.judged.verdict,
             self.rows,
-            aligned(&cells)
+            aligned(&cells),
+            table(&self.judged.checks())
         )
     }
 }

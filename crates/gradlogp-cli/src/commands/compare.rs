@@ -17,9 +17,9 @@ use serde::Serialize;
 use super::Show;
 use super::fit::Plan;
 use crate::args::{CompareArgs, ObjectiveArg};
+use crate::evaluation::figures_of;
 use crate::input::in_table;
 use crate::interrupt;
-use crate::judgement::judge;
 use crate::limits::{check_memory, check_network, check_step};
 use crate::places::Places;
 use crate::progress::Progress;
@@ -205,9 +205,10 @@ fn try_way(
         let model = prepared.model(&trained, None, 0.0)?;
         let model = prepared.model_at(&model, &prepared.split.test)?;
         losses.row_mut(k).assign(&model.exact_loss_rows(test.view()));
-        let judgement = judge(&model, test.view(), None, model.description().training.seed, None)?;
-        consistent += usize::from(judgement.consistent);
-        first.get_or_insert((judgement.verdict, network));
+        let figures =
+            figures_of(&model, test.view(), None, model.description().training.seed, None)?;
+        consistent += usize::from(figures.consistent);
+        first.get_or_insert((figures.judged.verdict, network));
     }
     let Some((verdict, network)) = first else { return Ok(None) };
     let step_seconds = upper_median(times).unwrap_or(f64::NAN);

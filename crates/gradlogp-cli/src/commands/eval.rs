@@ -10,10 +10,10 @@ use rand_chacha::ChaCha8Rng;
 use super::{Show, call};
 use crate::args::EvalArgs;
 use crate::checks::Checks;
+use crate::evaluation::figures_of;
 use crate::exit;
 use crate::input::{Source, in_named_table, show_warnings};
-use crate::judgement::judge;
-use crate::over_times::judge_over_times;
+use crate::over_times::figures_over_times;
 use crate::places::Places;
 
 pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
@@ -49,17 +49,17 @@ pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
     if model.over_time().is_some() {
         let set = loaded.drawn_from.as_ref();
         let rows = loaded.table.rows.view();
-        let judgement = judge_over_times(&model, rows, set, args.seed, &checks)
+        let figures = figures_over_times(&model, rows, set, args.seed, &checks)
             .map_err(|e| in_named_table(e, &name))?;
-        show.result(&judgement.table(), &judgement)?;
-        return Ok(code(args.strict && judgement.is_faulty()));
+        show.result(&figures.table(), &figures)?;
+        return Ok(code(args.strict && figures.is_refused()));
     }
     let model = loaded.model_at_condition(model)?;
     let rows = loaded.table.rows.view();
-    let judgement = judge(&model, rows, loaded.drawn_from.as_ref(), args.seed, Some(checks))
+    let figures = figures_of(&model, rows, loaded.drawn_from.as_ref(), args.seed, Some(checks))
         .map_err(|e| in_named_table(e, &name))?;
-    show.result(&judgement.table(), &judgement)?;
-    Ok(code(args.strict && judgement.is_faulty()))
+    show.result(&figures.table(), &figures)?;
+    Ok(code(args.strict && figures.judged.is_refused()))
 }
 
 fn code(refused: bool) -> ExitCode {

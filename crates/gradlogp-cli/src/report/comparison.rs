@@ -86,6 +86,7 @@ fn table(data: &Comparison) -> String {
         "Var of gradient / |gradient|²",
         "Stein identities",
     ];
+    let labels = heads;
     let heads = heads.map(|h| format!("<th scope=\"col\">{h}</th>")).concat();
     let row = |(k, w): (usize, &Compared)| {
         let above = if k == 0 { "best".into() } else { estimate(w.difference) };
@@ -98,13 +99,17 @@ fn table(data: &Comparison) -> String {
             number(w.relative_gradient_variance),
             w.stein.clone(),
         ];
-        let cells = cells.map(|c| format!("<td class=\"num\">{}</td>", escape(&c))).concat();
+        let cell = |(label, c): (&&str, &String)| {
+            format!("<td class=\"num\" data-label=\"{label}\">{}</td>", escape(c))
+        };
+        // The first label is that of the name.
+        let cells: String = labels[1..].iter().zip(&cells).map(cell).collect();
         format!("<tr><th scope=\"row\">{}. {}</th>{cells}</tr>", k + 1, escape(&w.name))
     };
     let rows: String = data.ways.iter().enumerate().map(row).collect();
     format!(
         "<section id=\"ways\" class=\"card\"><h2>Every way, best first</h2><div class=\"scroll\">\
-         <table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div></section>\n"
+         <table class=\"ways\"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div></section>\n"
     )
 }
 

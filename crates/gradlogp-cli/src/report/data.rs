@@ -4,7 +4,11 @@ use anyhow::{Result, ensure};
 use ndarray::{Array1, Array2, ArrayView2};
 use serde::Serialize;
 
+use super::chains::Chains;
+use super::log_densities::LogDensities;
+use super::slice::Slice;
 use super::stats;
+use super::stein_matrix::SteinProducts;
 use crate::picture::ImageShape;
 
 /// Everything that one page shows.
@@ -28,12 +32,24 @@ pub(crate) struct ReportData {
     pub(crate) data: Array2<f64>,
     /// Rows drawn from the model in the user's units: m x d, m may be 0.
     pub(crate) samples: Option<Array2<f64>>,
+    /// Whether the samples of each column differ from its rows beyond chance; empty where it is not known.
+    pub(crate) failing: Vec<bool>,
+    /// The Stein products.
+    pub(crate) stein: Option<SteinProducts>,
+    /// Log densities under the model.
+    pub(crate) log_densities: Option<LogDensities>,
+    /// The chains that drew the samples, in one column.
+    pub(crate) chains: Option<Chains>,
     /// The way of some samples from noise to data: a name and rows, in order; empty if none was kept.
     pub(crate) frames: Vec<(String, Array2<f64>)>,
     /// Where columns are the pixels of a picture.
     pub(crate) image: Option<ImageShape>,
     /// The model on a grid, for two columns only.
     pub(crate) grid: Option<FieldGrid>,
+    /// The score in a slice, for more than two columns.
+    pub(crate) slice: Option<Slice>,
+    /// The command that makes the fit again.
+    pub(crate) command: Option<String>,
     /// Things the reader should know before trusting the page.
     pub(crate) warnings: Vec<String>,
     /// Every setting, as name and value.

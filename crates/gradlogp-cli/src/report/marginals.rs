@@ -31,11 +31,22 @@ pub(super) fn figure(data: &ReportData, distances: &[f64]) -> Result<Option<Figu
         columns.iter().map(|&j| plot(data, j, distances.get(j).copied())).collect();
     Ok(Some(Figure {
         id: "fig-marginals",
-        title: "Columns one by one".into(),
+        title: title(data),
         plots: plots?,
         keys,
         caption: caption(data, distances, columns.len()),
     }))
+}
+
+fn title(data: &ReportData) -> String {
+    match (data.failing.iter().filter(|fails| **fails).count(), data.failing.len()) {
+        (_, 0) => "Columns one by one".into(),
+        (0, all) => format!("Columns one by one: none of {all} differs beyond chance"),
+        (some, all) => format!(
+            "Columns one by one: {some} of {all} {} beyond chance",
+            if some == 1 { "differs" } else { "differ" }
+        ),
+    }
 }
 
 fn caption(data: &ReportData, distances: &[f64], shown: usize) -> Vec<String> {
@@ -46,6 +57,12 @@ fn caption(data: &ReportData, distances: &[f64], shown: usize) -> Vec<String> {
             "Histograms of equal area. D is the largest difference between the two cumulative \
              distributions (Kolmogorov-Smirnov): 0 for equal ones, 1 for disjoint ones."
                 .to_string(),
+        );
+    }
+    if !data.failing.is_empty() {
+        out.push(
+            "Columns in red differ beyond what chance explains in all columns together at 95%."
+                .into(),
         );
     }
     if let Some(noise) = noise_level(data) {
@@ -84,7 +101,13 @@ fn plot(data: &ReportData, j: usize, distance: Option<f64>) -> Result<String> {
     let distance = distance
         .map(|d| format!("<span class=\"distance\">D&nbsp;=&nbsp;{}</span>", decimal(d)))
         .unwrap_or_default();
-    Ok(format!("<div class=\"marginal\"><h3>{title} {distance}</h3>{svg}</div>"))
+    let (class, mark) = match data.failing.get(j) {
+        Some(true) => {
+            ("marginal fails", "<span class=\"mark\" role=\"img\" aria-label=\"differs\">✗</span> ")
+        }
+        _ => ("marginal", ""),
+    };
+    Ok(format!("<div class=\"{class}\"><h3>{mark}{title} {distance}</h3>{svg}</div>"))
 }
 
 fn decimal(d: f64) -> String {

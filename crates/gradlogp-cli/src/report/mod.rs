@@ -2,23 +2,29 @@
 //!
 //! [`render`] is a pure function of [`ReportData`]. Figures have stable ids: `fig-loss`, `fig-field`,
 //! `fig-contours`, `fig-scatter`, `fig-frames` (the last four for two columns), `fig-images` (where columns are
-//! pixels), `fig-marginals` and `fig-pairs` (three columns or more). A figure without anything to show is left out.
+//! pixels), `fig-marginals`, `fig-stein`, `fig-log-density`, `fig-chains`, and for three columns or more `fig-slice`,
+//! `fig-correlations` and `fig-pairs`. A figure without anything to show is left out.
 
 mod axis;
 mod canvas;
+mod chains;
 mod comparison;
 mod contours;
+mod correlations;
 mod data;
 mod field;
 mod figure;
 mod frames;
 mod images;
+mod log_densities;
 mod loss_curve;
 mod marginals;
 mod page;
 mod pairs;
 mod scatter;
+mod slice;
 mod stats;
+mod stein_matrix;
 mod tables;
 mod text;
 mod window;
@@ -28,10 +34,14 @@ mod tests;
 
 use anyhow::Result;
 
+pub(crate) use chains::Chains;
 pub(crate) use comparison::{Compared, Comparison, render as render_comparison};
 pub(crate) use data::{
     Check, Estimate, FieldGrid, Fitted, Grade, GridSpec, HistoryPoint, ReportData, Verdict,
 };
+pub(crate) use log_densities::LogDensities;
+pub(crate) use slice::Slice;
+pub(crate) use stein_matrix::SteinProducts;
 
 /// The page for `data`, as one HTML document.
 ///
@@ -51,6 +61,11 @@ pub(crate) fn render(data: &ReportData) -> Result<String> {
     }
     figures.extend(images::figure(data)?);
     figures.extend(marginals::figure(data, &distances)?);
+    figures.extend(stein_matrix::figure(data)?);
+    figures.extend(correlations::figure(data)?);
+    figures.extend(log_densities::figure(data)?);
+    figures.extend(slice::figure(data)?);
+    figures.extend(chains::figure(data)?);
     figures.extend(pairs::figure(data, &distances)?);
     Ok(page::assemble(data, &figures, &distances))
 }

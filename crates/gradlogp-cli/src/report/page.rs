@@ -17,6 +17,7 @@ pub(super) fn assemble(data: &ReportData, figures: &[Figure], distances: &[f64])
         tables::checks(&data.checks),
         format!("<div class=\"figures\">{figures}</div>\n"),
         tables::columns(data, distances),
+        command(data),
         tables::settings(&data.settings),
         GLOSSARY.to_string(),
     ];
@@ -48,6 +49,17 @@ fn verdict(data: &ReportData) -> String {
          <div><h2>{}</h2>{details}</div></section>\n",
         escape(&v.headline)
     )
+}
+
+/// How to make the fit again.
+fn command(data: &ReportData) -> String {
+    data.command.as_ref().map_or_else(String::new, |command| {
+        format!(
+            "<section id=\"command\" class=\"card\"><h2>The command that makes this fit again</h2>\
+             <pre class=\"scroll\">{}</pre></section>\n",
+            escape(command)
+        )
+    })
 }
 
 fn warnings(warnings: &[String]) -> String {

@@ -6,7 +6,11 @@ use super::bad_data::gzip;
 use super::support::{Ended, Folder, QUICK, pairs, table};
 
 /// Keys that the issue of the program promises; all are described in docs/json.md.
-const CHECK_KEYS: [&str; 7] = [
+const CHECK_KEYS: [&str; 11] = [
+    "grade",
+    "usable_for",
+    "purposes",
+    "evidence",
     "exact_loss",
     "exact_loss_se",
     "stein_mean_max_z",

@@ -17,13 +17,12 @@
 //! References: Lopez-Paz, Oquab (2017), "Revisiting classifier two-sample tests", section 3; Rahimi, Recht
 //! (2007) for the features.
 
-use super::pair_sums::median_distance;
+use super::fourier::Waves;
 use super::{check_pair, pool, subset};
 use crate::error::{Error, Result};
 use crate::linear::Cholesky;
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
-use rand::{Rng, RngExt};
-use rand_distr::StandardNormal;
+use rand::Rng;
 use statrs::distribution::{DiscreteCDF, Hypergeometric};
 
 /// Least rows of each side: with 8, four of each are tested, and only to tell them all right has a p-value (1/70)
@@ -92,7 +91,8 @@ pub fn classifier_test(
     let (x, y) = (subset(x, each, rng), subset(y, each, rng));
     // In random order, so that halves are random halves.
     let z = pool(x.view(), y.view())?.mapv_into(|z| z.clamp(-5.0, 5.0));
-    let features = Features::draw(z.view(), config.features, rng).of(z.view());
+    let features =
+        features(&Waves::draw(z.view(), (config.features, config.features), rng), z.view());
     let half = each / 2;
     let part = |from: usize, to: usize| {
         let rows = |side: usize| features.slice(s![side * each + from..side * each + to, ..]);
@@ -120,29 +120,11 @@ fn verdict(right: usize, called: usize, n: usize) -> Result<ClassifierTest> {
     Ok(ClassifierTest { accuracy, standard_error, p_value, n })
 }
 
-/// The random part of the features: frequencies (d x count) and phases.
-struct Features {
-    frequencies: Array2<f64>,
-    phases: Array1<f64>,
-}
-
-impl Features {
-    fn draw(z: ArrayView2<'_, f64>, count: usize, rng: &mut dyn Rng) -> Self {
-        let width = median_distance(z).unwrap_or(1.0);
-        let frequency = |k: usize| if k < count { 1.0 / width } else { 4.0 / width };
-        let frequencies = Array2::from_shape_fn((z.ncols(), 2 * count), |(_, k)| {
-            frequency(k) * rng.sample::<f64, _>(StandardNormal)
-        });
-        let phases =
-            Array1::from_shape_fn(2 * count, |_| rng.random_range(0.0..std::f64::consts::TAU));
-        Features { frequencies, phases }
-    }
-
-    fn of(&self, z: ArrayView2<'_, f64>) -> Array2<f64> {
-        let waves = (z.dot(&self.frequencies) + &self.phases).mapv_into(|a| a.cos());
-        let ones = Array2::ones((z.nrows(), 1));
-        concatenate![Axis(1), ones, z, z.mapv(|z| z * z), waves]
-    }
+/// 1, the columns, their squares and the waves.
+fn features(waves: &Waves, z: ArrayView2<'_, f64>) -> Array2<f64> {
+    let cosines = waves.angles(z).mapv_into(f64::cos);
+    let ones = Array2::ones((z.nrows(), 1));
+    concatenate![Axis(1), ones, z, z.mapv(|z| z * z), cosines]
 }
 
 /// Newton steps for the ridge logistic regression of the rows after the first `split` (called 1)

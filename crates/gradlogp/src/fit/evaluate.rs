@@ -1,38 +1,36 @@
 //! What is known of a fitted model on rows that did not train it, and what it comes to.
 
-use std::fmt;
-
-use ndarray::{Array1, Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::Prepared;
+use super::figures::{
+    FRESH_ROWS, LEVEL, ONE_SIDED, corrections_of, enough_rows, finite, of_corrections,
+};
+use super::over_times::{MEANT, nats_over_time, of_likelihood, of_nats};
+use super::samples::SampleCheck;
+use super::verdict::judge;
+use super::{
+    Effect, Evidence, Measure, NATS_A_COLUMN, Prepared, Purpose, RELATIVE_FISHER, Verdict,
+};
 use crate::data::synthetic::Dataset;
 use crate::diagnose::{
-    Baseline, BaselineComparison, Estimate, FisherDivergence, KernelSteinDiscrepancy, KsdConfig,
-    Paired, SteinReport, fisher_divergence, kernel_stein_discrepancy, stein_check,
-    stein_check_conditional, stein_check_on_domain,
+    Baseline, BaselineComparison, Correction, Corrections, Estimate, FisherDivergence,
+    KernelSteinDiscrepancy, KsdConfig, Paired, SteinReport, fisher_divergence,
+    kernel_stein_discrepancy, stein_check_conditional, stein_check_on_domain,
 };
-use crate::fitted::{FittedModel, LikelihoodComparison, NoiseRecord};
-use crate::reference::{GaussianMixture, ReferenceDensity};
-use crate::score::{AtTime, Score};
-use crate::sde::{AnyProcess, Marginal, Process};
-use crate::words::short;
+use crate::fitted::{FittedModel, LikelihoodComparison, LikelihoodConfig};
+use crate::model::ModelKind;
+use crate::score::Score;
 use crate::{Error, ErrorClass, Result};
 
-/// Chance of a fault reported in a true score, by any test.
-pub const LEVEL: f64 = 0.05;
-/// Fresh rows on which a fit is compared with a known truth.
-const FRESH_ROWS: usize = 10_000;
 /// Seed offset of fresh rows: not the rows that trained the model.
 const FRESH: u64 = 0x5eed_f5e5;
-/// Least rows on which a fit is evaluated.
-const LEAST: usize = 3;
+/// Most training rows whose losses are compared with those of held-out rows, and whose log likelihoods.
+const TRAINING_ROWS: usize = 2000;
+const LIKELIHOOD_ROWS: usize = 300;
 /// Standard errors beyond which a difference is one.
 const APART: f64 = 2.0;
-/// Where between t_min and T a diffusion model is evaluated; of a ladder of noise levels, at the nearest of them.
-const SHARES: [f64; 5] = [0.0, 0.05, 0.2, 0.5, 1.0];
-
 /// The figures of a model on held-out rows.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
@@ -53,35 +51,38 @@ pub struct Evaluation {
     pub baselines: Vec<BaselineComparison>,
     /// Log likelihoods of a diffusion model, beside those of these densities, where they were at hand.
     pub likelihood: Option<LikelihoodComparison>,
+    /// What corrections of the score take away; None for models with a domain, at whose boundary the identity behind it
+    /// need not hold.
+    pub corrections: Option<Corrections>,
+    /// What the exact loss of these rows is above that of training rows, where these were at hand.
+    pub overfitting: Option<Estimate>,
+    /// For models over time, what corrections of the score at all noise levels are worth, in nats a row.
+    pub nats: Vec<(Correction, Estimate)>,
+    /// For models over time, half of what the log likelihood of training rows is above that of these.
+    pub likelihood_overfitting: Option<Estimate>,
+    /// Samples beside these rows, where there are any.
+    pub samples: Option<SampleCheck>,
     /// The distance from the truth, on fresh rows, where that is known.
     pub fisher: Option<FisherDivergence>,
+    kind: Kind,
     columns: Vec<String>,
 }
 
-/// How good a model is, as far as the rows can tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Grade {
-    /// No fault found, by rows enough to find one, and better than the baselines.
-    Good,
-    /// Not known, or no better than a baseline.
-    Doubtful,
-    /// At odds with the rows, or worse than a baseline.
-    Faulty,
+/// What kind of model it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    LogDensity,
+    Score,
+    OverTime,
 }
 
-/// A grade and the reason.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// The grade.
-    pub grade: Grade,
-    /// Why, in one sentence.
-    pub reason: String,
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
+impl Kind {
+    fn of(model: &FittedModel) -> Self {
+        match (model.over_time(), model.kind()) {
+            (Some(_), _) => Kind::OverTime,
+            (None, ModelKind::LogDensity) => Kind::LogDensity,
+            (None, ModelKind::Score) => Kind::Score,
+        }
     }
 }
 
@@ -117,18 +118,6 @@ impl Standing {
     }
 }
 
-/// Refuses fewer rows than an evaluation needs.
-///
-/// # Errors
-/// [`Error::TooFewRows`].
-pub fn enough_rows(found: usize) -> Result<()> {
-    let operation = "check of a fit";
-    match found < LEAST {
-        true => Err(Error::TooFewRows { operation, found, least: LEAST }),
-        false => Ok(()),
-    }
-}
-
 /// Evaluates a model, at the rows' conditions if it has any, on held-out rows (n x d), and against the truth where the
 /// rows were drawn from one. All draws come from `seed`.
 ///
@@ -141,7 +130,7 @@ pub fn evaluate(
     seed: u64,
 ) -> Result<Evaluation> {
     enough_rows(rows.nrows())?;
-    let exact_loss = Estimate::of(model.exact_loss_rows(rows).view());
+    let losses = model.exact_loss_rows(rows);
     let c = model.condition().unwrap_or_default();
     // One condition for all rows says nothing of how the score follows it.
     let c = if c.nrows() == rows.nrows() { c } else { Array2::zeros((rows.nrows(), 0)) };
@@ -151,6 +140,10 @@ pub fn evaluate(
         None => stein_check_conditional(model, rows, c.view(), LEVEL)?,
     };
     let kernel_stein = kernel_stein(model, rows, seed)?;
+    let corrections = match model.description().domain {
+        Some(_) => None,
+        None => corrections_of(model, rows, &losses, c.view(), seed)?,
+    };
     let fisher = match drawn_from.and_then(|set| Some((set, set.density()?))) {
         Some((set, truth)) => {
             let fresh = set.sample_seeded(FRESH_ROWS, FRESH ^ seed);
@@ -160,14 +153,20 @@ pub fn evaluate(
     };
     Ok(Evaluation {
         rows: rows.nrows(),
-        exact_loss,
+        exact_loss: Estimate::of(losses.view()),
         conditional: c.ncols() > 0,
         bounded: model.description().domain.is_some(),
         stein,
         kernel_stein,
         baselines: Vec::new(),
         likelihood: None,
+        corrections,
+        overfitting: None,
+        nats: Vec::new(),
+        likelihood_overfitting: None,
+        samples: None,
         fisher,
+        kind: Kind::of(model),
         columns: model.all_columns(),
     })
 }
@@ -207,95 +206,109 @@ pub fn evaluate_at_its_time(
 }
 
 impl Evaluation {
-    /// Whether no fault was found in a band so wide that it holds no score at all, whose slope is 0, and one of twice
-    /// the size alike.
-    pub fn cannot_tell(&self) -> bool {
-        self.stein.verdict.is_consistent() && self.half_width() >= 1.0
-    }
-
-    /// Of the band of the slope.
-    fn half_width(&self) -> f64 {
-        self.stein.critical_z * self.stein.slope.standard_error
-    }
-
     /// Whether all Stein identities hold within their bands.
     pub fn is_consistent(&self) -> bool {
         self.stein.verdict.is_consistent()
     }
 
-    /// What the figures come to. The purpose of a diffusion model is its density and its samples, so its log likelihood
-    /// beside the baselines' decides where it is known; the score where the noise is least is a note.
+    /// What speaks for or against the model.
+    pub fn evidence(&self) -> Vec<Evidence> {
+        let mut found = Vec::new();
+        let score = self.purposes_of_the_score();
+        let of = |measure, effect| {
+            let purposes = score.clone();
+            Evidence { measure, effect, bound: RELATIVE_FISHER, purposes }
+        };
+        if let Some(corrections) = &self.corrections {
+            found.extend(of_corrections(corrections, &score));
+            let information = corrections.information;
+            found.extend(self.baselines.iter().map(|b| {
+                // Twice the difference of losses is that of the divergences.
+                let (mean, error) = (-2.0 * b.difference.mean, 2.0 * b.difference.standard_error);
+                let effect = Effect::shown(mean / information, ONE_SIDED, error / information);
+                of(Measure::Baseline(b.baseline), effect)
+            }));
+            found.extend(self.overfitting.map(|gap| {
+                let (mean, error) = (gap.mean / information, gap.standard_error / information);
+                of(Measure::Overfitting, Effect::shown(mean, ONE_SIDED, error))
+            }));
+        } else {
+            found.extend(self.baselines.iter().map(|b| {
+                let error =
+                    b.relative.abs() * (b.difference.standard_error / b.difference.mean).abs();
+                of(
+                    Measure::Baseline(b.baseline),
+                    Effect::shown(2.0 * b.relative, ONE_SIDED, 2.0 * error),
+                )
+            }));
+            found.push(of(Measure::Slope, self.slope_effect()));
+        }
+        let columns = self.columns.len();
+        found.extend(of_nats(&self.nats, columns));
+        found.extend(self.likelihood.iter().flat_map(|l| of_likelihood(l, columns)));
+        found.extend(self.likelihood_overfitting.map(|half| Evidence {
+            measure: Measure::LikelihoodOverfitting,
+            effect: Effect::shown(half.mean, ONE_SIDED, half.standard_error),
+            bound: NATS_A_COLUMN * columns as f64,
+            purposes: MEANT.to_vec(),
+        }));
+        found.extend(self.samples.iter().flat_map(|samples| samples.evidence(&self.columns)));
+        found
+    }
+
+    /// (c - 1)^2 of the Stein slope, with the limits of its band.
+    fn slope_effect(&self) -> Effect {
+        let (off, half) =
+            ((self.stein.slope.mean - 1.0).abs(), ONE_SIDED * self.stein.slope.standard_error);
+        Effect {
+            low: (off - half).max(0.0).powi(2),
+            estimate: off.powi(2),
+            high: (off + half).powi(2),
+        }
+    }
+
+    /// What rests on the score of the rows' own density.
+    fn purposes_of_the_score(&self) -> Vec<Purpose> {
+        match self.kind {
+            Kind::OverTime => vec![Purpose::Score],
+            Kind::LogDensity => vec![Purpose::Score, Purpose::Density, Purpose::Anomaly],
+            Kind::Score => vec![Purpose::Score],
+        }
+    }
+
+    /// What the figures come to. What a model over time is for is densities and samples, which its score where the noise is least
+    /// hardly touches. Samples are looked at where there are any.
     pub fn verdict(&self) -> Verdict {
-        if let Some(likelihood) = &self.likelihood {
-            return self.of_the_likelihood(likelihood);
-        }
-        let beside = |standing| self.baselines.iter().find(|b| Standing::of(b) == standing);
-        let (worse, unsure) = (beside(Standing::Worse), beside(Standing::Neither));
-        let grade = match self.is_consistent() && worse.is_none() {
-            false => Grade::Faulty,
-            true if unsure.is_none() && !self.cannot_tell() => Grade::Good,
-            true => Grade::Doubtful,
-        };
-        let beside = match (worse, unsure) {
-            (Some(found), _) => format!(
-                "worse than a {}, whose exact loss is {} lower; ",
-                found.baseline,
-                short(found.difference.mean)
-            ),
-            (None, Some(found)) => {
-                format!("no better than a {}, as far as these rows can tell; ", found.baseline)
+        let (meant, others): (Vec<Purpose>, Vec<Purpose>) = match self.kind {
+            Kind::OverTime => (MEANT.to_vec(), vec![Purpose::Score]),
+            Kind::LogDensity | Kind::Score => {
+                let drawn = [Purpose::Sampling, Purpose::Imputation];
+                let drawn = drawn.into_iter().filter(|_| self.samples.is_some());
+                (self.purposes_of_the_score().into_iter().chain(drawn).collect(), Vec::new())
             }
-            (None, None) => String::new(),
         };
-        Verdict { grade, reason: beside + &self.of_the_identities() }
+        judge(&self.evidence(), self.rows, (&meant, &others), &self.beside_baselines())
     }
 
-    fn of_the_likelihood(&self, found: &LikelihoodComparison) -> Verdict {
-        let standing = |baseline: &(Baseline, f64, Paired)| Standing::of_likelihood(&baseline.2);
-        let first = |wanted| found.baselines.iter().find(|b| standing(b) == wanted);
-        let by = |above: &Paired| {
-            format!("{} +- {} nats a row", short(above.mean.abs()), short(above.standard_error))
+    /// What is to be said of the baselines first, if anything: that one is better, or as good as far as the rows can tell.
+    fn beside_baselines(&self) -> String {
+        let of_score = self.baselines.iter().map(|b| (b.baseline, Standing::of(b)));
+        let of_density = self.likelihood.iter().flat_map(|found| &found.baselines);
+        let of_density = of_density.map(|(b, _, above)| (*b, Standing::of_likelihood(above)));
+        let all: Vec<(Baseline, Standing)> = match self.kind {
+            Kind::OverTime => of_density.collect(),
+            _ => of_score.collect(),
         };
-        let (grade, reason) = match (first(Standing::Worse), first(Standing::Neither)) {
-            (Some((name, _, above)), _) => {
-                let reason =
-                    format!("worse than a {name}, whose log likelihood is {} higher", by(above));
-                (Grade::Faulty, reason)
+        let measure = if self.kind == Kind::OverTime { " in log likelihood" } else { "" };
+        let first = |wanted| all.iter().find(|(_, standing)| *standing == wanted);
+        match (first(Standing::Worse), first(Standing::Neither), all.last()) {
+            (Some((baseline, _)), ..) => format!("worse than a {baseline}{measure}"),
+            (None, Some((baseline, _)), _) => {
+                format!("no better than a {baseline}{measure}, as far as these rows can tell")
             }
-            (None, Some((name, ..))) => {
-                let reason = format!(
-                    "no better than a {name} in log likelihood, as far as these rows can tell"
-                );
-                (Grade::Doubtful, reason)
-            }
-            (None, None) => match found.baselines.last() {
-                Some((name, _, above)) => (
-                    Grade::Good,
-                    format!("better than a {name} in log likelihood, by {}", by(above)),
-                ),
-                None => (Grade::Doubtful, "not compared with any baseline".to_string()),
-            },
-        };
-        let note = match self.is_consistent() {
-            true => String::new(),
-            false => format!("; where the noise is least, {}", self.of_the_identities()),
-        };
-        Verdict { grade, reason: reason + &note }
-    }
-
-    fn of_the_identities(&self) -> String {
-        if self.cannot_tell() {
-            return format!(
-                "cannot tell: {} rows give the slope to +- {} only, so that they would hardly show a fault",
-                self.stein.n,
-                short(self.half_width())
-            );
+            (None, None, Some((baseline, _))) => format!("better than a {baseline}{measure}"),
+            (None, None, None) => String::new(),
         }
-        if self.is_consistent() {
-            return "no fault found: the score agrees with the held-out rows in mean and slope"
-                .into();
-        }
-        self.stein.verdict.describe(&self.columns)
     }
 }
 
@@ -317,7 +330,20 @@ impl Prepared {
             Ok(evaluation) => {
                 let baselines = self.baselines(&at, test.view())?;
                 let likelihood = self.likelihood(&at, test.view())?;
-                Ok(Ok(Evaluation { baselines, likelihood, ..evaluation }))
+                let overfitting = self.overfitting(model, &evaluation)?;
+                let likelihood_overfitting = match &likelihood {
+                    Some(held_out) => self.likelihood_overfitting(model, held_out)?,
+                    None => None,
+                };
+                let nats = nats_over_time(&at, test.view(), seed)?;
+                Ok(Ok(Evaluation {
+                    baselines,
+                    likelihood,
+                    overfitting,
+                    likelihood_overfitting,
+                    nats,
+                    ..evaluation
+                }))
             }
             Err(error) if error.class() == ErrorClass::Data => Ok(Err(error)),
             Err(error) => Err(error),
@@ -350,6 +376,33 @@ impl Prepared {
         ))
     }
 
+    /// What the exact loss of the held-out rows is above that of the training rows; None for models over time and with bounds.
+    fn overfitting(&self, model: &FittedModel, held_out: &Evaluation) -> Result<Option<Estimate>> {
+        if model.over_time().is_some() || held_out.corrections.is_none() {
+            return Ok(None);
+        }
+        let part = evenly(&self.split.train, TRAINING_ROWS);
+        let at = self.model_at(model, &part)?;
+        let of_training = Estimate::of(at.exact_loss_rows(self.rows(&part).view()).view());
+        Ok(Some(above(&held_out.exact_loss, &of_training)))
+    }
+
+    /// Half of what the log likelihood of training rows is above that of held-out ones.
+    fn likelihood_overfitting(
+        &self,
+        model: &FittedModel,
+        held_out: &LikelihoodComparison,
+    ) -> Result<Option<Estimate>> {
+        let part = evenly(&self.split.train, LIKELIHOOD_ROWS);
+        let mut rng = ChaCha8Rng::seed_from_u64(model.description().training.seed);
+        let config = LikelihoodConfig::default();
+        let found = finite(model.log_likelihood(self.rows(&part).view(), &config, &mut rng))?;
+        Ok(found.filter(|found| found.failed.is_empty()).map(|found| {
+            let gap = above(&Estimate::of(found.log_density.view()), &held_out.log_likelihood);
+            Estimate { mean: 0.5 * gap.mean, standard_error: 0.5 * gap.standard_error, ..gap }
+        }))
+    }
+
     fn beside(&self, model: &FittedModel) -> (Array2<f64>, Array2<f64>, ChaCha8Rng) {
         let rng = ChaCha8Rng::seed_from_u64(model.description().training.seed);
         (self.rows(&self.split.train), self.rows(&self.split.validation), rng)
@@ -364,114 +417,14 @@ fn unless_singular<T>(found: Result<Option<T>>) -> Result<Option<T>> {
     }
 }
 
-/// A diffusion model at one time.
-#[derive(Debug, Clone)]
-pub struct AtOneTime {
-    /// t.
-    pub time: f64,
-    /// The loss, as in [`Evaluation`].
-    pub exact_loss: Estimate,
-    /// The Stein identities, at a level that all times share.
-    pub stein: SteinReport,
-    /// What they come to, in words.
-    pub verdict: String,
-    /// E|s - s*|^2 / E|s*|^2 where the truth is known.
-    pub relative_fisher_divergence: Option<Estimate>,
+/// At most about `most` of `rows`, evenly spaced.
+fn evenly(rows: &[usize], most: usize) -> Vec<usize> {
+    let every = rows.len().div_ceil(most).max(1);
+    rows.iter().step_by(every).copied().collect()
 }
 
-/// Evaluates a diffusion model on rows of the data, noised to several times from the least to the last; and against
-/// the truth where they were drawn from a mixture of Gaussians.
-///
-/// # Errors
-/// Too few rows; a model of one density.
-pub fn evaluate_over_times(
-    model: &FittedModel,
-    rows: ArrayView2<'_, f64>,
-    drawn_from: Option<&Dataset>,
-    seed: u64,
-) -> Result<Vec<AtOneTime>> {
-    enough_rows(rows.nrows())?;
-    let Some((family, record)) = model.over_time().zip(model.description().noise.as_ref()) else {
-        return Err(Error::config("fitted_model", "is of one density, not of all noise levels"));
-    };
-    let truth = truth(model, record, drawn_from)?;
-    let (low, high) = (family.clock().t_min(), family.clock().horizon());
-    let mut times = Vec::new();
-    let mut shares = SHARES.map(|share| nearest_level(share, record.config.levels)).to_vec();
-    shares.dedup();
-    let level = LEVEL / shares.len() as f64;
-    for share in shares {
-        let time = if share == 1.0 { high } else { low + share * (high - low) };
-        let at = model.clone().at_time(time)?;
-        let Some(noised) = at.noised(rows, seed)? else { continue };
-        let stein = stein_check(&at, noised.view(), level)?;
-        let exact_loss = Estimate::of(at.exact_loss_rows(noised.view()).view());
-        let fisher = match &truth {
-            None => None,
-            Some(truth) => {
-                let mut rng = ChaCha8Rng::seed_from_u64(seed);
-                let law = truth.at(time);
-                let fresh = law.sample(FRESH_ROWS, &mut rng);
-                Some(fisher_divergence(&AtTime { family, time }, &law, fresh.view())?.relative)
-            }
-        };
-        let verdict = match stein.verdict.is_consistent() {
-            true => "no fault found".to_string(),
-            false => stein.verdict.describe(&model.description().columns),
-        };
-        times.push(AtOneTime {
-            time,
-            exact_loss,
-            stein,
-            verdict,
-            relative_fisher_divergence: fisher,
-        });
-    }
-    Ok(times)
-}
-
-/// The share of the nearest level of a ladder: a model of a ladder knows no time between.
-fn nearest_level(share: f64, levels: Option<usize>) -> f64 {
-    let Some(levels) = levels.filter(|levels| *levels > 1) else { return share };
-    let spaces = (levels - 1) as f64;
-    (share * spaces).round() / spaces
-}
-
-/// The exact law at every time, in the network's units, where the data are Gaussian mixtures.
-fn truth(
-    model: &FittedModel,
-    record: &NoiseRecord,
-    drawn_from: Option<&Dataset>,
-) -> Result<Option<Marginal<Process>>> {
-    let AnyProcess::Named(process) = record.process else { return Ok(None) };
-    let oracle = drawn_from.and_then(Dataset::density);
-    let Some(parts) = oracle.and_then(|oracle| oracle.gaussians()) else { return Ok(None) };
-    let transform = &model.description().transform;
-    // Rows are A e_k: the transpose of A.
-    let turned = transform.column_directions();
-    let means =
-        Array2::from_shape_fn((parts.len(), transform.dim()), |(k, j)| parts[k].1.mean()[j]);
-    let covariances = parts
-        .iter()
-        .map(|(_, p)| {
-            let inside = turned.t().dot(p.covariance()).dot(&turned);
-            (&inside + &inside.t()) * 0.5
-        })
-        .collect();
-    let weights = parts.iter().map(|(weight, _)| *weight).collect::<Array1<f64>>();
-    let means = transform.forward(means.view());
-    let data = GaussianMixture::new(weights, means.view(), covariances)?;
-    Ok(Some(Marginal::new(data, process)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ladders_are_evaluated_on_their_levels() {
-        assert_eq!(nearest_level(0.05, None), 0.05);
-        let at = |share| nearest_level(share, Some(5));
-        assert_eq!(SHARES.map(at), [0.0, 0.0, 0.25, 0.5, 1.0]);
-    }
+/// What one mean is above another of other rows.
+fn above(a: &Estimate, b: &Estimate) -> Estimate {
+    let standard_error = a.standard_error.hypot(b.standard_error);
+    Estimate { mean: a.mean - b.mean, standard_error, n: a.n }
 }

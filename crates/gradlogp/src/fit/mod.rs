@@ -28,28 +28,38 @@ mod describe;
 mod diffusion;
 mod domain;
 mod evaluate;
+mod evidence;
+mod figures;
 mod kernel;
 mod kernel_family;
+mod over_times;
 mod prepare;
 mod purpose;
 mod run;
+mod samples;
 mod train;
 mod trained;
+mod verdict;
 
 pub use compare::{Way, WayFigures, mean_loss};
 pub use config::{Family, FitConfig, NetworkConfig, PrepareConfig, Support};
 pub use density::DensityRule;
 pub use diffusion::{DiffusionConfig, ProcessConfig};
 pub use domain::{ColumnBounds, DomainConfig};
-pub use evaluate::{
-    AtOneTime, Evaluation, Grade, LEVEL, Standing, Verdict, enough_rows, evaluate,
-    evaluate_at_its_time, evaluate_over_times,
+pub use evaluate::{Evaluation, Standing, evaluate, evaluate_at_its_time};
+pub use evidence::{
+    CORRELATION, Effect, Evidence, Fitness, MARGINAL, Measure, NATS_A_COLUMN, RELATIVE_FISHER,
+    TOLD_APART,
 };
+pub use figures::{LEVEL, enough_rows};
 pub use kernel_family::KernelFamilyConfig;
+pub use over_times::{AtOneTime, OverTimes, evaluate_over_times};
 pub use prepare::{CheckedTable, Prepared};
 pub use purpose::{Purpose, SizedSetting};
 pub use run::{Fit, fit};
+pub use samples::{SampleCheck, correlations};
 pub use trained::{Trained, TrainedMember};
+pub use verdict::{FEW, Finding, Grade, Verdict};
 
 #[cfg(test)]
 mod tests;

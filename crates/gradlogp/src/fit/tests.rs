@@ -51,8 +51,9 @@ fn a_table_becomes_a_model_with_the_score_of_its_density() {
     assert!((evaluation.exact_loss.mean + 4.0 / 3.0).abs() < 0.3, "{:?}", evaluation.exact_loss);
     // The density is Gaussian, so no network is better than a Gaussian.
     let verdict = evaluation.verdict();
-    assert_eq!(verdict.grade, Grade::Doubtful);
+    assert!(verdict.grade.is_usable(), "{verdict}");
     assert!(verdict.reason.starts_with("no better than a Gaussian"), "{verdict}");
+    assert!(evaluation.evidence().iter().any(|e| e.measure == Measure::Overfitting));
 }
 
 #[test]
@@ -124,12 +125,12 @@ fn a_verdict_names_the_worst_first() {
     // One step leaves the base density, of width 3.
     let untrained = fit(table, &FitConfig { training, ..config }).unwrap();
     let verdict = untrained.evaluation.unwrap().verdict();
-    assert_eq!(verdict.grade, Grade::Faulty);
-    assert!(verdict.reason.starts_with("worse than a Gaussian, whose exact loss is "), "{verdict}");
+    assert_eq!(verdict.grade, Grade::NotUsable);
+    assert!(verdict.reason.starts_with("worse than a Gaussian; "), "{verdict}");
     // Few rows, of whatever model, cannot tell.
     let few = truth.sample(6, &mut ChaCha8Rng::seed_from_u64(5));
     let evaluation = evaluate(&untrained.model, few.view(), None, 0).unwrap();
-    assert!(evaluation.cannot_tell() || !evaluation.is_consistent());
+    assert!(!evaluation.verdict().grade.is_usable());
     assert!(
         enough_rows(2).is_err()
             && evaluate(&untrained.model, Array2::zeros((2, 2)).view(), None, 0).is_err()

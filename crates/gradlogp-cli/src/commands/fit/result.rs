@@ -13,10 +13,10 @@ use super::Plan;
 use super::checkpoint::Saver;
 use crate::checkpoints::{Standing, resume_command};
 use crate::commands::{Show, info, report};
+use crate::evaluation::Figures;
 use crate::exit;
 use crate::input::in_table;
 use crate::interrupt::{self, Keeping};
-use crate::judgement::Judgement;
 use crate::text::{self, short};
 
 /// The result, as `--json` shows it.
@@ -39,7 +39,7 @@ struct Fitted {
     kernel: Option<KernelDescription>,
     /// None if there are too few test rows.
     #[serde(flatten)]
-    judgement: Option<Judgement>,
+    figures: Option<Figures>,
     warnings: Vec<String>,
 }
 
@@ -88,8 +88,8 @@ pub(super) fn finish(
         show.note(unchecked);
         return Ok(ExitCode::from(exit::INTERRUPTED));
     }
-    let judgement = match prepared.evaluate(&model)? {
-        Ok(evaluation) => Some(Judgement::from(&evaluation)),
+    let mut figures = match prepared.evaluate(&model)? {
+        Ok(evaluation) => Some(Figures::from(evaluation)),
         Err(error) => {
             let name = format!("{}, test rows", model.description().data.source);
             let why = exit::message(&in_table(error, &name).into());
@@ -104,11 +104,11 @@ pub(super) fn finish(
     };
     if let Some(path) = &plan.report {
         let all: Vec<usize> = (0..prepared.n_rows()).collect();
-        let part = if judgement.is_some() { &prepared.split.test } else { &all };
+        let part = if figures.is_some() { &prepared.split.test } else { &all };
         let (rows, model) = (prepared.rows(part), prepared.model_at(&model, part)?);
-        report::write(&model, judgement.as_ref(), rows, warnings.clone(), path, show)?;
+        figures = report::write(&model, figures, rows, warnings.clone(), path, show)?;
     }
-    present(plan, trained, &model, judgement, warnings, show)?;
+    present(plan, trained, &model, figures, warnings, show)?;
     let code = if diverged.is_some() { exit::code(gradlogp::ErrorClass::Numerical) } else { 0 };
     Ok(ExitCode::from(code))
 }
@@ -131,7 +131,7 @@ fn present(
     plan: &Plan,
     trained: &Trained,
     model: &FittedModel,
-    judgement: Option<Judgement>,
+    figures: Option<Figures>,
     warnings: Vec<String>,
     show: Show,
 ) -> Result<()> {
@@ -149,10 +149,10 @@ fn present(
         validation_loss: best.map(|b| b.mean),
         validation_loss_se: best.map(|b| b.standard_error),
         kernel: trained.kernel.clone(),
-        judgement,
+        figures,
         warnings,
     };
-    let table = fitted.judgement.as_ref().map_or(String::new(), |j| j.table() + "\n");
+    let table = fitted.figures.as_ref().map_or(String::new(), |j| j.table() + "\n");
     let report = fitted.report.as_ref().map_or(String::new(), |r| format!("Report: {r}\n"));
     let kernel = model.description().kernel.as_ref().map_or(String::new(), info::kernel_summary);
     let text = format!(

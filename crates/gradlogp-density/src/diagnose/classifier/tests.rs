@@ -3,8 +3,10 @@
 use super::*;
 use crate::reference::{Gaussian, GaussianMixture, ReferenceDensity, Ring};
 use ndarray::array;
+use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
 
 fn run(p: &dyn ReferenceDensity, q: &dyn ReferenceDensity, n: usize, seed: u64) -> ClassifierTest {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -117,9 +119,8 @@ fn constant_columns_do_no_harm_and_bad_input_is_refused() {
 
 #[test]
 fn features_by_hand() {
-    let features =
-        Features { frequencies: array![[1.0, 0.0], [0.5, 2.0]], phases: array![0.25, 1.0] };
-    let found = features.of(array![[2.0, -3.0]].view());
+    let waves = Waves { frequencies: array![[1.0, 0.0], [0.5, 2.0]], phases: array![0.25, 1.0] };
+    let found = features(&waves, array![[2.0, -3.0]].view());
     let expected = [1.0, 2.0, -3.0, 4.0, 9.0, 0.75f64.cos(), (-5.0f64).cos()];
     for (found, expected) in found.iter().zip(expected) {
         assert!((found - expected).abs() < 1e-15, "{found} {expected}");
@@ -134,7 +135,7 @@ fn waves_have_two_widths() {
     // Distances 0 (within a half) and 3 between: more of the latter.
     let z = Array2::from_shape_fn((40, 1), |(i, _)| if i < 20 { 0.0 } else { 3.0 });
     let n = 4000;
-    let found = Features::draw(z.view(), n, &mut rng);
+    let found = Waves::draw(z.view(), (n, n), &mut rng);
     assert_eq!((found.frequencies.dim(), found.phases.len()), ((1, 2 * n), 2 * n));
     for (from, sd) in [(0, 1.0 / 3.0), (n, 4.0 / 3.0)] {
         let part = found.frequencies.slice(s![0, from..from + n]);
@@ -183,7 +184,7 @@ fn settings_at_their_least_are_taken() {
 fn frequencies_are_scaled_draws() {
     let z = array![[0.0], [2.0], [4.0]];
     let of = |seed| ChaCha8Rng::seed_from_u64(seed);
-    let drawn = Features::draw(z.view(), 3, &mut of(2));
+    let drawn = Waves::draw(z.view(), (3, 3), &mut of(2));
     let mut rng = of(2);
     for (k, found) in drawn.frequencies.iter().enumerate() {
         // Distances 2, 2, 4.

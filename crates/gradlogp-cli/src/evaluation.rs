@@ -1,20 +1,23 @@
 //! What is known of a fitted model on some rows: the figures of `fit` and `eval`.
 
 use anyhow::Result;
+use gradlogp::FittedModel;
 use gradlogp::data::synthetic::Dataset;
 use gradlogp::diagnose::{Baseline, BaselineComparison, Paired};
-use gradlogp::fit::{Evaluation, LEVEL, Standing, evaluate, evaluate_at_its_time};
-use gradlogp::{FittedModel, fit};
+use gradlogp::fit::{
+    Evaluation, LEVEL, Measure, SampleCheck, Standing, evaluate, evaluate_at_its_time,
+};
 use ndarray::ArrayView2;
 use serde::Serialize;
 
-use crate::checks::{Checks, Findings};
+use crate::checks::{Checks, Findings, table};
 use crate::report::{self, Grade};
 use crate::text::short;
+use crate::verdict::Judged;
 
 /// The figures, as `--json` shows them. Keys are described in docs/json.md.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Judgement {
+pub(crate) struct Figures {
     pub(crate) rows: usize,
     pub(crate) exact_loss: f64,
     pub(crate) exact_loss_se: f64,
@@ -27,7 +30,8 @@ pub(crate) struct Judgement {
     pub(crate) stein_slope: f64,
     pub(crate) stein_slope_se: f64,
     pub(crate) consistent: bool,
-    pub(crate) verdict: String,
+    #[serde(flatten)]
+    pub(crate) judged: Judged,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kernel_stein_squared: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,8 +48,9 @@ pub(crate) struct Judgement {
     /// The log likelihood of a time model beside that of densities fitted to the same training rows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) likelihood_baselines: Vec<LikelihoodBeside>,
+    /// What all of this was made of.
     #[serde(skip)]
-    grade: fit::Grade,
+    evaluation: Evaluation,
     /// Whether the identities are those within bounds.
     #[serde(skip)]
     pub(crate) bounded: bool,
@@ -71,6 +76,8 @@ pub(crate) struct Beside {
     pub(crate) relative_difference: f64,
     #[serde(skip)]
     standing: Standing,
+    #[serde(skip)]
+    measure: Measure,
 }
 
 impl Beside {
@@ -82,10 +89,11 @@ impl Beside {
             difference_se: found.difference.standard_error,
             relative_difference: found.relative,
             standing: Standing::of(found),
+            measure: Measure::Baseline(found.baseline),
         }
     }
 
-    fn check(&self) -> report::Check {
+    fn check(&self, of: Grade) -> report::Check {
         report::Check {
             name: format!("Loss beside a {}", self.baseline),
             value: report::Estimate {
@@ -93,7 +101,7 @@ impl Beside {
                 standard_error: Some(self.difference_se),
             },
             expected: Some("below 0".into()),
-            grade: graded(self.standing),
+            grade: of,
             explanation: format!(
                 "Exact loss of the fit less that of a {} fitted to the same training rows, on the same held-out \
                  rows: half of the difference of their Fisher divergences. Below 0 the fit is nearer to the \
@@ -116,6 +124,8 @@ pub(crate) struct LikelihoodBeside {
     pub(crate) difference_se: f64,
     #[serde(skip)]
     standing: Standing,
+    #[serde(skip)]
+    measure: Measure,
 }
 
 impl LikelihoodBeside {
@@ -126,10 +136,11 @@ impl LikelihoodBeside {
             difference: above.mean,
             difference_se: above.standard_error,
             standing: Standing::of_likelihood(above),
+            measure: Measure::LikelihoodBaseline(*baseline),
         }
     }
 
-    fn check(&self) -> report::Check {
+    fn check(&self, of: Grade) -> report::Check {
         report::Check {
             name: format!("Log likelihood beside a {}", self.baseline),
             value: report::Estimate {
@@ -137,7 +148,7 @@ impl LikelihoodBeside {
                 standard_error: Some(self.difference_se),
             },
             expected: Some("above 0".into()),
-            grade: graded(self.standing),
+            grade: of,
             explanation: format!(
                 "Mean log density of the held-out rows under the fit less that under a {} fitted to the same \
                  training rows, in nats a row.",
@@ -147,37 +158,40 @@ impl LikelihoodBeside {
     }
 }
 
-fn graded(standing: Standing) -> Grade {
-    match standing {
-        Standing::Better => Grade::Pass,
-        Standing::Neither => Grade::Warn,
-        Standing::Worse => Grade::Fail,
+/// Of a baseline: green where the fit is better, red where the baseline is better by more than a good fit allows.
+fn beside(standing: Standing, of_effect: Option<Grade>) -> Grade {
+    match (standing, of_effect) {
+        (Standing::Better, _) => Grade::Pass,
+        (_, Some(Grade::Fail)) => Grade::Fail,
+        _ => Grade::Warn,
     }
 }
 
-/// Judges a model on held-out rows; `checks` are what was asked for beyond the usual. All draws come from `seed`.
-pub(crate) fn judge(
+/// Evaluates a model on held-out rows; `checks` are what was asked for beyond the usual. All draws come from `seed`.
+pub(crate) fn figures_of(
     model: &FittedModel,
     rows: ArrayView2<'_, f64>,
     drawn_from: Option<&Dataset>,
     seed: u64,
     checks: Option<Checks<'_>>,
-) -> Result<Judgement> {
-    let evaluation = evaluate(model, rows, drawn_from, seed)?;
+) -> Result<Figures> {
+    let mut evaluation = evaluate(model, rows, drawn_from, seed)?;
     let findings = checks.map(|checks| checks.run(model, rows, seed)).transpose()?;
-    Ok(Judgement { findings: findings.unwrap_or_default(), ..Judgement::from(&evaluation) })
+    let findings = findings.unwrap_or_default();
+    evaluation.samples = findings.sample_check();
+    Ok(Figures { findings, ..Figures::from(evaluation) })
 }
 
-/// As [`judge`]; a time model on the rows noised to the time at which it answers. Samples are compared with the rows
+/// As [`figures_of`]; a time model on the rows noised to the time at which it answers. Samples are compared with the rows
 /// as they are.
-pub(crate) fn judge_at_its_time(
+pub(crate) fn figures_at_its_time(
     model: &FittedModel,
     rows: ArrayView2<'_, f64>,
     drawn_from: Option<&Dataset>,
     seeds: (u64, u64),
     checks: Checks<'_>,
-) -> Result<Judgement> {
-    let evaluation = evaluate_at_its_time(model, rows, drawn_from, seeds)?;
+) -> Result<Figures> {
+    let mut evaluation = evaluate_at_its_time(model, rows, drawn_from, seeds)?;
     let findings = match model.noised(rows, seeds.0)? {
         Some(noised) => {
             let checks = Checks { rows_for_samples: Some(rows), ..checks };
@@ -185,14 +199,14 @@ pub(crate) fn judge_at_its_time(
         }
         None => checks.run(model, rows, seeds.1)?,
     };
-    Ok(Judgement { findings, ..Judgement::from(&evaluation) })
+    evaluation.samples = findings.sample_check();
+    Ok(Figures { findings, ..Figures::from(evaluation) })
 }
 
-impl From<&Evaluation> for Judgement {
-    fn from(found: &Evaluation) -> Self {
+impl From<Evaluation> for Figures {
+    fn from(found: Evaluation) -> Self {
         let (stein, kernel_stein, fisher) = (&found.stein, found.kernel_stein, found.fisher);
-        let verdict = found.verdict();
-        Judgement {
+        Figures {
             rows: found.rows,
             exact_loss: found.exact_loss.mean,
             exact_loss_se: found.exact_loss.standard_error,
@@ -203,8 +217,7 @@ impl From<&Evaluation> for Judgement {
             stein_slope: stein.slope.mean,
             stein_slope_se: stein.slope.standard_error,
             consistent: found.is_consistent(),
-            grade: verdict.grade,
-            verdict: verdict.reason,
+            judged: Judged::new(found.verdict(), found.evidence()),
             kernel_stein_squared: kernel_stein.map(|k| k.squared),
             kernel_stein_p_value: kernel_stein.map(|k| k.p_value),
             kernel_stein_groups: kernel_stein.map(|k| k.groups),
@@ -222,18 +235,18 @@ impl From<&Evaluation> for Judgement {
             relative_fisher_divergence: fisher.map(|f| f.relative.mean),
             relative_fisher_divergence_se: fisher.map(|f| f.relative.standard_error),
             fisher_divergence: fisher.map(|f| f.absolute.mean),
+            evaluation: found,
         }
     }
 }
 
-impl Judgement {
+impl Figures {
     /// The check table of the report and the terminal.
     pub(crate) fn checks(&self) -> Vec<report::Check> {
         let estimate = |value, se: f64| report::Estimate { value, standard_error: Some(se) };
         let plain = |value| report::Estimate { value, standard_error: None };
-        // Of a time model these are about the score where the noise is least, which its density does not need.
-        let fault = if self.log_likelihood.is_some() { Grade::Warn } else { Grade::Fail };
-        let graded = |fine: bool| if fine { Grade::Pass } else { fault };
+        // They say whether there is a fault, not how large it is.
+        let graded = |fine: bool| if fine { Grade::Pass } else { Grade::Warn };
         let mut checks = vec![
             report::Check {
                 name: "Exact loss".into(),
@@ -310,7 +323,12 @@ impl Judgement {
                         .into(),
             });
         }
-        checks.extend(self.baselines.iter().map(Beside::check));
+        checks.extend(self.judged.checks());
+        checks.extend(
+            self.baselines
+                .iter()
+                .map(|b| b.check(beside(b.standing, self.judged.mark_of(&b.measure)))),
+        );
         if let (Some(value), Some(se)) = (self.log_likelihood, self.log_likelihood_se) {
             checks.push(report::Check {
                 name: "Log likelihood".into(),
@@ -322,7 +340,11 @@ impl Judgement {
                     .into(),
             });
         }
-        checks.extend(self.likelihood_baselines.iter().map(LikelihoodBeside::check));
+        checks.extend(
+            self.likelihood_baselines
+                .iter()
+                .map(|b| b.check(beside(b.standing, self.judged.mark_of(&b.measure)))),
+        );
         checks.extend(self.findings.checks());
         if let (Some(value), Some(se)) =
             (self.relative_fisher_divergence, self.relative_fisher_divergence_se)
@@ -341,24 +363,26 @@ impl Judgement {
         checks
     }
 
-    /// Whether the model is at odds with the rows, or worse than a baseline.
-    pub(crate) fn is_faulty(&self) -> bool {
-        self.grade == fit::Grade::Faulty
+    /// The same with what `samples` show beside the rows.
+    pub(crate) fn with_samples(self, samples: SampleCheck) -> Self {
+        let evaluation = Evaluation { samples: Some(samples), ..self.evaluation };
+        Figures { findings: self.findings, ..Figures::from(evaluation) }
+    }
+
+    /// What all of this was made of.
+    pub(crate) fn evaluation(&self) -> &Evaluation {
+        &self.evaluation
     }
 
     /// The verdict as the report shows it.
     pub(crate) fn as_verdict(&self) -> report::Verdict {
-        let grade = match self.grade {
-            fit::Grade::Good => Grade::Pass,
-            fit::Grade::Doubtful => Grade::Warn,
-            _ => Grade::Fail,
-        };
-        let mut headline = self.verdict.clone();
+        let grade = self.judged.mark();
+        let mut headline = self.judged.verdict.clone();
         if let Some(first) = headline.get_mut(..1) {
             first.make_ascii_uppercase();
         }
         let note = format!(
-            "Checked on {} rows that did not train the model, all bands together at 95%.",
+            "Checked on {} rows that did not train the model. Limits are at 95%.",
             self.rows
         );
         let details = [note].into_iter().chain(self.findings.note()).collect();
@@ -367,31 +391,9 @@ impl Judgement {
 
     /// The terminal's table.
     pub(crate) fn table(&self) -> String {
-        let word = |grade| match grade {
-            Grade::Pass => "ok",
-            Grade::Warn => "look",
-            Grade::Fail => "FAULT",
-            Grade::Info => "",
-        };
-        let rows: Vec<Vec<String>> = self
-            .checks()
-            .iter()
-            .map(|c| {
-                let spread =
-                    c.value.standard_error.map_or(String::new(), |se| format!("+- {}", short(se)));
-                let expected =
-                    c.expected.as_ref().map_or(String::new(), |e| format!("(expected {e})"));
-                vec![
-                    c.name.clone(),
-                    short(c.value.value),
-                    spread,
-                    expected,
-                    word(c.grade).to_string(),
-                ]
-            })
-            .collect();
-        let head = format!("Check on {} held-out rows:\n", self.rows);
+        let head =
+            format!("Verdict: {}\nCheck on {} held-out rows:\n", self.judged.verdict, self.rows);
         let note = self.findings.note().map_or(String::new(), |note| note + "\n");
-        format!("{head}{}{note}Verdict: {}\n", crate::text::aligned(&rows), self.verdict)
+        format!("{head}{}{note}", table(&self.checks()))
     }
 }
