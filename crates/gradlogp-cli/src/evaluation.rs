@@ -365,8 +365,9 @@ impl Figures {
 
     /// The same with what `samples` show beside the rows.
     pub(crate) fn with_samples(self, samples: SampleCheck) -> Self {
-        let evaluation = Evaluation { samples: Some(samples), ..self.evaluation };
-        Figures { findings: self.findings, ..Figures::from(evaluation) }
+        let Figures { mut evaluation, findings, .. } = self;
+        evaluation.samples = Some(samples);
+        Figures { findings, ..Figures::from(evaluation) }
     }
 
     /// What all of this was made of.
