@@ -19,7 +19,7 @@ pub(crate) struct EvalArgs {
     pub(crate) read: ReadArgs,
     #[command(flatten)]
     pub(crate) checks: CheckArgs,
-    /// Exit with code 7 if the verdict is that the model is not usable, or that the rows are too few to tell.
+    /// Exit with code 7 if the model is not usable, or the rows are too few to tell.
     #[arg(long)]
     pub(crate) strict: bool,
     /// Seed of everything random: drawn rows, dequantization, and all checks.
