@@ -1,6 +1,6 @@
 //! The verdict on a model and what it rests on, in words and as `--json` shows it.
 
-use gradlogp::fit::{Evidence, Finding, Fitness, Grade as Fit, Measure, Verdict};
+use gradlogp::fit::{Evidence, Finding, Fitness, Grade as Fit, Measure, ONE_SIDED, Verdict};
 use serde::Serialize;
 
 use crate::report::{self, Grade};
@@ -111,8 +111,7 @@ fn check(found: &Evidence) -> Option<report::Check> {
     };
     let explanation = match &found.measure {
         Measure::Correction(_) => {
-            "What the best correction of this kind would take away of E|s - s*|^2 / E|s*|^2, which is at least so much; \
-             then what such a fault could be at most, at 95%."
+            "What the best correction of this kind would take away of E|s - s*|^2 / E|s*|^2, which is at least so much."
         }
         Measure::Overfitting => {
             "What the loss of held-out rows is above that of training rows, of all there is to know: an estimate of the part \
@@ -120,23 +119,21 @@ fn check(found: &Evidence) -> Option<report::Check> {
         }
         Measure::OverTimes => {
             "What corrections of the score at all noise levels are worth, in nats a row: at least so much is lost of the log \
-             likelihood; then what such faults could cost at most, at 95%."
+             likelihood."
         }
         _ => {
             "Half of what the log likelihood of training rows is above that of held-out rows, in nats a row: an estimate of \
              what chance in the training rows costs."
         }
     };
-    let most = found.effect.high > found.effect.estimate;
+    let half = found.effect.high - found.effect.estimate;
     Some(report::Check {
         name,
-        value: report::Estimate { value: found.effect.estimate, standard_error: None },
-        expected: Some(match most {
-            true => {
-                format!("at most {}, good below {}", short(found.effect.high), short(found.bound))
-            }
-            false => format!("good below {}", short(found.bound)),
-        }),
+        value: report::Estimate {
+            value: found.effect.estimate,
+            standard_error: (half > 0.0).then_some(half / ONE_SIDED),
+        },
+        expected: Some(format!("below {}", short(found.bound))),
         grade: mark(found.fitness()),
         explanation: explanation.into(),
     })

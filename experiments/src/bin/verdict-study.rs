@@ -21,7 +21,7 @@ use gradlogp::reference::{
 };
 use gradlogp::train::TrainConfig;
 use gradlogp::{Objective, Score};
-use ndarray::{Array1, Array2, ArrayView2, Axis, array};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -404,15 +404,19 @@ fn table(runs: &[Run]) -> Result<String> {
                 .filter_map(|run| Some((run, pick(run)?)))
                 .collect();
             for grade in GRADES {
-                let part = of.iter().filter(|(_, graded)| graded.grade == grade);
-                let (near, far): (Vec<_>, Vec<_>) = part.partition(|(run, _)| run.distance <= 1.0);
-                let right = match (grade, near.len() + far.len()) {
+                let count = |near: bool| {
+                    let part = of.iter().filter(|(_, graded)| graded.grade == grade);
+                    part.filter(|(run, _)| (run.distance <= 1.0) == near).count()
+                };
+                let (near, far) = (count(true), count(false));
+                let share = |right: usize| 100.0 * right as f64 / (near + far) as f64;
+                let right = match (grade, near + far) {
                     (_, 0) => String::new(),
-                    ("good", all) => format!("{:.0}%", 100.0 * near.len() as f64 / all as f64),
-                    ("not usable", all) => format!("{:.0}%", 100.0 * far.len() as f64 / all as f64),
+                    ("good", _) => format!("{:.0}%", share(near)),
+                    ("not usable", _) => format!("{:.0}%", share(far)),
                     _ => String::new(),
                 };
-                writeln!(out, "| {grade} | {} | {} | {right} |", near.len(), far.len())?;
+                writeln!(out, "| {grade} | {near} | {far} | {right} |")?;
             }
             writeln!(out)?;
         }

@@ -273,7 +273,7 @@ fn log_densities(
     rows: ArrayView2<'_, f64>,
     samples: ArrayView2<'_, f64>,
 ) -> Option<LogDensities> {
-    if !model.given_columns().is_empty() {
+    if !model.condition_columns().is_empty() {
         return None;
     }
     let some = |x: ArrayView2<'_, f64>, most: usize| {

@@ -50,12 +50,12 @@ fn caption(data: &ReportData, shown: usize, ranked: bool) -> Vec<String> {
          samples form different shapes, the model missed how these columns depend on each other."
             .to_string(),
     ];
-    let most = data.data.nrows().max(data.drawn().map_or(0, |s| s.nrows()));
-    if most > POINTS {
+    let rows = data.data.nrows();
+    let most = rows.max(data.drawn().map_or(0, |s| s.nrows()));
+    if most > POINTS.min(rows) {
         out.push(format!(
-            "At most {} rows of each kind are drawn, evenly chosen; a few far outliers lie outside \
-             the frames.",
-            grouped(POINTS)
+            "{} rows are drawn and as many samples, evenly chosen; a few far outliers lie outside the frames.",
+            grouped(POINTS.min(rows))
         ));
     }
     if shown < total {
@@ -103,7 +103,8 @@ impl Triangle {
             axes: all.clone().map(|k| Axis::fitting(range(k), 4, room)).collect(),
             pairs: all.map(|k| Pair::new(rows.column(k), column(k))).collect(),
             data: thin(rows.view(), POINTS),
-            samples: samples.map(|s| thin(s.view(), POINTS)),
+            // No more samples than rows: neither cloud hides the other.
+            samples: samples.map(|s| thin(s.view(), POINTS.min(rows.nrows()))),
         }
     }
 

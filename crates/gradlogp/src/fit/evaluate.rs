@@ -224,7 +224,7 @@ impl Evaluation {
             let information = corrections.information;
             found.extend(self.baselines.iter().map(|b| {
                 // Twice the difference of losses is that of the divergences.
-                let (mean, error) = (-2.0 * b.difference.mean, 2.0 * b.difference.standard_error);
+                let (mean, error) = (2.0 * b.difference.mean, 2.0 * b.difference.standard_error);
                 let effect = Effect::shown(mean / information, ONE_SIDED, error / information);
                 of(Measure::Baseline(b.baseline), effect)
             }));
@@ -233,14 +233,6 @@ impl Evaluation {
                 of(Measure::Overfitting, Effect::shown(mean, ONE_SIDED, error))
             }));
         } else {
-            found.extend(self.baselines.iter().map(|b| {
-                let error =
-                    b.relative.abs() * (b.difference.standard_error / b.difference.mean).abs();
-                of(
-                    Measure::Baseline(b.baseline),
-                    Effect::shown(2.0 * b.relative, ONE_SIDED, 2.0 * error),
-                )
-            }));
             found.push(of(Measure::Slope, self.slope_effect()));
         }
         let columns = self.columns.len();
@@ -267,12 +259,13 @@ impl Evaluation {
         }
     }
 
-    /// What rests on the score of the rows' own density.
+    /// What a score of the rows' own density bears on.
     fn purposes_of_the_score(&self) -> Vec<Purpose> {
+        use Purpose::{Anomaly, Density, Imputation, Sampling, Score};
         match self.kind {
-            Kind::OverTime => vec![Purpose::Score],
-            Kind::LogDensity => vec![Purpose::Score, Purpose::Density, Purpose::Anomaly],
-            Kind::Score => vec![Purpose::Score],
+            Kind::OverTime => vec![Score],
+            Kind::LogDensity => vec![Score, Density, Anomaly, Sampling, Imputation],
+            Kind::Score => vec![Score, Sampling, Imputation],
         }
     }
 
@@ -282,9 +275,10 @@ impl Evaluation {
         let (meant, others): (Vec<Purpose>, Vec<Purpose>) = match self.kind {
             Kind::OverTime => (MEANT.to_vec(), vec![Purpose::Score]),
             Kind::LogDensity | Kind::Score => {
-                let drawn = [Purpose::Sampling, Purpose::Imputation];
-                let drawn = drawn.into_iter().filter(|_| self.samples.is_some());
-                (self.purposes_of_the_score().into_iter().chain(drawn).collect(), Vec::new())
+                // Of samples nothing is known before there are any.
+                let of_samples = [Purpose::Sampling, Purpose::Imputation];
+                let known = |p: &Purpose| self.samples.is_some() || !of_samples.contains(p);
+                (self.purposes_of_the_score().into_iter().filter(known).collect(), Vec::new())
             }
         };
         judge(&self.evidence(), self.rows, (&meant, &others), &self.beside_baselines())

@@ -17,7 +17,7 @@ pub(super) const FRESH_ROWS: usize = 10_000;
 /// Least rows on which a fit is evaluated.
 const LEAST: usize = 3;
 /// Standard errors of a one-sided limit at 95%.
-pub(super) const ONE_SIDED: f64 = 1.645;
+pub const ONE_SIDED: f64 = 1.645;
 /// The same of one of four families of corrections, all of whose lower limits hold together.
 const ONE_OF_FOUR: f64 = 2.241;
 

@@ -51,7 +51,7 @@ pub use evidence::{
     CORRELATION, Effect, Evidence, Fitness, MARGINAL, Measure, NATS_A_COLUMN, RELATIVE_FISHER,
     TOLD_APART,
 };
-pub use figures::{LEVEL, enough_rows};
+pub use figures::{LEVEL, ONE_SIDED, enough_rows};
 pub use kernel_family::KernelFamilyConfig;
 pub use over_times::{AtOneTime, OverTimes, evaluate_over_times};
 pub use prepare::{CheckedTable, Prepared};
