@@ -42,6 +42,12 @@ struct Arguments {
     /// Seeds of every fit.
     #[arg(long, default_value_t = 1)]
     seeds: u64,
+    /// Densities to fit; all by default.
+    #[arg(long, value_delimiter = ',')]
+    densities: Vec<String>,
+    /// potential, field, diffusion; all by default.
+    #[arg(long, value_delimiter = ',')]
+    kinds: Vec<String>,
     /// Make the table of the fits that are there, and fit nothing.
     #[arg(long)]
     table_only: bool,
@@ -195,14 +201,19 @@ fn main() -> Result<()> {
     let path = arguments.out.join("runs.jsonl");
     let mut runs = read(&path)?;
     if !arguments.table_only {
-        for oracle in oracles()? {
-            for (kind, treatment, rows) in plan() {
+        let wanted = |all: &[String], name: &str| {
+            all.is_empty() || all.iter().any(|one| one.eq_ignore_ascii_case(name))
+        };
+        for oracle in oracles()?.iter().filter(|o| wanted(&arguments.densities, o.name)) {
+            let plan = plan().into_iter();
+            let plan = plan.filter(|p| wanted(&arguments.kinds, &format!("{:?}", p.0)));
+            for (kind, treatment, rows) in plan {
                 for seed in 1..=arguments.seeds {
                     let id = format!("{} {kind:?} {treatment:?} {rows} {seed}", oracle.name);
                     if runs.contains_key(&id) {
                         continue;
                     }
-                    let run = fit(&oracle, (kind, treatment, rows), seed, &id)
+                    let run = fit(oracle, (kind, treatment, rows), seed, &id)
                         .with_context(|| id.clone())?;
                     let mut file =
                         std::fs::OpenOptions::new().create(true).append(true).open(&path)?;

@@ -281,7 +281,12 @@ impl Evaluation {
                 (self.purposes_of_the_score().into_iter().filter(known).collect(), Vec::new())
             }
         };
-        judge(&self.evidence(), self.rows, (&meant, &others), &self.beside_baselines())
+        judge(
+            &self.evidence(),
+            (self.rows, self.columns.len()),
+            (&meant, &others),
+            &self.beside_baselines(),
+        )
     }
 
     /// What is to be said of the baselines first, if anything: that one is better, or as good as far as the rows can tell.

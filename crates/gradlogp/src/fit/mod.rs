@@ -59,7 +59,7 @@ pub use purpose::{Purpose, SizedSetting};
 pub use run::{Fit, fit};
 pub use samples::{SampleCheck, correlations};
 pub use trained::{Trained, TrainedMember};
-pub use verdict::{FEW, Finding, Grade, Verdict};
+pub use verdict::{Finding, Grade, Verdict, least_rows};
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,9 @@
 //! ```
 //!
 //! and E|s - s*|^2 is estimated from below by what corrections take away at that time (`diagnose/corrections.rs`), by the
-//! trapezoid over times at even distances of log sigma. All times see the same rows, so standard errors are added.
+//! trapezoid over times at even distances of log sigma. The noise of every time is its own, and most of the error where it is small, so
+//! variances are added. Smooth corrections are left out: where there is little noise, what they could be is far more than what
+//! they are.
 
 use ndarray::{Array1, Array2, ArrayView2, s};
 use rand::SeedableRng;
@@ -153,7 +155,7 @@ impl OverTimes {
 
     /// What the figures come to.
     pub fn verdict(&self) -> Verdict {
-        judge(&self.evidence(), self.rows, (&MEANT, &[]), "")
+        judge(&self.evidence(), (self.rows, self.columns.len()), (&MEANT, &[]), "")
     }
 }
 
@@ -219,14 +221,14 @@ pub(super) fn nats_over_time(
         let found =
             corrections(z.view(), at.score(z.view()).view(), losses.view(), none.view(), &mut rng);
         let Some(found) = finite(found)? else { return Ok(Vec::new()) };
-        for explained in found.explained {
+        for explained in found.explained.iter().filter(|e| e.correction != Correction::Smooth) {
             let Estimate { mean, standard_error, n } = explained.divergence;
             let worth =
                 Estimate { mean: weight * mean, standard_error: weight * standard_error, n };
             match sums.iter_mut().find(|(correction, _)| *correction == explained.correction) {
                 Some((_, sum)) => {
                     sum.mean += worth.mean;
-                    sum.standard_error += worth.standard_error;
+                    sum.standard_error = sum.standard_error.hypot(worth.standard_error);
                 }
                 None => sums.push((explained.correction, worth)),
             }

@@ -4,8 +4,14 @@ use std::fmt;
 
 use super::{Evidence, Fitness, Purpose};
 
-/// Held-out rows below which nothing is called good or usable: a standard error from fewer is not known well enough.
-pub const FEW: usize = 50;
+/// Held-out rows below which nothing is called good or usable: a standard error from fewer is not known well enough, nor how
+/// columns depend on each other.
+pub fn least_rows(columns: usize) -> usize {
+    LEAST.max(ROWS_PER_COLUMN * (columns + 1))
+}
+
+const LEAST: usize = 100;
+const ROWS_PER_COLUMN: usize = 10;
 
 /// How good a model is, as far as the rows can tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,21 +110,22 @@ fn worst(evidence: &[Evidence], purpose: Purpose) -> Option<&Evidence> {
     })
 }
 
-/// What `evidence` from `rows` held-out rows comes to for a model that is for the purposes `meant`, and perhaps `others`.
+/// What `evidence` from `rows` held-out rows of `columns` columns comes to for a model that is for the purposes `meant`, and perhaps
+/// `others`.
 pub(super) fn judge(
     evidence: &[Evidence],
-    rows: usize,
+    (rows, columns): (usize, usize),
     (meant, others): (&[Purpose], &[Purpose]),
     note: &str,
 ) -> Verdict {
-    let few = rows < FEW;
+    let least = least_rows(columns);
     let find = |purpose: &Purpose| {
         let found = worst(evidence, *purpose)?;
         let (fitness, reason) = match found.fitness() {
             Fitness::NotUsable => (Fitness::NotUsable, found.to_string()),
-            _ if few => (
+            _ if rows < least => (
                 Fitness::CannotTell,
-                format!("{rows} held-out rows are too few, {FEW} are the least"),
+                format!("{rows} held-out rows are too few, {least} are the least"),
             ),
             fitness => (fitness, found.to_string()),
         };
@@ -185,15 +192,15 @@ mod tests {
     const BOTH: [Purpose; 2] = [Purpose::Score, Purpose::Sampling];
 
     fn grade(evidence: &[Evidence], rows: usize) -> Grade {
-        judge(evidence, rows, (&BOTH, &[]), "").grade
+        judge(evidence, (rows, 3), (&BOTH, &[]), "").grade
     }
 
     #[test]
     fn grades_by_hand() {
         let (score, sampling) = (&BOTH[..1], &BOTH[1..]);
         assert_eq!(grade(&[of(0.02, 0.05, &BOTH)], 1000), Grade::Good);
-        assert_eq!(grade(&[of(0.02, 0.05, &BOTH)], FEW - 1), Grade::CannotTell);
-        assert_eq!(grade(&[of(0.5, 0.2, &BOTH)], FEW - 1), Grade::NotUsable);
+        assert_eq!(grade(&[of(0.02, 0.05, &BOTH)], LEAST - 1), Grade::CannotTell);
+        assert_eq!(grade(&[of(0.5, 0.2, &BOTH)], LEAST - 1), Grade::NotUsable);
         assert_eq!(grade(&[of(0.05, 0.1, &BOTH)], 1000), Grade::Usable(BOTH.to_vec()));
         let one = [of(0.02, 0.01, score), of(0.5, 0.1, sampling)];
         assert_eq!(grade(&one, 1000), Grade::Usable(vec![Purpose::Score]));
@@ -202,22 +209,22 @@ mod tests {
         // The worst of what speaks of a purpose counts.
         assert_eq!(grade(&[of(0.01, 0.01, &BOTH), of(0.3, 0.1, &BOTH)], 1000), Grade::NotUsable);
         // What a model is not meant for does not make it worse, and may make it usable.
-        let other = judge(&one, 1000, (score, sampling), "");
+        let other = judge(&one, (1000, 3), (score, sampling), "");
         assert_eq!((other.grade, other.findings.len()), (Grade::Good, 2));
     }
 
     #[test]
     fn verdicts_say_for_what_and_why() {
         let one = [of(0.02, 0.01, &BOTH[..1]), of(0.5, 0.1, &BOTH[1..])];
-        let words = judge(&one, 1000, (&BOTH, &[]), "no better than a Gaussian").to_string();
+        let words = judge(&one, (1000, 3), (&BOTH, &[]), "no better than a Gaussian").to_string();
         assert!(words.starts_with("usable for score: no better than a Gaussian; "), "{words}");
         assert!(
             words.contains("not for sampling: an affine function would take away 50%"),
             "{words}"
         );
-        let words = judge(&[of(0.02, 0.01, &BOTH)], 1000, (&BOTH, &[]), "").to_string();
+        let words = judge(&[of(0.02, 0.01, &BOTH)], (1000, 3), (&BOTH, &[]), "").to_string();
         assert!(words.starts_with("good for score and sampling: an affine"), "{words}");
-        let words = judge(&one, 9, (&BOTH[..1], &[]), "").to_string();
-        assert_eq!(words, "cannot tell: 9 held-out rows are too few, 50 are the least");
+        let words = judge(&one, (9, 19), (&BOTH[..1], &[]), "").to_string();
+        assert_eq!(words, "cannot tell: 9 held-out rows are too few, 200 are the least");
     }
 }
