@@ -5,7 +5,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::figures::{
-    FRESH_ROWS, LEVEL, ONE_SIDED, corrections_of, enough_rows, finite, of_corrections,
+    FRESH_ROWS, LEVEL, ONE_SIDED, Parts, corrections_of, enough_rows, finite, of_corrections,
 };
 use super::over_times::{MEANT, nats_over_time, of_likelihood, of_nats};
 use super::samples::SampleCheck;
@@ -47,7 +47,7 @@ pub struct Evaluation {
     /// None for too few rows to find anything, where half of the rows are equal, which no density explains, and for
     /// models with a domain, at whose boundary the identity behind the test need not hold.
     pub kernel_stein: Option<KernelSteinDiscrepancy>,
-    /// The model beside densities fitted to the same training rows, where these were at hand.
+    /// The model beside densities fitted to the same training rows, or where these were not at hand, to some of these rows.
     pub baselines: Vec<BaselineComparison>,
     /// Log likelihoods of a diffusion model, beside those of these densities, where they were at hand.
     pub likelihood: Option<LikelihoodComparison>,
@@ -119,11 +119,30 @@ impl Standing {
 }
 
 /// Evaluates a model, at the rows' conditions if it has any, on held-out rows (n x d), and against the truth where the
-/// rows were drawn from one. All draws come from `seed`.
+/// rows were drawn from one; where there are rows enough, a third of them beside baselines that are fitted to the others. All draws come
+/// from `seed`.
 ///
 /// # Errors
 /// Too few rows; rows outside the model's domain; a score that is not finite.
 pub fn evaluate(
+    model: &FittedModel,
+    rows: ArrayView2<'_, f64>,
+    drawn_from: Option<&Dataset>,
+    seed: u64,
+) -> Result<Evaluation> {
+    let figures = figures(model, rows, drawn_from, seed)?;
+    if rows.nrows() < 6 * (rows.ncols() + 1) {
+        return Ok(figures);
+    }
+    let parts = Parts::of(rows);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let (training, validation) = (parts.training.view(), parts.validation.view());
+    let found = model.beside_baselines(training, validation, parts.tested.view(), &mut rng);
+    Ok(Evaluation { baselines: finite(found)?.flatten().unwrap_or_default(), ..figures })
+}
+
+/// As [`evaluate`], without baselines.
+fn figures(
     model: &FittedModel,
     rows: ArrayView2<'_, f64>,
     drawn_from: Option<&Dataset>,
@@ -325,7 +344,11 @@ impl Prepared {
         };
         let seed = model.description().training.seed;
         let set = self.checked().drawn_from.as_ref().filter(|_| self.condition.is_none());
-        match evaluate_at_its_time(&at, test.view(), set, (seed, seed)) {
+        let found = match at.noised(test.view(), seed)? {
+            Some(noised) => figures(&at, noised.view(), None, seed),
+            None => figures(&at, test.view(), set, seed),
+        };
+        match found {
             Ok(evaluation) => {
                 let baselines = self.baselines(&at, test.view())?;
                 let likelihood = self.likelihood(&at, test.view())?;

@@ -1,6 +1,6 @@
 //! What all evaluations of a model share.
 
-use ndarray::{Array1, Array2, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -73,4 +73,22 @@ pub(super) fn of_corrections(found: &Corrections, purposes: &[Purpose]) -> Vec<E
         }
     };
     found.explained.iter().map(evidence).collect()
+}
+
+/// Rows in three parts: half of them to fit something to, a sixth to choose by, a third to test it.
+pub(super) struct Parts {
+    pub(super) training: Array2<f64>,
+    pub(super) validation: Array2<f64>,
+    pub(super) tested: Array2<f64>,
+}
+
+impl Parts {
+    /// Every sixth row, evenly.
+    pub(super) fn of(rows: ArrayView2<'_, f64>) -> Self {
+        let part = |which: &[usize]| {
+            let all: Vec<usize> = (0..rows.nrows()).filter(|i| which.contains(&(i % 6))).collect();
+            rows.select(Axis(0), &all)
+        };
+        Parts { training: part(&[0, 1, 3]), validation: part(&[4]), tested: part(&[2, 5]) }
+    }
 }

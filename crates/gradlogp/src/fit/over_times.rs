@@ -17,7 +17,7 @@ use ndarray::{Array1, Array2, ArrayView2, s};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::figures::{FRESH_ROWS, LEVEL, ONE_SIDED, corrections_of, enough_rows, finite};
+use super::figures::{FRESH_ROWS, LEVEL, ONE_SIDED, Parts, corrections_of, enough_rows, finite};
 use super::samples::SampleCheck;
 use super::verdict::judge;
 use super::{Effect, Evidence, Measure, NATS_A_COLUMN, Purpose, Verdict};
@@ -259,17 +259,13 @@ fn likelihood_by_parts(
     if rows.nrows() < 6 * (rows.ncols() + 1) {
         return Ok(None);
     }
-    let part = |which: &[usize]| -> Array2<f64> {
-        let all: Vec<usize> = (0..rows.nrows()).filter(|i| which.contains(&(i % 6))).collect();
-        rows.select(ndarray::Axis(0), &all)
-    };
-    let tested = part(&[2, 5]);
-    let every = tested.nrows().div_ceil(LIKELIHOOD_ROWS) as isize;
+    let parts = Parts::of(rows);
+    let every = parts.tested.nrows().div_ceil(LIKELIHOOD_ROWS) as isize;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let found = model.likelihood_beside_baselines(
-        part(&[0, 1, 3]).view(),
-        part(&[4]).view(),
-        tested.slice(s![..;every, ..]),
+        parts.training.view(),
+        parts.validation.view(),
+        parts.tested.slice(s![..;every, ..]),
         &mut rng,
     );
     Ok(finite(found)?.flatten())
@@ -311,6 +307,8 @@ fn truth(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::sde::{Ve, Vp};
 
@@ -320,7 +318,7 @@ mod tests {
     #[test]
     fn weights_over_time_sum_up_to_the_integral() {
         for process in [Process::Vp(Vp::default()), Process::Ve(Ve::default())] {
-            let clock = Clock::new(process.sde().unwrap()).unwrap();
+            let clock = Clock::new(Arc::new(process)).unwrap();
             let sum: f64 = times_and_weights(&clock)
                 .into_iter()
                 .map(|(t, weight)| {
