@@ -135,9 +135,12 @@ impl SampleCheck {
     }
 }
 
-/// Of the columns: d x d; 0 for a column that is constant.
+/// Of the columns: d x d; 0 for a column that is constant, and without rows.
 pub fn correlations(rows: ArrayView2<'_, f64>) -> Array2<f64> {
-    let centred = &rows - &rows.mean_axis(Axis(0)).unwrap_or_default();
+    let Some(mean) = rows.mean_axis(Axis(0)) else {
+        return Array2::zeros((rows.ncols(), rows.ncols()));
+    };
+    let centred = &rows - &mean;
     let length = centred.map_axis(Axis(0), |c| c.dot(&c).sqrt());
     let unit = &centred / &length.mapv(|l| if l > 0.0 { l } else { 1.0 });
     unit.t().dot(&unit)
@@ -192,6 +195,15 @@ mod tests {
         let correlation = &evidence[1];
         assert!(matches!(correlation.measure, Measure::Correlation(..)));
         assert!((correlation.effect.estimate - apart).abs() < 0.12, "{correlation:?} {apart}");
+    }
+
+    /// Columns 1, 2, 3 and 2, 1, 6: covariance 4/2 over the deviations 1 and sqrt 7.
+    #[test]
+    fn correlations_by_hand() {
+        let found = correlations(array![[1.0, 2.0, 5.0], [2.0, 1.0, 5.0], [3.0, 6.0, 5.0]].view());
+        assert!((found[[0, 1]] - 2.0 / 7f64.sqrt()).abs() < 1e-12);
+        assert_eq!((found[[0, 2]], found[[2, 2]]), (0.0, 0.0));
+        assert_eq!(correlations(Array2::zeros((0, 2)).view()), Array2::<f64>::zeros((2, 2)));
     }
 
     /// Two samples of n = m = 50 of one column: sqrt(ln(2/0.05)/2 2/50) = 0.2716.
