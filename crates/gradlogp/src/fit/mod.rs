@@ -35,6 +35,7 @@ mod purpose;
 mod run;
 mod train;
 mod trained;
+mod watch;
 
 pub use compare::{Way, WayFigures, mean_loss};
 pub use config::{Family, FitConfig, NetworkConfig, PrepareConfig, Support};
@@ -48,8 +49,9 @@ pub use evaluate::{
 pub use kernel_family::KernelFamilyConfig;
 pub use prepare::{CheckedTable, Prepared};
 pub use purpose::{Purpose, SizedSetting};
-pub use run::{Fit, fit};
+pub use run::{Fit, fit, fit_watched};
 pub use trained::{Trained, TrainedMember};
+pub use watch::{FitStep, FitWatch};
 
 #[cfg(test)]
 mod tests;
