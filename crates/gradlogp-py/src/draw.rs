@@ -6,9 +6,9 @@ use std::sync::Arc;
 use gradlogp::draw::{ImputeSettings, Job, Look, SampleConfig, Watch};
 use gradlogp::{Error, FittedModel, Result};
 use ndarray::Array2;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::settings::Named;
 use crate::under_way::Shared;
 
 /// What comes of draws: rows, what is known of them as JSON, and warnings.
@@ -30,28 +30,6 @@ impl Watch for Told<'_> {
     }
 }
 
-/// Settings by name, each of which is taken once.
-struct Settings(Map<String, Value>);
-
-impl Settings {
-    fn take<T: DeserializeOwned>(&mut self, name: &'static str, usual: T) -> Result<T> {
-        match self.0.remove(name) {
-            None => Ok(usual),
-            Some(value) => {
-                serde_json::from_value(value).map_err(|e| Error::config(name, e.to_string()))
-            }
-        }
-    }
-
-    /// Refuses what nobody took.
-    fn done(self) -> Result<()> {
-        match self.0.into_iter().next() {
-            None => Ok(()),
-            Some((name, _)) => Err(Error::config(name, "is no setting of a draw")),
-        }
-    }
-}
-
 /// Draws `n` rows.
 pub(crate) fn sample(
     model: &FittedModel,
@@ -59,7 +37,7 @@ pub(crate) fn sample(
     settings: Map<String, Value>,
     shared: &Shared<()>,
 ) -> Result<Drawn> {
-    let (usual, mut settings) = (SampleConfig::default(), Settings(settings));
+    let (usual, mut settings) = (SampleConfig::default(), Named(settings));
     let config = SampleConfig {
         sampler: settings.take("sampler", usual.sampler)?,
         chains: settings.take("chains", usual.chains)?,
@@ -102,7 +80,7 @@ pub(crate) fn impute(
     settings: Map<String, Value>,
     shared: &Shared<()>,
 ) -> Result<Option<(Array2<f64>, Vec<String>)>> {
-    let (usual, mut settings) = (ImputeSettings::default(), Settings(settings));
+    let (usual, mut settings) = (ImputeSettings::default(), Named(settings));
     let config = ImputeSettings {
         draws: settings.take("draws", usual.draws)?,
         warm_up: settings.take("warm_up", usual.warm_up)?,

@@ -5,6 +5,7 @@ mod arrays;
 mod draw;
 mod errors;
 mod fit;
+mod foreign;
 mod model;
 mod pool;
 mod settings;
@@ -17,5 +18,8 @@ fn _gradlogp(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<model::Model>()?;
     module.add_function(wrap_pyfunction!(model::false_alarm_threshold, module)?)?;
+    module.add_function(wrap_pyfunction!(foreign::check_score, module)?)?;
+    module.add_function(wrap_pyfunction!(foreign::ksd_test, module)?)?;
+    module.add_function(wrap_pyfunction!(foreign::sample_chains, module)?)?;
     module.add_function(wrap_pyfunction!(fit::fit, module)?)
 }

@@ -139,3 +139,25 @@ fn with(config: &FitConfig, name: &'static str, path: &[&str], value: &Value) ->
 fn read<T: DeserializeOwned>(name: &'static str, value: Value) -> Result<T> {
     serde_json::from_value(value).map_err(|error| Error::config(name, error.to_string()))
 }
+
+/// Settings by name, each of which is taken once.
+pub(crate) struct Named(pub(crate) Map<String, Value>);
+
+impl Named {
+    pub(crate) fn take<T: DeserializeOwned>(&mut self, name: &'static str, usual: T) -> Result<T> {
+        match self.0.remove(name) {
+            None => Ok(usual),
+            Some(value) => {
+                serde_json::from_value(value).map_err(|e| Error::config(name, e.to_string()))
+            }
+        }
+    }
+
+    /// Refuses what nobody took.
+    pub(crate) fn done(self) -> Result<()> {
+        match self.0.into_iter().next() {
+            None => Ok(()),
+            Some((name, _)) => Err(Error::config(name, "is no setting of a draw")),
+        }
+    }
+}

@@ -8,17 +8,25 @@
 (3, 2)
 """
 
+from ._checks import Chains, KsdTest, ScoreCheck, check_score, ksd_test, sample_mala, sample_ula
 from ._density import DiffusionDensity, ScoreDensity, ScoreField, load
 from ._gradlogp import __version__
 from ._imputer import ScoreImputer
 from ._outliers import ScoreOutlierDetector
 
 __all__ = [
+    "Chains",
     "DiffusionDensity",
+    "KsdTest",
+    "ScoreCheck",
     "ScoreDensity",
     "ScoreField",
     "ScoreImputer",
     "ScoreOutlierDetector",
     "__version__",
+    "check_score",
+    "ksd_test",
     "load",
+    "sample_mala",
+    "sample_ula",
 ]

@@ -75,4 +75,21 @@ class Model:
     def load(path: str | os.PathLike[str]) -> Model: ...
     def to_bytes(self) -> bytes: ...
 
+def check_score(
+    score: Callable[[NDArray[np.float64]], object], rows: _Rows, columns: list[str], level: float
+) -> str: ...
+def ksd_test(
+    score: Callable[[NDArray[np.float64]], object],
+    rows: _Rows,
+    seed: int,
+    group: int | None,
+    bootstrap: int | None,
+    threads: int,
+) -> str: ...
+def sample_chains(
+    log_density: Callable[[NDArray[np.float64]], object] | None,
+    score: Callable[[NDArray[np.float64]], object],
+    start: _Rows,
+    settings: str,
+) -> tuple[NDArray[np.float64], str]: ...
 def false_alarm_threshold(scores: NDArray[np.float64], false_alarm: float) -> float: ...
