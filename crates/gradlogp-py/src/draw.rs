@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use gradlogp::draw::{ImputeSettings, Job, Look, SampleConfig, Watch};
+use gradlogp::draw::{ImputeSettings, Job, SampleConfig, Snapshot, Watch};
 use gradlogp::{Error, FittedModel, Result};
 use ndarray::Array2;
 use serde_json::{Map, Value};
@@ -18,7 +18,7 @@ pub(crate) type Drawn = (Array2<f64>, String, Vec<String>);
 struct Told<'a>(&'a Shared<()>);
 
 impl Watch for Told<'_> {
-    fn look(&mut self, _look: Look<'_>) -> ControlFlow<()> {
+    fn snapshot(&mut self, _look: Snapshot<'_>) -> ControlFlow<()> {
         match self.0.stops() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),

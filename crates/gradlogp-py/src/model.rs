@@ -59,7 +59,7 @@ impl Model {
         }
         let one_for_all = given.filter(|given| given.dim().0 == 1);
         if let Some(given) = one_for_all {
-            model = model.given(given.all().view()).or_raise(py)?;
+            model = model.at_condition(given.all().view()).or_raise(py)?;
         }
         let each = given.filter(|given| given.dim().0 != 1);
         if let Some(given) = each.filter(|given| given.dim().0 != n) {
@@ -67,9 +67,9 @@ impl Model {
             return Err(Error::Shape { operation: "rows of `given`", expected, found })
                 .or_raise(py);
         }
-        if given.is_none() && !model.given_columns().is_empty() {
+        if given.is_none() && !model.condition_columns().is_empty() {
             let message =
-                format!("the model is conditional: give {}", model.given_columns().join(", "));
+                format!("the model is conditional: give {}", model.condition_columns().join(", "));
             return Err(Error::config("given", message)).or_raise(py);
         }
         let pool = match n * (2 * d + 1) <= SMALL {
@@ -83,7 +83,7 @@ impl Model {
                 let rows = rows.some(start..end);
                 finite(rows.view(), start, &model.description().columns)?;
                 let model = match each {
-                    Some(given) => &model.given(given.some(start..end).view())?,
+                    Some(given) => &model.at_condition(given.some(start..end).view())?,
                     None => &model,
                 };
                 within(pool.as_deref(), || f(model, rows.view(), start))
@@ -166,7 +166,7 @@ impl Model {
     /// Names of the columns of the condition.
     #[getter]
     fn given_columns(&self) -> Vec<String> {
-        self.fitted.given_columns().to_vec()
+        self.fitted.condition_columns().to_vec()
     }
 
     /// Whether it has a density at one time or at all: a potential.
@@ -392,7 +392,7 @@ impl Model {
     ) -> PyResult<(Bound<'py, PyArray2<f64>>, String, Vec<String>, bool)> {
         let settings = settings::object(settings)?;
         let model = match given {
-            Some(given) => self.fitted.given(given.view().all().view()).or_raise(py)?,
+            Some(given) => self.fitted.at_condition(given.view().all().view()).or_raise(py)?,
             None => FittedModel::clone(&self.fitted),
         };
         let pool = pool::threads(threads).or_raise(py)?;

@@ -1,12 +1,10 @@
 //! Settings by name, as JSON, put in their places in a [`FitConfig`].
 
-use gradlogp::data::Standardization;
 use gradlogp::fit::{
-    DiffusionConfig, Family, FitConfig, KernelFamilyConfig, NetworkConfig, ProcessConfig,
+    DensityRule, DiffusionConfig, Family, FitConfig, KernelFamilyConfig, NetworkConfig,
+    ProcessConfig, Purpose, SizedSetting,
 };
-use gradlogp::numeric::Activation;
-use gradlogp::sde::{Process, Ve};
-use gradlogp::{Error, ModelKind, Result};
+use gradlogp::{Error, Result};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use serde::de::DeserializeOwned;
@@ -56,14 +54,19 @@ pub(crate) fn object(json: &str) -> PyResult<Map<String, Value>> {
     serde_json::from_str(json).map_err(|error| PyTypeError::new_err(error.to_string()))
 }
 
-/// The configuration that `given` asks for, of a table with so many rows and columns: the usual one of its `family` and
-/// `process`, with the other settings put in.
+/// The configuration that `given` asks for, of a table with so many rows and columns: the usual one of its `purpose`, or of
+/// its `family` and `process`, with the other settings put in.
 pub(crate) fn config(given: &Map<String, Value>, rows: usize, columns: usize) -> Result<FitConfig> {
-    let mut config = usual(given, rows, columns)?;
+    let purpose = word(given, "purpose").map(str::parse::<Purpose>).transpose();
+    let purpose = purpose.map_err(|error| Error::config("purpose", error.to_string()))?;
+    let mut config = match purpose {
+        Some(purpose) => purpose.config(),
+        None => usual(given)?,
+    };
     for (name, value) in given {
         if let Some((name, path)) = PLACES.iter().find(|(known, _)| known == name) {
             config = with(&config, name, path, value)?;
-        } else if !["family", "process"].contains(&name.as_str()) {
+        } else if !["family", "process", "purpose"].contains(&name.as_str()) {
             return Err(Error::config(name.clone(), "is no setting"));
         }
     }
@@ -72,29 +75,26 @@ pub(crate) fn config(given: &Map<String, Value>, rows: usize, columns: usize) ->
     }
     // Who asks for a scaling gets that one.
     config.prepare.or_standardize &= !given.contains_key("standardize");
+    if purpose.is_some_and(Purpose::follows_size) {
+        let open = |setting: &SizedSetting| !given.contains_key(setting.name());
+        let open: Vec<SizedSetting> = SizedSetting::ALL.into_iter().filter(open).collect();
+        let training = (rows as f64 * config.prepare.fractions().train).round() as usize;
+        DensityRule::of(training, columns).apply(&mut config, &open);
+    }
     config.validate()?;
     Ok(config)
 }
 
 /// The family with its usual settings.
-fn usual(given: &Map<String, Value>, rows: usize, columns: usize) -> Result<FitConfig> {
+fn usual(given: &Map<String, Value>) -> Result<FitConfig> {
     let process = given.get("process").map(|value| read::<ProcessConfig>("process", value.clone()));
-    let family = match given.get("family").and_then(Value::as_str) {
+    let family = match word(given, "family") {
         Some("log-density") => Family::Network(NetworkConfig::default()),
         Some("score") => Family::Network(NetworkConfig::score_field()),
         Some("kernel") => {
             Family::Kernel(KernelFamilyConfig { deep: false, ..KernelFamilyConfig::default() })
         }
         Some("deep-kernel") => Family::Kernel(KernelFamilyConfig::default()),
-        Some("density") => return Ok(FitConfig::for_density(rows, columns)),
-        Some("imputation") => {
-            // Missing values are drawn from the network alone, and only where it does not mix the columns.
-            let mut config = FitConfig::for_density(rows, columns);
-            config.with_gaussians = false;
-            config.prepare.standardization = Standardization::Standardize;
-            return Ok(config);
-        }
-        Some("anomaly") => return Ok(for_anomaly()),
         Some("diffusion") => Family::Diffusion(match process.transpose()? {
             Some(process) => DiffusionConfig::of(process),
             None => DiffusionConfig::default(),
@@ -104,19 +104,8 @@ fn usual(given: &Map<String, Value>, rows: usize, columns: usize) -> Result<FitC
     Ok(FitConfig::of(family))
 }
 
-/// Settings of the program's `--for anomaly`: densities at several noise levels.
-fn for_anomaly() -> FitConfig {
-    let ve = Process::Ve(Ve { sigma_min: 0.5, sigma_max: 4.0 });
-    let diffusion = DiffusionConfig {
-        kind: ModelKind::LogDensity,
-        hidden: vec![64, 64],
-        activation: Activation::Softplus,
-        ..DiffusionConfig::of(ProcessConfig::Named(ve))
-    };
-    let mut config = FitConfig::of(Family::Diffusion(diffusion));
-    config.prepare.standardization = Standardization::Robust;
-    config.training.steps = 1500;
-    config
+fn word<'a>(given: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    given.get(name).and_then(Value::as_str)
 }
 
 /// The configuration with one setting changed.

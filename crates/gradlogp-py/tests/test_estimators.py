@@ -72,7 +72,7 @@ def test_draws_have_the_moments_of_the_rows(which, request):
 
 
 def test_missing_values_are_drawn_given_the_others(rows):
-    settings = {"hidden": [32, 32], "steps": 1000, "members": 1, "threads": 2}
+    settings = {"hidden": [32, 32], "steps": 800, "members": 1, "threads": 2}
     diffusion = DiffusionDensity(**settings, standardize="standardize").fit(rows)
     imputer = ScoreImputer(**settings).fit(rows)
     x = gaussian_rows(400, seed=11)
@@ -86,9 +86,9 @@ def test_missing_values_are_drawn_given_the_others(rows):
     assert diffusion.impute(holes[:5], n_draws=3).shape == (3, 5, 2)
     # The imputer's model is the same without the Gaussian part, which imputation does not use.
     assert np.array_equal(imputer.sample(holes, random_state=1)[0], filled)
-    mean = imputer.set_params(n_draws=30).transform(holes[:100])
-    assert np.abs(mean[:, 0] - (1 + (x[:100, 1] + 2))).mean() < 0.6
-    assert np.array_equal(mean[:, 1], x[:100, 1])
+    mean = imputer.set_params(n_draws=20).transform(holes[:40])
+    assert np.abs(mean[:, 0] - (1 + (x[:40, 1] + 2))).mean() < 0.7
+    assert np.array_equal(mean[:, 1], x[:40, 1])
 
 
 @pytest.mark.parametrize("kind", [ScoreDensity, ScoreField])
@@ -155,7 +155,7 @@ def test_densities_within_bounds_are_zero_outside():
 
 @pytest.mark.parametrize("family", ["kernel", "deep-kernel"])
 def test_kernel_families(family, rows):
-    model = ScoreDensity(family, inducing=60, steps=40, threads=2).fit(rows)
+    model = ScoreDensity(family, inducing=40, steps=30, threads=2).fit(rows)
     assert relative_error(model.grad_log_density(FRESH), true_score(FRESH)) < 0.1
 
 

@@ -9,7 +9,7 @@ import html
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,8 @@ from . import _gradlogp
 from ._base import RandomState, seed_of
 from ._rows import Matrix, Rows, tabular
 from .errors import SettingError
+
+_Record = TypeVar("_Record", "ScoreCheck", "KsdTest", "Chains")
 
 RowFunction: TypeAlias = Callable[[NDArray[np.float64]], ArrayLike]
 """A function of rows."""
@@ -130,10 +132,9 @@ class Chains:
 
         columns = names or [f"x{k}" for k in range(self.draws.shape[-1])]
         posterior = {name: self.draws[:, :, k] for k, name in enumerate(columns)}
-        try:
-            return arviz.from_dict({"posterior": posterior})
-        except TypeError:  # ArviZ before 1.0
+        if arviz.__version__.startswith("0."):
             return arviz.from_dict(posterior=posterior)
+        return arviz.from_dict({"posterior": posterior})
 
 
 def check_score(score: RowFunction, X: ArrayLike, *, level: float = 0.05) -> ScoreCheck:
@@ -246,9 +247,9 @@ def _rows(x: ArrayLike) -> tuple[Rows, list[str]]:
     return rows, [str(name) for name in names] if names is not None else [f"x{k}" for k in range(rows.shape[1])]
 
 
-def _made(kind: Any, told: dict[str, Any]) -> Any:
+def _made(kind: type[_Record], told: dict[str, Any]) -> _Record:
     """A record of what is told, lists as arrays and None in numbers as NaN."""
-    values = {}
+    values: dict[str, Any] = {}
     for field in fields(kind):
         value = told[field.name]
         values[field.name] = np.array(value, dtype=np.float64) if isinstance(value, list) else value

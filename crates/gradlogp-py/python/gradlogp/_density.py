@@ -493,7 +493,7 @@ class DiffusionDensity(DensityMixin, ModelEstimator):
 
     def _settings(self, names: list[str]) -> dict[str, Any]:
         settings = super()._settings(names)
-        return settings | {"family": "density", "dequantize": _dequantized(self.dequantize, names)}
+        return settings | {"purpose": "density", "dequantize": _dequantized(self.dequantize, names)}
 
     def fit(self, X: ArrayLike, y: object = None, *, callback: Callback | None = None) -> Self:
         """Fits the density of the rows of ``X``; ``callback`` as in :meth:`ScoreDensity.fit`."""

@@ -88,7 +88,7 @@ class ScoreImputer(OneToOneFeatureMixin, TransformerMixin, ModelEstimator):
 
     def _settings(self, names: list[str]) -> dict[str, Any]:
         dequantize = _dequantized(self.dequantize, names)
-        return {**super()._settings(names), "family": "imputation", "dequantize": dequantize}
+        return {**super()._settings(names), "purpose": "imputation", "dequantize": dequantize}
 
     def fit(self, X: ArrayLike, y: object = None, *, callback: Callback | None = None) -> Self:
         """Fits the complete rows of ``X``."""

@@ -95,7 +95,7 @@ class ScoreOutlierDetector(OutlierMixin, ModelEstimator):
         self.verbose = verbose
 
     def _settings(self, names: list[str]) -> dict[str, Any]:
-        return {"family": "anomaly", **super()._settings(names)}
+        return {"purpose": "anomaly", **super()._settings(names)}
 
     def fit(
         self,

@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::data::{Standardization, Table};
 use crate::diagnose::fisher_divergence;
+use crate::draw::ImputeSettings;
 use crate::model::{Conditioning, ModelKind};
 use crate::objective::Objective;
 use crate::reference::{Gaussian, GaussianMixture, ReferenceDensity};
@@ -249,4 +250,16 @@ fn who_watches_a_fit_sees_the_steps_of_all_members_and_may_end_it() {
     let mut looks = Looks { breaks: Some(3), gives_up: true, ..Looks::default() };
     assert!(fit_watched(table, &config, &mut looks).unwrap().is_none());
     assert_eq!(looks.seen.len(), 3);
+}
+
+#[test]
+fn a_model_for_missing_values_can_fill_them_in() {
+    let (_, table) = gaussian();
+    let mut config = Purpose::Imputation.config();
+    config.training.steps = 2;
+    let model = fit(table, &config).unwrap().model;
+    let holes = array![[f64::NAN, -2.0], [1.0, f64::NAN]];
+    let filled = model.impute(holes.view(), &ImputeSettings::default()).unwrap().rows;
+    assert_eq!([filled[[0, 1]], filled[[1, 0]]], [-2.0, 1.0]);
+    assert!(filled.iter().all(|x| x.is_finite()), "{filled}");
 }
