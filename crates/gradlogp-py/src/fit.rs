@@ -122,5 +122,29 @@ fn report(fit: &Fit) -> Value {
     if let (Some(report), Some(choice)) = (report.as_object_mut(), description.choice) {
         report.insert("choice".into(), json!(choice));
     }
+    if let (Some(report), Ok(found)) = (report.as_object_mut(), &fit.evaluation) {
+        let judged = json!({
+            "rows": found.rows,
+            "exact_loss": found.exact_loss.mean,
+            "exact_loss_se": found.exact_loss.standard_error,
+            "stein_slope": found.stein.slope.mean,
+            "stein_slope_se": found.stein.slope.standard_error,
+            "stein_mean_max_z": found.stein.mean_max_z,
+            "stein_product_max_z": found.stein.product_max_z,
+            "stein_critical_z": found.stein.critical_z,
+            "consistent": found.is_consistent(),
+            "verdict": found.verdict().reason,
+        });
+        report.extend(judged.as_object().cloned().unwrap_or_default());
+        if let Some(kernel) = found.kernel_stein {
+            report.insert("kernel_stein_squared".into(), json!(kernel.squared));
+            report.insert("kernel_stein_p_value".into(), json!(kernel.p_value));
+        }
+        if let Some(likelihood) = &found.likelihood {
+            let mean = likelihood.log_likelihood;
+            report.insert("log_likelihood".into(), json!(mean.mean));
+            report.insert("log_likelihood_se".into(), json!(mean.standard_error));
+        }
+    }
     report
 }

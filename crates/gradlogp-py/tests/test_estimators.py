@@ -167,3 +167,9 @@ def test_what_is_known_of_a_fit(density):
     assert density.report_["best_step"] in history["step"]
     assert density.report_["validation_loss"] == pytest.approx(history["validation_loss"].min())
     assert density.report_["seconds"] > 0
+    report = density.report_
+    assert report["rows"] == 200 and isinstance(report["verdict"], str)
+    largest = max(report["stein_mean_max_z"], report["stein_product_max_z"])
+    assert report["consistent"] == (largest <= report["stein_critical_z"])
+    # In columns of unit standard deviation, -1/2 tr(R^-1), R having correlation 1/2.
+    assert abs(report["exact_loss"] + 4 / 3) < 4 * report["exact_loss_se"]

@@ -128,7 +128,7 @@ fn the_jacobian_along_a_vector_is_the_slope_of_the_score() {
             let v = if standardization == Standardization::None { &v / &scale } else { v.clone() };
             let model = fitted(kind, standardization, &x);
             let found = model.jacobian_vector(x.view(), v.view()).unwrap();
-            let t = 1e-4;
+            let t = 1e-5;
             let (up, down) = (&x + &(&v * t), &x - &(&v * t));
             let slope = (model.score(up.view()) - model.score(down.view())) / (2.0 * t);
             for ((i, j), found) in found.indexed_iter() {
