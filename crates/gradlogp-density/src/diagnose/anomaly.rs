@@ -19,7 +19,7 @@
 use super::check_rows;
 use crate::error::{Error, Result};
 use crate::score::Score;
-use ndarray::{Array1, ArrayView1, ArrayView2, Axis, Zip};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
 
 /// Pieces of the line, and the Gauss-Legendre points and weights of two in each, on [0, 1].
 const PIECES: usize = 32;
@@ -49,15 +49,50 @@ pub fn path_difference(
     check_rows("path to the centre", score, centre.insert_axis(Axis(0)), 1)?;
     let away = &x - &centre;
     let mut sum = Array1::zeros(x.nrows());
-    for piece in 0..PIECES {
-        for (point, weight) in POINTS {
-            let t = (piece as f64 + point) / PIECES as f64;
-            let s = score.score((&away * t + centre).view());
-            let along = Zip::from(s.rows()).and(away.rows()).map_collect(|s, a| s.dot(&a));
-            sum.scaled_add(-weight / PIECES as f64, &along);
-        }
+    for (t, weight) in nodes() {
+        let s = score.score((&away * t + centre).view());
+        let along = Zip::from(s.rows()).and(away.rows()).map_collect(|s, a| s.dot(&a));
+        sum.scaled_add(-weight, &along);
     }
     Ok(sum)
+}
+
+/// Points of the line and their weights.
+fn nodes() -> impl Iterator<Item = (f64, f64)> {
+    (0..PIECES).flat_map(|piece| {
+        POINTS
+            .map(|(point, weight)| ((piece as f64 + point) / PIECES as f64, weight / PIECES as f64))
+    })
+}
+
+/// The same by column, n x d, MATH (74): -integral_0^1 s_k(c + t (x - c)) (x_k - c_k) dt. The columns of a row sum to
+/// [`path_difference`].
+///
+/// ```
+/// use gradlogp_density::{diagnose::path_contributions, reference::Gaussian};
+/// use ndarray::array;
+///
+/// let p = Gaussian::standard(2)?;
+/// let found = path_contributions(&p, array![[3.0, 4.0]].view(), array![0.0, 0.0].view())?;
+/// assert!((found[[0, 0]] - 4.5).abs() < 1e-12 && (found[[0, 1]] - 8.0).abs() < 1e-12);
+/// # Ok::<(), gradlogp_density::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Shape`] where columns differ.
+pub fn path_contributions(
+    score: &dyn Score,
+    x: ArrayView2<'_, f64>,
+    centre: ArrayView1<'_, f64>,
+) -> Result<Array2<f64>> {
+    check_rows("path to the centre", score, x, 0)?;
+    check_rows("path to the centre", score, centre.insert_axis(Axis(0)), 1)?;
+    let away = &x - &centre;
+    let mut mean_score = Array2::zeros(x.dim());
+    for (t, weight) in nodes() {
+        mean_score.scaled_add(-weight, &score.score((&away * t + centre).view()));
+    }
+    Ok(mean_score * away)
 }
 
 /// |D s(x)| with D = diag(`scale`), the columns' standard deviations: n values, not finite where the score is not.
@@ -156,7 +191,7 @@ mod tests {
     use super::*;
     use crate::reference::{Banana, Gaussian, GaussianMixture, ReferenceDensity};
     use crate::score::LogDensity;
-    use ndarray::{Array2, array};
+    use ndarray::array;
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
@@ -174,6 +209,23 @@ mod tests {
             let found = path_difference(p, x.view(), centre.view()).unwrap();
             assert!((found - expected).iter().all(|e: &f64| e.abs() < 1e-3));
         }
+    }
+
+    #[test]
+    fn columns_of_a_path_sum_to_the_whole_and_are_apart_where_columns_are() {
+        let means = array![[-2.0, 0.0], [2.0, 1.0]];
+        let mixture = GaussianMixture::isotropic(array![0.4, 0.6], means.view(), 0.5).unwrap();
+        let x = mixture.sample(50, &mut ChaCha8Rng::seed_from_u64(0)) * 1.5;
+        let centre = array![0.2, -0.1];
+        let whole = path_difference(&mixture, x.view(), centre.view()).unwrap();
+        let parts = path_contributions(&mixture, x.view(), centre.view()).unwrap();
+        assert!((parts.sum_axis(Axis(1)) - whole).iter().all(|e: &f64| e.abs() < 1e-12));
+        // Of independent columns each has its own difference of log density.
+        let p = Gaussian::new(array![1.0, 0.0], array![[4.0, 0.0], [0.0, 0.25]]).unwrap();
+        let found = path_contributions(&p, array![[5.0, -1.0]].view(), array![3.0, 0.0].view());
+        let found = found.unwrap();
+        assert!((found[[0, 0]] - (2.0 - 0.5)).abs() < 1e-12, "{found}");
+        assert!((found[[0, 1]] - 2.0).abs() < 1e-12, "{found}");
     }
 
     /// A tight pair of rows far from a broad cloud is a peak of the density and yet unusual.

@@ -32,7 +32,9 @@ mod test_functions;
 mod testing;
 mod whitened;
 
-pub use anomaly::{false_alarm_threshold, mean_over_scales, path_difference, score_norm};
+pub use anomaly::{
+    false_alarm_threshold, mean_over_scales, path_contributions, path_difference, score_norm,
+};
 pub use baseline::{Baseline, BaselineComparison, Baselines};
 pub use bounded_stein::stein_check_on_domain;
 pub use classifier::{ClassifierConfig, ClassifierTest, classifier_test};

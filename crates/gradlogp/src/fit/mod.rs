@@ -40,6 +40,7 @@ mod samples;
 mod train;
 mod trained;
 mod verdict;
+mod watch;
 
 pub use compare::{Way, WayFigures, mean_loss};
 pub use config::{Family, FitConfig, NetworkConfig, PrepareConfig, Support};
@@ -56,10 +57,11 @@ pub use kernel_family::KernelFamilyConfig;
 pub use over_times::{AtOneTime, OverTimes, evaluate_over_times};
 pub use prepare::{CheckedTable, Prepared};
 pub use purpose::{Purpose, SizedSetting};
-pub use run::{Fit, fit};
+pub use run::{Fit, fit, fit_watched};
 pub use samples::{SampleCheck, correlations};
 pub use trained::{Trained, TrainedMember};
 pub use verdict::{Finding, Grade, Verdict, least_rows};
+pub use watch::{FitStep, FitWatch};
 
 #[cfg(test)]
 mod tests;

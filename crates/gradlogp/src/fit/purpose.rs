@@ -75,8 +75,13 @@ impl Purpose {
             Purpose::Density | Purpose::Sampling | Purpose::Imputation => {
                 let process = Process::Vp(Vp::default());
                 let diffusion = DiffusionConfig::of(ProcessConfig::Named(process));
+                // What mixes the columns cannot hold those of a row that are known.
+                let standardization = match self {
+                    Purpose::Imputation => Standardization::Standardize,
+                    _ => Standardization::Whiten,
+                };
                 let prepare = PrepareConfig {
-                    standardization: Standardization::Whiten,
+                    standardization,
                     or_standardize: true,
                     dequantize: Some(Vec::new()),
                     ..PrepareConfig::default()

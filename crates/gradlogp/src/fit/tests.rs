@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::data::{Standardization, Table};
 use crate::diagnose::fisher_divergence;
+use crate::draw::ImputeSettings;
 use crate::model::{Conditioning, ModelKind};
 use crate::objective::Objective;
 use crate::reference::{Gaussian, GaussianMixture, ReferenceDensity};
@@ -195,4 +196,71 @@ fn a_mixture_is_carried_into_the_units_of_the_transform() {
     // log |dz/du|: from correlation 1/2 to none, so about -1/2 log(3/4).
     assert!((volume[0] + 0.5 * 0.75f64.ln()).abs() < 0.1, "{}", volume[0]);
     assert!(volume.iter().all(|v| (v - volume[0]).abs() < 1e-9), "{volume}");
+}
+
+/// Breaks at a step, or gives up there.
+#[derive(Default)]
+struct Looks {
+    seen: Vec<FitStep>,
+    breaks: Option<u64>,
+    gives_up: bool,
+}
+
+impl FitWatch for Looks {
+    fn step(&mut self, step: FitStep) -> ControlFlow<()> {
+        self.seen.push(step);
+        match self.breaks == Some(step.step) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+
+    fn gives_up(&mut self) -> bool {
+        self.gives_up && !self.seen.is_empty()
+    }
+
+    fn seconds(&self) -> f64 {
+        7.0
+    }
+}
+
+#[test]
+fn who_watches_a_fit_sees_the_steps_of_all_members_and_may_end_it() {
+    let (_, table) = gaussian();
+    let network = NetworkConfig { hidden: vec![4], ..NetworkConfig::score_field() };
+    let usual = small(Family::Network(network)).with_objective(Objective::Exact);
+    let training = TrainConfig { steps: 20, evaluate_every: 10, ..usual.training.clone() };
+    let config = FitConfig { training, members: 2, ..usual };
+    let mut looks = Looks::default();
+    let watched = fit_watched(table.clone(), &config, &mut looks).unwrap().unwrap();
+    let steps: Vec<u64> = looks.seen.iter().map(|step| step.step).collect();
+    assert_eq!(steps, (1..=40).collect::<Vec<u64>>());
+    assert!(looks.seen.iter().all(|step| step.steps == 40 && step.loss.is_finite()));
+    assert_eq!(watched.model.description().summary.seconds, 7.0);
+    let alone = fit(table.clone(), &config).unwrap();
+    assert_eq!(watched.model.fingerprint(), alone.model.fingerprint());
+
+    let mut looks = Looks { breaks: Some(13), ..Looks::default() };
+    let broken = fit_watched(table.clone(), &config, &mut looks).unwrap().unwrap();
+    assert_eq!((looks.seen.len(), broken.stop), (13, Stop::Interrupted));
+    assert_eq!(broken.model.description().summary.best_step, 10);
+    let held_out = looks.seen.last().unwrap().held_out.unwrap();
+    let history = &broken.model.description().summary.history;
+    assert_eq!(held_out, history.last().unwrap().held_out.mean);
+
+    let mut looks = Looks { breaks: Some(3), gives_up: true, ..Looks::default() };
+    assert!(fit_watched(table, &config, &mut looks).unwrap().is_none());
+    assert_eq!(looks.seen.len(), 3);
+}
+
+#[test]
+fn a_model_for_missing_values_can_fill_them_in() {
+    let (_, table) = gaussian();
+    let mut config = Purpose::Imputation.config();
+    config.training.steps = 2;
+    let model = fit(table, &config).unwrap().model;
+    let holes = array![[f64::NAN, -2.0], [1.0, f64::NAN]];
+    let filled = model.impute(holes.view(), &ImputeSettings::default()).unwrap().rows;
+    assert_eq!([filled[[0, 1]], filled[[1, 0]]], [-2.0, 1.0]);
+    assert!(filled.iter().all(|x| x.is_finite()), "{filled}");
 }

@@ -1,11 +1,13 @@
 //! Anomaly scores of a model, and the threshold beyond which a row is an anomaly. MATH (38), (39).
 
-use ndarray::{Array1, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
 use super::FittedModel;
-use crate::diagnose::{false_alarm_threshold, mean_over_scales, path_difference, score_norm};
+use crate::diagnose::{
+    false_alarm_threshold, mean_over_scales, path_contributions, path_difference, score_norm,
+};
 use crate::model::ModelKind;
-use crate::score::LogDensity;
+use crate::score::{LogDensity, Score};
 use crate::sde::{AnyProcess, Process, Ve};
 use crate::{Error, Result};
 
@@ -117,6 +119,32 @@ impl Anomaly {
         }
     }
 
+    /// What each column contributes to how unusual each row of `x` is, MATH (74), n x d: the columns sum to the score, or,
+    /// where that has no origin, to its rise from the mean of the training rows. Of [`AnomalyKind::Norm`] they are
+    /// (D s)_k^2 / |D s|.
+    ///
+    /// # Errors
+    /// As [`score`](Anomaly::score).
+    pub fn contributions(
+        &self,
+        model: &FittedModel,
+        x: ArrayView2<'_, f64>,
+    ) -> Result<Array2<f64>> {
+        let description = model.description();
+        let of_columns = |values: &[f64]| Array1::from(values.to_vec());
+        match self.kind {
+            AnomalyKind::Scales => contributions_over_scales(model, x),
+            AnomalyKind::Norm => {
+                let scale = of_columns(&description.column_scale);
+                let norm = score_norm(model, x, scale.view())?.insert_axis(Axis(1));
+                let squares = (model.score(x) * &scale).mapv(|s| s * s);
+                // Where the score is 0, so are its parts.
+                Ok(squares / norm.mapv(|norm| if norm == 0.0 { 1.0 } else { norm }))
+            }
+            _ => path_contributions(model, x, of_columns(&description.column_mean).view()),
+        }
+    }
+
     /// Which of the scores are beyond the threshold; what is not a number is. None before it is calibrated.
     pub fn beyond(&self, scores: ArrayView1<'_, f64>) -> Option<Vec<bool>> {
         // Not `score > threshold`, which no NaN is.
@@ -143,14 +171,33 @@ fn known_scales(model: &FittedModel) -> Result<(Ve, Vec<f64>)> {
     Ok((*ve, known))
 }
 
+/// The model at its noise levels, with these.
+fn at_scales(model: &FittedModel) -> Result<Vec<(f64, FittedModel)>> {
+    let (ve, scales) = known_scales(model)?;
+    let at = |sigma: f64| {
+        let time = (sigma / ve.sigma_min).ln() / (ve.sigma_max / ve.sigma_min).ln();
+        Ok((sigma, model.clone().at_time(time.clamp(0.0, 1.0))?))
+    };
+    scales.into_iter().map(at).collect()
+}
+
+/// What columns contribute to the score over scales.
+fn contributions_over_scales(model: &FittedModel, x: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
+    let levels = at_scales(model)?;
+    let centre = model.description().transform.mean();
+    let mut sum = Array2::zeros(x.dim());
+    for (sigma, at) in &levels {
+        let weight = sigma * sigma / levels.len() as f64;
+        sum.scaled_add(weight, &path_contributions(at, x, centre)?);
+    }
+    Ok(sum)
+}
+
 /// The score over scales.
 fn over_scales(model: &FittedModel, x: ArrayView2<'_, f64>) -> Result<Array1<f64>> {
-    let (ve, scales) = known_scales(model)?;
     let centre = model.description().transform.mean().insert_axis(Axis(0)).to_owned();
-    let mut levels = Vec::with_capacity(scales.len());
-    for sigma in scales {
-        let time = (sigma / ve.sigma_min).ln() / (ve.sigma_max / ve.sigma_min).ln();
-        let at = model.clone().at_time(time.clamp(0.0, 1.0))?;
+    let mut levels = Vec::new();
+    for (sigma, at) in at_scales(model)? {
         let Some(density) = at.as_log_density() else { continue };
         let at_centre = density.log_density(centre.view())[0];
         levels.push((sigma, density.log_density(x) - at_centre));
@@ -165,7 +212,7 @@ mod tests {
     use crate::fitted::tests::standard_normal;
     use crate::fitted::{Description, NoiseRecord};
     use crate::model::Mlp;
-    use ndarray::{Array2, array};
+    use ndarray::array;
 
     /// Rows at given z, in standard deviations of training.
     fn at(model: &FittedModel, z: &Array2<f64>) -> Array2<f64> {
@@ -188,6 +235,14 @@ mod tests {
         assert_eq!(score(AnomalyKind::Auto), density);
         assert!(near(score(AnomalyKind::Path), &half_squares));
         assert!(near(score(AnomalyKind::Norm), &array![0.0, 5.0, 1.0]));
+        let parts =
+            |kind| Anomaly::new(&model, kind).unwrap().contributions(&model, x.view()).unwrap();
+        let expected = array![[0.0, 0.0, 0.0], [4.5, 0.0, 8.0], [0.0, 0.5, 0.0]];
+        for kind in [AnomalyKind::Density, AnomalyKind::Path] {
+            assert!((parts(kind) - &expected).iter().all(|e| e.abs() < 1e-9));
+        }
+        let expected = array![[0.0, 0.0, 0.0], [1.8, 0.0, 3.2], [0.0, 1.0, 0.0]];
+        assert!((parts(AnomalyKind::Norm) - &expected).iter().all(|e| e.abs() < 1e-9));
         let error = Anomaly::new(&model, AnomalyKind::Scales).unwrap_err().to_string();
         assert!(error.contains("densities of noised data"), "{error}");
     }
@@ -238,6 +293,9 @@ mod tests {
         let expected = levels.iter().sum::<f64>() / 3.0;
         assert!(found[0].abs() < 1e-9, "{found}");
         assert!((found[1] - expected).abs() < 1e-9 * expected.abs(), "{found} {expected}");
+        let parts = anomaly.contributions(&model, x.view()).unwrap().sum_axis(Axis(1));
+        // To the error of the sums that stand for integrals.
+        assert!((parts - found).iter().all(|e| e.abs() < 1e-6 * expected.abs()));
     }
 
     #[test]

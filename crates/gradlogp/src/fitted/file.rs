@@ -27,6 +27,21 @@ impl FittedModel {
     /// # Errors
     /// When the file cannot be written; an older file stays whole.
     pub fn save(&self, path: &Path) -> Result<()> {
+        let (contents, tensors) = self.contents();
+        TensorFile::write(path, KIND, &contents, tensors)
+    }
+
+    /// The bytes of a model file, which [`from_bytes`](FittedModel::from_bytes) reads.
+    ///
+    /// # Errors
+    /// A description that is too long to be read again.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let (contents, tensors) = self.contents();
+        TensorFile::encode("model".as_ref(), KIND, &contents, tensors)
+    }
+
+    /// What a model file holds.
+    fn contents(&self) -> (Contents, Vec<Tensor>) {
         let graph = self.network().graph().clone();
         let tensors = graph
             .parameters()
@@ -37,8 +52,7 @@ impl FittedModel {
                 data: self.network().parameters[range].to_vec(),
             })
             .collect();
-        let contents = Contents { kind: self.kind(), graph, fit: self.description().clone() };
-        TensorFile::write(path, KIND, &contents, tensors)
+        (Contents { kind: self.kind(), graph, fit: self.description().clone() }, tensors)
     }
 
     /// Tells this model from others: FNV-1a, 64 bits, over the bits of all weights and the transform of its

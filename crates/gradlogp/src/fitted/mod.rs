@@ -393,6 +393,26 @@ impl FittedModel {
         crate::model::rows(&flat, self.network().dim())
     }
 
+    /// The Jacobian grad s times a vector v for each row (n x d, the user's units), n x d: of potentials the Hessian of
+    /// log p times v. With v_z = A v, J v = A^T (grad s_z) v_z.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where `v` has not the shape of `x`.
+    pub fn jacobian_vector(
+        &self,
+        x: ArrayView2<'_, f64>,
+        v: ArrayView2<'_, f64>,
+    ) -> Result<Array2<f64>> {
+        if v.dim() != x.dim() {
+            let (expected, found) = (x.shape().to_vec(), v.shape().to_vec());
+            return Err(Error::Shape { operation: "vectors of the rows", expected, found });
+        }
+        // The rows of `directions` are A e_k.
+        let along = standard_layout(v.dot(&self.directions()));
+        let inside = self.at(x, |at, points| at.jacobian_vector(points, &along));
+        Ok(self.outside(&inside))
+    }
+
     /// Mean over the rows of the Jacobian grad s (row i, column j: d s_i / d x_j), d x d.
     pub fn mean_jacobian(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
         let d = self.network().dim();

@@ -116,6 +116,36 @@ fn answers_in_the_users_units_are_derivatives_in_the_users_units() {
 }
 
 #[test]
+fn the_jacobian_along_a_vector_is_the_slope_of_the_score() {
+    let sd = |x: &Array2<f64>| Array1::from(x.std_axis(Axis(0), 0.0).to_vec());
+    for kind in [ModelKind::Score, ModelKind::LogDensity] {
+        for standardization in KINDS {
+            let mut x = table();
+            if standardization == Standardization::None {
+                // Columns of moderate size, in which the network is not flat.
+                let scale = sd(&x);
+                x /= &scale;
+            }
+            // A standard deviation long, in whatever units.
+            let scale = sd(&x);
+            let v =
+                Array2::from_shape_fn(x.dim(), |(i, j)| ((i * 3 + j) as f64 * 0.7).cos()) * &scale;
+            let model = fitted(kind, standardization, &x);
+            let found = model.jacobian_vector(x.view(), v.view()).unwrap();
+            let t = 1e-4;
+            let (up, down) = (&x + &(&v * t), &x - &(&v * t));
+            let slope = (model.score(up.view()) - model.score(down.view())) / (2.0 * t);
+            for ((i, j), found) in found.indexed_iter() {
+                let error = (found - slope[[i, j]]).abs() * scale[j];
+                assert!(error < 1e-6, "{kind:?} {standardization:?} {i} {j}: {error}");
+            }
+        }
+    }
+    let (model, x) = (small(1), table());
+    assert!(model.jacobian_vector(x.view(), x.slice(s![1.., ..])).is_err());
+}
+
+#[test]
 fn log_density_carries_the_log_determinant() {
     let x = table();
     let (plain, scaled) = (
@@ -280,6 +310,9 @@ fn file_round_trip_gives_the_same_answers() {
         assert_eq!(back.description(), model.description());
         assert_eq!(back.scores(x.view()).score, model.scores(x.view()).score);
         assert_eq!(back.as_log_density().is_some(), kind == ModelKind::LogDensity);
+        let bytes = FittedModel::from_bytes(&model.to_bytes().unwrap(), &path).unwrap();
+        assert_eq!(bytes.fingerprint(), model.fingerprint());
+        assert_eq!(bytes.description(), model.description());
     }
 }
 

@@ -60,6 +60,20 @@ impl TensorFile {
         description: &impl Serialize,
         tensors: Vec<Tensor>,
     ) -> Result<()> {
+        let file = Self::encode(path, kind, description, tensors)?;
+        write_atomically(path, |out| out.write_all(&file))
+    }
+
+    /// The bytes of such a file; `path` is what messages call it.
+    ///
+    /// # Errors
+    /// A description that is too long to be read again.
+    pub fn encode(
+        path: &Path,
+        kind: &str,
+        description: &impl Serialize,
+        tensors: Vec<Tensor>,
+    ) -> Result<Vec<u8>> {
         let failed = |e: String| Error::model_file(path, e);
         let json = serde_json::to_string(description).map_err(|e| failed(e.to_string()))?;
         // The header is JSON itself, in which the description is quoted once more.
@@ -88,9 +102,7 @@ impl TensorFile {
             })
             .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
             .map_err(|e| failed(e.to_string()))?;
-        let file =
-            safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))?;
-        write_atomically(path, |out| out.write_all(&file))
+        safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))
     }
 
     /// What kind of file it says to be, such as `gradlogp.model`; empty if it does not say. Reads no array.

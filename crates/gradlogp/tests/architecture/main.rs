@@ -123,10 +123,18 @@ fn crates() -> Vec<PathBuf> {
     found
 }
 
-/// The sources of the library: of all crates but the arithmetic and the program.
+/// Crates above the library: the program and the Python package, which speak of options.
+const FRONT_ENDS: [&str; 2] = ["gradlogp-cli/src", "gradlogp-py/src"];
+
+fn is_front_end(root: &Path) -> bool {
+    FRONT_ENDS.iter().any(|of| root.ends_with(of))
+}
+
+/// The sources of the library: of all crates but the arithmetic and the front ends.
 fn library() -> Vec<PathBuf> {
-    let apart = ["gradlogp-numeric/src", "gradlogp-cli/src"];
-    crates().into_iter().filter(|root| !apart.iter().any(|of| root.ends_with(of))).collect()
+    let mut roots = crates();
+    roots.retain(|root| !is_front_end(root) && !root.ends_with("gradlogp-numeric/src"));
+    roots
 }
 
 /// The shipped sources of all crates but the arithmetic.
@@ -502,7 +510,7 @@ fn the_library_names_no_option_of_a_command_line() {
         flags("leave it out with --drop a, or --no-header; a --- b, 3--x"),
         ["drop", "no-header"]
     );
-    let roots = crates().into_iter().filter(|root| !root.ends_with("gradlogp-cli/src"));
+    let roots = crates().into_iter().filter(|root| !is_front_end(root));
     let files: Vec<Source> = roots.flat_map(|root| sources(&root)).collect();
     assert!(files.len() > 100);
     let found: Vec<String> = files

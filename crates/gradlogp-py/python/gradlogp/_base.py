@@ -1,0 +1,167 @@
+"""What all estimators share: settings, fits, files."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from . import _gradlogp
+from ._compat import Self
+from ._progress import Progress
+from ._rows import Matrix, Rows, checked, is_plain, names_of
+from .errors import DataError, FitWarning, InterruptedWarning
+
+RandomState: TypeAlias = int | np.random.RandomState | None
+"""A seed, a generator, or None for NumPy's own."""
+
+Callback: TypeAlias = Callable[[int, Mapping[str, float | None]], object]
+"""Sees each step and its losses; a true answer ends training."""
+
+
+def seed_of(random_state: RandomState) -> int:
+    """A seed of the engine: an integer is taken as it is, so that the program's ``--seed`` gives the same bits."""
+    if isinstance(random_state, int | np.integer) and not isinstance(random_state, bool):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31))
+
+
+class ModelEstimator(BaseEstimator):
+    """An estimator around one fitted model."""
+
+    # Names of parameters that the engine takes as they are; None stands for its usual value.
+    _plain: ClassVar[tuple[str, ...]] = ()
+
+    threads: int | None
+    random_state: RandomState
+    verbose: int | bool
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
+    sample_report_: dict[str, Any]
+
+    def _settings(self, names: list[str]) -> dict[str, Any]:
+        """The settings of the engine, by its names."""
+        settings = {name: getattr(self, name) for name in self._plain}
+        settings["threads"] = self.threads
+        settings["random_state"] = seed_of(self.random_state)
+        return {name: value for name, value in settings.items() if value is not None}
+
+    def _fit(self, x: ArrayLike, callback: Callback | None, *, missing: bool = False) -> Rows:
+        """Fits the rows, without those that have a missing value where these are allowed; the same as an array."""
+        rows = checked(self, x, reset=True)
+        if missing:
+            rows = rows[~np.isnan(rows).any(axis=1)]
+            if len(rows) == 0:
+                raise DataError("X: every row has a missing value, and rows without are what is fitted")
+        names = names_of(self, rows.shape[1])
+        settings = json.dumps(self._settings(names), default=_plain_value)
+        with Progress(self.verbose) as progress:
+            model, report, notes, held_out, interrupted = _gradlogp.fit(
+                rows, names, settings, callback, progress.show if self.verbose else None
+            )
+        for note in notes:
+            warnings.warn(note, FitWarning, stacklevel=3)
+        if interrupted:
+            text = "the fit was ended early; the best weights so far are kept"
+            warnings.warn(text, InterruptedWarning, stacklevel=3)
+        self._take(model)
+        self.report_: dict[str, Any] = json.loads(report)
+        self._held_out = np.ascontiguousarray(rows[held_out], dtype=np.float64)
+        return rows
+
+    def _take(self, model: _gradlogp.Model) -> None:
+        """Becomes the estimator of a model."""
+        self._model = model
+        description = json.loads(model.description())
+        summary = description["summary"]
+        points = summary["history"]
+        self.n_iter_: int = summary["steps"]
+        self.history_: dict[str, NDArray[Any]] = {
+            "step": np.array([point["step"] for point in points], dtype=np.int64),
+            "train_loss": np.array([_number(point["train_loss"]) for point in points]),
+            "validation_loss": np.array([_number(point["held_out"]["mean"]) for point in points]),
+            "validation_loss_se": np.array([_number(point["held_out"]["standard_error"]) for point in points]),
+        }
+        # Where x and the condition are in a table.
+        names = names_of(self, getattr(self, "n_features_in_", 0)) or model.columns
+        self._x_places = [names.index(name) for name in model.columns]
+        self._given_places = [names.index(name) for name in model.given_columns]
+
+    def _fitted(self) -> _gradlogp.Model:
+        try:
+            return self._model
+        except AttributeError:
+            check_is_fitted(self, "_model")
+            raise
+
+    def _asked(self, x: ArrayLike) -> tuple[Rows, Rows | None]:
+        """The rows of x, and their conditions if the model has any."""
+        self._fitted()
+        plain = is_plain(x) and not hasattr(self, "feature_names_in_")
+        if plain and x.shape[1] == self.n_features_in_ and x.shape[0] > 0:  # type: ignore[union-attr]
+            rows: Rows = x  # type: ignore[assignment]
+        else:
+            rows = checked(self, x, reset=False)
+        if not self._given_places:
+            return rows, None
+        return rows[:, self._x_places], rows[:, self._given_places]
+
+    @property
+    def _threads(self) -> int:
+        return self.threads or 0
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_model")
+
+    def grad_log_density(self, X: ArrayLike) -> Matrix:
+        """The score, grad log p, of each row.
+
+        Of a conditional model, ``X`` has the columns of the condition too, as in ``fit``, and the gradient is with
+        respect to the others.
+        """
+        rows, given = self._asked(X)
+        return self._model.score(rows, given, None, self._threads)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the model file, which the program reads too."""
+        self._fitted().save(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """An estimator of the model in a file of :meth:`save` or of the program."""
+        return cls._of(_gradlogp.Model.load(path))
+
+    @classmethod
+    def _of(cls, model: _gradlogp.Model) -> Self:
+        cls._check_model(model)
+        estimator = cls()
+        names = model.columns + model.given_columns
+        estimator.n_features_in_ = len(names)
+        if names != [f"x{k}" for k in range(len(names))]:
+            estimator.feature_names_in_ = np.array(names, dtype=object)
+        estimator._take(model)
+        return estimator
+
+    @classmethod
+    def _check_model(cls, model: _gradlogp.Model) -> None:
+        """Refuses a model that this class has no answers for."""
+
+
+def _number(value: float | None) -> float:
+    # JSON has no infinity.
+    return np.nan if value is None else value
+
+
+def _plain_value(value: object) -> object:
+    """NumPy's numbers and arrays as JSON has them."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{value!r} is no setting")

@@ -1,0 +1,74 @@
+"""Tables of callers as arrays of numbers with names of their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import validate_data
+
+from .errors import SettingError
+
+Rows: TypeAlias = NDArray[np.float64] | NDArray[np.float32]
+"""Rows of numbers, n x d."""
+
+Vector: TypeAlias = NDArray[np.float64]
+"""A number for each row, n."""
+
+Matrix: TypeAlias = NDArray[np.float64]
+"""Numbers for each row, n x d."""
+
+ColumnNames: TypeAlias = Sequence[str] | Sequence[int] | str | int
+"""Columns of a table, by name or by place."""
+
+
+def is_plain(x: object) -> bool:
+    """Whether this is a NumPy array that the engine reads where it lies."""
+    return type(x) is np.ndarray and x.ndim == 2 and x.dtype in (np.float64, np.float32)
+
+
+def checked(estimator: Any, x: ArrayLike, *, reset: bool) -> Rows:
+    """A table as scikit-learn takes it, with the estimator's columns; the engine looks at the numbers."""
+    rows: Rows = validate_data(
+        estimator,
+        tabular(x),
+        dtype=[np.float64, np.float32],
+        ensure_all_finite=False,
+        # Of one row there is no density.
+        ensure_min_samples=2 if reset else 1,
+        reset=reset,
+    )
+    return rows
+
+
+def tabular(x: ArrayLike) -> Any:
+    """Tables of the Arrow C stream, such as those of pyarrow, as something whose names scikit-learn can see."""
+    if not hasattr(x, "__arrow_c_stream__") or hasattr(x, "__array__") and hasattr(x, "shape"):
+        return x
+    import pyarrow
+
+    return pyarrow.table(x).to_pandas()
+
+
+def names_of(estimator: Any, count: int) -> list[str]:
+    """Names of the columns: those of the table, else x0, x1, ... as scikit-learn and the program have them."""
+    names: Iterable[str] | None = getattr(estimator, "feature_names_in_", None)
+    return [str(name) for name in names] if names is not None else [f"x{k}" for k in range(count)]
+
+
+def named_columns(columns: ColumnNames | None, names: Sequence[str], setting: str) -> list[str]:
+    """Columns by name, whether they are given by name or by place."""
+    if columns is None:
+        return []
+    several = [columns] if isinstance(columns, str | int) else columns
+    out = []
+    for column in several:
+        if isinstance(column, str):
+            out.append(column)
+        elif -len(names) <= column < len(names):
+            out.append(names[column])
+        else:
+            raise SettingError(f"{setting}: there is no column {column}, but {len(names)} columns from 0 on")
+    return out

@@ -1,0 +1,460 @@
+//! A fitted model: answers for arrays of rows.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gradlogp::engine::Threads;
+use gradlogp::fitted::{Anomaly, AnomalyKind, LikelihoodConfig};
+use gradlogp::score::Score;
+use gradlogp::{Error, FittedModel, ModelKind};
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1};
+use pyo3::exceptions::PyKeyboardInterrupt;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyType};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::arrays::{Rows, View};
+use crate::errors::OrRaise;
+use crate::under_way::{Onlooker, Shared, run};
+use crate::{draw, pool, settings};
+
+/// Rows that are answered at once: what is kept beside a large array is small.
+const BLOCK: usize = 65_536;
+/// Numbers of a call so small that another thread could only slow it down.
+const SMALL: usize = 1024;
+
+/// A fitted model. Nothing changes it.
+#[pyclass(frozen, module = "gradlogp._gradlogp")]
+pub(crate) struct Model {
+    fitted: Arc<FittedModel>,
+}
+
+/// At what rows are asked: conditions, one for all rows or one for each, and the time of a diffusion model.
+type Asked<'a> = (Option<View<'a>>, Option<f64>);
+
+impl Model {
+    pub(crate) fn new(fitted: Arc<FittedModel>) -> Self {
+        Model { fitted }
+    }
+
+    /// f(model, block) for all rows in blocks, below each other; `width` numbers for each row.
+    fn in_blocks(
+        &self,
+        py: Python<'_>,
+        rows: View<'_>,
+        (given, time): Asked<'_>,
+        threads: usize,
+        width: usize,
+        f: impl Fn(&FittedModel, ArrayView2<'_, f64>, usize) -> gradlogp::Result<Array2<f64>>
+        + Sync
+        + Send,
+    ) -> PyResult<Array2<f64>> {
+        let (n, d) = rows.dim();
+        rows.check_columns(self.fitted.description().columns.len()).or_raise(py)?;
+        let mut model = FittedModel::clone(&self.fitted);
+        if let Some(time) = time {
+            model = model.at_time(time).or_raise(py)?;
+        }
+        let one_for_all = given.filter(|given| given.dim().0 == 1);
+        if let Some(given) = one_for_all {
+            model = model.at_condition(given.all().view()).or_raise(py)?;
+        }
+        let each = given.filter(|given| given.dim().0 != 1);
+        if let Some(given) = each.filter(|given| given.dim().0 != n) {
+            let (expected, found) = (vec![n], vec![given.dim().0]);
+            return Err(Error::Shape { operation: "rows of `given`", expected, found })
+                .or_raise(py);
+        }
+        if given.is_none() && !model.condition_columns().is_empty() {
+            let message =
+                format!("the model is conditional: give {}", model.condition_columns().join(", "));
+            return Err(Error::config("given", message)).or_raise(py);
+        }
+        let pool = match n * (2 * d + 1) <= SMALL {
+            true => None,
+            false => Some(pool::threads(threads).or_raise(py)?),
+        };
+        let mut out = Array2::zeros((n, width));
+        for start in (0..n).step_by(BLOCK) {
+            let end = n.min(start + BLOCK);
+            let block = py.detach(|| {
+                let rows = rows.some(start..end);
+                finite(rows.view(), start, &model.description().columns)?;
+                let model = match each {
+                    Some(given) => &model.at_condition(given.some(start..end).view())?,
+                    None => &model,
+                };
+                within(pool.as_deref(), || f(model, rows.view(), start))
+            });
+            out.slice_mut(s![start..end, ..]).assign(&block.or_raise(py)?);
+            py.check_signals()?;
+        }
+        Ok(out)
+    }
+
+    fn anomaly_of(&self, kind: &str) -> gradlogp::Result<Anomaly> {
+        let kind = match kind {
+            "auto" => AnomalyKind::Auto,
+            "scales" => AnomalyKind::Scales,
+            "density" => AnomalyKind::Density,
+            "path" => AnomalyKind::Path,
+            "norm" => AnomalyKind::Norm,
+            other => {
+                let message = format!("is {other}, not auto, scales, density, path or norm");
+                return Err(Error::config("anomaly", message));
+            }
+        };
+        Anomaly::new(&self.fitted, kind)
+    }
+}
+
+/// Refuses a value that is no number; `start` is the place of the first row.
+fn finite(rows: ArrayView2<'_, f64>, start: usize, columns: &[String]) -> gradlogp::Result<()> {
+    match rows.indexed_iter().find(|(_, value)| !value.is_finite()) {
+        None => Ok(()),
+        Some(((row, column), value)) => Err(Error::Data {
+            source_name: "X".into(),
+            row: Some(start + row + 1),
+            column: columns.get(column).cloned(),
+            message: format!("{value} is not a finite number"),
+        }),
+    }
+}
+
+/// On a pool, or here.
+fn within<R: Send>(pool: Option<&Threads>, f: impl FnOnce() -> R + Send) -> R {
+    match pool {
+        Some(pool) => pool.install(f),
+        None => f(),
+    }
+}
+
+/// One number for each row as a column.
+fn column(values: Array1<f64>) -> Array2<f64> {
+    values.insert_axis(Axis(1))
+}
+
+/// A column as one number for each row.
+fn flat(py: Python<'_>, column: Array2<f64>) -> Bound<'_, PyArray1<f64>> {
+    column.index_axis_move(Axis(1), 0).into_pyarray(py)
+}
+
+fn asked<'a>(given: Option<&'a Rows<'_>>, time: Option<f64>) -> Asked<'a> {
+    (given.map(Rows::view), time)
+}
+
+/// The score beyond which a usual row lies with at most this probability, from those of usual rows.
+#[pyfunction]
+pub(crate) fn false_alarm_threshold(
+    py: Python<'_>,
+    scores: PyReadonlyArray1<'_, f64>,
+    false_alarm: f64,
+) -> PyResult<f64> {
+    gradlogp::diagnose::false_alarm_threshold(scores.as_array(), false_alarm).or_raise(py)
+}
+
+#[pymethods]
+impl Model {
+    /// Names of the columns of x.
+    #[getter]
+    fn columns(&self) -> Vec<String> {
+        self.fitted.description().columns.clone()
+    }
+
+    /// Names of the columns of the condition.
+    #[getter]
+    fn given_columns(&self) -> Vec<String> {
+        self.fitted.condition_columns().to_vec()
+    }
+
+    /// Whether it has a density at one time or at all: a potential.
+    #[getter]
+    fn has_log_density(&self) -> bool {
+        self.fitted.kind() == ModelKind::LogDensity
+    }
+
+    /// Whether it knows every noise level.
+    #[getter]
+    fn is_over_time(&self) -> bool {
+        self.fitted.over_time().is_some()
+    }
+
+    /// Least and last time of a diffusion model.
+    #[getter]
+    fn times(&self) -> Option<(f64, f64)> {
+        self.fitted.over_time().map(|model| (model.clock().t_min(), model.clock().horizon()))
+    }
+
+    /// A hash of weights and scaling.
+    #[getter]
+    fn fingerprint(&self) -> String {
+        self.fitted.fingerprint()
+    }
+
+    /// What the model file says of it, as JSON.
+    fn description(&self) -> PyResult<String> {
+        let json = serde_json::to_string(self.fitted.description());
+        json.map_err(|error| pyo3::exceptions::PyRuntimeError::new_err(error.to_string()))
+    }
+
+    /// s(x), n x d.
+    #[pyo3(signature = (x, given=None, time=None, threads=0))]
+    fn score<'py>(
+        &self,
+        py: Python<'py>,
+        x: Rows<'py>,
+        given: Option<Rows<'py>>,
+        time: Option<f64>,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let (x, d) = (x.view(), x.view().dim().1);
+        let asked = asked(given.as_ref(), time);
+        let out = self.in_blocks(py, x, asked, threads, d, |model, x, _| Ok(model.score(x)))?;
+        Ok(out.into_pyarray(py))
+    }
+
+    /// log p(x) up to a constant, n.
+    #[pyo3(signature = (x, given=None, time=None, threads=0))]
+    fn log_density<'py>(
+        &self,
+        py: Python<'py>,
+        x: Rows<'py>,
+        given: Option<Rows<'py>>,
+        time: Option<f64>,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        use gradlogp::LogDensity;
+        let asked = asked(given.as_ref(), time);
+        let out = self.in_blocks(py, x.view(), asked, threads, 1, |model, x, _| {
+            let Some(density) = model.as_log_density() else {
+                let message = "a score field has no density";
+                return Err(Error::config("fitted_model", message));
+            };
+            Ok(column(density.log_density(x)))
+        })?;
+        Ok(flat(py, out))
+    }
+
+    /// tr grad s(x), n.
+    #[pyo3(signature = (x, given=None, time=None, threads=0))]
+    fn trace<'py>(
+        &self,
+        py: Python<'py>,
+        x: Rows<'py>,
+        given: Option<Rows<'py>>,
+        time: Option<f64>,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        use gradlogp::ScoreTrace;
+        let asked = asked(given.as_ref(), time);
+        let out = self
+            .in_blocks(py, x.view(), asked, threads, 1, |model, x, _| Ok(column(model.trace(x))))?;
+        Ok(flat(py, out))
+    }
+
+    /// d s_k / d x_k, n x d.
+    #[pyo3(signature = (x, given=None, time=None, threads=0))]
+    fn jacobian_diagonal<'py>(
+        &self,
+        py: Python<'py>,
+        x: Rows<'py>,
+        given: Option<Rows<'py>>,
+        time: Option<f64>,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let (x, d) = (x.view(), x.view().dim().1);
+        let asked = asked(given.as_ref(), time);
+        let out =
+            self.in_blocks(py, x, asked, threads, d, |model, x, _| Ok(model.jacobian_diagonal(x)))?;
+        Ok(out.into_pyarray(py))
+    }
+
+    /// (grad s(x)) v for a vector for each row, n x d.
+    #[pyo3(signature = (x, v, given=None, time=None, threads=0))]
+    fn jacobian_vector<'py>(
+        &self,
+        py: Python<'py>,
+        x: Rows<'py>,
+        v: Rows<'py>,
+        given: Option<Rows<'py>>,
+        time: Option<f64>,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let (x, v, d) = (x.view(), v.view(), x.view().dim().1);
+        if v.dim() != x.dim() {
+            let [expected, found] = [x, v].map(|rows| vec![rows.dim().0, rows.dim().1]);
+            let operation = "vectors of the rows";
+            return Err(Error::Shape { operation, expected, found }).or_raise(py);
+        }
+        let asked = asked(given.as_ref(), time);
+        let out = self.in_blocks(py, x, asked, threads, d, |model, x, start| {
+            model.jacobian_vector(x, v.some(start..start + x.nrows()).view())
+        })?;
+        Ok(out.into_pyarray(py))
+    }
+
+    /// log p(x) of a diffusion model by the probability flow, n; NaN where a row was lost.
+    #[pyo3(signature = (x, seed=0, probes=None, tolerance=None, threads=0))]
+    fn log_likelihood<'py>(
+        &self,
+        py: Python<'py>,
+        x: Rows<'py>,
+        seed: u64,
+        probes: Option<usize>,
+        tolerance: Option<f64>,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        let x = x.view();
+        let columns = &self.fitted.description().columns;
+        x.check_columns(columns.len()).or_raise(py)?;
+        let x = x.owned();
+        finite(x.view(), 0, columns).or_raise(py)?;
+        let usual = LikelihoodConfig::default();
+        let config = LikelihoodConfig { probes, tolerance: tolerance.unwrap_or(usual.tolerance) };
+        let (model, pool) = (Arc::clone(&self.fitted), pool::threads(threads).or_raise(py)?);
+        let done = run(py, &Onlooker::<()>::NOBODY, move |_| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            pool.install(|| model.log_likelihood(x.view(), &config, &mut rng))
+        })?;
+        Ok(done.result.or_raise(py)?.log_density.into_pyarray(py))
+    }
+
+    /// Writes the model file.
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        py.detach(|| self.fitted.save(&path)).or_raise(py)
+    }
+
+    /// Reads a model file.
+    #[staticmethod]
+    fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        Ok(Model::new(Arc::new(py.detach(|| FittedModel::load(&path)).or_raise(py)?)))
+    }
+
+    /// The bytes of the model file.
+    fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.fitted.to_bytes().or_raise(py)?))
+    }
+
+    /// The model in the bytes of a model file.
+    #[new]
+    fn from_bytes(py: Python<'_>, file: &[u8]) -> PyResult<Self> {
+        let model = FittedModel::from_bytes(file, Path::new("model")).or_raise(py)?;
+        Ok(Model::new(Arc::new(model)))
+    }
+
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<(Bound<'py, PyType>, (Bound<'py, PyBytes>,))> {
+        Ok((slf.get_type(), (slf.get().to_bytes(slf.py())?,)))
+    }
+
+    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    /// Nothing changes a model, so that a copy is the same.
+    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        slf
+    }
+
+    /// log Z on rows of the data and its standard error, or why there is none.
+    #[pyo3(signature = (rows, seed=0, threads=0))]
+    fn normalizer(
+        &self,
+        py: Python<'_>,
+        rows: Rows<'_>,
+        seed: u64,
+        threads: usize,
+    ) -> PyResult<(Option<(f64, f64)>, String)> {
+        let (rows, model) = (rows.view().owned(), Arc::clone(&self.fitted));
+        let pool = pool::threads(threads).or_raise(py)?;
+        let done = run(py, &Onlooker::<()>::NOBODY, move |_| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            pool.install(|| model.normalizer(rows.view(), &mut rng))
+        })?;
+        Ok(match done.result.or_raise(py)?.log_z {
+            Ok(found) => (Some((found.value, found.standard_error)), String::new()),
+            Err(why) => (None, why.to_string()),
+        })
+    }
+
+    /// Draws rows; what is known of them as JSON, warnings, and whether Ctrl-C ended the draw.
+    #[pyo3(signature = (n, settings, given=None, threads=0))]
+    fn sample<'py>(
+        &self,
+        py: Python<'py>,
+        n: usize,
+        settings: &str,
+        given: Option<Rows<'py>>,
+        threads: usize,
+    ) -> PyResult<(Bound<'py, PyArray2<f64>>, String, Vec<String>, bool)> {
+        let settings = settings::object(settings)?;
+        let model = match given {
+            Some(given) => self.fitted.at_condition(given.view().all().view()).or_raise(py)?,
+            None => FittedModel::clone(&self.fitted),
+        };
+        let pool = pool::threads(threads).or_raise(py)?;
+        let done = run(py, &Onlooker::NOBODY, move |shared: &Shared<()>| {
+            pool.install(|| draw::sample(&model, n, settings, shared))
+        })?;
+        let (rows, known, warnings) = done.result.or_raise(py)?;
+        Ok((rows.into_pyarray(py), known, warnings, done.interrupted))
+    }
+
+    /// Draws what is NaN; the rows and warnings.
+    #[pyo3(signature = (rows, settings, threads=0))]
+    fn impute<'py>(
+        &self,
+        py: Python<'py>,
+        rows: Rows<'py>,
+        settings: &str,
+        threads: usize,
+    ) -> PyResult<(Bound<'py, PyArray2<f64>>, Vec<String>)> {
+        let (settings, rows) = (settings::object(settings)?, rows.view().owned());
+        let (model, pool) = (Arc::clone(&self.fitted), pool::threads(threads).or_raise(py)?);
+        let done = run(py, &Onlooker::NOBODY, move |shared: &Shared<()>| {
+            pool.install(|| draw::impute(&model, rows, settings, shared))
+        })?;
+        let Some((rows, warnings)) = done.result.or_raise(py)? else {
+            return Err(PyKeyboardInterrupt::new_err(()));
+        };
+        Ok((rows.into_pyarray(py), warnings))
+    }
+
+    /// How unusual each row is, n; the kind `auto` is the one that suits the model.
+    #[pyo3(signature = (x, kind, given=None, threads=0))]
+    fn anomaly<'py>(
+        &self,
+        py: Python<'py>,
+        x: Rows<'py>,
+        kind: &str,
+        given: Option<Rows<'py>>,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        let anomaly = self.anomaly_of(kind).or_raise(py)?;
+        let asked = asked(given.as_ref(), None);
+        let out = self.in_blocks(py, x.view(), asked, threads, 1, |model, x, _| {
+            Ok(column(anomaly.score(model, x)?))
+        })?;
+        Ok(flat(py, out))
+    }
+
+    /// What each column contributes to it, n x d.
+    #[pyo3(signature = (x, kind, given=None, threads=0))]
+    fn contributions<'py>(
+        &self,
+        py: Python<'py>,
+        x: Rows<'py>,
+        kind: &str,
+        given: Option<Rows<'py>>,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let (x, d) = (x.view(), x.view().dim().1);
+        let (anomaly, asked) = (self.anomaly_of(kind).or_raise(py)?, asked(given.as_ref(), None));
+        let out = self
+            .in_blocks(py, x, asked, threads, d, |model, x, _| anomaly.contributions(model, x))?;
+        Ok(out.into_pyarray(py))
+    }
+}
