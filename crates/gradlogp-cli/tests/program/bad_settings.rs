@@ -83,7 +83,7 @@ fn data_sets_and_their_rows() {
         let line = format!("fit --dataset two-moons --rows {rows}");
         folder.fails(2, &line, &["--rows: needs about", "gigabytes"]);
     }
-    folder.fails(2, "fit --dataset red-wine --rows 7", &["red-wine is a table of 1599 rows"]);
+    folder.fails(2, "fit --dataset red-wine --rows 7", &["red-wine is a fixed table of 1599 rows"]);
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn standard_input_is_a_table_like_any_other() {
         .shell("printf 'a,b\\n0.1,\\n' | $GRADLOGP impute m.safetensors - --warm-up 5 --steps 5");
     assert!(imputed.code == Some(0) && imputed.out.starts_with("a,b\n0.1,"), "{imputed:?}");
     let twice = folder.shell("$GRADLOGP eval m.safetensors - --samples - < good.csv");
-    assert!(twice.code == Some(2) && twice.err.contains("can be read once"), "{twice:?}");
+    assert!(twice.code == Some(2) && twice.err.contains("can be read only once"), "{twice:?}");
     let empty = folder.shell("$GRADLOGP score m.safetensors - < /dev/null");
     assert!(
         empty.code == Some(3) && empty.err.contains("standard input: the file is empty"),
