@@ -133,7 +133,8 @@ fn report(fit: &Fit) -> Value {
             "stein_product_max_z": found.stein.product_max_z,
             "stein_critical_z": found.stein.critical_z,
             "consistent": found.is_consistent(),
-            "verdict": found.verdict().reason,
+            "verdict": found.verdict().to_string(),
+            "grade": found.verdict().grade.name(),
         });
         report.extend(judged.as_object().cloned().unwrap_or_default());
         if let Some(kernel) = found.kernel_stein {
