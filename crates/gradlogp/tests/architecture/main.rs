@@ -73,7 +73,21 @@ const ORDER: &[(&str, &[&str])] = &[
             "dkef",
         ],
     ),
-    ("draw", &["error", "score", "domain", "ode", "reference", "sde", "model", "sample", "fitted"]),
+    (
+        "draw",
+        &[
+            "error",
+            "score",
+            "domain",
+            "ode",
+            "reference",
+            "sde",
+            "model",
+            "sample",
+            "data",
+            "fitted",
+        ],
+    ),
     (
         "fit",
         &[
