@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::axis::Axis;
 use super::canvas::{Drawing, Frame, Marks, Names};
-use super::data::ReportData;
+use super::data::{Chains, ReportData};
 use super::figure::{Figure, Key};
 use super::text::{count, shorten};
 
@@ -15,45 +15,6 @@ const SHOWN: usize = 6;
 const STYLES: [&str; 3] = ["chain-1", "chain-2", "chain-3"];
 /// Standard deviations of the mean rank of draws that are independent.
 const BAND: f64 = 2.0;
-
-/// The draws of every chain, in their order.
-#[derive(Debug, Clone)]
-pub(crate) struct Chains {
-    /// The column.
-    pub(crate) column: usize,
-    /// One list for each chain.
-    pub(crate) draws: Vec<Vec<f64>>,
-}
-
-impl Chains {
-    /// Of samples, by the chain of each row.
-    pub(crate) fn new(column: usize, values: &[f64], chain: &[usize]) -> Self {
-        let most = chain.iter().max().map_or(0, |last| last + 1);
-        let mut draws = vec![Vec::new(); most];
-        for (value, chain) in values.iter().zip(chain) {
-            draws[*chain].push(*value);
-        }
-        draws.retain(|draws| !draws.is_empty());
-        Chains { column, draws }
-    }
-
-    /// The mean rank of every chain's draws among all, from 0 to 1, 1/2 on average.
-    fn mean_ranks(&self) -> Vec<f64> {
-        let mut order: Vec<(f64, usize)> = self
-            .draws
-            .iter()
-            .enumerate()
-            .flat_map(|(k, draws)| draws.iter().map(move |value| (*value, k)))
-            .collect();
-        order.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let all = order.len() as f64;
-        let mut sums = vec![0.0; self.draws.len()];
-        for (rank, (_, chain)) in order.iter().enumerate() {
-            sums[*chain] += (rank as f64 + 0.5) / all;
-        }
-        sums.iter().zip(&self.draws).map(|(sum, draws)| sum / draws.len() as f64).collect()
-    }
-}
 
 /// The figure, or None without chains of several draws.
 pub(super) fn figure(data: &ReportData) -> Result<Option<Figure>> {

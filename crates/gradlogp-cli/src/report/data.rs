@@ -4,11 +4,7 @@ use anyhow::{Result, ensure};
 use ndarray::{Array1, Array2, ArrayView2};
 use serde::Serialize;
 
-use super::chains::Chains;
-use super::log_densities::LogDensities;
-use super::slice::Slice;
 use super::stats;
-use super::stein_matrix::SteinProducts;
 use crate::picture::ImageShape;
 
 /// Everything that one page shows.
@@ -253,4 +249,72 @@ impl FieldGrid {
         );
         Ok(())
     }
+}
+
+/// The draws of every chain, in their order.
+#[derive(Debug, Clone)]
+pub(crate) struct Chains {
+    /// The column.
+    pub(crate) column: usize,
+    /// One list for each chain.
+    pub(crate) draws: Vec<Vec<f64>>,
+}
+
+impl Chains {
+    /// Of samples, by the chain of each row.
+    pub(crate) fn new(column: usize, values: &[f64], chain: &[usize]) -> Self {
+        let most = chain.iter().max().map_or(0, |last| last + 1);
+        let mut draws = vec![Vec::new(); most];
+        for (value, chain) in values.iter().zip(chain) {
+            draws[*chain].push(*value);
+        }
+        draws.retain(|draws| !draws.is_empty());
+        Chains { column, draws }
+    }
+
+    /// The mean rank of every chain's draws among all, from 0 to 1, 1/2 on average.
+    pub(super) fn mean_ranks(&self) -> Vec<f64> {
+        let mut order: Vec<(f64, usize)> = self
+            .draws
+            .iter()
+            .enumerate()
+            .flat_map(|(k, draws)| draws.iter().map(move |value| (*value, k)))
+            .collect();
+        order.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let all = order.len() as f64;
+        let mut sums = vec![0.0; self.draws.len()];
+        for (rank, (_, chain)) in order.iter().enumerate() {
+            sums[*chain] += (rank as f64 + 0.5) / all;
+        }
+        sums.iter().zip(&self.draws).map(|(sum, draws)| sum / draws.len() as f64).collect()
+    }
+}
+
+/// Log densities, up to one constant of the model.
+#[derive(Debug, Clone)]
+pub(crate) struct LogDensities {
+    /// Of held-out rows.
+    pub(crate) rows: Array1<f64>,
+    /// Of samples.
+    pub(crate) samples: Array1<f64>,
+}
+
+/// A plane and the score on it.
+#[derive(Debug, Clone)]
+pub(crate) struct Slice {
+    /// The columns that vary.
+    pub(crate) columns: (usize, usize),
+    /// Their scores.
+    pub(crate) grid: FieldGrid,
+}
+
+/// The Stein products of a model, in standardized columns.
+#[derive(Debug, Clone)]
+pub(crate) struct SteinProducts {
+    /// E[s x^T] + I, row = column of the score: d x d.
+    pub(crate) off: Array2<f64>,
+    /// The same in standard errors.
+    pub(crate) z: Array2<f64>,
+    /// Beyond which |z| is more than chance, all pairs together.
+    pub(crate) critical_z: f64,
 }

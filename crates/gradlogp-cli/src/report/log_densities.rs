@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use gradlogp::diagnose::ks_distance;
-use ndarray::Array1;
 
 use super::canvas::{Drawing, Frame, Names};
 use super::data::ReportData;
@@ -12,15 +11,6 @@ use super::stats::usable;
 
 const WIDTH: i32 = 1500;
 const FONT: i32 = 44;
-
-/// Log densities, up to one constant of the model.
-#[derive(Debug, Clone)]
-pub(crate) struct LogDensities {
-    /// Of held-out rows.
-    pub(crate) rows: Array1<f64>,
-    /// Of samples.
-    pub(crate) samples: Array1<f64>,
-}
 
 /// The figure, or None where there are none.
 pub(super) fn figure(data: &ReportData) -> Result<Option<Figure>> {

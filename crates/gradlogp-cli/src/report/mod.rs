@@ -34,14 +34,11 @@ mod tests;
 
 use anyhow::Result;
 
-pub(crate) use chains::Chains;
 pub(crate) use comparison::{Compared, Comparison, render as render_comparison};
 pub(crate) use data::{
-    Check, Estimate, FieldGrid, Fitted, Grade, GridSpec, HistoryPoint, ReportData, Verdict,
+    Chains, Check, Estimate, FieldGrid, Fitted, Grade, GridSpec, HistoryPoint, LogDensities,
+    ReportData, Slice, SteinProducts, Verdict,
 };
-pub(crate) use log_densities::LogDensities;
-pub(crate) use slice::Slice;
-pub(crate) use stein_matrix::SteinProducts;
 
 /// The page for `data`, as one HTML document.
 ///

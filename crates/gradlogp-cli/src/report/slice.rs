@@ -3,19 +3,10 @@
 
 use anyhow::Result;
 
-use super::data::{FieldGrid, ReportData};
+use super::data::{ReportData, Slice};
 use super::field;
 use super::figure::Figure;
 use super::window::Window;
-
-/// A plane and the score on it.
-#[derive(Debug, Clone)]
-pub(crate) struct Slice {
-    /// The columns that vary.
-    pub(crate) columns: (usize, usize),
-    /// Their scores.
-    pub(crate) grid: FieldGrid,
-}
 
 /// The figure, or None without a slice.
 pub(super) fn figure(data: &ReportData) -> Result<Option<Figure>> {

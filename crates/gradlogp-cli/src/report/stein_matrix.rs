@@ -1,13 +1,11 @@
 //! What E[s x^T] is off -I, as a map of pairs of columns.
 
-use anyhow::Result;
-use ndarray::Array2;
-
 use super::axis::Axis;
 use super::canvas::{Drawing, Frame, Marks, Names};
-use super::data::ReportData;
+use super::data::{ReportData, SteinProducts};
 use super::figure::{Figure, Key};
 use super::text::{count, shorten};
+use anyhow::Result;
 
 const WIDTH: i32 = 1100;
 const FONT: i32 = 40;
@@ -18,17 +16,6 @@ const LOW: [&str; 3] = ["low-1", "low-2", "low-3"];
 const HIGH: [&str; 3] = ["high-1", "high-2", "high-3"];
 /// Pairs named below the map.
 const NAMED: usize = 3;
-
-/// The Stein products of a model, in standardized columns.
-#[derive(Debug, Clone)]
-pub(crate) struct SteinProducts {
-    /// E[s x^T] + I, row = column of the score: d x d.
-    pub(crate) off: Array2<f64>,
-    /// The same in standard errors.
-    pub(crate) z: Array2<f64>,
-    /// Beyond which |z| is more than chance, all pairs together.
-    pub(crate) critical_z: f64,
-}
 
 impl SteinProducts {
     /// The class of a cell; None for one that is as it should be.

@@ -27,8 +27,7 @@ pub const MARGINAL: f64 = 0.1;
 pub const CORRELATION: f64 = 0.2;
 /// The largest excess over 1/2 of the share that a classifier tells right.
 pub const TOLD_APART: f64 = 0.08;
-/// Upper limits up to so much of what a good model may have are those of a good one: what is seen is not all there is. In the
-/// study of verdicts (experiments/verdict-study) about four fifths of the true divergence were seen.
+/// Upper limits up to so much of what a good model may have are those of a good one: what is seen is not all there is.
 const SEEN: f64 = 0.8;
 /// Upper limits up to so many times what a good model may have are those of a usable one.
 const LOOSE: f64 = 2.5;
@@ -126,11 +125,16 @@ impl Evidence {
     /// What it says of these purposes.
     pub fn fitness(&self) -> Fitness {
         let Effect { low, estimate, high } = self.effect;
-        match self.bound {
+        let found = match self.bound {
             bound if low > bound => Fitness::NotUsable,
             bound if high <= SEEN * bound => Fitness::Good,
             bound if estimate <= bound && high <= LOOSE * bound => Fitness::Usable,
             _ => Fitness::CannotTell,
+        };
+        match self.measure {
+            // Any density that is flexible is nearer to its training rows; whether it is too near, baselines tell.
+            Measure::LikelihoodOverfitting => found.min(Fitness::Usable),
+            _ => found,
         }
     }
 

@@ -92,6 +92,7 @@ const ORDER: &[(&str, &[&str])] = &[
         "fit",
         &[
             "error",
+            "draw",
             "words",
             "score",
             "domain",
