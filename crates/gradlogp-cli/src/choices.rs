@@ -144,7 +144,7 @@ pub(crate) fn purpose() -> impl TypedValueParser<Value = Purpose> {
             (Purpose::Sampling, "sample: as density"),
             (
                 Purpose::Imputation,
-                "impute: as density, without the Gaussian mixture, which imputation does not use",
+                "impute: as density, with columns standardized, not whitened, and without the Gaussian mixture, which imputation does not use",
             ),
         ],
     )

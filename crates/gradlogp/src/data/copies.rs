@@ -33,14 +33,14 @@ impl RowCopies {
     }
 
     /// Whether copies look like rows that were recorded twice, and not like a few values that occur again and
-    /// again: at most half of the rows repeat another, and none occurs in more than one row in twenty.
+    /// again: at most a quarter of the rows repeat another, and none occurs in more than one row in twenty.
     /// Only then is it right to keep copies in one part of a split: the rows of a coarse grid would else be held out
     /// value by value.
     pub fn are_repeated_records(&self) -> bool {
         let mut times = vec![0; self.first.len()];
         self.first.iter().for_each(|first| times[*first] += 1);
         let most = times.into_iter().max().unwrap_or(0);
-        2 * self.count() <= self.first.len() && 20 * most <= self.first.len()
+        4 * self.count() <= self.first.len() && 20 * most <= self.first.len()
     }
 }
 

@@ -407,7 +407,10 @@ mod tests {
         let density = plan("--noise vp --standardize whiten --dequantize");
         let or_standardize = PrepareConfig { or_standardize: true, ..density.prepare.clone() };
         let density = FitConfig { prepare: or_standardize, ..density };
-        assert_eq!(plan("--for imputation"), density);
+        // Single columns of mixed ones cannot be held.
+        let scaled = plan("--noise vp --standardize standardize --dequantize");
+        let or_standardize = PrepareConfig { or_standardize: true, ..scaled.prepare.clone() };
+        assert_eq!(plan("--for imputation"), FitConfig { prepare: or_standardize, ..scaled });
         let with_gaussians = FitConfig { with_gaussians: true, ..density };
         assert_eq!(plan("--for density"), with_gaussians);
         assert_eq!(plan("--for sampling"), with_gaussians);
