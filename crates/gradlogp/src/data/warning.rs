@@ -173,7 +173,7 @@ pub enum DataWarning {
         count: usize,
         /// Rows of the table.
         total: usize,
-        /// Whether copies of a row go to one part of a split, see [`RowCopies::are_repeated_records`].
+        /// Whether copies of a row go to one part of a split, see [`are_repeated_records`](super::RowCopies::are_repeated_records).
         kept_together: bool,
     },
     /// Columns that are the same up to scale and shift.

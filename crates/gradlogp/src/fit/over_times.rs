@@ -66,7 +66,7 @@ pub struct OverTimes {
 pub struct AtOneTime {
     /// t.
     pub time: f64,
-    /// The loss, as in [`Evaluation`].
+    /// The loss, as in [`Evaluation`](super::Evaluation).
     pub exact_loss: Estimate,
     /// The Stein identities, at a level that all times share.
     pub stein: SteinReport,

@@ -187,7 +187,7 @@ pub struct FarOff {
 
 impl ConditionColumns {
     /// The columns in which rows of `condition` (the user's units, columns as in
-    /// [`columns`](GivenColumns::columns)) are far from training: further outside its range than a quarter of
+    /// [`columns`](ConditionColumns::columns)) are far from training: further outside its range than a quarter of
     /// its width; in models of files that do not say what it was, more than 6 standard deviations from the
     /// mean.
     pub fn far_off(&self, condition: ArrayView2<'_, f64>) -> Vec<FarOff> {
