@@ -385,7 +385,7 @@ fn rows_that_leave_the_finite_numbers_are_named_and_the_others_arrive() {
             panic!("{name}: no failure")
         };
         assert_eq!((step, &rows[..]), (run.lost[0].step as u64, &[2001, 2003][..]), "{name}");
-        assert!(message.contains("row 2002 left") && message.contains("2 rows"), "{message}");
+        assert!(message.contains("row 2002 became") && message.contains("2 rows"), "{message}");
         if flows {
             let alone = run_reverse(&reverse, good.clone(), &config, &mut rng, &mut go_on).unwrap();
             assert!(alone.lost.is_empty() && alone.failure(0).is_none());
