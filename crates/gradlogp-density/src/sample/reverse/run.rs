@@ -142,7 +142,7 @@ pub(super) fn failure(lost: &[Lost], first_row: usize) -> Option<Error> {
     let rows = lost.iter().map(|lost| first_row + lost.row).collect();
     let mut error = left(first_row + first.row, rows, first.time, first.step as u64);
     if let (Error::Diverged { message, .. }, 1..) = (&mut error, lost.len() - 1) {
-        *message += &format!(" ({} rows in all)", lost.len());
+        *message += &format!(" ({} rows left in all)", lost.len());
     }
     Some(error)
 }
