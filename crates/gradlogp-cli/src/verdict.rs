@@ -106,7 +106,7 @@ fn check(found: &Evidence) -> Option<report::Check> {
         Measure::Correction(correction) => format!("Fault seen by {correction}"),
         Measure::Overfitting => "Overfitting".into(),
         Measure::OverTimes => "Faults seen at all noise levels".into(),
-        Measure::LikelihoodOverfitting => "Overfitting, nats a row".into(),
+        Measure::LikelihoodOverfitting { .. } => "Overfitting, nats a row".into(),
         _ => return None,
     };
     let explanation = match &found.measure {

@@ -257,8 +257,13 @@ impl Evaluation {
         let columns = self.columns.len();
         found.extend(of_nats(&self.nats, columns));
         found.extend(self.likelihood.iter().flat_map(|l| of_likelihood(l, columns)));
+        let beats_baselines = self.likelihood.as_ref().is_some_and(|found| {
+            let mut all = found.baselines.iter();
+            !found.baselines.is_empty()
+                && all.all(|b| Standing::of_likelihood(&b.2) == Standing::Better)
+        });
         found.extend(self.likelihood_overfitting.map(|half| Evidence {
-            measure: Measure::LikelihoodOverfitting,
+            measure: Measure::LikelihoodOverfitting { beats_baselines },
             effect: Effect::shown(half.mean, ONE_SIDED, half.standard_error),
             bound: NATS_A_COLUMN * columns as f64,
             purposes: MEANT.to_vec(),

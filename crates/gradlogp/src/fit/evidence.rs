@@ -73,7 +73,10 @@ pub enum Measure {
     /// What a baseline's log likelihood is higher, in nats a row.
     LikelihoodBaseline(Baseline),
     /// Half of what the log likelihood of training rows is above that of held-out rows, in nats a row.
-    LikelihoodOverfitting,
+    LikelihoodOverfitting {
+        /// Whether the held-out rows are still likelier than under every baseline.
+        beats_baselines: bool,
+    },
     /// The distance of the distribution functions of samples and rows of a column.
     Marginal(String),
     /// The difference of correlations of samples and rows of two columns.
@@ -132,8 +135,9 @@ impl Evidence {
             _ => Fitness::CannotTell,
         };
         match self.measure {
-            // Any density that is flexible is nearer to its training rows; whether it is too near, baselines tell.
-            Measure::LikelihoodOverfitting => found.min(Fitness::Usable),
+            // A flexible density is nearer to its training rows than to others, and yet the best there is where the
+            // held-out rows say so.
+            Measure::LikelihoodOverfitting { beats_baselines: true } => found.min(Fitness::Usable),
             _ => found,
         }
     }
@@ -185,7 +189,7 @@ impl fmt::Display for Evidence {
             Measure::LikelihoodBaseline(baseline) => {
                 write!(f, "the log likelihood of a {baseline} is higher by {}", limits(&nats))
             }
-            Measure::LikelihoodOverfitting => write!(
+            Measure::LikelihoodOverfitting { .. } => write!(
                 f,
                 "overfitting: it costs {}, by what the log likelihood of training rows is above that of held-out rows",
                 limits(&nats)
@@ -237,6 +241,20 @@ mod tests {
         assert_eq!(of(0.11, 0.2, 0.3), Fitness::NotUsable);
         let shown = Effect::shown(0.05, 2.0, 0.1);
         assert_eq!((shown.low, shown.high), (0.05 - 0.2, 0.05));
+    }
+
+    #[test]
+    fn overfitting_is_forgiven_only_where_baselines_are_beaten() {
+        let of = |beats_baselines, low, high| {
+            let effect = Effect { low, estimate: 0.5 * (low + high), high };
+            let measure = Measure::LikelihoodOverfitting { beats_baselines };
+            Evidence { measure, effect, bound: 0.1, purposes: vec![Purpose::Density] }.fitness()
+        };
+        assert_eq!(
+            (of(true, 0.2, 0.4), of(false, 0.2, 0.4)),
+            (Fitness::Usable, Fitness::NotUsable)
+        );
+        assert_eq!((of(true, 0.0, 0.02), of(false, 0.0, 0.02)), (Fitness::Good, Fitness::Good));
     }
 
     #[test]
