@@ -41,7 +41,7 @@ pub(crate) fn activation() -> impl TypedValueParser<Value = Activation> {
     )
 }
 
-pub(crate) fn slice_law() -> impl TypedValueParser<Value = SliceDistribution> {
+pub(crate) fn slice_distribution() -> impl TypedValueParser<Value = SliceDistribution> {
     one_of(
         SliceDistribution::name,
         &[
@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn words_of_options_are_those_of_the_library() {
         check(activation(), 6);
-        check(slice_law(), SliceDistribution::ALL.len());
+        check(slice_distribution(), SliceDistribution::ALL.len());
         check(schedule(), 2);
         check(standardization(), 5);
         check(gap_rule(), 3);

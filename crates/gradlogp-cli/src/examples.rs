@@ -40,7 +40,7 @@ pub(crate) const FIT: &str = "Examples:
 pub(crate) const COMPARE: &str = "Examples:
   gradlogp compare my.csv
   gradlogp compare my.csv --objectives ssm,ssm-vr,exact --slices 1,4 --seeds 3
-  gradlogp compare my.csv --laws rademacher,gaussian --seconds 20 --report compare.html";
+  gradlogp compare my.csv --slice-distributions rademacher,gaussian --seconds 20 --report compare.html";
 
 pub(crate) const EVAL: &str = "Examples:
   gradlogp eval model.safetensors new.csv

@@ -64,8 +64,8 @@ pub(crate) struct StepArgs {
     #[arg(long, default_value_t = 1)]
     pub(crate) slices: usize,
     /// Slice distribution.
-    #[arg(long, value_parser = choices::slice_law(), default_value_t = SliceDistribution::Rademacher)]
-    pub(crate) slice_law: SliceDistribution,
+    #[arg(long, alias = "slice-law", value_parser = choices::slice_distribution(), default_value_t = SliceDistribution::Rademacher)]
+    pub(crate) slice_distribution: SliceDistribution,
     /// Worker threads; 0 for one per core.
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: usize,

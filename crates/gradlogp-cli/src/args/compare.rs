@@ -32,12 +32,13 @@ pub(crate) struct CompareArgs {
     /// Slice distributions, each with every objective that has slices.
     #[arg(
         long,
-        value_parser = choices::slice_law(),
+        alias = "laws",
+        value_parser = choices::slice_distribution(),
         value_delimiter = ',',
         default_value = "rademacher",
-        value_name = "LAWS"
+        value_name = "NAMES"
     )]
-    pub(crate) laws: Vec<SliceDistribution>,
+    pub(crate) slice_distributions: Vec<SliceDistribution>,
     /// Numbers of slices, each with every distribution.
     #[arg(long, value_delimiter = ',', default_value = "1", value_name = "NUMBERS")]
     pub(crate) slices: Vec<usize>,

@@ -27,7 +27,7 @@ pub(crate) struct NoiseArgs {
     /// Where times are drawn [default: log-noise; uniform for custom].
     ///
     /// Stratified, and reweighted so that the expected loss is the same whatever the distribution.
-    #[arg(long, hide_short_help = true, value_parser = choices::times(), requires = "noise", value_name = "LAW")]
+    #[arg(long, hide_short_help = true, value_parser = choices::times(), requires = "noise", value_name = "NAME")]
     pub(crate) times: Option<TimeDistribution>,
     /// Width of the finest structure to expect, in standardized units [default: 0.1; not for custom].
     ///

@@ -16,9 +16,9 @@ pub(crate) struct ObjectiveArgs {
     #[arg(long, default_value_t = ObjectiveArgs::default().slices, value_name = "M")]
     pub(crate) slices: usize,
     /// How slices are drawn.
-    #[arg(long, value_parser = choices::slice_law(), default_value_t = ObjectiveArgs::default().slice_law, value_name = "LAW",
-          hide_short_help = true)]
-    pub(crate) slice_law: SliceDistribution,
+    #[arg(long, alias = "slice-law", value_parser = choices::slice_distribution(),
+          default_value_t = ObjectiveArgs::default().slice_distribution, value_name = "NAME", hide_short_help = true)]
+    pub(crate) slice_distribution: SliceDistribution,
     /// Noise level of dsm and fd-dsm, in standardized units.
     #[arg(long, default_value_t = ObjectiveArgs::default().sigma, hide_short_help = true)]
     pub(crate) sigma: f64,
@@ -35,7 +35,7 @@ impl Default for ObjectiveArgs {
         ObjectiveArgs {
             objective: ObjectiveArg::Auto,
             slices: 1,
-            slice_law: SliceDistribution::Rademacher,
+            slice_distribution: SliceDistribution::Rademacher,
             sigma: 0.1,
             fd_eps: None,
         }

@@ -1,4 +1,4 @@
-//! `gradlogp compare DATA --objectives ssm,ssm-vr,exact --laws ... --slices 1,4`
+//! `gradlogp compare DATA --objectives ssm,ssm-vr,exact --slice-distributions ... --slices 1,4`
 
 use std::ops::ControlFlow;
 use std::process::ExitCode;
@@ -134,7 +134,7 @@ fn ways(args: &CompareArgs) -> Result<Vec<Way>> {
         };
         match name {
             ObjectiveArg::Ssm | ObjectiveArg::SsmVr | ObjectiveArg::FdSsm | ObjectiveArg::FdDsm => {
-                for distribution in &args.laws {
+                for distribution in &args.slice_distributions {
                     for &slices in &args.slices {
                         add(with(slices)?, *distribution)?;
                     }

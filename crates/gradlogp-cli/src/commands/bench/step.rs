@@ -105,7 +105,7 @@ fn trainer(args: &StepArgs) -> Result<(Trainer, usize)> {
     let rows = rows(args);
     let config = TrainConfig {
         objective,
-        slice_distribution: args.slice_law,
+        slice_distribution: args.slice_distribution,
         batch: args.batch,
         steps: u64::MAX,
         evaluate_every: u64::MAX,

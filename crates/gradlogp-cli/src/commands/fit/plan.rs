@@ -64,7 +64,7 @@ impl Plan {
         let scaled = args.purpose.is_some() && !args.own_scaling;
         let asked = TrainConfig {
             objective: objective.unwrap_or(Objective::SsmVr { slices }),
-            slice_distribution: args.objective.slice_law,
+            slice_distribution: args.objective.slice_distribution,
             domain: None,
             steps: match of_purpose(SizedSetting::Steps) {
                 true => usual.training.steps,
