@@ -6,12 +6,12 @@
 //! 1/2 E|s|^2 from below, it has no unit: 0.1 is a tenth of all that there is to know.
 //!
 //! The Gaussian is the maximum likelihood; the mixture comes from expectation-maximization
-//! (`proposal.rs`) with 1, 2, 4, ... components, of which the number with the highest likelihood on
-//! validation rows is kept, with the floor under its variances that is best there. Columns should be of
+//! (`expectation_maximization.rs`) with 1, 2, 4, ... 32 components and several ways to keep their covariances from collapsing, of which
+//! the one with the highest likelihood on validation rows is kept, with the floor under its variances that is best there. Columns should be of
 //! comparable scale. Of more than 10,000 training rows as many are taken, evenly spaced, and no more components
 //! than can be fitted to them in some seconds: a baseline must not take longer than the fit.
 
-use super::proposal::fit_mixture;
+use super::expectation_maximization::{COMPONENTS, Shrinkage, fit_mixture};
 use super::{Paired, exact_loss_rows, paired_difference};
 use crate::error::{Error, Result};
 use crate::reference::{Gaussian, GaussianMixture};
@@ -24,7 +24,14 @@ const ROWS: usize = 10_000;
 /// Added to the variances of every component, in units of the columns': what few rows, or columns that hardly vary
 /// within a component, need.
 const FLOORS: [f64; 4] = [0.0, 1e-3, 1e-2, 3e-2];
-/// Most floating-point operations of one fit of a mixture.
+/// Ways to keep components with few rows from collapsing: much or little of a prior, or a floor alone.
+const SHRINKAGES: [Shrinkage; 4] = [
+    Shrinkage { rows: 1.0, floor: 0.0 },
+    Shrinkage { rows: 0.1, floor: 0.0 },
+    Shrinkage { rows: 0.0, floor: 1e-6 },
+    Shrinkage { rows: 0.0, floor: 1e-2 },
+];
+/// Most floating-point operations of all fits of mixtures.
 const OPERATIONS: f64 = 1e11;
 
 /// One of the densities to compare with.
@@ -110,30 +117,52 @@ impl Baselines {
         }
         let every = training.nrows().div_ceil(ROWS);
         let training = training.slice(s![..;every as isize, ..]);
-        // Forty iterations, each with a product of d x d and one of its factor per row and component.
-        let one = 160.0 * training.nrows() as f64 * (d * d) as f64;
         let mean = |p: &GaussianMixture| p.log_density(validation).mean().unwrap_or(f64::NAN);
-        let fit = |count, rng: &mut dyn Rng| -> Result<Option<GaussianMixture>> {
-            let Some(fitted) = fit_mixture(training, count, rng)? else { return Ok(None) };
-            let mut best = fitted.clone();
+        let fit = |count, shrinkage, rng: &mut dyn Rng| -> Result<Option<(f64, GaussianMixture)>> {
+            let Some(fitted) = fit_mixture(training, count, shrinkage, rng)? else {
+                return Ok(None);
+            };
+            let mut best = (mean(&fitted), fitted.clone());
             for floor in FLOORS {
                 let other = floored(&fitted, floor)?;
-                if mean(&other) > mean(&best) {
-                    best = other;
+                let found = mean(&other);
+                if found > best.0 {
+                    best = (found, other);
                 }
             }
             Ok(Some(best))
         };
-        let Some(gaussian) = fit(1, rng)? else { unreachable!("one component always fits") };
-        let (mut best, mut mixture, mut count) = (mean(&gaussian), None, 2);
-        while one * count as f64 <= OPERATIONS {
-            let Some(p) = fit(count, rng)? else { break };
-            let found = mean(&p);
-            if found > best {
-                (best, mixture) = (found, Some(p));
-            } else if count > 4 {
+        let Some((alone, gaussian)) = fit(1, Shrinkage::default(), rng)? else {
+            unreachable!("one component always fits")
+        };
+        let (mut best, mut mixture) = (alone, None);
+        if training.nrows() < 6 * (d + 1) {
+            return Ok(Baselines { gaussian, mixture });
+        }
+        // Forty iterations, each with a product of d x d and one of its factor per row and component.
+        let one = 160.0 * training.nrows() as f64 * (d * d) as f64;
+        let mut left = OPERATIONS;
+        // Each way of shrinking, with its best so far; more components are tried as long as they help it.
+        let mut ways: Vec<(Shrinkage, f64)> = SHRINKAGES.map(|way| (way, alone)).to_vec();
+        let mut count = 2;
+        while count <= COMPONENTS && 4 * count <= training.nrows() && !ways.is_empty() {
+            let cost = one * (count * ways.len()) as f64;
+            if cost > left {
                 break;
             }
+            left -= cost;
+            let mut helped = Vec::new();
+            for (shrinkage, before) in ways {
+                let found = fit(count, shrinkage, rng)?;
+                let reached = found.as_ref().map_or(f64::NEG_INFINITY, |found| found.0);
+                if reached > before || count <= 4 {
+                    helped.push((shrinkage, before.max(reached)));
+                }
+                if let Some((reached, p)) = found.filter(|found| found.0 > best) {
+                    (best, mixture) = (reached, Some(p));
+                }
+            }
+            ways = helped;
             count *= 2;
         }
         Ok(Baselines { gaussian, mixture })

@@ -16,6 +16,7 @@ mod corrections;
 mod energy;
 mod estimate;
 mod exact_loss;
+mod expectation_maximization;
 mod fisher;
 mod fourier;
 mod importance;

@@ -2,7 +2,6 @@
 
 use super::{Prepared, Trained};
 use crate::Result;
-use crate::diagnose::Baselines;
 use crate::diffusion::{TimeMlp, TimeModel};
 use crate::error::Error;
 use crate::fitted::{
@@ -42,15 +41,8 @@ impl Prepared {
     /// # Errors
     /// A model of one density.
     pub fn with_gaussians(&self, model: FittedModel) -> Result<FittedModel> {
-        // In columns of unit standard deviation, in which a floor under variances means the same for all.
-        let scaled = |part: &[usize]| self.units.forward(self.rows(part).view());
-        let (training, validation) = (scaled(&self.split.train), scaled(&self.split.validation));
+        let Some(baselines) = self.baselines()? else { return Ok(model) };
         let mut rng = ChaCha8Rng::seed_from_u64(model.description().training.seed);
-        let baselines = match Baselines::fit(training.view(), validation.view(), &mut rng) {
-            Ok(baselines) => baselines,
-            Err(Error::Numerical { .. }) => return Ok(model),
-            Err(error) => return Err(error),
-        };
         let mixture = self.inside(baselines.mixture().unwrap_or(baselines.gaussian()))?;
         let mixture = &mixture;
         let validation = self.transform.forward(self.rows(&self.split.validation).view());

@@ -137,7 +137,10 @@ pub fn evaluate(
     let parts = Parts::of(rows);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (training, validation) = (parts.training.view(), parts.validation.view());
-    let found = model.beside_baselines(training, validation, parts.tested.view(), &mut rng);
+    let found = match finite(model.fit_baselines(training, validation, &mut rng))?.flatten() {
+        Some(baselines) => model.beside_baselines(&baselines, parts.tested.view()),
+        None => Ok(None),
+    };
     Ok(Evaluation { baselines: finite(found)?.flatten().unwrap_or_default(), ..figures })
 }
 
@@ -355,7 +358,7 @@ impl Prepared {
         };
         match found {
             Ok(evaluation) => {
-                let baselines = self.baselines(&at, test.view())?;
+                let baselines = self.beside(&at, test.view())?;
                 let likelihood = self.likelihood(&at, test.view())?;
                 let overfitting = self.overfitting(model, &evaluation)?;
                 let likelihood_overfitting = match &likelihood {
@@ -378,14 +381,17 @@ impl Prepared {
     }
 
     /// The densities that a fit has to beat, on its test rows; none where they cannot be fitted.
-    fn baselines(
+    fn beside(
         &self,
         model: &FittedModel,
         test: ArrayView2<'_, f64>,
     ) -> Result<Vec<BaselineComparison>> {
-        let (training, validation, mut rng) = self.beside(model);
-        let found = model.beside_baselines(training.view(), validation.view(), test, &mut rng);
-        Ok(unless_singular(found)?.unwrap_or_default())
+        // Nothing is fitted that such a model cannot be compared with.
+        if model.over_time().is_some() || self.condition.is_some() || self.domain.is_some() {
+            return Ok(Vec::new());
+        }
+        let Some(baselines) = self.baselines()? else { return Ok(Vec::new()) };
+        Ok(unless_singular(model.beside_baselines(baselines, test))?.unwrap_or_default())
     }
 
     /// Log likelihoods of a diffusion model beside theirs.
@@ -394,13 +400,12 @@ impl Prepared {
         model: &FittedModel,
         test: ArrayView2<'_, f64>,
     ) -> Result<Option<LikelihoodComparison>> {
-        let (training, validation, mut rng) = self.beside(model);
-        unless_singular(model.likelihood_beside_baselines(
-            training.view(),
-            validation.view(),
-            test,
-            &mut rng,
-        ))
+        if model.over_time().is_none() {
+            return Ok(None);
+        }
+        let Some(baselines) = self.baselines()? else { return Ok(None) };
+        let mut rng = ChaCha8Rng::seed_from_u64(model.description().training.seed);
+        unless_singular(model.likelihood_beside_baselines(baselines, test, &mut rng))
     }
 
     /// What the exact loss of the held-out rows is above that of the training rows; None for models over time and with bounds.
@@ -428,11 +433,6 @@ impl Prepared {
             let gap = above(&Estimate::of(found.log_density.view()), &held_out.log_likelihood);
             Estimate { mean: 0.5 * gap.mean, standard_error: 0.5 * gap.standard_error, ..gap }
         }))
-    }
-
-    fn beside(&self, model: &FittedModel) -> (Array2<f64>, Array2<f64>, ChaCha8Rng) {
-        let rng = ChaCha8Rng::seed_from_u64(model.description().training.seed);
-        (self.rows(&self.split.train), self.rows(&self.split.validation), rng)
     }
 }
 

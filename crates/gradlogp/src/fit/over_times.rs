@@ -262,12 +262,13 @@ fn likelihood_by_parts(
     let parts = Parts::of(rows);
     let every = parts.tested.nrows().div_ceil(LIKELIHOOD_ROWS) as isize;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let found = model.likelihood_beside_baselines(
-        parts.training.view(),
-        parts.validation.view(),
-        parts.tested.slice(s![..;every, ..]),
-        &mut rng,
-    );
+    let (training, validation) = (parts.training.view(), parts.validation.view());
+    let Some(baselines) = finite(model.fit_baselines(training, validation, &mut rng))?.flatten()
+    else {
+        return Ok(None);
+    };
+    let tested = parts.tested.slice(s![..;every, ..]);
+    let found = model.likelihood_beside_baselines(&baselines, tested, &mut rng);
     Ok(finite(found)?.flatten())
 }
 

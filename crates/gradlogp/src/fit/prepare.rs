@@ -1,5 +1,7 @@
 //! From a table to rows in a network's units: checks, noise of rounding, split, scaling.
 
+use std::sync::OnceLock;
+
 use ndarray::{Array2, Axis};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -10,6 +12,7 @@ use crate::data::{
     DataWarning, Dequantization, DequantizeColumns, GapRule, RowCopies, Split, Standardization,
     Table, Transform, check_table, split_rows, split_rows_together,
 };
+use crate::diagnose::Baselines;
 use crate::domain::Domain;
 use crate::fitted::{ConditionColumns, FittedModel, NoiseRecord};
 use crate::model::PointSet;
@@ -51,6 +54,9 @@ pub struct Prepared {
     pub(super) noise: Option<NoiseRecord>,
     /// What to know of the process beside the columns.
     pub notes: Vec<String>,
+    seed: u64,
+    /// What the model is measured by, and its density may be mixed with; fitted when it is first asked for.
+    baselines: OnceLock<Option<Baselines>>,
 }
 
 impl CheckedTable {
@@ -165,7 +171,19 @@ impl CheckedTable {
             notes.extend(diffusion.notes(columns, transform.forward(training.view()).view())?);
             noise = Some(diffusion.record(columns, training.view(), &transform, seed)?);
         }
-        Ok(Prepared { split, transform, condition, units, domain, noise, notes, checked })
+        let baselines = OnceLock::new();
+        Ok(Prepared {
+            split,
+            transform,
+            condition,
+            units,
+            domain,
+            noise,
+            notes,
+            checked,
+            seed,
+            baselines,
+        })
     }
 }
 
@@ -225,6 +243,26 @@ impl Prepared {
     /// As [`FittedModel::condition`].
     pub fn model_at(&self, model: &FittedModel, part: &[usize]) -> Result<FittedModel> {
         model.at_condition(self.conditions(part).view())
+    }
+
+    /// A Gaussian and a mixture of the training rows, in columns of unit standard deviation, in which a floor under variances
+    /// means the same for all; None where there are no validation rows, or the training rows have no covariance.
+    pub(super) fn baselines(&self) -> Result<Option<&Baselines>> {
+        if let Some(found) = self.baselines.get() {
+            return Ok(found.as_ref());
+        }
+        let scaled = |part: &[usize]| self.units.forward(self.rows(part).view());
+        let (training, validation) = (scaled(&self.split.train), scaled(&self.split.validation));
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let found = match validation.nrows() {
+            0 => None,
+            _ => match Baselines::fit(training.view(), validation.view(), &mut rng) {
+                Ok(found) => Some(found),
+                Err(Error::Numerical { .. }) => None,
+                Err(error) => return Err(error),
+            },
+        };
+        Ok(self.baselines.get_or_init(|| found).as_ref())
     }
 
     /// The settings of training in the network's units.

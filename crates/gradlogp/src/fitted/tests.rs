@@ -367,17 +367,17 @@ fn baselines_are_compared_in_columns_of_unit_deviation() {
     let (training, validation, x) = (draw(&mut rng), draw(&mut rng), draw(&mut rng));
     for standardization in KINDS {
         let model = fitted(ModelKind::Score, standardization, &training);
-        let found = model
-            .beside_baselines(training.view(), validation.view(), x.view(), &mut rng)
-            .unwrap()
-            .unwrap()[0];
+        let baselines = model.fit_baselines(training.view(), validation.view(), &mut rng);
+        let baselines = baselines.unwrap().unwrap();
+        let found = model.beside_baselines(&baselines, x.view()).unwrap().unwrap()[0];
         // 1/2 tr S^-1, of which the scale and the rows each leave a standard error of 0.022.
         assert!((found.loss + 1.5).abs() < 0.15, "{found:?}");
         let mean = model.exact_loss_rows(x.view()).mean().unwrap();
         let error = found.loss + found.difference.mean - mean;
         assert!(error.abs() < 1e-9 * mean.abs().max(1.0), "{found:?} {mean}");
         let few = x.slice(s![..1, ..]);
-        let none = model.beside_baselines(training.view(), validation.view(), few, &mut rng);
+        assert!(model.beside_baselines(&baselines, few).unwrap().is_none());
+        let none = model.fit_baselines(training.view(), x.slice(s![..0, ..]), &mut rng);
         assert!(none.unwrap().is_none());
     }
 }
