@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,10 @@ def plot_score_field(estimator: Any, X: ArrayLike, ax: Any = None, *, grid: int 
     low, high = rows.min(axis=0), rows.max(axis=0)
     x, y = (np.linspace(low[k], high[k], grid) for k in range(2))
     at = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    score = estimator.grad_log_density(at)
+    with warnings.catch_warnings():
+        # The grid has the columns of X, though not their names.
+        warnings.filterwarnings("ignore", "X does not have valid feature names")
+        score = estimator.grad_log_density(at)
     # Long arrows in the tails would hide the others.
     length = np.linalg.norm(score, axis=1, keepdims=True)
     score = score / np.maximum(length, np.median(length) + np.finfo(float).tiny)
