@@ -239,7 +239,7 @@ impl Evaluation {
         let score = self.purposes_of_the_score();
         let of = |measure, effect| {
             let purposes = score.clone();
-            Evidence { measure, effect, bound: RELATIVE_FISHER, purposes }
+            Evidence { measure, effect, bound: RELATIVE_FISHER, purposes, proven: true }
         };
         if let Some(corrections) = &self.corrections {
             found.extend(of_corrections(corrections, &score));
@@ -270,7 +270,18 @@ impl Evaluation {
             effect: Effect::shown(half.mean, ONE_SIDED, half.standard_error),
             bound: NATS_A_COLUMN * columns as f64,
             purposes: MEANT.to_vec(),
+            proven: true,
         }));
+        let proven = match self.kind {
+            Kind::OverTime => beats_baselines,
+            _ => {
+                let mut all = self.baselines.iter();
+                !self.baselines.is_empty() && all.all(|b| Standing::of(b) == Standing::Better)
+            }
+        };
+        for evidence in &mut found {
+            evidence.proven = proven;
+        }
         found.extend(self.samples.iter().flat_map(|samples| samples.evidence(&self.columns)));
         found
     }

@@ -29,6 +29,8 @@ pub const CORRELATION: f64 = 0.2;
 pub const TOLD_APART: f64 = 0.08;
 /// Upper limits up to so much of what a good model may have are those of a good one: what is seen is not all there is.
 const SEEN: f64 = 0.8;
+/// The same of a model that is not shown to be better than every baseline: there is less to say for it.
+const SEEN_UNPROVEN: f64 = 0.5;
 /// Upper limits up to so many times what a good model may have are those of a usable one.
 const LOOSE: f64 = 2.5;
 
@@ -122,15 +124,18 @@ pub struct Evidence {
     pub bound: f64,
     /// What it bears on.
     pub purposes: Vec<Purpose>,
+    /// Whether the model is shown to be better than every baseline; else there must be less to see against it.
+    pub proven: bool,
 }
 
 impl Evidence {
     /// What it says of these purposes.
     pub fn fitness(&self) -> Fitness {
         let Effect { low, estimate, high } = self.effect;
+        let seen = if self.proven { SEEN } else { SEEN_UNPROVEN };
         let found = match self.bound {
             bound if low > bound => Fitness::NotUsable,
-            bound if high <= SEEN * bound => Fitness::Good,
+            bound if high <= seen * bound => Fitness::Good,
             bound if estimate <= bound && high <= LOOSE * bound => Fitness::Usable,
             _ => Fitness::CannotTell,
         };
@@ -223,7 +228,8 @@ mod tests {
     fn of(low: f64, estimate: f64, high: f64) -> Fitness {
         let effect = Effect { low, estimate, high };
         let measure = Measure::Overfitting;
-        Evidence { measure, effect, bound: 0.1, purposes: vec![Purpose::Score] }.fitness()
+        Evidence { measure, effect, bound: 0.1, purposes: vec![Purpose::Score], proven: true }
+            .fitness()
     }
 
     #[test]
@@ -239,6 +245,15 @@ mod tests {
         assert_eq!(of(0.02, 0.09, 0.3), Fitness::CannotTell);
         assert_eq!(of(0.02, 0.11, 0.2), Fitness::CannotTell);
         assert_eq!(of(0.11, 0.2, 0.3), Fitness::NotUsable);
+        // Nobody has seen it beat anything.
+        let unproven = |high| {
+            let effect = Effect { low: 0.01, estimate: 0.03, high };
+            let measure = Measure::Overfitting;
+            let purposes = vec![Purpose::Score];
+            Evidence { measure, effect, bound: 0.1, purposes, proven: false }.fitness()
+        };
+        assert_eq!((unproven(0.049), unproven(0.06)), (Fitness::Good, Fitness::Usable));
+        assert_eq!((of(0.01, 0.03, 0.06), of(0.01, 0.03, 0.085)), (Fitness::Good, Fitness::Usable));
         let shown = Effect::shown(0.05, 2.0, 0.1);
         assert_eq!((shown.low, shown.high), (0.05 - 0.2, 0.05));
     }
@@ -248,7 +263,8 @@ mod tests {
         let of = |beats_baselines, low, high| {
             let effect = Effect { low, estimate: 0.5 * (low + high), high };
             let measure = Measure::LikelihoodOverfitting { beats_baselines };
-            Evidence { measure, effect, bound: 0.1, purposes: vec![Purpose::Density] }.fitness()
+            Evidence { measure, effect, bound: 0.1, purposes: vec![Purpose::Density], proven: true }
+                .fitness()
         };
         assert_eq!(
             (of(true, 0.2, 0.4), of(false, 0.2, 0.4)),
@@ -260,7 +276,8 @@ mod tests {
     #[test]
     fn evidence_is_told_with_its_limits() {
         let tell = |measure, effect| {
-            Evidence { measure, effect, bound: 0.1, purposes: vec![Purpose::Score] }.to_string()
+            Evidence { measure, effect, bound: 0.1, purposes: vec![Purpose::Score], proven: true }
+                .to_string()
         };
         let large = tell(Measure::Correction(Correction::Scale), Effect::within(0.5, 1.0, 0.25));
         assert_eq!(

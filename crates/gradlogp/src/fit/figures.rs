@@ -70,6 +70,7 @@ pub(super) fn of_corrections(found: &Corrections, purposes: &[Purpose]) -> Vec<E
             effect: Effect { low, ..Effect::within(mean, ONE_SIDED, error) },
             bound: RELATIVE_FISHER,
             purposes: purposes.to_vec(),
+            proven: true,
         }
     };
     found.explained.iter().map(evidence).collect()

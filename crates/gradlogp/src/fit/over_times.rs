@@ -170,6 +170,7 @@ pub(super) fn of_nats(nats: &[(Correction, Estimate)], columns: usize) -> Vec<Ev
         effect: Effect::within(worth.mean, ONE_SIDED, worth.standard_error),
         bound: NATS_A_COLUMN * columns as f64,
         purposes: MEANT.to_vec(),
+        proven: true,
     };
     worst.into_iter().map(evidence).collect()
 }
@@ -183,6 +184,7 @@ pub(super) fn of_likelihood(found: &LikelihoodComparison, columns: usize) -> Vec
                 effect: Effect::shown(-above.mean, ONE_SIDED, above.standard_error),
                 bound: NATS_A_COLUMN * columns as f64,
                 purposes: MEANT.to_vec(),
+                proven: true,
             }
         };
     found.baselines.iter().map(evidence).collect()

@@ -86,7 +86,7 @@ impl SampleCheck {
         let name = |column: usize| names.get(column).cloned().unwrap_or_default();
         let of = |measure, effect, bound| {
             let purposes = purposes.clone();
-            Evidence { measure, effect, bound, purposes }
+            Evidence { measure, effect, bound, purposes, proven: true }
         };
         let mut found = Vec::new();
         if let Some((r_hat, bound)) = self.chains {
@@ -98,6 +98,7 @@ impl SampleCheck {
                 effect,
                 bound: 0.0,
                 purposes: vec![Purpose::Sampling, Purpose::Imputation],
+                proven: true,
             });
         }
         let distance = |column: &usize| self.columns[*column].distance;

@@ -186,7 +186,7 @@ mod tests {
     fn of(estimate: f64, half: f64, purposes: &[Purpose]) -> Evidence {
         let effect = Effect::within(estimate, 1.0, half);
         let measure = Measure::Correction(Correction::Affine);
-        Evidence { measure, effect, bound: 0.1, purposes: purposes.to_vec() }
+        Evidence { measure, effect, bound: 0.1, purposes: purposes.to_vec(), proven: true }
     }
 
     const BOTH: [Purpose; 2] = [Purpose::Score, Purpose::Sampling];
