@@ -33,12 +33,15 @@ const FRESH_LIKELIHOOD: usize = 300;
 
 /// Fit densities with a known score, well and badly, and compare the grade of each fit with the truth.
 ///
-/// Fits go to OUT/runs.jsonl, one line each; those that are there are not repeated. OUT/table.md is made of that file.
+/// Fits go to OUT/runs.jsonl, one line each; those that are there are not repeated. The table is made of that file.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Folder to write to.
     #[arg(long, default_value = "experiments/verdict-study")]
     out: PathBuf,
+    /// The page to write.
+    #[arg(long, default_value = "docs/verdicts.md")]
+    table: PathBuf,
     /// Seeds of every fit.
     #[arg(long, default_value_t = 1)]
     seeds: u64,
@@ -239,7 +242,7 @@ fn main() -> Result<()> {
         }
     }
     let runs: Vec<Run> = runs.into_values().collect();
-    std::fs::write(arguments.out.join("table.md"), table(&runs)?)?;
+    std::fs::write(&arguments.table, table(&runs)?)?;
     Ok(())
 }
 
@@ -425,10 +428,10 @@ const GRADES: [&str; 4] = ["good", "usable", "cannot tell", "not usable"];
 /// The confusion tables.
 fn table(runs: &[Run]) -> Result<String> {
     let mut out = String::new();
-    writeln!(out, "# What the verdict says of {} fits\n", runs.len())?;
+    writeln!(out, "# How right the verdict is: {} fits of known densities\n", runs.len())?;
     writeln!(
         out,
-        "Written by `verdict-study` from runs.jsonl. A fit is near where its true distance is at most what a good model may \
+        "Written by `cargo run --release -p gradlogp-experiments --bin verdict-study`. A fit is near where its true distance is at most what a good model may \
          have: a relative Fisher divergence of {RELATIVE_FISHER}, or for models over time {NATS_A_COLUMN} nats a column.\n"
     )?;
     type Pick = fn(&Run) -> Option<&Graded>;
@@ -436,23 +439,32 @@ fn table(runs: &[Run]) -> Result<String> {
         ("after the fit, beside its training rows", |run| run.fit.as_ref()),
         ("by fresh rows alone, as `eval`", |run| run.eval.as_ref()),
     ];
-    for (held_out, which) in
-        [(false, "densities that set the bounds"), (true, "held-out densities")]
-    {
+    for (held_out, which) in [
+        (false, "densities that set the bounds"),
+        (true, "densities that were looked at afterwards"),
+    ] {
         for (way, pick) in ways {
             writeln!(out, "## {way}: {which}\n")?;
-            writeln!(out, "| grade | near | far | right |\n|---|---|---|---|")?;
+            writeln!(
+                out,
+                "| grade | near | far | right | scores, near / far | densities, near / far |\n|---|---|---|---|---|---|"
+            )?;
             let of: Vec<(&Run, &Graded)> = runs
                 .iter()
                 .filter(|run| run.held_out == held_out)
                 .filter_map(|run| Some((run, pick(run)?)))
                 .collect();
             for grade in GRADES {
-                let count = |near: bool| {
-                    let part = of.iter().filter(|(_, graded)| graded.grade == grade);
+                let count = |near: bool, kinds: &[&str]| {
+                    let part = of.iter().filter(|(run, graded)| {
+                        graded.grade == grade && kinds.contains(&run.kind.as_str())
+                    });
                     part.filter(|(run, _)| (run.distance <= 1.0) == near).count()
                 };
-                let (near, far) = (count(true), count(false));
+                let both = |kinds: &[&str]| [count(true, kinds), count(false, kinds)];
+                let [scores, densities] =
+                    [both(&["Potential", "Field"]), both(&["Diffusion", "Density"])];
+                let (near, far) = (scores[0] + densities[0], scores[1] + densities[1]);
                 let share = |right: usize| 100.0 * right as f64 / (near + far) as f64;
                 let right = match (grade, near + far) {
                     (_, 0) => String::new(),
@@ -460,7 +472,9 @@ fn table(runs: &[Run]) -> Result<String> {
                     ("not usable", _) => format!("{:.0}%", share(far)),
                     _ => String::new(),
                 };
-                writeln!(out, "| {grade} | {near} | {far} | {right} |")?;
+                let pair = |pair: [usize; 2]| format!("{} / {}", pair[0], pair[1]);
+                let (scores, densities) = (pair(scores), pair(densities));
+                writeln!(out, "| {grade} | {near} | {far} | {right} | {scores} | {densities} |")?;
             }
             writeln!(out)?;
         }

@@ -89,6 +89,25 @@ pub enum Measure {
     Chains,
 }
 
+impl Measure {
+    /// Whether a small value is a sign that there is little to see, and not only that this did not show it.
+    pub fn clears(&self) -> bool {
+        match self {
+            Measure::Correction(_)
+            | Measure::Overfitting
+            | Measure::Slope
+            | Measure::OverTimes
+            | Measure::LikelihoodOverfitting { .. } => true,
+            Measure::Baseline(_)
+            | Measure::LikelihoodBaseline(_)
+            | Measure::Marginal(_)
+            | Measure::Correlation(..)
+            | Measure::Classifier
+            | Measure::Chains => false,
+        }
+    }
+}
+
 /// How fit a model is for a purpose, or an effect says that it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fitness {

@@ -110,6 +110,11 @@ fn worst(evidence: &[Evidence], purpose: Purpose) -> Option<&Evidence> {
     })
 }
 
+/// Whether something speaks of a purpose that would show a fault if there was one.
+fn clears(evidence: &[Evidence], purpose: Purpose) -> bool {
+    evidence.iter().any(|e| e.purposes.contains(&purpose) && e.measure.clears())
+}
+
 /// What `evidence` from `rows` held-out rows of `columns` columns comes to for a model that is for the purposes `meant`, and perhaps
 /// `others`.
 pub(super) fn judge(
@@ -127,6 +132,11 @@ pub(super) fn judge(
                 Fitness::CannotTell,
                 format!("{rows} held-out rows are too few, {least} are the least"),
             ),
+            // Comparisons may fail to show a fault; what would have shown it is still missing.
+            Fitness::Good if !clears(evidence, *purpose) => {
+                let reason = "no comparison shows a fault, and nothing here would show every one";
+                (Fitness::Usable, reason.into())
+            }
             fitness => (fitness, found.to_string()),
         };
         Some(Finding { purpose: *purpose, fitness, reason })
@@ -211,6 +221,16 @@ mod tests {
         // What a model is not meant for does not make it worse, and may make it usable.
         let other = judge(&one, (1000, 3), (score, sampling), "");
         assert_eq!((other.grade, other.findings.len()), (Grade::Good, 2));
+    }
+
+    #[test]
+    fn comparisons_alone_make_nothing_good() {
+        let effect = Effect::shown(-0.3, 1.0, 0.1);
+        let measure = Measure::LikelihoodBaseline(crate::diagnose::Baseline::Gaussian);
+        let purposes = BOTH.to_vec();
+        let beside = Evidence { measure, effect, bound: 0.1, purposes, proven: true };
+        assert_eq!(grade(std::slice::from_ref(&beside), 1000), Grade::Usable(BOTH.to_vec()));
+        assert_eq!(grade(&[beside, of(0.02, 0.01, &BOTH)], 1000), Grade::Good);
     }
 
     #[test]

@@ -208,7 +208,8 @@ fn page(lines: &[Line], data_sets: usize) -> String {
             rows, that of Kolmogorov and Smirnov is a multiple of 1/300) has few different p-values, which cannot be \
             uniform: the test before the last column sees the steps. In the last column each p-value is put at random between \
             itself and the next smaller one that was seen, which makes those of a valid test uniform. The true normalizers are \
-            those of the reference densities; the best losses are means over a million draws.\n";
+            those of the reference densities; the best losses are means over a million draws.\n\n\
+            How often the grade of a fit is right is another study: [verdicts.md](verdicts.md).\n";
     out
 }
 
