@@ -33,7 +33,10 @@ mod verdict;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = args::Cli::read();
+    let cli = match args::Cli::read() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     interrupt::watch(cli.quiet);
     match commands::run(&cli) {
         Ok(code) => code,

@@ -1,6 +1,7 @@
 //! The command line as a whole: the commands, and what is checked once all options are known.
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -41,9 +42,21 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// The command line of this process; ends it with a message if there is something wrong.
-    pub(crate) fn read() -> Self {
-        Self::parse_checked(&Cli::command().get_matches()).unwrap_or_else(|e| e.exit())
+    /// The command line of this process.
+    ///
+    /// # Errors
+    /// The exit code, after help that was asked for, or a message on what is wrong.
+    pub(crate) fn read() -> Result<Self, ExitCode> {
+        let found = Cli::command().try_get_matches();
+        found.and_then(|matches| Self::parse_checked(&matches)).map_err(|error| {
+            match error.print() {
+                Ok(()) => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)),
+                Err(unwritten) => {
+                    let unwritten = anyhow::Error::from(unwritten);
+                    crate::exit::report(&unwritten.context("standard output: cannot write"))
+                }
+            }
+        })
     }
 
     /// The command line of these words.

@@ -26,7 +26,7 @@ fn completions_and_manual_pages() {
 #[test]
 fn standard_output_that_is_full_is_named() {
     let folder = Folder::new();
-    for line in ["datasets", "man", "completions bash"] {
+    for line in ["datasets", "man", "completions bash", "--help", "fit -h", "--version"] {
         let ended = folder.shell(&format!("\"$GRADLOGP\" {line} > /dev/full"));
         assert_eq!(ended.code, Some(5), "{line}: {ended:?}");
         assert!(ended.err.starts_with("error: standard output: cannot write"), "{line}: {ended:?}");
