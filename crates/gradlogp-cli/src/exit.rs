@@ -21,6 +21,16 @@ pub(crate) fn code(class: ErrorClass) -> u8 {
     }
 }
 
+/// Prints help that was asked for, or what is wrong with a command line, and returns the code.
+pub(crate) fn unread(error: &clap::Error) -> ExitCode {
+    match error.print() {
+        Ok(()) => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)),
+        Err(unwritten) => {
+            report(&anyhow::Error::from(unwritten).context("standard output: cannot write"))
+        }
+    }
+}
+
 /// Prints an error to the terminal and returns its code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let system = || error.chain().filter_map(|e| e.downcast_ref::<std::io::Error>());

@@ -35,7 +35,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = match args::Cli::read() {
         Ok(cli) => cli,
-        Err(code) => return code,
+        Err(error) => return exit::unread(&error),
     };
     interrupt::watch(cli.quiet);
     match commands::run(&cli) {

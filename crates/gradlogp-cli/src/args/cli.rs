@@ -1,7 +1,6 @@
 //! The command line as a whole: the commands, and what is checked once all options are known.
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -45,18 +44,9 @@ impl Cli {
     /// The command line of this process.
     ///
     /// # Errors
-    /// The exit code, after help that was asked for, or a message on what is wrong.
-    pub(crate) fn read() -> Result<Self, ExitCode> {
-        let found = Cli::command().try_get_matches();
-        found.and_then(|matches| Self::parse_checked(&matches)).map_err(|error| {
-            match error.print() {
-                Ok(()) => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)),
-                Err(unwritten) => {
-                    let unwritten = anyhow::Error::from(unwritten);
-                    crate::exit::report(&unwritten.context("standard output: cannot write"))
-                }
-            }
-        })
+    /// Help that was asked for, or what is wrong.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        Self::parse_checked(&Cli::command().try_get_matches()?)
     }
 
     /// The command line of these words.
