@@ -1,4 +1,5 @@
-"""Docstrings as mkdocstrings reads them: roles such as :class:`ScoreDensity` become links, and parameters a table."""
+"""Docstrings as mkdocstrings reads them: roles such as :class:`ScoreDensity` become links, parameters a table, and
+sessions code."""
 
 import re
 
@@ -6,6 +7,8 @@ from griffe import Extension
 
 ROLE = re.compile(r":(?:class|meth|func|attr|exc):`~?([\w.]+)`")
 PARAMETERS = re.compile(r"^Parameters\n-+\n(.*?)(?=^\S.*\n-{3,}\n|\Z)", re.M | re.S)
+# What is typed and what answers, up to an empty line.
+SESSION = re.compile(r"^>>> .*(?:\n.+)*", re.M)
 # Names, and what the lines below them say.
 ENTRY = re.compile(r"^(\S.*(?:\n\S.*)*)\n((?:[ \t]+.*\n?|\n)+)", re.M)
 
@@ -16,6 +19,7 @@ class Docstrings(Extension):
     def on_object(self, *, obj, **_):
         if obj.docstring:
             text = PARAMETERS.sub(lambda found: table(found[1]), obj.docstring.value)
+            text = SESSION.sub(lambda found: f"```pycon\n{found[0]}\n```", text)
             obj.docstring.value = ROLE.sub(lambda found: linked(found[1], obj), text)
 
 
