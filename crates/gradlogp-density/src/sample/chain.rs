@@ -1,147 +1,18 @@
 //! Many chains of one sampler: warm-up, draws, and the numbers that say what they are worth.
 
-use super::convergence::{Convergence, summarize};
+use super::convergence::summarize;
 use super::kernels::{HmcKernel, Kernel, MalaKernel, OwnUlaKernel, UlaKernel};
 use super::mixing::{Halves, bound};
-use super::{DualAveraging, normals};
+use super::{ChainConfig, ChainRun, DualAveraging, Phase, Progress, Snapshot, normals};
 use crate::error::{Error, Result};
 use crate::score::{LogDensity, Score};
 use crate::stats::upper_median;
 use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis, s};
 use rand::Rng;
-use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
 /// Below this acceptance a chain is where it started.
 const LEAST_ACCEPTANCE: f64 = 0.05;
-
-/// How to run the chains.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ChainConfig {
-    /// Chains at once, each a row of every batch the model sees (default 8).
-    pub chains: usize,
-    /// Steps before the first draw, dropped (default 1000).
-    pub warm_up: usize,
-    /// Steps after them (default 1000).
-    pub steps: usize,
-    /// Keep every so many-th step: `steps / thinning` draws a chain (default 1, keep all).
-    pub thinning: usize,
-    /// a in x += (a/2) s + sqrt(a) z: squared units of x (default 0.1, for standardized columns).
-    /// Where it is adapted, only the first guess.
-    pub step_size: f64,
-    /// The acceptance rate that warm-up adapts the step size to (default 0.574, best for MALA in
-    /// many columns: Roberts and Rosenthal 1998; HMC does better with 0.8). `None` keeps the step size.
-    /// ULA accepts everything and does not adapt, unless chains are apart: then `None` keeps the step size, and
-    /// any number has it found.
-    pub target_acceptance: Option<f64>,
-    /// Each chain has a distribution of its own, such as a condition of its own (default false): step size,
-    /// scale and random numbers of each are its own, and what one draws depends on no other.
-    #[serde(default)]
-    pub apart: bool,
-}
-
-impl Default for ChainConfig {
-    fn default() -> Self {
-        Self {
-            chains: 8,
-            warm_up: 1000,
-            steps: 1000,
-            thinning: 1,
-            step_size: 0.1,
-            target_acceptance: Some(0.574),
-            apart: false,
-        }
-    }
-}
-
-impl ChainConfig {
-    /// Draws kept of each chain.
-    pub fn draws(&self) -> usize {
-        self.steps / self.thinning.max(1)
-    }
-
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// [`Error::Config`] naming the field.
-    pub fn validate(&self) -> Result<()> {
-        if self.chains == 0 {
-            return Err(Error::config("chains", "at least one is needed"));
-        }
-        if self.thinning == 0 {
-            return Err(Error::config("thinning", "must be at least 1, which keeps every step"));
-        }
-        if self.draws() == 0 {
-            let message = format!("must be at least thinning = {}, for one draw", self.thinning);
-            return Err(Error::config("steps", message));
-        }
-        if !(self.step_size > 0.0 && self.step_size.is_finite()) {
-            return Err(Error::config("step_size", "must be positive and finite"));
-        }
-        if self.target_acceptance.is_some_and(|target| !(target > 0.0 && target < 1.0)) {
-            return Err(Error::config("target_acceptance", "must lie between 0 and 1"));
-        }
-        Ok(())
-    }
-}
-
-/// Whether the steps count yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// Steps that are dropped, and adapt the step size.
-    WarmUp,
-    /// Steps that are kept, every `thinning`-th.
-    Sampling,
-}
-
-/// Told after every step; the answer decides whether to go on.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Progress {
-    /// What the step was for.
-    pub phase: Phase,
-    /// Steps done, both phases together.
-    pub step: usize,
-    /// Steps to do, both phases together.
-    pub total_steps: usize,
-    /// The step size it was made with; the median where each chain has its own.
-    pub step_size: f64,
-    /// Mean acceptance probability over the chains at this step; `None` for ULA.
-    pub acceptance: Option<f64>,
-}
-
-/// What a run gave.
-#[derive(Debug, Clone)]
-pub struct ChainRun {
-    /// chains x draws x d.
-    pub draws: Array3<f64>,
-    /// Mean acceptance probability of each chain after warm-up; `None` for ULA.
-    pub acceptance: Option<Array1<f64>>,
-    /// The step size after warm-up; the median where each chain has its own.
-    pub step_size: f64,
-    /// Of chains that are apart: those, counted from 0, whose halves differ more than chance gives (with less
-    /// than 4 draws nothing is known), or that accepted less than 5% of their moves.
-    pub not_mixed: Vec<usize>,
-    /// Chains that have no finite density or score to go on from, where chains are apart; their draws are NaN.
-    pub lost: Vec<usize>,
-    /// R-hat and effective sample size of every column; NaN below 4 draws.
-    pub convergence: Vec<Convergence>,
-    /// False where the observer stopped the run, and `draws` holds only those made until then.
-    pub completed: bool,
-}
-
-impl ChainRun {
-    /// All draws as rows, chain after chain: (chains * draws) x d.
-    pub fn pooled(&self) -> Array2<f64> {
-        let (chains, draws, dim) = self.draws.dim();
-        let rows: Vec<f64> = self.draws.iter().copied().collect();
-        Array2::from_shape_vec((chains * draws, dim), rows).unwrap_or_default()
-    }
-
-    /// Mean acceptance over chains; `None` for ULA.
-    pub fn acceptance_rate(&self) -> Option<f64> {
-        self.acceptance.as_ref().and_then(|rates| rates.mean())
-    }
-}
 
 /// `chains` rows from N(0, I): a start for standardized columns.
 pub fn standard_normal_start(chains: usize, dim: usize, rng: &mut dyn Rng) -> Array2<f64> {
@@ -254,30 +125,6 @@ impl std::fmt::Debug for Chains<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Chains after step {} of {:?}", self.step, self.config)
     }
-}
-
-/// All that the next step of [`Chains`] depends on, besides the model and the generator.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Snapshot {
-    /// How the chains run.
-    pub config: ChainConfig,
-    /// Steps done, warm-up included.
-    pub step: usize,
-    /// Number of columns.
-    pub dim: usize,
-    step_size: f64,
-    adaptation: Option<DualAveraging>,
-    /// Of chains that are apart.
-    #[serde(default)]
-    step_sizes: Vec<f64>,
-    #[serde(default)]
-    adaptations: Vec<DualAveraging>,
-    position: Vec<f64>,
-    scale: Vec<f64>,
-    #[serde(rename = "spread")]
-    variance: Option<super::warm_up::ColumnVariance>,
-    draws: Vec<f64>,
-    acceptance: Option<Vec<f64>>,
 }
 
 impl<'m> Chains<'m> {
@@ -576,53 +423,6 @@ fn not_mixed(
 
 fn median_step(sizes: &[f64]) -> f64 {
     upper_median(sizes.iter().copied()).unwrap_or(f64::NAN)
-}
-
-impl Snapshot {
-    /// Refuses what no chains come through.
-    ///
-    /// # Errors
-    /// [`Error::Config`] with what is wrong.
-    pub fn check(&self) -> Result<()> {
-        self.config.validate()?;
-        let ChainConfig { chains, warm_up, steps, thinning, .. } = self.config;
-        let end = warm_up.checked_add(steps);
-        let kept = self.step.saturating_sub(warm_up) / thinning;
-        let draws = chains.checked_mul(kept).and_then(|draws| draws.checked_mul(self.dim));
-        let finite = |values: &[f64]| values.iter().all(|x| x.is_finite());
-        let mut adaptations = self.adaptation.iter().chain(&self.adaptations);
-        let adapted = adaptations.all(DualAveraging::is_finite);
-        let mut steps = [self.step_size].into_iter().chain(self.step_sizes.iter().copied());
-        let apart = if self.config.apart { chains } else { 0 };
-        // Without a variance these are no scales, but what another sampler keeps of its chains.
-        let scales = match &self.variance {
-            Some(variance) => {
-                variance.is_sound(self.dim, apart) && self.scale.iter().all(|s| *s > 0.0)
-            }
-            None => true,
-        };
-        let wrong = if end.is_none_or(|end| self.step > end) {
-            "it has taken more steps than there are to take"
-        } else if draws != Some(self.draws.len()) || !finite(&self.draws) {
-            "its draws are not one number for each chain, draw and column"
-        } else if !finite(&self.position) {
-            "its positions are not finite"
-        } else if !(steps.all(|step| step >= 0.0 && step.is_finite()) && adapted) {
-            "its step size is none"
-        } else if !(finite(&self.scale) && scales) {
-            "its scales are none"
-        } else if !self.acceptance.as_ref().is_none_or(|rates| finite(rates)) {
-            "its acceptance rates are not finite"
-        } else {
-            return Ok(());
-        };
-        Err(Error::config("snapshot", wrong))
-    }
-
-    fn position(&self) -> Result<Array2<f64>> {
-        Array2::from_shape_vec((self.config.chains, self.dim), self.position.clone())
-            .map_err(|e| Error::config("snapshot", format!("its positions do not fit: {e}")))
-    }
 }
 
 /// Draws made so far, and the sum of each chain's acceptance over its kept steps.

@@ -6,6 +6,8 @@
 //! x += (a/2) s + sqrt(a) z, in squared units of x; HMC has a = eps^2.
 
 mod chain;
+mod chain_config;
+mod chain_snapshot;
 pub mod convergence;
 mod dual_averaging;
 pub mod hmc;
@@ -20,10 +22,9 @@ mod streams;
 pub mod ula;
 mod warm_up;
 
-pub use chain::{
-    ChainConfig, ChainRun, Chains, Phase, Progress, Snapshot, run_hmc, run_mala, run_ula,
-    standard_normal_start,
-};
+pub use chain::{Chains, run_hmc, run_mala, run_ula, standard_normal_start};
+pub use chain_config::{ChainConfig, ChainRun, Phase, Progress};
+pub use chain_snapshot::Snapshot;
 pub use dual_averaging::DualAveraging;
 pub use impute::{ImputeConfig, Imputed, Target, impute};
 pub use parallel::Parallel;
