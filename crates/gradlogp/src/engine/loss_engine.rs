@@ -32,6 +32,20 @@ pub struct Draw {
     pub step: u64,
 }
 
+/// One of several contiguous parts of a batch, of about the same size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Which one, from 0.
+    pub part: usize,
+    /// How many there are.
+    pub of: usize,
+}
+
+impl Part {
+    /// All of it.
+    pub const WHOLE: Part = Part { part: 0, of: 1 };
+}
+
 /// Evaluates one objective with one slice distribution on models that share a graph.
 pub struct LossEngine<T: Real> {
     distribution: SliceDistribution,
@@ -142,13 +156,29 @@ impl<T: Real> LossEngine<T> {
         points: impl Into<Points<'a, T>>,
         draw: Draw,
     ) -> f64 {
-        self.run(model, points.into(), draw)
+        self.run(model, points.into(), draw, Part::WHOLE)
+    }
+
+    /// What one part of the rows of `points` adds to their mean loss and to its gradient: with the draws that they have
+    /// in the whole, so that the gradients of all parts sum up to that of the whole.
+    ///
+    /// # Panics
+    /// For a part that is not there.
+    pub fn part_of_loss_and_gradient<'a>(
+        &mut self,
+        model: &Model<T>,
+        points: impl Into<Points<'a, T>>,
+        draw: Draw,
+        part: Part,
+    ) -> f64 {
+        assert!(part.part < part.of, "part {} of {}", part.part, part.of);
+        self.run(model, points.into(), draw, part)
     }
 
     #[inline(never)]
-    fn run(&mut self, model: &Model<T>, points: Points<'_, T>, draw: Draw) -> f64 {
+    fn run(&mut self, model: &Model<T>, points: Points<'_, T>, draw: Draw, part: Part) -> f64 {
         let rows = points.x.len() / model.dim();
-        self.for_each_shard(model, points, draw, Some(T::of(1.0 / rows as f64)));
+        self.for_each_shard(model, points, draw, Some(T::of(1.0 / rows as f64)), part);
         self.add_gradients();
         self.row_losses().sum::<f64>() / rows as f64
     }
@@ -160,7 +190,7 @@ impl<T: Real> LossEngine<T> {
         points: impl Into<Points<'a, T>>,
         draw: Draw,
     ) -> Vec<f64> {
-        self.for_each_shard(model, points.into(), draw, None);
+        self.for_each_shard(model, points.into(), draw, None, Part::WHOLE);
         self.row_losses().collect()
     }
 
@@ -206,12 +236,13 @@ impl<T: Real> LossEngine<T> {
         points: Points<'_, T>,
         draw: Draw,
         weight: Option<T>,
+        Part { part, of }: Part,
     ) {
         let (distribution, count, domain) =
             (self.distribution, self.shards.len(), self.domain.as_deref());
         let rows = points.x.len() / model.dim();
         self.shards.par_iter_mut().enumerate().for_each(|(k, shard)| {
-            let range = shard_rows(rows, count, k);
+            let range = shard_rows(rows, of * count, part * count + k);
             shard.losses.resize(range.len(), T::ZERO);
             if weight.is_some() {
                 shard.gradient.resize(model.parameters.len(), T::ZERO);

@@ -18,9 +18,11 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use super::batch_plan::BatchPlan;
+use super::config::TrainConfig;
+use super::event::{Event, Stop};
 use super::gradient_noise::{GradientNoise, gradient_noise};
 use super::schedule::Schedule;
-use super::trainer::{Event, Stop, TrainConfig, Trainer};
+use super::trainer::Trainer;
 use crate::Result;
 use crate::engine::{LossEngine, Threads};
 use crate::model::{Model, PointSet, Points};

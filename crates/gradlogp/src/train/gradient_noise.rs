@@ -24,7 +24,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::batch_plan::BatchPlan;
-use super::trainer::TrainConfig;
+use super::config::TrainConfig;
 use crate::engine::{Draw, LossEngine, StreamId};
 use crate::model::{Model, PointSet, Points};
 use crate::{Error, Result};

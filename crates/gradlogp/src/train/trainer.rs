@@ -3,177 +3,27 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::adamw::{AdamW, Update};
 use super::batch_plan::BatchPlan;
 use super::batches::{Batches, TableRows};
 use super::checkpoint::{Best, Checkpoint, State};
+use super::config::TrainConfig;
+use super::event::{Event, Progress, Stop};
 use super::held_out::{HeldOut, HeldOutLoss};
 use super::history::HistoryPoint;
-use super::schedule::Schedule;
 use crate::domain::Domain;
-use crate::engine::{Draw, LossEngine, StreamId, Threads};
+use crate::engine::{Draw, LossEngine, Part, StreamId, Threads};
 use crate::model::{LossPass, Model, PointSet, Points};
 use crate::objective::{Objective, RowLoss};
-use crate::slice::SliceDistribution;
 use crate::{Error, Result};
-
-/// Settings of a training run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TrainConfig {
-    /// The loss that is minimized.
-    pub objective: Objective,
-    /// Where its slices come from.
-    #[serde(rename = "law", alias = "slice_distribution")]
-    pub slice_distribution: SliceDistribution,
-    /// The domain with a boundary in which all rows lie, if there is one, in the model's units: losses
-    /// are then weighted, MATH (7).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub domain: Option<Domain>,
-    /// Optimizer steps.
-    pub steps: u64,
-    /// Rows per step.
-    pub batch: usize,
-    /// Largest learning rate.
-    #[serde(rename = "rate", alias = "learning_rate")]
-    pub learning_rate: f64,
-    /// How the rate moves.
-    pub schedule: Schedule,
-    /// Warm-up steps, over which the learning rate rises from 0.
-    pub warm_up: u64,
-    /// Largest gradient norm; larger ones are scaled down.
-    #[serde(rename = "clip", alias = "max_gradient_norm")]
-    pub max_gradient_norm: f64,
-    /// Decoupled weight decay.
-    #[serde(rename = "decay", alias = "weight_decay")]
-    pub weight_decay: f64,
-    /// Decay of the weight average that is evaluated and kept; 0 keeps the last weights.
-    #[serde(rename = "ema", alias = "ema_decay")]
-    pub ema_decay: f64,
-    /// Steps between held-out evaluations.
-    pub evaluate_every: u64,
-    /// Early stopping: evaluations without improvement; 0 for none stops early.
-    pub patience: u64,
-    /// Seed of batches and slices.
-    pub seed: u64,
-    /// Worker threads; 0 for one per core.
-    pub threads: usize,
-}
-
-impl Default for TrainConfig {
-    fn default() -> Self {
-        TrainConfig {
-            objective: Objective::SsmVr { slices: 1 },
-            slice_distribution: SliceDistribution::Rademacher,
-            domain: None,
-            steps: 10_000,
-            batch: 256,
-            learning_rate: 2e-3,
-            schedule: Schedule::Cosine,
-            warm_up: 100,
-            max_gradient_norm: 10.0,
-            weight_decay: 0.0,
-            ema_decay: 0.999,
-            evaluate_every: 100,
-            patience: 0,
-            seed: 0,
-            threads: 0,
-        }
-    }
-}
-
-impl TrainConfig {
-    /// Checks every number.
-    ///
-    /// # Errors
-    /// Names the first setting that cannot be used.
-    pub fn validate(&self) -> Result<()> {
-        self.objective.validate()?;
-        if let Some(domain) = &self.domain {
-            domain.validate()?;
-            self.objective.check_bounded()?;
-        }
-        let positive = |name: &'static str, value: f64| {
-            let fine = value > 0.0 && !value.is_nan();
-            let message = || format!("must be a positive number, not {value}");
-            if fine { Ok(()) } else { Err(Error::config(name, message())) }
-        };
-        positive("steps", self.steps as f64)?;
-        positive("batch", self.batch as f64)?;
-        positive("evaluate_every", self.evaluate_every as f64)?;
-        positive("max_gradient_norm", self.max_gradient_norm)?;
-        positive("learning_rate", self.learning_rate)?;
-        if !self.learning_rate.is_finite() {
-            return Err(Error::config("learning_rate", "must be finite"));
-        }
-        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
-            return Err(Error::config("weight_decay", "must be zero or a positive number"));
-        }
-        if !(0.0..1.0).contains(&self.ema_decay) {
-            return Err(Error::config(
-                "ema_decay",
-                format!("must be in [0, 1), not {}", self.ema_decay),
-            ));
-        }
-        Ok(())
-    }
-}
-
-/// How far a run is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Progress {
-    /// Steps taken.
-    pub step: u64,
-    /// Steps to take.
-    pub steps: u64,
-    /// Loss of the last batch.
-    pub loss: f64,
-    /// Norm of its gradient before clipping.
-    pub gradient_norm: f64,
-    /// Rows in the last batch.
-    pub rows: usize,
-}
-
-/// What a run tells its observer.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
-pub enum Event {
-    /// A step was taken.
-    Step(Progress),
-    /// The held-out loss was evaluated; `best` if it is the lowest so far.
-    Evaluated {
-        /// The evaluation.
-        point: HistoryPoint,
-        /// Whether it is the lowest so far.
-        best: bool,
-    },
-}
-
-/// Why a run ended.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum Stop {
-    /// All steps were taken.
-    Completed,
-    /// The held-out loss has not improved for as long as asked.
-    Patience,
-    /// The observer said so.
-    Interrupted,
-    /// The loss left the finite range; the best weights so far are kept. Says what to try.
-    Diverged {
-        /// What was seen and what to try.
-        message: String,
-    },
-}
 
 /// A training run in progress. Weights are f32.
 pub struct Trainer {
     config: TrainConfig,
-    threads: Arc<Threads>,
-    model: Model<f32>,
-    optimizer: AdamW<f32>,
-    engine: LossEngine<f32>,
+    pub(super) threads: Arc<Threads>,
+    pub(super) model: Model<f32>,
+    pub(super) optimizer: AdamW<f32>,
+    pub(super) engine: LossEngine<f32>,
     held_out: HeldOut<f32>,
     batches: Box<dyn Batches>,
     plan: BatchPlan,
@@ -416,9 +266,7 @@ impl Trainer {
         &mut self,
         observer: &mut (dyn FnMut(&Trainer, Event) -> ControlFlow<()> + Send),
     ) -> Stop {
-        if self.state.history.is_empty()
-            && let Err(stop) = self.evaluate(observer)
-        {
+        if let Err(stop) = self.begin(observer) {
             return stop;
         }
         if self.is_out_of_patience() {
@@ -433,22 +281,48 @@ impl Trainer {
         Stop::Completed
     }
 
+    /// The evaluation of the weights that a run begins with, once.
+    pub(super) fn begin(
+        &mut self,
+        observer: &mut (dyn FnMut(&Trainer, Event) -> ControlFlow<()> + Send),
+    ) -> Result<(), Stop> {
+        if self.state.history.is_empty() { self.evaluate(observer) } else { Ok(()) }
+    }
+
     fn take_step(
         &mut self,
         observer: &mut (dyn FnMut(&Trainer, Event) -> ControlFlow<()> + Send),
     ) -> Result<(), Stop> {
+        let loss = self.loss_and_gradient(Part::WHOLE);
+        let (gradient_norm, update) = (self.engine.gradient_norm(), self.update());
+        let (parameters, gradient) = (&mut self.model.parameters, self.engine.gradient());
+        self.optimizer.update_with_norm(parameters, gradient, gradient_norm, update);
+        self.after_update(loss, gradient_norm, observer)
+    }
+
+    /// What a part of the next step's batch adds to its loss; the engine holds the gradient.
+    pub(super) fn loss_and_gradient(&mut self, part: Part) -> f64 {
         let step = self.state.step;
         self.plan.indices_for_step(step, &mut self.chosen);
         let draw = Draw { seed: self.config.seed, stream: StreamId::Train, step };
         let points = self.batches.fill(step, &self.chosen);
-        let loss = self.engine.loss_and_gradient(&self.model, points, draw);
+        self.engine.part_of_loss_and_gradient(&self.model, points, draw, part)
+    }
+
+    /// The settings of the next update.
+    pub(super) fn update(&self) -> Update {
         let c = &self.config;
-        let rate = c.learning_rate * c.schedule.factor(step, c.steps, c.warm_up);
-        let update =
-            Update { rate, decay: c.weight_decay, clip: c.max_gradient_norm, ema: c.ema_decay };
-        let gradient_norm = self.engine.gradient_norm();
-        let (parameters, gradient) = (&mut self.model.parameters, self.engine.gradient());
-        self.optimizer.update_with_norm(parameters, gradient, gradient_norm, update);
+        let rate = c.learning_rate * c.schedule.factor(self.state.step, c.steps, c.warm_up);
+        Update { rate, decay: c.weight_decay, clip: c.max_gradient_norm, ema: c.ema_decay }
+    }
+
+    /// What follows an update of the weights: the count of steps, evaluations, and whether to go on.
+    pub(super) fn after_update(
+        &mut self,
+        loss: f64,
+        gradient_norm: f64,
+        observer: &mut (dyn FnMut(&Trainer, Event) -> ControlFlow<()> + Send),
+    ) -> Result<(), Stop> {
         if !loss.is_finite() || !gradient_norm.is_finite() {
             return Err(self.diverged(&format!("the loss became {loss}")));
         }
