@@ -1,27 +1,21 @@
 //! The checks that are made when asked for: test functions, likelihood, samples against rows.
 
 use anyhow::Result;
-use gradlogp::diagnose::{
-    ColumnFunction, Copies, LogMean, TestFunction, copies_of, likelihood, test_functions,
-};
+use gradlogp::diagnose::{ColumnFunction, Copies, TestFunction, copies_of, test_functions};
 use gradlogp::draw::Samples;
 use gradlogp::fit::{LEVEL, SampleCheck};
-use gradlogp::{Error, FittedModel, LogDensity};
+use gradlogp::{Error, FittedModel};
+use gradlogp_report::{Comparison, Findings, LEAST_COMPARED, Normalized, Statement};
 use ndarray::{Array2, ArrayView2};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
 
 use crate::args::{ChainArgs, CheckArgs, ReadArgs};
 use crate::exit;
 use crate::input::{Place, Source, in_table, show_warnings};
 use crate::limits::check_memory;
-use crate::report::{Check, Estimate, Grade};
 use crate::sampling::{self, Words};
-use crate::text::{self, short};
-
-/// Least rows of each side that are compared: what the classifier test needs.
-pub(crate) const LEAST_COMPARED: usize = 8;
+use crate::text;
 
 /// What was asked for.
 pub(crate) struct Checks<'a> {
@@ -37,89 +31,6 @@ pub(crate) struct Checks<'a> {
     pub(crate) quiet: bool,
     /// The files that were named, as one would write them again.
     pub(crate) call: &'a str,
-}
-
-/// What was found. Keys are described in docs/json.md.
-#[derive(Debug, Clone, Default, Serialize)]
-pub(crate) struct Findings {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) test_functions: Vec<Statement>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) likelihood: Option<Normalized>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) samples: Option<Comparison>,
-}
-
-/// The Stein identity of one test function.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Statement {
-    name: String,
-    value: f64,
-    value_se: f64,
-    z: f64,
-    holds: bool,
-}
-
-/// The likelihood of the rows, or why there is none.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Normalized {
-    #[serde(flatten)]
-    found: Option<Likely>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refused: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    importance: Option<Route>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    forward_annealing: Option<Route>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reverse_annealing: Option<Route>,
-}
-
-#[derive(Debug, Clone, Serialize)]
-struct Likely {
-    log_z: f64,
-    log_z_se: f64,
-    log_z_interval: [f64; 2],
-    log_likelihood: f64,
-    log_likelihood_se: f64,
-    bits_per_dimension: f64,
-    bits_per_dimension_se: f64,
-}
-
-/// One estimate of log Z.
-#[derive(Debug, Clone, Serialize)]
-struct Route {
-    value: f64,
-    value_se: f64,
-    effective_size: f64,
-}
-
-/// Samples against rows.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Comparison {
-    source: String,
-    sample_rows: usize,
-    /// Samples that are rows of a table given, where they were not drawn here.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    copied_rows: Option<usize>,
-    #[serde(skip)]
-    copies_are_suspicious: bool,
-    #[serde(skip)]
-    pub(crate) check: SampleCheck,
-    energy_distance: f64,
-    energy_critical: f64,
-    energy_p_value: f64,
-    classifier_accuracy: f64,
-    classifier_accuracy_se: f64,
-    classifier_p_value: f64,
-    columns: Vec<ColumnComparison>,
-}
-
-#[derive(Debug, Clone, Serialize)]
-struct ColumnComparison {
-    column: String,
-    ks_distance: f64,
-    ks_p_value: f64,
 }
 
 /// Samples, and what is known of how they were drawn.
@@ -196,14 +107,7 @@ impl Checks<'_> {
         let functions: Vec<&dyn TestFunction> =
             functions.iter().map(|f| f as &dyn TestFunction).collect();
         let found = test_functions(model, rows, &functions, LEVEL)?;
-        let statement = |s: gradlogp::diagnose::SteinStatement| Statement {
-            name: s.name,
-            value: s.value.mean,
-            value_se: s.value.standard_error,
-            z: s.z,
-            holds: s.holds,
-        };
-        Ok(found.into_iter().map(statement).collect())
+        Ok(found.into_iter().map(Statement::from).collect())
     }
 
     fn samples(&self, model: &FittedModel, seed: u64) -> Result<Option<ToCompare>> {
@@ -256,31 +160,8 @@ impl Checks<'_> {
         }
         let copies = self.copies(model, samples, &source);
         let check = SampleCheck::of(rows, samples, drawn.as_ref(), rng)?;
-        let (energy, classifier) = (check.energy, check.classifier);
-        let columns = check
-            .columns
-            .iter()
-            .zip(&model.description().columns)
-            .map(|(test, name)| ColumnComparison {
-                column: name.clone(),
-                ks_distance: test.distance,
-                ks_p_value: test.p_value,
-            })
-            .collect();
-        Ok(Comparison {
-            source,
-            sample_rows: samples.nrows(),
-            copied_rows: copies.map(|copies| copies.copies),
-            copies_are_suspicious: copies.is_some_and(|copies| copies.are_suspicious()),
-            check,
-            energy_distance: energy.squared,
-            energy_critical: energy.critical,
-            energy_p_value: energy.p_value,
-            classifier_accuracy: classifier.accuracy,
-            classifier_accuracy_se: classifier.standard_error,
-            classifier_p_value: classifier.p_value,
-            columns,
-        })
+        let columns = &model.description().columns;
+        Ok(Comparison::of(source, samples.nrows(), copies, check, columns))
     }
 
     /// Samples of a file that are rows of the table, or of the one that the model was fitted to, if that is still
@@ -368,219 +249,10 @@ fn normalized(
         Err(error) => match error.downcast::<Error>()? {
             // The other checks can do with fewer rows.
             few @ Error::TooFewRows { .. } => {
-                return Ok(Normalized {
-                    found: None,
-                    refused: Some(few.to_string()),
-                    importance: None,
-                    forward_annealing: None,
-                    reverse_annealing: None,
-                });
+                return Ok(Normalized::refused(few.to_string()));
             }
             other => return Err(other.into()),
         },
     };
-    let route = |e: LogMean| Route {
-        value: e.value,
-        value_se: e.standard_error,
-        effective_size: e.effective_size,
-    };
-    let found = match (estimates.log_z, model.as_log_density()) {
-        (Ok(log_z), Some(density)) => {
-            let of_rows = likelihood(density.log_density(rows).view(), rows.ncols(), log_z);
-            Some(Likely {
-                log_z: log_z.value,
-                log_z_se: log_z.standard_error,
-                log_z_interval: log_z.interval(0.95),
-                log_likelihood: of_rows.per_row.mean,
-                log_likelihood_se: of_rows.per_row.standard_error,
-                bits_per_dimension: of_rows.bits_per_dimension.mean,
-                bits_per_dimension_se: of_rows.bits_per_dimension.standard_error,
-            })
-        }
-        _ => None,
-    };
-    Ok(Normalized {
-        found,
-        refused: estimates.log_z.err().map(|why| exit::in_options(&why.to_string())),
-        importance: Some(route(estimates.importance)),
-        forward_annealing: Some(route(estimates.forward)),
-        reverse_annealing: Some(route(estimates.reverse)),
-    })
-}
-
-/// Rows of the check table as the terminal shows them.
-pub(crate) fn table(checks: &[Check]) -> String {
-    let word = |grade| match grade {
-        Grade::Pass => "ok",
-        Grade::Warn => "look",
-        Grade::Fail => "FAULT",
-        Grade::Info => "",
-    };
-    let cells = |c: &Check| {
-        let spread = c.value.standard_error.map_or(String::new(), |se| format!("+- {}", short(se)));
-        let expected = c.expected.as_ref().map_or(String::new(), |e| format!("(expected {e})"));
-        vec![c.name.clone(), short(c.value.value), spread, expected, word(c.grade).to_string()]
-    };
-    text::aligned(&checks.iter().map(cells).collect::<Vec<_>>())
-}
-
-/// Look at it, or not.
-fn graded(fine: bool) -> Grade {
-    if fine { Grade::Pass } else { Grade::Warn }
-}
-
-fn row(
-    name: impl Into<String>,
-    value: f64,
-    standard_error: Option<f64>,
-    expected: Option<String>,
-    grade: Grade,
-    explanation: &str,
-) -> Check {
-    let value = Estimate { value, standard_error };
-    Check { name: name.into(), value, expected, grade, explanation: explanation.into() }
-}
-
-impl Findings {
-    /// Rows of the check table.
-    pub(crate) fn checks(&self) -> Vec<Check> {
-        let mut checks = Vec::new();
-        checks.extend(self.worst_function());
-        checks.extend(self.likelihood.iter().flat_map(Normalized::checks));
-        checks.extend(self.samples.iter().flat_map(Comparison::checks));
-        checks
-    }
-
-    /// What samples show beside the rows, unless they are copies of rows.
-    pub(crate) fn sample_check(&self) -> Option<SampleCheck> {
-        self.samples.as_ref().and_then(Comparison::to_judge)
-    }
-
-    /// What the table cannot say.
-    pub(crate) fn note(&self) -> Option<String> {
-        let why = self.likelihood.as_ref()?.refused.as_ref()?;
-        Some(format!("No likelihood is given: {why}"))
-    }
-
-    fn worst_function(&self) -> Option<Check> {
-        let size = |s: &&Statement| s.z.abs();
-        let worst = self.test_functions.iter().max_by(|a, b| size(a).total_cmp(&size(b)))?;
-        let broken = self.test_functions.iter().filter(|s| !s.holds).count();
-        Some(row(
-            format!("Test functions, worst z ({})", worst.name),
-            worst.z,
-            None,
-            Some(format!("{broken} of {} outside their bands", self.test_functions.len())),
-            graded(broken == 0),
-            "E[s f + f'] must be 0 for every function f of every column; in standard errors, all bands \
-             together at 95%.",
-        ))
-    }
-}
-
-impl Normalized {
-    fn checks(&self) -> Vec<Check> {
-        let Some(found) = &self.found else { return Vec::new() };
-        vec![
-            row(
-                "log Z",
-                found.log_z,
-                Some(found.log_z_se),
-                None,
-                Grade::Info,
-                "What the model's log density exceeds the normalized one by: importance sampling and \
-                 annealing in both directions agree on it.",
-            ),
-            row(
-                "Log likelihood of a row",
-                found.log_likelihood,
-                Some(found.log_likelihood_se),
-                None,
-                Grade::Info,
-                "Mean normalized log density of the held-out rows, in natural logarithms and the units of \
-                 the columns.",
-            ),
-            row(
-                "Bits per dimension",
-                found.bits_per_dimension,
-                Some(found.bits_per_dimension_se),
-                None,
-                Grade::Info,
-                "-log2 of the density of a row, over the number of columns. It depends on the units of the \
-                 columns.",
-            ),
-        ]
-    }
-}
-
-impl Comparison {
-    /// What is evidence: not of samples that are copies of rows.
-    pub(crate) fn to_judge(&self) -> Option<SampleCheck> {
-        (!self.copies_are_suspicious).then(|| self.check.clone())
-    }
-
-    /// One line for the terminal.
-    pub(crate) fn line(&self) -> String {
-        let worst = self.columns.iter().map(|c| c.ks_p_value).fold(f64::INFINITY, f64::min);
-        format!(
-            "Samples ({} rows): energy distance {} (95% point {}, p {}), classifier {} +- {} (p {}), least \
-             Kolmogorov-Smirnov p of a column {}\n",
-            self.sample_rows,
-            short(self.energy_distance),
-            short(self.energy_critical),
-            short(self.energy_p_value),
-            short(self.classifier_accuracy),
-            short(self.classifier_accuracy_se),
-            short(self.classifier_p_value),
-            short(worst)
-        )
-    }
-
-    fn checks(&self) -> Vec<Check> {
-        let mut checks = vec![
-            row(
-                "Samples: energy distance",
-                self.energy_distance,
-                None,
-                Some(format!("below {}", short(self.energy_critical))),
-                graded(self.energy_p_value >= LEVEL),
-                "2 E|x - y| - E|x - x'| - E|y - y'| of rows x and samples y, pooled standardized; 95% of \
-                 random relabellings stay below the bound.",
-            ),
-            row(
-                "Samples: classifier accuracy",
-                self.classifier_accuracy,
-                Some(self.classifier_accuracy_se),
-                Some("0.5".into()),
-                graded(self.classifier_p_value >= LEVEL),
-                "How often a classifier tells rows from samples on cases it has not seen: 0.5 is no better \
-                 than chance.",
-            ),
-        ];
-        if self.copies_are_suspicious {
-            checks.push(row(
-                "Samples: copies of rows",
-                self.copied_rows.unwrap_or(0) as f64,
-                None,
-                Some("0".into()),
-                Grade::Warn,
-                "Samples that are equal to a row that is compared with, or that trained the model: they pass the \
-                 tests and show nothing of the model.",
-            ));
-        }
-        let worst = self.columns.iter().min_by(|a, b| a.ks_p_value.total_cmp(&b.ks_p_value));
-        if let Some(worst) = worst {
-            let bound = LEVEL / self.columns.len() as f64;
-            checks.push(row(
-                format!("Samples: least p of a column ({})", worst.column),
-                worst.ks_p_value,
-                None,
-                Some(format!("above {}", short(bound))),
-                graded(worst.ks_p_value >= bound),
-                "Kolmogorov-Smirnov test of each column's rows against its samples; all columns together \
-                 at 95%.",
-            ));
-        }
-        checks
-    }
+    Ok(Normalized::of(model, rows, estimates, &exit::in_options))
 }

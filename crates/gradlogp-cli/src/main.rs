@@ -17,18 +17,13 @@ mod limits;
 #[cfg(test)]
 #[path = "../../gradlogp/tests/fuzz/mutate.rs"]
 mod mutate;
-mod noise;
 #[cfg(test)]
 mod option_names;
 mod output;
-mod over_times;
-mod picture;
 mod places;
 mod progress;
-mod report;
 mod sampling;
 mod text;
-mod verdict;
 
 use std::process::ExitCode;
 

@@ -9,7 +9,6 @@ use gradlogp::{Error, FittedModel};
 use crate::args::ChainArgs;
 use crate::limits::check_memory;
 use crate::progress::Progress;
-use crate::report::{Check, Estimate, Grade};
 use crate::{interrupt, text};
 
 /// Above this R-hat chains keep to a part of what all cover that is a ninth of it at most.
@@ -19,9 +18,6 @@ const APART: f64 = 3.0;
 pub(crate) trait Words {
     /// One line for the terminal.
     fn summary(&self) -> String;
-
-    /// Rows of a report's check table: how far the chains can be relied on.
-    fn checks(&self) -> Vec<Check>;
 
     /// What to do when the chains disagree.
     fn warning(&self) -> Option<String>;
@@ -46,61 +42,6 @@ impl Words for Samples {
             format!("smallest effective sample size {e:.0}{tails}")
         }));
         parts.join(", ")
-    }
-
-    fn checks(&self) -> Vec<Check> {
-        let Route::Chains { .. } = self.route else { return Vec::new() };
-        let row =
-            |name: &str, value: f64, expected: Option<String>, fine: Option<bool>, why: &str| {
-                Check {
-                    name: name.into(),
-                    value: Estimate { value, standard_error: None },
-                    expected,
-                    grade: match fine {
-                        Some(true) => Grade::Pass,
-                        Some(false) => Grade::Warn,
-                        None => Grade::Info,
-                    },
-                    explanation: why.into(),
-                }
-            };
-        let mut checks = Vec::new();
-        checks.extend(self.max_split_r_hat.map(|r| {
-            let bound = self.r_hat_bound();
-            row(
-                "Samples: largest split R-hat",
-                r,
-                Some(format!("below {bound:.2}")),
-                Some(r <= bound),
-                "Rank-normalized split R-hat of the chains that drew the samples, worst column: 1 where \
-                 chains agree with each other and with themselves over time.",
-            )
-        }));
-        let sizes = [
-            ("Samples: least effective size", self.min_effective_sample_size, "the mean"),
-            (
-                "Samples: least effective size, tails",
-                self.min_tail_effective_sample_size,
-                "the 5% or 95% quantile",
-            ),
-        ];
-        for (name, size, of) in sizes {
-            let why = format!(
-                "How many independent draws the {} samples are worth, for {of} of the worst column.",
-                self.draws
-            );
-            checks.extend(size.map(|size| row(name, size, None, None, &why)));
-        }
-        checks.extend(self.acceptance_rate.map(|rate| {
-            row(
-                "Samples: acceptance",
-                rate,
-                None,
-                (rate < ACCEPTED).then_some(false),
-                "Share of the sampler's proposals that were accepted after warm-up.",
-            )
-        }));
-        checks
     }
 
     fn warning(&self) -> Option<String> {

@@ -49,23 +49,6 @@ pub(crate) fn did_you_mean<'a>(name: &str, names: impl Iterator<Item = &'a str>)
     }
 }
 
-/// A table with aligned columns: all but the last to a common width.
-pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |k: usize| {
-        rows.iter().filter_map(|r| r.get(k)).map(|c| c.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().enumerate().map(|(k, cell)| {
-            let pad = if k + 1 == row.len() { 0 } else { widths[k] - cell.chars().count() };
-            format!("{cell}{}", " ".repeat(pad))
-        });
-        format!("  {}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
-}
-
 /// Numbers of rows in words: the first ten, and how many more.
 pub(crate) fn rows(numbers: &[usize]) -> String {
     let few: Vec<String> = numbers.iter().take(10).map(ToString::to_string).collect();
@@ -77,6 +60,7 @@ pub(crate) fn rows(numbers: &[usize]) -> String {
 }
 
 pub(crate) use gradlogp::words::short;
+pub(crate) use gradlogp_report::aligned;
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::eval::CheckArgs;
 use super::read::ReadArgs;
-use crate::picture::ImageShape;
+use gradlogp_report::ImageShape;
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::chain::ChainArgs;
 use super::lists::{List, named_values};
-use crate::picture::ImageShape;
+use gradlogp_report::ImageShape;
 
 #[derive(Debug, Args)]
 pub(crate) struct SampleArgs {

@@ -11,6 +11,7 @@ use gradlogp::stats::upper_median;
 use gradlogp::storage::write_atomically;
 use gradlogp::train::{Event, Stop, TrainConfig, Trainer};
 use gradlogp::{Error, Model, Objective, SliceDistribution};
+use gradlogp_report::{Compared, ComparedWays as Comparison, Estimate, render_comparison};
 use ndarray::Array2;
 use serde::Serialize;
 
@@ -23,7 +24,6 @@ use crate::interrupt;
 use crate::limits::{check_memory, check_network, check_step};
 use crate::places::Places;
 use crate::progress::Progress;
-use crate::report::{self, Compared, Comparison};
 use crate::text::{aligned, short};
 
 /// Steps timed to turn seconds into steps, after a few that are not.
@@ -108,7 +108,7 @@ pub(crate) fn run(args: &CompareArgs, show: Show) -> Result<ExitCode> {
     outcomes.sort_by(|a, b| mean_loss(&a.losses).total_cmp(&mean_loss(&b.losses)));
     let compare = compare(args, &plan, &prepared, &outcomes)?;
     if let Some(path) = &args.report {
-        let page = report::render_comparison(&page(&plan, &compare))?;
+        let page = render_comparison(&page(&plan, &compare))?;
         write_atomically(path, |out| out.write_all(page.as_bytes()))?;
     }
     show.result(&compare.text(), &compare)?;
@@ -374,8 +374,8 @@ fn page(plan: &Plan, compare: &Compare) -> Comparison {
     let ways = compare.ways.iter().map(|w| Compared {
         name: w.way.clone(),
         steps: w.steps,
-        loss: report::Estimate { value: w.exact_loss, standard_error: Some(w.exact_loss_se) },
-        difference: report::Estimate { value: w.difference, standard_error: Some(w.difference_se) },
+        loss: Estimate { value: w.exact_loss, standard_error: Some(w.exact_loss_se) },
+        difference: Estimate { value: w.difference, standard_error: Some(w.difference_se) },
         step_ms: w.step_ms,
         loss_variance: w.loss_variance,
         relative_gradient_variance: w.relative_gradient_variance,

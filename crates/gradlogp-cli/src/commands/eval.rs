@@ -10,10 +10,9 @@ use rand_chacha::ChaCha8Rng;
 use super::{Show, call};
 use crate::args::EvalArgs;
 use crate::checks::Checks;
-use crate::evaluation::figures_of;
+use crate::evaluation::{figures_of, figures_over_times};
 use crate::exit;
 use crate::input::{Source, in_named_table, show_warnings};
-use crate::over_times::figures_over_times;
 use crate::places::Places;
 
 pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
@@ -59,7 +58,7 @@ pub(crate) fn run(args: &EvalArgs, show: Show) -> Result<ExitCode> {
     let figures = figures_of(&model, rows, loaded.drawn_from.as_ref(), args.seed, Some(checks))
         .map_err(|e| in_named_table(e, &name))?;
     show.result(&figures.table(), &figures)?;
-    Ok(code(args.strict && figures.judged.is_refused()))
+    Ok(code(args.strict && figures.is_refused()))
 }
 
 fn code(refused: bool) -> ExitCode {

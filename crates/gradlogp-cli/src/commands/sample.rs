@@ -18,10 +18,10 @@ use crate::checkpoints::{Place, SAMPLING, Standing, resume_command};
 use crate::input::{conditions_far_off, read_file, show_warnings};
 use crate::limits::check_memory;
 use crate::output::{write_array, write_table};
-use crate::picture::{Greys, ImageShape, Sheet};
 use crate::places::Places;
 use crate::sampling::{self, Words};
 use crate::{exit, interrupt, text};
+use gradlogp_report::{Greys, ImageShape, Sheet};
 
 /// Default seconds between checkpoints.
 const EVERY: f64 = 30.0;

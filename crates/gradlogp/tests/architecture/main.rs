@@ -138,8 +138,8 @@ fn crates() -> Vec<PathBuf> {
     found
 }
 
-/// Crates above the library: the program and the Python package, which speak of options.
-const FRONT_ENDS: [&str; 2] = ["gradlogp-cli/src", "gradlogp-py/src"];
+/// Crates above the library, which speak of options: the program, the Python package, and what both tell of a model.
+const FRONT_ENDS: [&str; 3] = ["gradlogp-cli/src", "gradlogp-report/src", "gradlogp-py/src"];
 
 fn is_front_end(root: &Path) -> bool {
     FRONT_ENDS.iter().any(|of| root.ends_with(of))

@@ -7,13 +7,13 @@ use gradlogp::fit::{Prepared, Trained};
 use gradlogp::fitted::KernelDescription;
 use gradlogp::train::{Choice, Stop, Trainer};
 use gradlogp::{Error, FittedModel, Objective};
+use gradlogp_report::Figures;
 use serde::Serialize;
 
 use super::Plan;
 use super::checkpoint::Saver;
 use crate::checkpoints::{Standing, resume_command};
-use crate::commands::{Show, info, report};
-use crate::evaluation::Figures;
+use crate::commands::{Show, report};
 use crate::exit;
 use crate::input::in_table;
 use crate::interrupt::{self, Keeping};
@@ -154,11 +154,12 @@ fn present(
     };
     let table = fitted.figures.as_ref().map_or(String::new(), |j| j.table() + "\n");
     let report = fitted.report.as_ref().map_or(String::new(), |r| format!("Report: {r}\n"));
-    let kernel = model.description().kernel.as_ref().map_or(String::new(), info::kernel_summary);
+    let kernel =
+        model.description().kernel.as_ref().map_or(String::new(), gradlogp_report::kernel_summary);
     let text = format!(
         "{table}{kernel}Fitted in {} s: {}, {} steps ({}), weights of step {}\nModel: {}\n{report}",
         short(fitted.seconds),
-        info::objective(model),
+        gradlogp_report::objective(model),
         fitted.steps,
         fitted.stopped,
         fitted.best_step,

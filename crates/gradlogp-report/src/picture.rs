@@ -12,18 +12,23 @@ const TILE: usize = 32;
 /// Pixels between tiles.
 const GAP: usize = 2;
 /// Most tiles of a sheet.
-pub(crate) const TILES: usize = 100;
+pub const TILES: usize = 100;
 
 /// Columns that are the pixels of a picture, line by line from its upper left corner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ImageShape {
-    pub(crate) width: usize,
-    pub(crate) height: usize,
+pub struct ImageShape {
+    /// Pixels of a line.
+    pub width: usize,
+    /// Lines.
+    pub height: usize,
 }
 
 impl ImageShape {
     /// From WIDTHxHEIGHT, as the command line has it.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// What is expected, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let number = |part: &str| part.trim().parse().ok().filter(|n| (1..=4096).contains(n));
         let parts = text.split_once('x').map(|(width, height)| (number(width), number(height)));
         match parts {
@@ -33,7 +38,10 @@ impl ImageShape {
     }
 
     /// The shape asked for, or the square of so many columns, if it fits them.
-    pub(crate) fn of(asked: Option<Self>, columns: usize) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Another number of columns than of pixels.
+    pub fn of(asked: Option<Self>, columns: usize) -> Result<Self> {
         let side = columns.isqrt();
         let shape = asked.unwrap_or(ImageShape { width: side, height: side });
         let ImageShape { width, height } = shape;
@@ -53,14 +61,16 @@ impl ImageShape {
 
 /// The values that are shown black and white.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Greys {
-    pub(crate) low: f64,
-    pub(crate) high: f64,
+pub struct Greys {
+    /// Black.
+    pub low: f64,
+    /// White.
+    pub high: f64,
 }
 
 impl Greys {
     /// The range of all but the most extreme 0.5% of values on either side.
-    pub(crate) fn of(rows: ArrayView2<'_, f64>) -> Self {
+    pub fn of(rows: ArrayView2<'_, f64>) -> Self {
         let mut values: Vec<f64> = rows.iter().copied().filter(|x| x.is_finite()).collect();
         values.sort_unstable_by(f64::total_cmp);
         let at = |share: f64| values[(share * (values.len() - 1) as f64).round() as usize];
@@ -78,15 +88,20 @@ impl Greys {
 }
 
 /// A picture of grey pixels.
-pub(crate) struct Sheet {
-    pub(crate) width: usize,
-    pub(crate) height: usize,
+pub struct Sheet {
+    /// Pixels of a line.
+    pub width: usize,
+    /// Lines.
+    pub height: usize,
     pixels: Vec<u8>,
 }
 
 impl Sheet {
     /// The first [`TILES`] rows as tiles, about as many across as down, in reading order.
-    pub(crate) fn new(rows: ArrayView2<'_, f64>, shape: ImageShape, greys: Greys) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Another number of columns than of pixels.
+    pub fn new(rows: ArrayView2<'_, f64>, shape: ImageShape, greys: Greys) -> Result<Self> {
         ensure!(rows.ncols() == shape.width * shape.height, "sheet: columns are not the pixels");
         let tiles = rows.nrows().clamp(1, TILES);
         let across = (tiles as f64).sqrt().ceil() as usize;
@@ -108,7 +123,7 @@ impl Sheet {
     }
 
     /// As a PNG file of 8-bit greys (ISO/IEC 15948).
-    pub(crate) fn png(&self) -> std::io::Result<Vec<u8>> {
+    pub fn png(&self) -> std::io::Result<Vec<u8>> {
         let mut header = Vec::new();
         header.extend((self.width as u32).to_be_bytes());
         header.extend((self.height as u32).to_be_bytes());
@@ -134,7 +149,7 @@ impl Sheet {
     }
 
     /// The PNG as the source of an `img` element (RFC 4648, section 4).
-    pub(crate) fn data_address(&self) -> std::io::Result<String> {
+    pub fn data_address(&self) -> std::io::Result<String> {
         const LETTERS: &[u8; 64] =
             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         let mut out = String::from("data:image/png;base64,");

@@ -1,19 +1,16 @@
-//! What is known of a time model on some rows, at several times: the figures of `eval`.
+//! What is known of a time model on some rows, at several times: those of an evaluation.
 
-use anyhow::Result;
-use gradlogp::FittedModel;
-use gradlogp::data::synthetic::Dataset;
-use gradlogp::fit::{AtOneTime, evaluate_over_times};
-use ndarray::ArrayView2;
+use gradlogp::fit::{AtOneTime, OverTimes as Evaluation};
+use gradlogp::words::short;
 use serde::Serialize;
 
-use crate::checks::{Checks, Comparison, table};
-use crate::text::{aligned, short};
-use crate::verdict::Judged;
+use crate::findings::Comparison;
+use crate::judged::Judged;
+use crate::tables::{aligned, table};
 
 /// The figures, as `--json` shows them. Keys are described in docs/json.md.
 #[derive(Debug, Serialize)]
-pub(crate) struct OverTimes {
+pub struct OverTimes {
     rows: usize,
     consistent: bool,
     #[serde(flatten)]
@@ -66,37 +63,30 @@ impl From<AtOneTime> for Time {
     }
 }
 
-/// Evaluates a time model on rows of the data, noised to each time.
-pub(crate) fn figures_over_times(
-    model: &FittedModel,
-    rows: ArrayView2<'_, f64>,
-    drawn_from: Option<&Dataset>,
-    seed: u64,
-    checks: &Checks<'_>,
-) -> Result<OverTimes> {
-    let mut found = evaluate_over_times(model, rows, drawn_from, seed)?;
-    let samples = checks.samples_over_time(model, rows, seed)?;
-    found.samples = samples.as_ref().and_then(Comparison::to_judge);
-    let likelihood = found.likelihood.as_ref().map(|l| l.log_likelihood);
-    Ok(OverTimes {
-        rows: rows.nrows(),
-        consistent: found.is_consistent(),
-        judged: Judged::new(found.verdict(), found.evidence()),
-        log_likelihood: likelihood.map(|l| l.mean),
-        log_likelihood_se: likelihood.map(|l| l.standard_error),
-        times: found.times.into_iter().map(Time::from).collect(),
-        samples,
-    })
-}
-
 impl OverTimes {
-    /// Whether `eval --strict` refuses the model.
-    pub(crate) fn is_refused(&self) -> bool {
+    /// Of an evaluation, and samples beside the rows if there are any.
+    pub fn new(evaluation: Evaluation, samples: Option<Comparison>) -> Self {
+        let mut found = evaluation;
+        found.samples = samples.as_ref().and_then(Comparison::to_judge);
+        let likelihood = found.likelihood.as_ref().map(|l| l.log_likelihood);
+        OverTimes {
+            rows: found.rows,
+            consistent: found.is_consistent(),
+            judged: Judged::new(found.verdict(), found.evidence()),
+            log_likelihood: likelihood.map(|l| l.mean),
+            log_likelihood_se: likelihood.map(|l| l.standard_error),
+            times: found.times.into_iter().map(Time::from).collect(),
+            samples,
+        }
+    }
+
+    /// Whether there is nothing that the model is known to be good for.
+    pub fn is_refused(&self) -> bool {
         self.judged.is_refused()
     }
 
     /// The terminal's table.
-    pub(crate) fn table(&self) -> String {
+    pub fn table(&self) -> String {
         let mut cells = vec![
             ["t", "exact loss", "", "Stein slope", "", "", "Fisher", ""].map(String::from).to_vec(),
         ];

@@ -17,49 +17,49 @@ const BAR: f64 = 2.0;
 
 /// Everything that the page shows.
 #[derive(Debug, Clone)]
-pub(crate) struct Comparison {
+pub struct Comparison {
     /// File or built-in data set.
-    pub(crate) data_name: String,
+    pub data_name: String,
     /// Model kind.
-    pub(crate) model: String,
+    pub model: String,
     /// Held-out rows.
-    pub(crate) rows: usize,
+    pub rows: usize,
     /// Fits of each way.
-    pub(crate) seeds: usize,
+    pub seeds: usize,
     /// Rows on which variances were measured.
-    pub(crate) variance_rows: usize,
+    pub variance_rows: usize,
     /// Draws from which they were measured.
-    pub(crate) variance_draws: usize,
+    pub variance_draws: usize,
     /// The ways, best first.
-    pub(crate) ways: Vec<Compared>,
+    pub ways: Vec<Compared>,
 }
 
 /// One way to fit.
 #[derive(Debug, Clone)]
-pub(crate) struct Compared {
+pub struct Compared {
     /// In words.
-    pub(crate) name: String,
+    pub name: String,
     /// Optimizer steps.
-    pub(crate) steps: u64,
+    pub steps: u64,
     /// Held-out exact loss.
-    pub(crate) loss: Estimate,
+    pub loss: Estimate,
     /// Paired difference of it to that of the best way.
-    pub(crate) difference: Estimate,
+    pub difference: Estimate,
     /// Milliseconds per step.
-    pub(crate) step_ms: f64,
+    pub step_ms: f64,
     /// Variance of the loss over draws.
-    pub(crate) loss_variance: f64,
+    pub loss_variance: f64,
     /// Variance of the gradient over its square.
-    pub(crate) relative_gradient_variance: f64,
+    pub relative_gradient_variance: f64,
     /// Whether the Stein identities hold.
-    pub(crate) stein: String,
+    pub stein: String,
 }
 
 /// The page, as one HTML document.
 ///
 /// # Errors
 /// If a figure cannot be drawn.
-pub(crate) fn render(data: &Comparison) -> Result<String> {
+pub fn render(data: &Comparison) -> Result<String> {
     let facts = [
         ("Data", data.data_name.clone()),
         ("Held-out rows", grouped(data.rows)),

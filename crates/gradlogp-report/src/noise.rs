@@ -19,7 +19,7 @@ fn process_words(process: &Process) -> String {
         Process::OrnsteinUhlenbeck(p) => format!(
             "Ornstein-Uhlenbeck, rate {}, diffusion {}, t from {} to {}",
             p.rate,
-            crate::text::short(p.diffusion),
+            gradlogp::words::short(p.diffusion),
             p.t_min,
             p.horizon
         ),

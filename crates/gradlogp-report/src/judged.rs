@@ -3,15 +3,18 @@
 use gradlogp::fit::{Evidence, Finding, Fitness, Grade as Fit, Measure, ONE_SIDED, Verdict};
 use serde::Serialize;
 
-use crate::report::{self, Grade};
-use crate::text::short;
+use crate::render::{self, Grade};
+use gradlogp::words::short;
 
 /// The verdict, as `--json` shows it.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Judged {
-    pub(crate) verdict: String,
-    pub(crate) grade: &'static str,
-    pub(crate) usable_for: Vec<String>,
+pub struct Judged {
+    /// The verdict, in a sentence.
+    pub verdict: String,
+    /// The grade, in one or two words.
+    pub grade: &'static str,
+    /// Purposes that the model is good or usable for.
+    pub usable_for: Vec<String>,
     purposes: Vec<ForPurpose>,
     evidence: Vec<Effect>,
     #[serde(skip)]
@@ -40,7 +43,8 @@ struct Effect {
 }
 
 impl Judged {
-    pub(crate) fn new(of: Verdict, from: Vec<Evidence>) -> Self {
+    /// Of a verdict and what it rests on.
+    pub fn new(of: Verdict, from: Vec<Evidence>) -> Self {
         let usable = |finding: &&Finding| finding.fitness <= Fitness::Usable;
         let purpose = |finding: &Finding| ForPurpose {
             purpose: finding.purpose.to_string(),
@@ -66,8 +70,8 @@ impl Judged {
         }
     }
 
-    /// Whether `eval --strict` refuses the model: there is nothing that it is known to be good for.
-    pub(crate) fn is_refused(&self) -> bool {
+    /// Whether there is nothing that the model is known to be good for.
+    pub fn is_refused(&self) -> bool {
         !self.of.grade.is_usable()
     }
 
@@ -87,7 +91,7 @@ impl Judged {
     }
 
     /// Rows of the check table.
-    pub(crate) fn checks(&self) -> Vec<report::Check> {
+    pub(crate) fn checks(&self) -> Vec<render::Check> {
         self.from.iter().filter_map(check).collect()
     }
 }
@@ -101,7 +105,7 @@ fn mark(fitness: Fitness) -> Grade {
 }
 
 /// The row of a figure that has no other row in the table.
-fn check(found: &Evidence) -> Option<report::Check> {
+fn check(found: &Evidence) -> Option<render::Check> {
     let name = match &found.measure {
         Measure::Correction(correction) => format!("Fault seen by {correction}"),
         Measure::Overfitting => "Overfitting".into(),
@@ -127,9 +131,9 @@ fn check(found: &Evidence) -> Option<report::Check> {
         }
     };
     let half = found.effect.high - found.effect.estimate;
-    Some(report::Check {
+    Some(render::Check {
         name,
-        value: report::Estimate {
+        value: render::Estimate {
             value: found.effect.estimate,
             standard_error: (half > 0.0).then_some(half / ONE_SIDED),
         },

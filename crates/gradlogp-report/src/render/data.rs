@@ -78,7 +78,7 @@ pub(crate) struct Fitted {
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Grade {
+pub enum Grade {
     /// As it should be.
     Pass,
     /// Usable with care.
@@ -103,26 +103,26 @@ pub(crate) struct Verdict {
 
 /// A value with its standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(crate) struct Estimate {
+pub struct Estimate {
     /// The value.
-    pub(crate) value: f64,
+    pub value: f64,
     /// One standard error, where there is one.
-    pub(crate) standard_error: Option<f64>,
+    pub standard_error: Option<f64>,
 }
 
 /// One row of the check table.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Check {
+pub struct Check {
     /// Short name.
-    pub(crate) name: String,
+    pub name: String,
     /// What was measured.
-    pub(crate) value: Estimate,
+    pub value: Estimate,
     /// What a perfect fit would show, in words or figures.
-    pub(crate) expected: Option<String>,
+    pub expected: Option<String>,
     /// Outcome.
-    pub(crate) grade: Grade,
+    pub grade: Grade,
     /// What the figure means, in a sentence.
-    pub(crate) explanation: String,
+    pub explanation: String,
 }
 
 /// One point of the training curve. Losses may be negative, and not finite if a run diverged.

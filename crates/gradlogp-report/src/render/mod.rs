@@ -1,4 +1,4 @@
-//! The report: one HTML page that works offline, with inline styles and drawings and no scripts.
+//! The page: one HTML document that works offline, with inline styles and drawings and no scripts.
 //!
 //! [`render`] is a pure function of [`ReportData`]. Figures have stable ids: `fig-loss`, `fig-field`,
 //! `fig-contours`, `fig-scatter`, `fig-frames` (the last four for two columns), `fig-images` (where columns are
@@ -34,12 +34,12 @@ mod tests;
 
 use anyhow::Result;
 
-pub(crate) use comparison::{Compared, Comparison, render as render_comparison};
+pub use comparison::{Compared, Comparison, render as render_comparison};
 pub(crate) use data::{
-    Chains, Check, Estimate, FieldGrid, Fitted, Grade, GridSpec, HistoryPoint, LogDensities,
-    ReportData, Slice, SteinProducts, Verdict,
+    Chains, FieldGrid, Fitted, GridSpec, HistoryPoint, LogDensities, ReportData, Slice,
+    SteinProducts, Verdict,
 };
-
+pub use data::{Check, Estimate, Grade};
 /// The page for `data`, as one HTML document.
 ///
 /// # Errors
