@@ -52,9 +52,13 @@ impl<'a> View<'a> {
         self.some(0..self.dim().0)
     }
 
-    /// All rows as an array of their own.
+    /// All rows as an array of their own, row after row: what is computed does not depend on how they lay.
     pub(crate) fn owned(&self) -> Array2<f64> {
-        self.all().into_owned()
+        let all = self.all();
+        match all.is_standard_layout() {
+            true => all.into_owned(),
+            false => all.as_standard_layout().into_owned(),
+        }
     }
 
     /// Refuses other columns than `wanted`.

@@ -1,9 +1,8 @@
 //! Draws: rows of a model, and missing values of rows.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
-use gradlogp::draw::{ImputeSettings, Job, SampleConfig, Snapshot, Watch};
+use gradlogp::draw::{ImputeSettings, Job, SampleConfig, Samples, Snapshot, Watch};
 use gradlogp::{Error, FittedModel, Result};
 use ndarray::Array2;
 use serde_json::{Map, Value};
@@ -50,32 +49,37 @@ pub(crate) fn sample(
         corrections: settings.take("corrections", usual.corrections)?,
         seed: settings.take("random_state", usual.seed)?,
     };
-    settings.done()?;
+    settings.done("a draw")?;
     let outcome = Job::new(model, n, &config)?.run(model, &mut Told(shared))?;
     if let Some(failure) = outcome.failure {
         return Err(failure);
     }
     let samples = outcome.samples;
-    let mut warnings: Vec<String> =
-        samples.note.iter().chain(&samples.unchecked).cloned().collect();
-    let bound = samples.r_hat_bound();
-    if let Some(r_hat) = samples.max_split_r_hat.filter(|r_hat| *r_hat > bound) {
-        warnings.push(format!(
-            "the chains have not met: split R-hat is {r_hat:.3}, and should be at most {bound:.3}; draw with a longer \
-             `warm_up` or `thinning`"
-        ));
-    }
-    if let Some(stuck) = samples.stuck() {
-        warnings.push(format!("{stuck} chains have not moved; draw with a smaller `step_size`"));
-    }
+    let warnings = warnings(&samples);
     let known =
         serde_json::to_string(&samples).map_err(|e| Error::config("samples", e.to_string()))?;
     Ok((samples.rows, known, warnings))
 }
 
+/// What to know of draws.
+pub(crate) fn warnings(samples: &Samples) -> Vec<String> {
+    let mut all: Vec<String> = samples.note.iter().chain(&samples.unchecked).cloned().collect();
+    let bound = samples.r_hat_bound();
+    if let Some(r_hat) = samples.max_split_r_hat.filter(|r_hat| *r_hat > bound) {
+        all.push(format!(
+            "the chains have not met: split R-hat is {r_hat:.3}, and should be at most {bound:.3}; draw with a longer \
+             `warm_up` or `thinning`"
+        ));
+    }
+    if let Some(stuck) = samples.stuck() {
+        all.push(format!("{stuck} chains have not moved; draw with a smaller `step_size`"));
+    }
+    all
+}
+
 /// Draws missing values.
 pub(crate) fn impute(
-    model: &Arc<FittedModel>,
+    model: &FittedModel,
     rows: Array2<f64>,
     settings: Map<String, Value>,
     shared: &Shared<()>,
@@ -90,7 +94,7 @@ pub(crate) fn impute(
         keep_noise: settings.take("keep_noise", usual.keep_noise)?,
         seed: settings.take("random_state", usual.seed)?,
     };
-    settings.done()?;
+    settings.done("a draw")?;
     let found = model.impute_watched(rows.view(), &config, &mut |_, _| match shared.stops() {
         true => ControlFlow::Break(()),
         false => ControlFlow::Continue(()),

@@ -7,6 +7,9 @@ use std::time::Instant;
 use gradlogp::data::Table;
 use gradlogp::fit::{Fit, FitStep, FitWatch, fit_watched};
 use gradlogp::train::Stop;
+use gradlogp::{Error, FittedModel};
+use gradlogp_report::Figures;
+use ndarray::Array2;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde_json::{Value, json};
@@ -15,7 +18,7 @@ use crate::arrays::Rows;
 use crate::errors::OrRaise;
 use crate::model::Model;
 use crate::under_way::{Onlooker, Shared, run};
-use crate::{pool, settings};
+use crate::{pool, report, settings};
 
 /// Tells the calling thread how far a fit is.
 struct Told<'a> {
@@ -40,9 +43,9 @@ impl FitWatch for Told<'_> {
     }
 }
 
-/// What a fit gives: the model, what is known of it as JSON, warnings, the places of rows that did not train it, and whether
-/// it was ended by Ctrl-C.
-type Fitted = (Model, String, Vec<String>, Vec<usize>, bool);
+/// What a fit gives: the model, what is known of it as JSON, warnings, the places of rows that trained, validated and tested
+/// it, whether it was ended by Ctrl-C, and what it was checked on.
+type Fitted = (Model, String, Vec<String>, [Vec<usize>; 3], bool, FitChecks);
 
 /// Fits rows with the settings of a JSON object.
 #[pyfunction]
@@ -85,11 +88,13 @@ pub(crate) fn fit(
     let Some(fit) = done.result.or_raise(py)? else {
         return Err(pyo3::exceptions::PyKeyboardInterrupt::new_err(()));
     };
-    let (report, warnings) = (report(&fit).to_string(), warnings(&fit));
+    let warnings = warnings(&fit);
+    let figures = fit.evaluation.as_ref().ok().cloned().map(Figures::from);
+    let report = self::report(&fit, figures.as_ref()).or_raise(py)?.to_string();
     let split = &fit.prepared.split;
-    let mut held_out = [split.validation.as_slice(), &split.test].concat();
-    held_out.sort_unstable();
-    Ok((Model::new(Arc::new(fit.model)), report, warnings, held_out, done.interrupted))
+    let split = [split.train.clone(), split.validation.clone(), split.test.clone()];
+    let checks = FitChecks::of(&fit, figures, warnings.clone()).or_raise(py)?;
+    Ok((Model::new(Arc::new(fit.model)), report, warnings, split, done.interrupted, checks))
 }
 
 /// What to know of the table and of the weights.
@@ -106,46 +111,65 @@ fn warnings(fit: &Fit) -> Vec<String> {
 }
 
 /// What is known of a fit, with the keys of the program's `--json`.
-fn report(fit: &Fit) -> Value {
+fn report(fit: &Fit, figures: Option<&Figures>) -> gradlogp::Result<Value> {
     let description = fit.model.description();
     let summary = &description.summary;
     let best = summary.history.iter().find(|point| point.step == summary.best_step);
     let mut report = json!({
         "stopped": summary.stopped,
         "objective": description.training.objective,
+        "choice": description.choice,
         "steps": summary.steps,
         "best_step": summary.best_step,
         "seconds": summary.seconds,
         "validation_loss": best.map(|point| point.held_out.mean),
         "validation_loss_se": best.map(|point| point.held_out.standard_error),
+        "kernel": description.kernel,
     });
-    if let (Some(report), Some(choice)) = (report.as_object_mut(), description.choice) {
-        report.insert("choice".into(), json!(choice));
+    let found =
+        serde_json::to_value(figures).map_err(|e| Error::config("figures", e.to_string()))?;
+    if let (Some(report), Value::Object(found)) = (report.as_object_mut(), found) {
+        report.retain(|_, value| !value.is_null());
+        report.extend(found);
     }
-    if let (Some(report), Ok(found)) = (report.as_object_mut(), &fit.evaluation) {
-        let judged = json!({
-            "rows": found.rows,
-            "exact_loss": found.exact_loss.mean,
-            "exact_loss_se": found.exact_loss.standard_error,
-            "stein_slope": found.stein.slope.mean,
-            "stein_slope_se": found.stein.slope.standard_error,
-            "stein_mean_max_z": found.stein.mean_max_z,
-            "stein_product_max_z": found.stein.product_max_z,
-            "stein_critical_z": found.stein.critical_z,
-            "consistent": found.is_consistent(),
-            "verdict": found.verdict().to_string(),
-            "grade": found.verdict().grade.name(),
-        });
-        report.extend(judged.as_object().cloned().unwrap_or_default());
-        if let Some(kernel) = found.kernel_stein {
-            report.insert("kernel_stein_squared".into(), json!(kernel.squared));
-            report.insert("kernel_stein_p_value".into(), json!(kernel.p_value));
-        }
-        if let Some(likelihood) = &found.likelihood {
-            let mean = likelihood.log_likelihood;
-            report.insert("log_likelihood".into(), json!(mean.mean));
-            report.insert("log_likelihood_se".into(), json!(mean.standard_error));
-        }
+    Ok(report)
+}
+
+/// What a fit was checked on, for its report.
+#[pyclass(frozen, module = "gradlogp._gradlogp")]
+pub(crate) struct FitChecks {
+    /// At the conditions of the rows, if it has any.
+    model: FittedModel,
+    figures: Option<Figures>,
+    rows: Array2<f64>,
+    warnings: Vec<String>,
+}
+
+impl FitChecks {
+    /// Of the test rows, or where there are too few, of all.
+    fn of(fit: &Fit, figures: Option<Figures>, warnings: Vec<String>) -> gradlogp::Result<Self> {
+        let all: Vec<usize> = (0..fit.prepared.n_rows()).collect();
+        let part = if figures.is_some() { &fit.prepared.split.test } else { &all };
+        let (rows, model) = (fit.prepared.rows(part), fit.prepared.model_at(&fit.model, part)?);
+        Ok(FitChecks { model, figures, rows, warnings })
     }
-    report
+}
+
+#[pymethods]
+impl FitChecks {
+    /// The report of the fit: an HTML page.
+    fn page(slf: &Bound<'_, Self>, threads: usize) -> PyResult<String> {
+        let py = slf.py();
+        let FitChecks { model, figures, rows, warnings } = slf.get();
+        let (model, figures, rows, warnings) =
+            (model.clone(), figures.clone(), rows.clone(), warnings.clone());
+        let threads = pool::threads(threads).or_raise(py)?;
+        let done = run(py, &Onlooker::NOBODY, move |shared: &Shared<()>| {
+            threads.install(|| report::html(&model, figures, rows, warnings, shared))
+        })?;
+        if done.interrupted {
+            return Err(pyo3::exceptions::PyKeyboardInterrupt::new_err(()));
+        }
+        done.result.or_raise(py)
+    }
 }

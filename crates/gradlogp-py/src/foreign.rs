@@ -197,7 +197,7 @@ pub(crate) fn sample_chains<'py>(
         Ok((config, sampler, settings.take("leapfrog", 8)?, settings.take("random_state", 0)?))
     };
     let (config, sampler, leapfrog, seed) = config().or_raise(py)?;
-    settings.done().or_raise(py)?;
+    settings.done("a draw").or_raise(py)?;
     let foreign = Foreign::new(score, log_density, start.ncols());
     let found = py.detach(|| {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);

@@ -3,11 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gradlogp::engine::Threads;
 use gradlogp::fitted::{Anomaly, AnomalyKind, LikelihoodConfig};
 use gradlogp::score::Score;
 use gradlogp::{Error, FittedModel, ModelKind};
-use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
@@ -15,15 +13,11 @@ use pyo3::types::{PyBytes, PyType};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::arrays::{Rows, View};
+use crate::arrays::Rows;
+use crate::blocks::{asked, column, finite, flat, in_blocks};
 use crate::errors::OrRaise;
 use crate::under_way::{Onlooker, Shared, run};
-use crate::{draw, pool, settings};
-
-/// Rows that are answered at once: what is kept beside a large array is small.
-const BLOCK: usize = 65_536;
-/// Numbers of a call so small that another thread could only slow it down.
-const SMALL: usize = 1024;
+use crate::{draw, pool, report, settings};
 
 /// A fitted model. Nothing changes it.
 #[pyclass(frozen, module = "gradlogp._gradlogp")]
@@ -31,67 +25,23 @@ pub(crate) struct Model {
     fitted: Arc<FittedModel>,
 }
 
-/// At what rows are asked: conditions, one for all rows or one for each, and the time of a diffusion model.
-type Asked<'a> = (Option<View<'a>>, Option<f64>);
-
 impl Model {
     pub(crate) fn new(fitted: Arc<FittedModel>) -> Self {
         Model { fitted }
     }
 
-    /// f(model, block) for all rows in blocks, below each other; `width` numbers for each row.
-    fn in_blocks(
+    /// `work` on threads while the caller looks after signals; what came of it, and whether Ctrl-C ended it.
+    fn job<T: Send + 'static>(
         &self,
         py: Python<'_>,
-        rows: View<'_>,
-        (given, time): Asked<'_>,
         threads: usize,
-        width: usize,
-        f: impl Fn(&FittedModel, ArrayView2<'_, f64>, usize) -> gradlogp::Result<Array2<f64>>
-        + Sync
-        + Send,
-    ) -> PyResult<Array2<f64>> {
-        let (n, d) = rows.dim();
-        rows.check_columns(self.fitted.description().columns.len()).or_raise(py)?;
-        let mut model = FittedModel::clone(&self.fitted);
-        if let Some(time) = time {
-            model = model.at_time(time).or_raise(py)?;
-        }
-        let one_for_all = given.filter(|given| given.dim().0 == 1);
-        if let Some(given) = one_for_all {
-            model = model.at_condition(given.all().view()).or_raise(py)?;
-        }
-        let each = given.filter(|given| given.dim().0 != 1);
-        if let Some(given) = each.filter(|given| given.dim().0 != n) {
-            let (expected, found) = (vec![n], vec![given.dim().0]);
-            return Err(Error::Shape { operation: "rows of `given`", expected, found })
-                .or_raise(py);
-        }
-        if given.is_none() && !model.condition_columns().is_empty() {
-            let message =
-                format!("the model is conditional: give {}", model.condition_columns().join(", "));
-            return Err(Error::config("given", message)).or_raise(py);
-        }
-        let pool = match n * (2 * d + 1) <= SMALL {
-            true => None,
-            false => Some(pool::threads(threads).or_raise(py)?),
-        };
-        let mut out = Array2::zeros((n, width));
-        for start in (0..n).step_by(BLOCK) {
-            let end = n.min(start + BLOCK);
-            let block = py.detach(|| {
-                let rows = rows.some(start..end);
-                finite(rows.view(), start, &model.description().columns)?;
-                let model = match each {
-                    Some(given) => &model.at_condition(given.some(start..end).view())?,
-                    None => &model,
-                };
-                within(pool.as_deref(), || f(model, rows.view(), start))
-            });
-            out.slice_mut(s![start..end, ..]).assign(&block.or_raise(py)?);
-            py.check_signals()?;
-        }
-        Ok(out)
+        work: impl FnOnce(&FittedModel, &Shared<()>) -> gradlogp::Result<T> + Send + 'static,
+    ) -> PyResult<(T, bool)> {
+        let (model, pool) = (Arc::clone(&self.fitted), pool::threads(threads).or_raise(py)?);
+        let done = run(py, &Onlooker::NOBODY, move |shared: &Shared<()>| {
+            pool.install(|| work(&model, shared))
+        })?;
+        Ok((done.result.or_raise(py)?, done.interrupted))
     }
 
     fn anomaly_of(&self, kind: &str) -> gradlogp::Result<Anomaly> {
@@ -108,41 +58,6 @@ impl Model {
         };
         Anomaly::new(&self.fitted, kind)
     }
-}
-
-/// Refuses a value that is no number; `start` is the place of the first row.
-fn finite(rows: ArrayView2<'_, f64>, start: usize, columns: &[String]) -> gradlogp::Result<()> {
-    match rows.indexed_iter().find(|(_, value)| !value.is_finite()) {
-        None => Ok(()),
-        Some(((row, column), value)) => Err(Error::Data {
-            source_name: "X".into(),
-            row: Some(start + row + 1),
-            column: columns.get(column).cloned(),
-            message: format!("{value} is not a finite number"),
-        }),
-    }
-}
-
-/// On a pool, or here.
-fn within<R: Send>(pool: Option<&Threads>, f: impl FnOnce() -> R + Send) -> R {
-    match pool {
-        Some(pool) => pool.install(f),
-        None => f(),
-    }
-}
-
-/// One number for each row as a column.
-fn column(values: Array1<f64>) -> Array2<f64> {
-    values.insert_axis(Axis(1))
-}
-
-/// A column as one number for each row.
-fn flat(py: Python<'_>, column: Array2<f64>) -> Bound<'_, PyArray1<f64>> {
-    column.index_axis_move(Axis(1), 0).into_pyarray(py)
-}
-
-fn asked<'a>(given: Option<&'a Rows<'_>>, time: Option<f64>) -> Asked<'a> {
-    (given.map(Rows::view), time)
 }
 
 /// The score beyond which a usual row lies with at most this probability, from those of usual rows.
@@ -211,7 +126,8 @@ impl Model {
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let (x, d) = (x.view(), x.view().dim().1);
         let asked = asked(given.as_ref(), time);
-        let out = self.in_blocks(py, x, asked, threads, d, |model, x, _| Ok(model.score(x)))?;
+        let out =
+            in_blocks(&self.fitted, py, x, asked, threads, d, |model, x, _| Ok(model.score(x)))?;
         Ok(out.into_pyarray(py))
     }
 
@@ -227,7 +143,7 @@ impl Model {
     ) -> PyResult<Bound<'py, PyArray1<f64>>> {
         use gradlogp::LogDensity;
         let asked = asked(given.as_ref(), time);
-        let out = self.in_blocks(py, x.view(), asked, threads, 1, |model, x, _| {
+        let out = in_blocks(&self.fitted, py, x.view(), asked, threads, 1, |model, x, _| {
             let Some(density) = model.as_log_density() else {
                 let message = "a score field has no density";
                 return Err(Error::config("fitted_model", message));
@@ -249,8 +165,9 @@ impl Model {
     ) -> PyResult<Bound<'py, PyArray1<f64>>> {
         use gradlogp::ScoreTrace;
         let asked = asked(given.as_ref(), time);
-        let out = self
-            .in_blocks(py, x.view(), asked, threads, 1, |model, x, _| Ok(column(model.trace(x))))?;
+        let out = in_blocks(&self.fitted, py, x.view(), asked, threads, 1, |model, x, _| {
+            Ok(column(model.trace(x)))
+        })?;
         Ok(flat(py, out))
     }
 
@@ -266,8 +183,9 @@ impl Model {
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let (x, d) = (x.view(), x.view().dim().1);
         let asked = asked(given.as_ref(), time);
-        let out =
-            self.in_blocks(py, x, asked, threads, d, |model, x, _| Ok(model.jacobian_diagonal(x)))?;
+        let out = in_blocks(&self.fitted, py, x, asked, threads, d, |model, x, _| {
+            Ok(model.jacobian_diagonal(x))
+        })?;
         Ok(out.into_pyarray(py))
     }
 
@@ -289,7 +207,7 @@ impl Model {
             return Err(Error::Shape { operation, expected, found }).or_raise(py);
         }
         let asked = asked(given.as_ref(), time);
-        let out = self.in_blocks(py, x, asked, threads, d, |model, x, start| {
+        let out = in_blocks(&self.fitted, py, x, asked, threads, d, |model, x, start| {
             model.jacobian_vector(x, v.some(start..start + x.nrows()).view())
         })?;
         Ok(out.into_pyarray(py))
@@ -313,12 +231,10 @@ impl Model {
         finite(x.view(), 0, columns).or_raise(py)?;
         let usual = LikelihoodConfig::default();
         let config = LikelihoodConfig { probes, tolerance: tolerance.unwrap_or(usual.tolerance) };
-        let (model, pool) = (Arc::clone(&self.fitted), pool::threads(threads).or_raise(py)?);
-        let done = run(py, &Onlooker::<()>::NOBODY, move |_| {
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            pool.install(|| model.log_likelihood(x.view(), &config, &mut rng))
+        let (found, _) = self.job(py, threads, move |model, _| {
+            model.log_likelihood(x.view(), &config, &mut ChaCha8Rng::seed_from_u64(seed))
         })?;
-        Ok(done.result.or_raise(py)?.log_density.into_pyarray(py))
+        Ok(found.log_density.into_pyarray(py))
     }
 
     /// Writes the model file.
@@ -368,13 +284,11 @@ impl Model {
         seed: u64,
         threads: usize,
     ) -> PyResult<(Option<(f64, f64)>, String)> {
-        let (rows, model) = (rows.view().owned(), Arc::clone(&self.fitted));
-        let pool = pool::threads(threads).or_raise(py)?;
-        let done = run(py, &Onlooker::<()>::NOBODY, move |_| {
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            pool.install(|| model.normalizer(rows.view(), &mut rng))
+        let rows = rows.view().owned();
+        let (found, _) = self.job(py, threads, move |model, _| {
+            model.normalizer(rows.view(), &mut ChaCha8Rng::seed_from_u64(seed))
         })?;
-        Ok(match done.result.or_raise(py)?.log_z {
+        Ok(match found.log_z {
             Ok(found) => (Some((found.value, found.standard_error)), String::new()),
             Err(why) => (None, why.to_string()),
         })
@@ -391,16 +305,15 @@ impl Model {
         threads: usize,
     ) -> PyResult<(Bound<'py, PyArray2<f64>>, String, Vec<String>, bool)> {
         let settings = settings::object(settings)?;
-        let model = match given {
-            Some(given) => self.fitted.at_condition(given.view().all().view()).or_raise(py)?,
-            None => FittedModel::clone(&self.fitted),
-        };
-        let pool = pool::threads(threads).or_raise(py)?;
-        let done = run(py, &Onlooker::NOBODY, move |shared: &Shared<()>| {
-            pool.install(|| draw::sample(&model, n, settings, shared))
-        })?;
-        let (rows, known, warnings) = done.result.or_raise(py)?;
-        Ok((rows.into_pyarray(py), known, warnings, done.interrupted))
+        let given = given.map(|given| given.view().owned());
+        let ((rows, known, warnings), interrupted) =
+            self.job(py, threads, move |model, shared| match given {
+                Some(given) => {
+                    draw::sample(&model.at_condition(given.view())?, n, settings, shared)
+                }
+                None => draw::sample(model, n, settings, shared),
+            })?;
+        Ok((rows.into_pyarray(py), known, warnings, interrupted))
     }
 
     /// Draws what is NaN; the rows and warnings.
@@ -413,14 +326,43 @@ impl Model {
         threads: usize,
     ) -> PyResult<(Bound<'py, PyArray2<f64>>, Vec<String>)> {
         let (settings, rows) = (settings::object(settings)?, rows.view().owned());
-        let (model, pool) = (Arc::clone(&self.fitted), pool::threads(threads).or_raise(py)?);
-        let done = run(py, &Onlooker::NOBODY, move |shared: &Shared<()>| {
-            pool.install(|| draw::impute(&model, rows, settings, shared))
-        })?;
-        let Some((rows, warnings)) = done.result.or_raise(py)? else {
-            return Err(PyKeyboardInterrupt::new_err(()));
-        };
+        let (found, _) = self
+            .job(py, threads, move |model, shared| draw::impute(model, rows, settings, shared))?;
+        let (rows, warnings) = found.ok_or_else(|| PyKeyboardInterrupt::new_err(()))?;
         Ok((rows.into_pyarray(py), warnings))
+    }
+
+    /// The figures of an evaluation on rows that did not train it, as JSON with the keys of the program's `eval`.
+    #[pyo3(signature = (rows, given=None, seed=1, threads=0))]
+    fn check(
+        &self,
+        py: Python<'_>,
+        rows: Rows<'_>,
+        given: Option<Rows<'_>>,
+        seed: u64,
+        threads: usize,
+    ) -> PyResult<String> {
+        let (rows, given) = (rows.view().owned(), given.map(|given| given.view().owned()));
+        let (found, _) = self
+            .job(py, threads, move |model, _| report::check(model, rows, given.as_ref(), seed))?;
+        Ok(found)
+    }
+
+    /// The report on rows that did not train it: an HTML page, and warnings.
+    #[pyo3(signature = (rows, given=None, seed=1, threads=0))]
+    fn report(
+        &self,
+        py: Python<'_>,
+        rows: Rows<'_>,
+        given: Option<Rows<'_>>,
+        seed: u64,
+        threads: usize,
+    ) -> PyResult<String> {
+        let (rows, given) = (rows.view().owned(), given.map(|given| given.view().owned()));
+        let (page, interrupted) = self.job(py, threads, move |model, shared| {
+            report::of_rows(model, rows, given.as_ref(), seed, shared)
+        })?;
+        if interrupted { Err(PyKeyboardInterrupt::new_err(())) } else { Ok(page) }
     }
 
     /// How unusual each row is, n; the kind `auto` is the one that suits the model.
@@ -435,7 +377,7 @@ impl Model {
     ) -> PyResult<Bound<'py, PyArray1<f64>>> {
         let anomaly = self.anomaly_of(kind).or_raise(py)?;
         let asked = asked(given.as_ref(), None);
-        let out = self.in_blocks(py, x.view(), asked, threads, 1, |model, x, _| {
+        let out = in_blocks(&self.fitted, py, x.view(), asked, threads, 1, |model, x, _| {
             Ok(column(anomaly.score(model, x)?))
         })?;
         Ok(flat(py, out))
@@ -453,8 +395,9 @@ impl Model {
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let (x, d) = (x.view(), x.view().dim().1);
         let (anomaly, asked) = (self.anomaly_of(kind).or_raise(py)?, asked(given.as_ref(), None));
-        let out = self
-            .in_blocks(py, x, asked, threads, d, |model, x, _| anomaly.contributions(model, x))?;
+        let out = in_blocks(&self.fitted, py, x, asked, threads, d, |model, x, _| {
+            anomaly.contributions(model, x)
+        })?;
         Ok(out.into_pyarray(py))
     }
 }

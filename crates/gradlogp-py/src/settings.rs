@@ -1,17 +1,21 @@
 //! Settings by name, as JSON, put in their places in a [`FitConfig`].
 
 use gradlogp::fit::{
-    DensityRule, DiffusionConfig, Family, FitConfig, KernelFamilyConfig, NetworkConfig,
-    ProcessConfig, Purpose, SizedSetting,
+    DensityRule, DiffusionConfig, Family, FitConfig, KernelFamilyConfig, NetworkConfig, Purpose,
+    SizedSetting,
 };
+use gradlogp::train::TrainConfig;
 use gradlogp::{Error, Result};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::process;
+
 /// Where settings are in the JSON of a configuration; `*` stands for the family, whichever it is.
-const PLACES: [(&str, &[&str]); 35] = [
+const PLACES: [(&str, &[&str]); 36] = [
     ("activation", &["family", "*", "activation"]),
     ("base_scale", &["family", "*", "base_scale"]),
     ("base_sd", &["family", "*", "base_sd"]),
@@ -21,6 +25,7 @@ const PLACES: [(&str, &[&str]); 35] = [
     ("dequantize_rule", &["prepare", "gap_rule"]),
     ("ema_decay", &["training", "ema"]),
     ("evaluate_every", &["training", "evaluate_every"]),
+    ("gaussians", &["with_gaussians"]),
     ("hidden", &["family", "*", "hidden"]),
     ("inducing", &["family", "*", "inducing"]),
     ("kind", &["family", "*", "kind"]),
@@ -87,7 +92,6 @@ pub(crate) fn config(given: &Map<String, Value>, rows: usize, columns: usize) ->
 
 /// The family with its usual settings.
 fn usual(given: &Map<String, Value>) -> Result<FitConfig> {
-    let process = given.get("process").map(|value| read::<ProcessConfig>("process", value.clone()));
     let family = match word(given, "family") {
         Some("log-density") => Family::Network(NetworkConfig::default()),
         Some("score") => Family::Network(NetworkConfig::score_field()),
@@ -95,9 +99,9 @@ fn usual(given: &Map<String, Value>) -> Result<FitConfig> {
             Family::Kernel(KernelFamilyConfig { deep: false, ..KernelFamilyConfig::default() })
         }
         Some("deep-kernel") => Family::Kernel(KernelFamilyConfig::default()),
-        Some("diffusion") => Family::Diffusion(match process.transpose()? {
-            Some(process) => DiffusionConfig::of(process),
-            None => DiffusionConfig::default(),
+        Some("diffusion") => Family::Diffusion(match given.get("process") {
+            Some(Value::Object(process)) => process::diffusion(process)?,
+            _ => DiffusionConfig::default(),
         }),
         _ => return Err(Error::config("family", "is not known")),
     };
@@ -109,7 +113,10 @@ fn word<'a>(given: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
 }
 
 /// The configuration with one setting changed.
-fn with(config: &FitConfig, name: &'static str, path: &[&str], value: &Value) -> Result<FitConfig> {
+fn with<T>(config: &T, name: &'static str, path: &[&str], value: &Value) -> Result<T>
+where
+    T: Serialize + DeserializeOwned,
+{
     let mut json = serde_json::to_value(config).map_err(|e| Error::config(name, e.to_string()))?;
     let mut at = Some(&mut json);
     for key in path {
@@ -123,6 +130,20 @@ fn with(config: &FitConfig, name: &'static str, path: &[&str], value: &Value) ->
         None => return Err(Error::config(name, "is no setting of this family; leave it out")),
     }
     read(name, json)
+}
+
+/// Settings of training alone, by the same names.
+pub(crate) fn training(usual: &TrainConfig, given: &Map<String, Value>) -> Result<TrainConfig> {
+    let mut config = usual.clone();
+    for (name, value) in given {
+        let known = PLACES.iter().find(|(known, path)| known == name && path[0] == "training");
+        let Some((name, path)) = known else {
+            return Err(Error::config(name.clone(), "is no setting of training"));
+        };
+        config = with(&config, name, &path[1..], value)?;
+    }
+    config.validate()?;
+    Ok(config)
 }
 
 fn read<T: DeserializeOwned>(name: &'static str, value: Value) -> Result<T> {
@@ -142,11 +163,11 @@ impl Named {
         }
     }
 
-    /// Refuses what nobody took.
-    pub(crate) fn done(self) -> Result<()> {
+    /// Refuses what nobody took of the settings of `what`.
+    pub(crate) fn done(self, what: &str) -> Result<()> {
         match self.0.into_iter().next() {
             None => Ok(()),
-            Some((name, _)) => Err(Error::config(name, "is no setting of a draw")),
+            Some((name, _)) => Err(Error::config(name, format!("is no setting of {what}"))),
         }
     }
 }

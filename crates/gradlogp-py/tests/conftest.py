@@ -1,5 +1,9 @@
 """Rows and small fits that many tests use."""
 
+import os
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -44,3 +48,20 @@ def field(rows):
 @pytest.fixture(scope="session")
 def diffusion(rows):
     return DiffusionDensity(hidden=[32, 32], steps=1000, members=1, threads=2).fit(rows)
+
+
+@pytest.fixture(scope="session")
+def program():
+    """The program, built beside the package or named by GRADLOGP."""
+    path = os.environ.get("GRADLOGP")
+    if path is None:
+        root = Path(__file__).resolve().parents[3]
+        found = [root / "target" / kind / "gradlogp" for kind in ("release", "debug")]
+        path = next((str(path) for path in found if path.exists()), None)
+    if path is None:
+        pytest.skip("the program is not built: cargo build, or set GRADLOGP to its path")
+
+    def run(*arguments):
+        return subprocess.run([path, *map(str, arguments)], check=True, capture_output=True, text=True)
+
+    return run

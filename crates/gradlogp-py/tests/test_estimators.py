@@ -98,6 +98,8 @@ def test_the_same_seed_gives_the_same_bits(kind, rows):
     assert first._model.fingerprint == second._model.fingerprint
     other = kind(**small, random_state=1).fit(rows)
     assert first._model.fingerprint != other._model.fingerprint
+    turned = kind(**small).fit(np.asfortranarray(rows))
+    assert turned._model.fingerprint == first._model.fingerprint
     generator = kind(**small, random_state=np.random.RandomState(0)).fit(rows)
     assert generator._model.fingerprint != first._model.fingerprint
 

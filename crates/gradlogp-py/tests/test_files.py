@@ -2,10 +2,7 @@
 
 import copy
 import json
-import os
 import pickle
-import subprocess
-from pathlib import Path
 
 import joblib
 import numpy as np
@@ -63,23 +60,6 @@ def test_files_that_are_no_models(tmp_path):
         ScoreDensity.load(path)
     with pytest.raises(errors.FileError, match="cannot write"):
         ScoreDensity(**{**SMALL, "steps": 2}).fit(gaussian_rows(200)).save(tmp_path / "no" / "folder")
-
-
-@pytest.fixture(scope="session")
-def program():
-    """The program, built beside the package or named by GRADLOGP."""
-    path = os.environ.get("GRADLOGP")
-    if path is None:
-        root = Path(__file__).resolve().parents[3]
-        found = [root / "target" / kind / "gradlogp" for kind in ("release", "debug")]
-        path = next((str(path) for path in found if path.exists()), None)
-    if path is None:
-        pytest.skip("the program is not built: cargo build, or set GRADLOGP to its path")
-
-    def run(*arguments):
-        return subprocess.run([path, *map(str, arguments)], check=True, capture_output=True, text=True)
-
-    return run
 
 
 def written(rows, path):

@@ -95,32 +95,3 @@ def test_the_noise_conditional_loss_has_the_right_optimum():
 
     best = loss(1.0)
     assert best < loss(0.95) and best < loss(1.05) and best < loss(-1.0)
-
-
-def test_a_blackjax_run():
-    blackjax = pytest.importorskip("blackjax")
-    model = ScoreDensity(hidden=[16, 16], steps=600, learning_rate=5e-3, ema_decay=0.99, threads=2)
-    density = gj.log_density(model.fit(gaussian_rows()))
-    nuts = blackjax.nuts(density, step_size=0.5, inverse_mass_matrix=jnp.array([4.0, 1.0]))
-
-    def step(state, key):
-        state, _ = nuts.step(key, state)
-        return state, state.position
-
-    state = nuts.init(jnp.array([1.0, -2.0]))
-    _, draws = jax.lax.scan(step, state, jax.random.split(jax.random.PRNGKey(0), 1500))
-    assert np.abs(draws.mean(0) - np.array([1.0, -2.0])).max() < 0.4
-    assert abs(np.cov(draws.T)[0, 0] - 4) < 1.5
-
-
-def test_a_scipy_optimum():
-    scipy = pytest.importorskip("scipy.optimize")
-    model = ScoreDensity(hidden=[16, 16], steps=600, learning_rate=5e-3, ema_decay=0.99, threads=2)
-    model.fit(gaussian_rows())
-    found = scipy.minimize(
-        lambda x: -model._model.log_density(x[None])[0],
-        np.zeros(2),
-        jac=lambda x: -model.grad_log_density(x[None])[0],
-    )
-    assert np.abs(model.grad_log_density(found.x[None])).max() < 1e-3
-    assert np.abs(found.x - [1.0, -2.0]).max() < 0.6

@@ -9,20 +9,28 @@
 """
 
 from ._checks import Chains, KsdTest, ScoreCheck, check_score, ksd_test, sample_mala, sample_ula
-from ._density import DiffusionDensity, ScoreDensity, ScoreField, load
+from ._density import ScoreDensity
+from ._diffusion import DiffusionDensity
+from ._field import ScoreField
+from ._files import load
 from ._gradlogp import __version__
 from ._imputer import ScoreImputer
+from ._noise import NoiseProcess
 from ._outliers import ScoreOutlierDetector
+from ._verdict import Reason, Verdict
 
 __all__ = [
     "Chains",
     "DiffusionDensity",
     "KsdTest",
+    "NoiseProcess",
+    "Reason",
     "ScoreCheck",
     "ScoreDensity",
     "ScoreField",
     "ScoreImputer",
     "ScoreOutlierDetector",
+    "Verdict",
     "__version__",
     "check_score",
     "ksd_test",

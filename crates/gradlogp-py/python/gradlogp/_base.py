@@ -6,53 +6,44 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from . import _gradlogp
 from ._compat import Self
+from ._params import Parameters, RandomState, seed_of
 from ._progress import Progress
 from ._rows import Matrix, Rows, checked, is_plain, names_of
-from .errors import DataError, FitWarning, InterruptedWarning
-
-RandomState: TypeAlias = int | np.random.RandomState | None
-"""A seed, a generator, or None for NumPy's own."""
+from ._verdict import Verdict
+from .errors import DataError, FitWarning, InterruptedWarning, SettingError
 
 Callback: TypeAlias = Callable[[int, Mapping[str, float | None]], object]
 """Sees each step and its losses; a true answer ends training."""
 
 
-def seed_of(random_state: RandomState) -> int:
-    """A seed of the engine: an integer is taken as it is, so that the program's ``--seed`` gives the same bits."""
-    if isinstance(random_state, int | np.integer) and not isinstance(random_state, bool):
-        return int(random_state)
-    return int(check_random_state(random_state).randint(2**31))
+# Of the rows of a fit.
+_PARTS = ("train", "validation", "test")
 
 
-class ModelEstimator(BaseEstimator):
+class ModelEstimator(Parameters, BaseEstimator):
     """An estimator around one fitted model."""
 
-    # Names of parameters that the engine takes as they are; None stands for its usual value.
-    _plain: ClassVar[tuple[str, ...]] = ()
-
-    threads: int | None
-    random_state: RandomState
-    verbose: int | bool
     n_features_in_: int
     feature_names_in_: NDArray[Any]
     sample_report_: dict[str, Any]
 
-    def _settings(self, names: list[str]) -> dict[str, Any]:
-        """The settings of the engine, by its names."""
-        settings = {name: getattr(self, name) for name in self._plain}
-        settings["threads"] = self.threads
-        settings["random_state"] = seed_of(self.random_state)
-        return {name: value for name, value in settings.items() if value is not None}
+    def fit(self, X: ArrayLike, y: object = None, *, callback: Callback | None = None) -> Self:
+        """Fits the rows of ``X``.
+
+        ``callback(step, losses)`` sees each step; a true answer ends training with the best weights so far, as Ctrl-C
+        does.
+        """
+        self._fit(X, callback)
+        return self
 
     def _fit(self, x: ArrayLike, callback: Callback | None, *, missing: bool = False) -> Rows:
         """Fits the rows, without those that have a missing value where these are allowed; the same as an array."""
@@ -64,7 +55,7 @@ class ModelEstimator(BaseEstimator):
         names = names_of(self, rows.shape[1])
         settings = json.dumps(self._settings(names), default=_plain_value)
         with Progress(self.verbose) as progress:
-            model, report, notes, held_out, interrupted = _gradlogp.fit(
+            model, report, notes, split, interrupted, checks = _gradlogp.fit(
                 rows, names, settings, callback, progress.show if self.verbose else None
             )
         for note in notes:
@@ -74,7 +65,10 @@ class ModelEstimator(BaseEstimator):
             warnings.warn(text, InterruptedWarning, stacklevel=3)
         self._take(model)
         self.report_: dict[str, Any] = json.loads(report)
+        self.split_ = {name: np.array(places, dtype=np.int64) for name, places in zip(_PARTS, split)}
+        held_out = np.sort(np.concatenate([self.split_["validation"], self.split_["test"]]))
         self._held_out = np.ascontiguousarray(rows[held_out], dtype=np.float64)
+        self._checks: _gradlogp.FitChecks | None = checks
         return rows
 
     def _take(self, model: _gradlogp.Model) -> None:
@@ -114,10 +108,6 @@ class ModelEstimator(BaseEstimator):
             return rows, None
         return rows[:, self._x_places], rows[:, self._given_places]
 
-    @property
-    def _threads(self) -> int:
-        return self.threads or 0
-
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_model")
 
@@ -129,6 +119,38 @@ class ModelEstimator(BaseEstimator):
         """
         rows, given = self._asked(X)
         return self._model.score(rows, given, None, self._threads)
+
+    def check(self, X: ArrayLike, *, random_state: RandomState = 1) -> Verdict:
+        """What the model is good for, as far as ``X`` can tell: rows that did not train it.
+
+        The figures are those of the program's ``eval``, with ``random_state`` for its ``--seed``.
+        """
+        rows, given = self._asked(X)
+        return Verdict.of(json.loads(self._model.check(rows, given, seed_of(random_state), self._threads)))
+
+    @property
+    def verdict_(self) -> Verdict | None:
+        """What the model is good for by the test rows of the fit; None where they were too few."""
+        report = getattr(self, "report_", {})
+        return Verdict.of(report) if "grade" in report else None
+
+    def report_html(self, X: ArrayLike | None = None, *, random_state: RandomState = 1) -> str:
+        """The program's report, one HTML page that works offline: of the fit, or of its model on further rows ``X``.
+
+        That of the fit is kept with the estimator that was fitted, and not with copies by pickle or from files.
+        """
+        model = self._fitted()
+        if X is not None:
+            rows, given = self._asked(X)
+            return model.report(rows, given, seed_of(random_state), self._threads)
+        checks: _gradlogp.FitChecks | None = getattr(self, "_checks", None)
+        if checks is None:
+            raise SettingError("X: the report of the fit is not kept in files and pickles; give rows that did not train it")
+        return checks.page(self._threads)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_checks"}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model file, which the program reads too."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _gradlogp
-from ._base import RandomState, seed_of
+from ._params import RandomState, seed_of
 from ._rows import Matrix, Rows, tabular
 from .errors import SettingError
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import OutlierMixin
 
 from . import _gradlogp
-from ._base import Callback, ModelEstimator, RandomState
+from ._base import Callback, ModelEstimator
 from ._compat import Self
-from ._density import Activation, Standardize
 from ._rows import Matrix, Rows, Vector, checked
 from .errors import FitWarning, GradlogpError, SettingError
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ScoreOutlierDetector(OutlierMixin, ModelEstimator):
     """Finds rows that are unlike the others, by the densities of the data at several noise levels.
 
@@ -33,66 +33,14 @@ class ScoreOutlierDetector(OutlierMixin, ModelEstimator):
     anomaly : {"auto", "scales", "density", "path", "norm"}
         What is measured: the mean over noise levels; the density; its difference from that at the mean; the length of
         the score.
-    hidden, activation, standardize, validation, test, steps, batch, learning_rate, weight_decay, evaluate_every, patience,
-    members, threads, random_state, verbose
+    hidden, activation, standardize, dequantize, dequantize_rule, validation, test, steps, batch, learning_rate, schedule, \
+warm_up, max_gradient_norm, weight_decay, ema_decay, evaluate_every, patience, members, threads, random_state, verbose
         As of :class:`ScoreDensity`.
     """
 
-    _plain = (
-        "activation",
-        "batch",
-        "evaluate_every",
-        "hidden",
-        "learning_rate",
-        "members",
-        "patience",
-        "standardize",
-        "steps",
-        "test",
-        "validation",
-        "weight_decay",
-    )
-
-    def __init__(
-        self,
-        *,
-        contamination: float | Literal["auto"] = "auto",
-        false_alarm: float = 0.05,
-        anomaly: Literal["auto", "scales", "density", "path", "norm"] = "auto",
-        hidden: Sequence[int] | None = None,
-        activation: Activation | None = None,
-        standardize: Standardize | None = None,
-        validation: float | None = None,
-        test: float | None = None,
-        steps: int | None = None,
-        batch: int | None = None,
-        learning_rate: float | None = None,
-        weight_decay: float | None = None,
-        evaluate_every: int | None = None,
-        patience: int | None = None,
-        members: int | None = None,
-        threads: int | None = None,
-        random_state: RandomState = 0,
-        verbose: int | bool = 0,
-    ) -> None:
-        self.contamination = contamination
-        self.false_alarm = false_alarm
-        self.anomaly = anomaly
-        self.hidden = hidden
-        self.activation = activation
-        self.standardize = standardize
-        self.validation = validation
-        self.test = test
-        self.steps = steps
-        self.batch = batch
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.evaluate_every = evaluate_every
-        self.patience = patience
-        self.members = members
-        self.threads = threads
-        self.random_state = random_state
-        self.verbose = verbose
+    contamination: float | Literal["auto"] = "auto"
+    false_alarm: float = 0.05
+    anomaly: Literal["auto", "scales", "density", "path", "norm"] = "auto"
 
     def _settings(self, names: list[str]) -> dict[str, Any]:
         return {"purpose": "anomaly", **super()._settings(names)}

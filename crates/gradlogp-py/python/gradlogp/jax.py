@@ -86,7 +86,8 @@ def _with_products(score: PointFunction, x: Array, v: Array) -> tuple[Array, Arr
         s, products = jax.vmap(lambda w: jax.jvp(score, (at,), (w,)))(directions)
         return s[0], products
 
-    return jax.vmap(of_row, in_axes=(0, 1), out_axes=(0, 1))(x, v)
+    found: tuple[Array, Array] = jax.vmap(of_row, in_axes=(0, 1), out_axes=(0, 1))(x, v)
+    return found
 
 
 def ssm_loss(score: PointFunction, x: Array, v: Array) -> Array:

@@ -41,6 +41,11 @@ _LIBRARY = Library(
 class ScoreModule(nn.Module):
     """A fitted model of one density as a module: rows in, scores out, in the user's units."""
 
+    mean: Tensor
+    matrix: Tensor
+    given_mean: Tensor
+    given_matrix: Tensor
+
     def __init__(self, estimator: ModelEstimator, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
         described = Described.of(estimator)
@@ -163,7 +168,8 @@ def draw_slices(
         case "sphere":
             # Of radius sqrt(d): on the unit sphere E[v v^T] is I / d.
             v = torch.randn(slices, n, d, **options)
-            return v * (math.sqrt(d) / v.norm(dim=-1, keepdim=True))
+            sphere: Tensor = v * (math.sqrt(d) / v.norm(dim=-1, keepdim=True))
+            return sphere
         case "orthogonal":
             blocks = []
             for _ in range(-(-slices // d)):

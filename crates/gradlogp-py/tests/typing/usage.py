@@ -1,13 +1,23 @@
 """How the package is used, with the types that a reader expects; mypy reads it, nothing runs it."""
 
 from collections.abc import Mapping
-from typing import assert_type
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import assert_type
 
 import gradlogp
-from gradlogp import Chains, DiffusionDensity, ScoreCheck, ScoreDensity, ScoreImputer, ScoreOutlierDetector
+from gradlogp import (
+    Chains,
+    DiffusionDensity,
+    NoiseProcess,
+    ScoreCheck,
+    ScoreDensity,
+    ScoreImputer,
+    ScoreOutlierDetector,
+    Verdict,
+    engine,
+)
 
 X = np.zeros((10, 2))
 
@@ -29,3 +39,13 @@ assert_type(gradlogp.check_score(lambda x: -x, X), ScoreCheck)
 assert_type(gradlogp.sample_ula(model.grad_log_density, X, step_size=0.1), Chains)
 ScoreDensity(activation="relu6")  # type: ignore[arg-type]
 ScoreDensity(steps="many")  # type: ignore[arg-type]
+assert_type(model.check(X), Verdict)
+assert_type(model.verdict_, Verdict | None)
+assert_type(model.report_html(), str)
+DiffusionDensity(process=NoiseProcess("custom", drift=lambda x, t: -x, diffusion=1.0), for_="density")
+DiffusionDensity(process="vpx")  # type: ignore[arg-type]
+network = engine.Network(2, "log-density", hidden=[8])
+assert_type(network.vjv(X, X), NDArray[np.float64])
+trainer = engine.Trainer(network, X, X, objective="ssm", steps=5)
+assert_type(trainer.step(), NDArray[np.float32])
+assert_type(trainer.best_network, engine.Network)
