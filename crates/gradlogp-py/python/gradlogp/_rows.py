@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _get_feature_names, validate_data
 
 from .errors import SettingError
 
@@ -45,11 +45,17 @@ def checked(estimator: Any, x: ArrayLike, *, reset: bool) -> Rows:
 
 def tabular(x: ArrayLike) -> Any:
     """Tables of the Arrow C stream, such as those of pyarrow, as something whose names scikit-learn can see."""
-    if not hasattr(x, "__arrow_c_stream__") or hasattr(x, "__array__") and hasattr(x, "shape"):
+    if not hasattr(x, "__arrow_c_stream__") or _has_names_seen(x):
         return x
     import pyarrow
 
     return pyarrow.table(x).to_pandas()
+
+
+def _has_names_seen(x: object) -> bool:
+    """Whether this installation of scikit-learn knows such tables: older ones do not see the names of newer polars."""
+    is_array = hasattr(x, "__array__") and hasattr(x, "shape")
+    return is_array and (hasattr(x, "iloc") or _get_feature_names(x) is not None)
 
 
 def names_of(estimator: Any, count: int) -> list[str]:
