@@ -7,7 +7,7 @@ use gradlogp::{Error, FittedModel, Result};
 use ndarray::Array2;
 use serde_json::{Map, Value};
 
-use crate::settings::Named;
+use crate::named::Named;
 use crate::under_way::Shared;
 
 /// What comes of draws: rows, what is known of them as JSON, and warnings.

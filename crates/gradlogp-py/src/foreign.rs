@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::arrays::Rows;
 use crate::errors::{OrRaise, raised};
+use crate::named::Named;
 use crate::{pool, settings};
 
 /// Functions of rows. What one of them raises is kept until the library is done, which sees NaN meanwhile.
@@ -180,7 +181,7 @@ pub(crate) fn sample_chains<'py>(
     start: Rows<'py>,
     settings: &str,
 ) -> PyResult<(Bound<'py, PyArray3<f64>>, String)> {
-    let mut settings = settings::Named(settings::object(settings)?);
+    let mut settings = Named(settings::object(settings)?);
     let start = start.view().owned();
     let usual = ChainConfig::default();
     let mut config = || -> gradlogp::Result<(ChainConfig, String, usize, u64)> {

@@ -8,6 +8,7 @@ mod errors;
 mod fit;
 mod foreign;
 mod model;
+mod named;
 mod network;
 mod pool;
 mod process;

@@ -16,7 +16,8 @@ use serde::de::DeserializeOwned;
 
 use crate::arrays::Rows;
 use crate::errors::OrRaise;
-use crate::settings::{Named, object};
+use crate::named::Named;
+use crate::settings::object;
 
 /// A multilayer perceptron with its weights. Nothing changes it.
 #[pyclass(frozen, module = "gradlogp._gradlogp")]

@@ -7,7 +7,7 @@ use gradlogp::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::settings::Named;
+use crate::named::Named;
 
 /// The usual settings of a diffusion model over the process of this name, with the other numbers put in.
 pub(crate) fn diffusion(given: &Map<String, Value>) -> Result<DiffusionConfig> {

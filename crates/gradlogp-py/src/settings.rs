@@ -149,25 +149,3 @@ pub(crate) fn training(usual: &TrainConfig, given: &Map<String, Value>) -> Resul
 fn read<T: DeserializeOwned>(name: &'static str, value: Value) -> Result<T> {
     serde_json::from_value(value).map_err(|error| Error::config(name, error.to_string()))
 }
-
-/// Settings by name, each of which is taken once.
-pub(crate) struct Named(pub(crate) Map<String, Value>);
-
-impl Named {
-    pub(crate) fn take<T: DeserializeOwned>(&mut self, name: &'static str, usual: T) -> Result<T> {
-        match self.0.remove(name) {
-            None => Ok(usual),
-            Some(value) => {
-                serde_json::from_value(value).map_err(|e| Error::config(name, e.to_string()))
-            }
-        }
-    }
-
-    /// Refuses what nobody took of the settings of `what`.
-    pub(crate) fn done(self, what: &str) -> Result<()> {
-        match self.0.into_iter().next() {
-            None => Ok(()),
-            Some((name, _)) => Err(Error::config(name, format!("is no setting of {what}"))),
-        }
-    }
-}
