@@ -19,6 +19,8 @@ use crate::errors::OrRaise;
 use crate::named::Named;
 use crate::settings::object;
 
+type Vector<'py> = Bound<'py, PyArray1<f64>>;
+
 /// A multilayer perceptron with its weights. Nothing changes it.
 #[pyclass(frozen, module = "gradlogp._gradlogp")]
 pub(crate) struct Network {
@@ -281,7 +283,7 @@ impl Network {
         v: Option<PyReadonlyArray3<'py, f64>>,
         noise: Option<Rows<'py>>,
         given: Option<Rows<'py>>,
-    ) -> PyResult<(Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>)> {
+    ) -> PyResult<(Vector<'py>, Vector<'py>)> {
         let objective = self::objective(objective).or_raise(py)?;
         let slices: Vec<f64> = v.map_or(Vec::new(), |v| v.as_array().iter().copied().collect());
         let noise = noise.as_ref().map(|noise| Network::vectors(&x, noise)).transpose();
