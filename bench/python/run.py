@@ -107,6 +107,11 @@ def ways(results):
         )
     yield ""
     yield "The last column is the true mean log density of the draws less that of true rows: 0 for perfect draws, below for too wide ones."
+    if max(way["load_average"] for way in results["ways"]) > 2 * os.cpu_count():
+        yield "The machine was busy with other work, so that the seconds say little: compare CPU."
+    missing = WAYS.keys() - {way["way"] for way in results["ways"]}
+    if missing:
+        yield f"Not measured yet: {', '.join(sorted(missing))}."
 
 
 def calls(results):
