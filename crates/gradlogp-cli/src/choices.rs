@@ -137,14 +137,14 @@ pub(crate) fn purpose() -> impl TypedValueParser<Value = Purpose> {
             (
                 Purpose::Density,
                 "loglik and sample: the best log likelihood of new rows, by two networks of all noise \
-                 levels and a Gaussian mixture. Short for --noise vp --standardize whiten --dequantize, \
-                 with --weight-decay, --noise-weight, --times, --noise-floor, --steps, --evaluate-every, \
+                 levels and a Gaussian mixture. Short for --noise vp --standardize whiten --dequantize \
+                 --normal-marginals, with --weight-decay, --noise-weight, --times, --noise-floor, --steps, --evaluate-every, \
                  --patience and --members by the size of the table",
             ),
             (Purpose::Sampling, "sample: as density"),
             (
                 Purpose::Imputation,
-                "impute: as density, with columns standardized, not whitened, and without the Gaussian mixture, which imputation does not use",
+                "impute: as density, with columns standardized, not whitened, as they are, and without the Gaussian mixture, which imputation does not use",
             ),
         ],
     )

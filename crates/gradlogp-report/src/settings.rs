@@ -11,6 +11,9 @@ pub fn settings(model: &FittedModel) -> Vec<(String, String)> {
     let (t, n) = (&d.training, &d.network);
     let hidden: Vec<String> = n.hidden.iter().map(ToString::to_string).collect();
     let scaling = match d.noise.as_ref().and_then(|noise| noise.scaling.as_ref()) {
+        None if d.transform.has_marginals() => {
+            format!("{}, of columns made normal", d.transform.kind())
+        }
         None => d.transform.kind().to_string(),
         Some(over_time) => format!("{}, measured at every time", over_time.kind),
     };

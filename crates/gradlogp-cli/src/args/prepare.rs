@@ -28,6 +28,12 @@ pub(crate) struct PrepareArgs {
     /// The scales come from training rows only.
     #[arg(long, value_parser = choices::standardization(), default_value_t = Standardization::Standardize, value_name = "HOW")]
     pub(crate) standardize: Standardization,
+    /// Map every column, by itself, to one that is about normal, before it is scaled (models of all noise levels).
+    ///
+    /// Heavy tails, skewness, heaps and several modes of single columns are then no work for the network. Undone in every
+    /// answer. The default of --for density and --for sampling.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_short_help = true)]
+    pub(crate) normal_marginals: Option<bool>,
     /// Share of validation rows, which decide when to stop.
     #[arg(long, default_value_t = 0.1, value_name = "SHARE", hide_short_help = true)]
     pub(crate) validation: f64,

@@ -32,9 +32,9 @@ fn foreign() -> Vec<u8> {
 #[test]
 fn a_newer_format_is_named() {
     let folder = Folder::with_model();
-    let newer = replaced(&folder.read("m.safetensors"), "gradlogp.model/2", "gradlogp.model/9");
+    let newer = replaced(&folder.read("m.safetensors"), "gradlogp.model/3", "gradlogp.model/9");
     folder.write("newer", newer);
-    let pieces = ["format version 9", "reads up to 2", "use a newer gradlogp"];
+    let pieces = ["format version 9", "reads up to 3", "use a newer gradlogp"];
     folder.fails(4, "info newer", &pieces);
 }
 

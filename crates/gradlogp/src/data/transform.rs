@@ -25,10 +25,14 @@
 //! | score s_z = grad log p_z | s(x) = A^T s_z(z); for rows, S_z A |
 //! | Jacobian or Hessian G_z (symmetric or not) | G(x) = A^T G_z A |
 //! | its diagonal and trace | G(x)_kk = (A e_k)^T G_z (A e_k), and their sum over k |
+//!
+//! Before it may stand a map of each column by itself (`marginals.rs`): then x above is what that makes of the row, `forward` and
+//! `inverse` go the whole way, and [`Transform::warp`] has what carries the rest over.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
+use super::marginals::{self, Marginal, Warp};
 use super::names::{option_list, quoted_list};
 use crate::linear::symmetric_eigen;
 use crate::stats::{quantile, sorted};
@@ -95,6 +99,9 @@ struct Parts {
     /// Whitening only: square roots of the eigenvalues, d values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     direction_sd: Vec<f64>,
+    /// What is done to each column before, if anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    marginals: Vec<Marginal>,
 }
 
 impl TryFrom<Parts> for Transform {
@@ -109,6 +116,10 @@ impl TryFrom<Parts> for Transform {
         let sizes = (parts.sd.len(), parts.directions.len(), parts.direction_sd.len());
         if d == 0 || sizes != (d, directions, widths) {
             return Err(format!("a transform of {d} columns has parts of sizes {sizes:?}"));
+        }
+        let mapped = parts.marginals.len();
+        if !(mapped == 0 || mapped == d) || !parts.marginals.iter().all(Marginal::is_sound) {
+            return Err(format!("the maps of {mapped} of {d} columns are none"));
         }
         let positive = |v: &[f64]| v.iter().all(|&x| x.is_finite() && x > 0.0);
         let finite = |v: &[f64]| v.iter().all(|x| x.is_finite());
@@ -155,13 +166,50 @@ impl Transform {
             let square = sd.iter().map(|sd| sd * sd).sum::<f64>() / d as f64;
             sd.fill(square.sqrt());
         }
-        let mut parts = Parts { kind, mean, sd, directions: Vec::new(), direction_sd: Vec::new() };
+        let mut parts = Parts {
+            kind,
+            mean,
+            sd,
+            directions: Vec::new(),
+            direction_sd: Vec::new(),
+            marginals: Vec::new(),
+        };
         match kind {
             Standardization::Whiten => fit_directions(&mut parts, rows, columns)?,
             Standardization::Robust => make_robust(&mut parts, rows),
             _ => {}
         }
         Ok(Transform(parts))
+    }
+
+    /// The same after a map of each column to one that is about normal.
+    ///
+    /// # Errors
+    /// As [`Transform::fit`].
+    pub fn fit_normal(
+        kind: Standardization,
+        rows: ArrayView2<'_, f64>,
+        columns: &[String],
+    ) -> Result<Transform> {
+        // Refuses columns that have no width.
+        let units = Transform::fit(Standardization::Standardize, rows, columns)?;
+        let sd = units.standard_deviations();
+        let maps = rows.columns().into_iter().zip(sd);
+        let maps: Vec<Marginal> = maps.map(|(column, sd)| Marginal::fit(column, *sd)).collect();
+        let mapped = marginals::forward(&maps, rows);
+        let mut transform = Transform::fit(kind, mapped.view(), columns)?;
+        transform.0.marginals = maps;
+        Ok(transform)
+    }
+
+    /// Whether each column is mapped by itself first.
+    pub fn has_marginals(&self) -> bool {
+        !self.0.marginals.is_empty()
+    }
+
+    /// The derivatives of the maps of single columns at rows of x, where there are any.
+    pub fn warp(&self, x: ArrayView2<'_, f64>) -> Option<Warp> {
+        self.has_marginals().then(|| marginals::warp(&self.0.marginals, x))
     }
 
     /// The map that changes nothing.
@@ -172,6 +220,7 @@ impl Transform {
             sd: vec![1.0; d],
             directions: Vec::new(),
             direction_sd: Vec::new(),
+            marginals: Vec::new(),
         })
     }
 
@@ -183,6 +232,7 @@ impl Transform {
             sd,
             directions: Vec::new(),
             direction_sd: Vec::new(),
+            marginals: Vec::new(),
         })
     }
 
@@ -209,7 +259,10 @@ impl Transform {
 
     /// z = A (x - m): n x d rows in user units to n x d rows without unit.
     pub fn forward(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
-        let mut z = &x - &self.mean();
+        let mut z = match self.has_marginals() {
+            true => marginals::forward(&self.0.marginals, x) - self.mean(),
+            false => &x - &self.mean(),
+        };
         z /= &self.standard_deviations();
         match self.directions() {
             None => z,
@@ -225,7 +278,10 @@ impl Transform {
         };
         x *= &self.standard_deviations();
         x += &self.mean();
-        x
+        match self.has_marginals() {
+            true => marginals::inverse(&self.0.marginals, x.view()),
+            false => x,
+        }
     }
 
     /// log |det dz/dx| = log |det A| = - sum of the logarithms of all widths.

@@ -106,6 +106,9 @@ pub struct PrepareConfig {
     /// Whether columns that cannot be whitened, because some follow from others, are standardized instead.
     #[serde(default)]
     pub or_standardize: bool,
+    /// Diffusion models: whether each column is first mapped, by itself, to one that is about normal.
+    #[serde(default)]
+    pub normal_marginals: bool,
     /// Share of validation rows, which select the weights that are kept.
     pub validation: f64,
     /// Share of the rows that the evaluation uses and nothing else sees.
@@ -120,6 +123,7 @@ impl Default for PrepareConfig {
             gap_rule: GapRule::Gap,
             standardization: Standardization::Standardize,
             or_standardize: false,
+            normal_marginals: false,
             validation: 0.1,
             test: 0.1,
         }
@@ -314,6 +318,11 @@ impl FitConfig {
         let family = &self.family;
         if self.members > 1 && matches!(family, Family::Kernel(_)) {
             return Err(Error::config("members", "a kernel family has one member"));
+        }
+        let over_time = matches!(family, Family::Diffusion(diffusion) if !diffusion.is_custom());
+        if self.prepare.normal_marginals && !over_time {
+            let message = "are for models of all noise levels of a named process";
+            return Err(Error::config("normal_marginals", message));
         }
         if self.with_gaussians && !matches!(family, Family::Diffusion(_)) {
             return Err(Error::config("with_gaussians", "is for diffusion models"));

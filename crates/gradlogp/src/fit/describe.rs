@@ -2,6 +2,7 @@
 
 use super::{Prepared, Trained};
 use crate::Result;
+use crate::diagnose::Baselines;
 use crate::diffusion::{TimeMlp, TimeModel};
 use crate::error::Error;
 use crate::fitted::{
@@ -41,11 +42,25 @@ impl Prepared {
     /// # Errors
     /// A model of one density.
     pub fn with_gaussians(&self, model: FittedModel) -> Result<FittedModel> {
-        let Some(baselines) = self.baselines()? else { return Ok(model) };
         let mut rng = ChaCha8Rng::seed_from_u64(model.description().training.seed);
-        let mixture = self.inside(baselines.mixture().unwrap_or(baselines.gaussian()))?;
+        let inside = |part: &[usize]| self.transform.forward(self.rows(part).view());
+        let validation = inside(&self.split.validation);
+        let mixture = match self.transform.has_marginals() {
+            // A mixture of the columns as they are is none of the mapped ones.
+            true => {
+                let training = inside(&self.split.train);
+                match Baselines::fit(training.view(), validation.view(), &mut rng) {
+                    Ok(found) => found.mixture().unwrap_or(found.gaussian()).clone(),
+                    Err(Error::Numerical { .. }) => return Ok(model),
+                    Err(error) => return Err(error),
+                }
+            }
+            false => {
+                let Some(found) = self.baselines()? else { return Ok(model) };
+                self.inside(found.mixture().unwrap_or(found.gaussian()))?
+            }
+        };
         let mixture = &mixture;
-        let validation = self.transform.forward(self.rows(&self.split.validation).view());
         let rows = validation.slice(s![..validation.nrows().min(WEIGHED), ..]);
         let flow = model.flow_log_likelihood(rows, &LikelihoodConfig::default(), &mut rng)?;
         match GaussianPart::new(mixture, rows, flow.log_density.view()) {

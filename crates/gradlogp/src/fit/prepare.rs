@@ -134,14 +134,20 @@ impl CheckedTable {
             Transform::fit(kind, training.view(), &of.columns)
                 .map_err(|error| in_training_rows(error, &table.name))
         };
+        let normal_marginals = config.prepare.normal_marginals;
+        let fit_inside = |kind| match normal_marginals {
+            true => Transform::fit_normal(kind, training.view(), &table.columns)
+                .map_err(|error| in_training_rows(error, &table.name)),
+            false => fit(kind, table, &training),
+        };
         let (mut notes, mut noise) = (Vec::new(), None);
-        let transform = match fit(kind, table, &training) {
+        let transform = match fit_inside(kind) {
             Err(Error::Data { message, .. })
                 if kind == Standardization::Whiten && config.prepare.or_standardize =>
             {
                 notes.push(format!("the columns are standardized, not whitened: {message}"));
                 kind = Standardization::Standardize;
-                fit(kind, table, &training)?
+                fit_inside(kind)?
             }
             other => other?,
         };

@@ -80,14 +80,15 @@ impl Purpose {
                     Purpose::Imputation => Standardization::Standardize,
                     _ => Standardization::Whiten,
                 };
+                // The mixture joins the density alone; imputation moves along the score.
+                let with_gaussians = self != Purpose::Imputation;
                 let prepare = PrepareConfig {
                     standardization,
                     or_standardize: true,
+                    normal_marginals: self != Purpose::Imputation,
                     dequantize: Some(Vec::new()),
                     ..PrepareConfig::default()
                 };
-                // The mixture joins the density alone; imputation moves along the score.
-                let with_gaussians = self != Purpose::Imputation;
                 FitConfig { prepare, with_gaussians, ..FitConfig::of(Family::Diffusion(diffusion)) }
             }
         }

@@ -73,6 +73,10 @@ impl Description {
         let known = vec![self.transform.dim(), self.column_mean.len(), self.column_scale.len()];
         lengths("fitted model", known)?;
         lengths("settings of the network", vec![self.network.dim])?;
+        let named = self.noise.as_ref().is_some_and(|noise| noise.scaling.is_none());
+        if self.transform.has_marginals() && !named {
+            return refuse("marginals", "are for models over time of a named process");
+        }
         let condition = self.condition.iter().flat_map(|condition| &condition.columns);
         let mut names: Vec<&String> = self.columns.iter().chain(condition).collect();
         names.sort_unstable();

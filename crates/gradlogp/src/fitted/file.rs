@@ -63,6 +63,11 @@ impl FittedModel {
         let transform = &self.description().transform;
         let (mean, factor) = (transform.mean(), transform.jacobian_factor());
         mean.iter().chain(&factor).for_each(|x| hash.write(&x.to_bits().to_le_bytes()));
+        // Maps of single columns are seen by where they take a row.
+        if transform.has_marginals() {
+            let there = transform.forward(mean.insert_axis(ndarray::Axis(0)));
+            there.iter().for_each(|x| hash.write(&x.to_bits().to_le_bytes()));
+        }
         format!("{:016x}", hash.0)
     }
 

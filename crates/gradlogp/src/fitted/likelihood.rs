@@ -55,6 +55,9 @@ impl FittedModel {
         }
         let transform = &self.description().transform;
         found.log_density = transform.log_density_to_user(found.log_density.view());
+        if let Some(warp) = transform.warp(x) {
+            found.log_density += &warp.log_volume;
+        }
         Ok(found)
     }
 

@@ -2,7 +2,13 @@
 //!
 //! Everything it answers is in the user's own units: with z = A (x - m) (the transform) and the
 //! network's score s_z, s(x) = A^T s_z(z), log p(x) = log p_z(z) + log |det A|,
-//! tr grad s(x) = sum over columns k of (A e_k).(grad s_z)(A e_k).
+//! tr grad s(x) = sum over columns k of (A e_k).(grad s_z)(A e_k). Where each column is first mapped by itself to u = g(x),
+//! these are s(u), p(u) and G(u), and
+//!
+//! ```text
+//! log p(x) = log p(u) + sum_k log g'_k,   s_k(x) = s_k(u) g'_k + (log g'_k)'
+//! G_kj(x) = g'_k G_kj(u) g'_j + [k = j] (s_k(u) g''_k + (log g'_k)'')
+//! ```
 //!
 //! A conditional model, of p(x | c), answers only where c is given: [`FittedModel::at_condition`].
 
@@ -32,7 +38,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::data::{Standardization, Transform};
+use crate::data::{Standardization, Transform, Warp};
 use crate::diffusion::TimeModel;
 use crate::domain::Domain;
 use crate::model::{AtCondition, Contexts, Derivatives, Model, ModelKind, Points};
@@ -363,9 +369,19 @@ impl FittedModel {
         self.transform().column_directions()
     }
 
-    fn outside(&self, score: &[f64]) -> Array2<f64> {
+    /// A^T s_z: the score in the user's units, or of u where columns are mapped first.
+    fn before_warp(&self, score: &[f64]) -> Array2<f64> {
         let rows = crate::model::rows(score, self.network().dim());
         self.transform().score_to_user(rows.view())
+    }
+
+    /// The score in the user's units at the rows `x`, from that of the network.
+    fn outside(&self, x: ArrayView2<'_, f64>, score: &[f64]) -> Array2<f64> {
+        let score = self.before_warp(score);
+        match self.transform().warp(x) {
+            Some(warp) => score * &warp.slope + &warp.first,
+            None => score,
+        }
     }
 
     /// Score, log density and trace of every row.
@@ -373,12 +389,16 @@ impl FittedModel {
         let (value, score) = self.at(x, |at, points| at.value_and_score(points));
         let potential = self.kind() == ModelKind::LogDensity;
         let log_density = potential.then(|| self.log_density(x, value));
-        Scores { score: self.outside(&score), log_density, trace: self.trace(x) }
+        Scores { score: self.outside(x, &score), log_density, trace: self.trace(x) }
     }
 
     /// log p in the user's units from the network's, -infinity outside the domain.
     fn log_density(&self, x: ArrayView2<'_, f64>, value: Vec<f64>) -> Array1<f64> {
-        let log_density = self.transform().log_density_to_user(Array1::from(value).view());
+        let transform = self.transform();
+        let mut log_density = transform.log_density_to_user(Array1::from(value).view());
+        if let Some(warp) = transform.warp(x) {
+            log_density += &warp.log_volume;
+        }
         match &self.description().domain {
             Some(domain) => domain.cut(x, log_density),
             None => log_density,
@@ -390,7 +410,14 @@ impl FittedModel {
     pub fn jacobian_diagonal(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
         let directions = standard_layout(self.directions());
         let flat = self.at(x, |at, points| at.curvatures(points, &directions));
-        crate::model::rows(&flat, self.network().dim())
+        let diagonal = crate::model::rows(&flat, self.network().dim());
+        match self.transform().warp(x) {
+            Some(warp) => {
+                let score = self.before_warp(&self.at(x, |at, points| at.score(points)));
+                diagonal * &warp.slope * &warp.slope + score * &warp.curvature + &warp.second
+            }
+            None => diagonal,
+        }
     }
 
     /// The Jacobian grad s times a vector v for each row (n x d, the user's units), n x d: of potentials the Hessian of
@@ -407,20 +434,35 @@ impl FittedModel {
             let (expected, found) = (x.shape().to_vec(), v.shape().to_vec());
             return Err(Error::Shape { operation: "vectors of the rows", expected, found });
         }
-        // The rows of `directions` are A e_k.
-        let along = standard_layout(v.dot(&self.directions()));
-        let inside = self.at(x, |at, points| at.jacobian_vector(points, &along));
-        Ok(self.outside(&inside))
+        Ok(self.jacobian_along(x, v, self.transform().warp(x).as_ref()))
+    }
+
+    /// G(x) v for each row.
+    fn jacobian_along(
+        &self,
+        x: ArrayView2<'_, f64>,
+        v: ArrayView2<'_, f64>,
+        warp: Option<&Warp>,
+    ) -> Array2<f64> {
+        let inner = |v: ArrayView2<'_, f64>| {
+            // The rows of `directions` are A e_k.
+            let along = standard_layout(v.dot(&self.directions()));
+            self.before_warp(&self.at(x, |at, points| at.jacobian_vector(points, &along)))
+        };
+        let Some(warp) = warp else { return inner(v) };
+        let score = self.before_warp(&self.at(x, |at, points| at.score(points)));
+        inner((&v * &warp.slope).view()) * &warp.slope
+            + (score * &warp.curvature + &warp.second) * v
     }
 
     /// Mean over the rows of the Jacobian grad s (row i, column j: d s_i / d x_j), d x d.
     pub fn mean_jacobian(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
         let d = self.network().dim();
         let mut out = Array2::zeros((d, d));
-        for (j, direction) in self.directions().outer_iter().enumerate() {
-            let along: Vec<f64> = (0..x.nrows()).flat_map(|_| direction.to_vec()).collect();
-            let column = self.at(x, |at, points| at.jacobian_vector(points, &along));
-            let column = self.outside(&column);
+        let warp = self.transform().warp(x);
+        for j in 0..d {
+            let along = Array2::from_shape_fn(x.dim(), |(_, k)| f64::from(u8::from(k == j)));
+            let column = self.jacobian_along(x, along.view(), warp.as_ref());
             if let Some(mean) = column.mean_axis(Axis(0)) {
                 out.column_mut(j).assign(&mean);
             }
@@ -439,10 +481,15 @@ impl FittedModel {
             return self.weighted_loss_rows(domain, x);
         }
         let scale = Array1::from(self.description().column_scale.clone());
+        if self.transform().has_marginals() {
+            let (score, diagonal) = (self.score(x) * &scale, self.jacobian_diagonal(x));
+            let trace = (diagonal * &scale * &scale).sum_axis(Axis(1));
+            return trace + score.map_axis(Axis(1), |s| 0.5 * s.dot(&s));
+        }
         let directions = standard_layout(self.directions() * scale.view().insert_axis(Axis(1)));
         let (trace, score) =
             self.at(x, |at, points| (at.curvature_sum(points, &directions), at.score(points)));
-        let (trace, score) = (Array1::from(trace), self.outside(&score) * &scale);
+        let (trace, score) = (Array1::from(trace), self.before_warp(&score) * &scale);
         let half_square = score.map_axis(Axis(1), |s| 0.5 * s.dot(&s));
         trace + half_square
     }
@@ -473,12 +520,15 @@ impl Score for FittedModel {
     }
 
     fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
-        self.outside(&self.at(x, |at, points| at.score(points)))
+        self.outside(x, &self.at(x, |at, points| at.score(points)))
     }
 }
 
 impl ScoreTrace for FittedModel {
     fn trace(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+        if self.transform().has_marginals() {
+            return self.jacobian_diagonal(x).sum_axis(Axis(1));
+        }
         let directions = standard_layout(self.directions());
         Array1::from(self.at(x, |at, points| at.curvature_sum(points, &directions)))
     }
@@ -501,7 +551,7 @@ impl LogDensity for FittedLogDensity<'_> {
 
     fn log_density_and_score(&self, x: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
         let (value, score) = self.0.at(x, |at, points| at.value_and_score(points));
-        (self.0.log_density(x, value), self.0.outside(&score))
+        (self.0.log_density(x, value), self.0.outside(x, &score))
     }
 }
 
@@ -516,5 +566,7 @@ pub fn root_mean_square_score(network: &dyn Score, z: ArrayView2<'_, f64>) -> f6
 
 #[cfg(test)]
 mod fault_tests;
+#[cfg(test)]
+mod marginal_tests;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,11 @@ use crate::domain::{Bounds, Boxed, Domain};
 use crate::model::{Conditioning, Mlp};
 use crate::train::TrainConfig;
 
-fn fitted(kind: ModelKind, standardization: Standardization, x: &Array2<f64>) -> FittedModel {
+pub(super) fn fitted(
+    kind: ModelKind,
+    standardization: Standardization,
+    x: &Array2<f64>,
+) -> FittedModel {
     let columns: Vec<String> = (0..x.ncols()).map(|k| format!("c{k}")).collect();
     let mlp = Mlp { hidden: vec![8, 8], ..Mlp::new(x.ncols(), kind) };
     let transform = Transform::fit(standardization, x.view(), &columns).unwrap();
@@ -45,7 +49,7 @@ fn fitted(kind: ModelKind, standardization: Standardization, x: &Array2<f64>) ->
     FittedModel::new(network, description).unwrap()
 }
 
-fn table() -> Array2<f64> {
+pub(super) fn table() -> Array2<f64> {
     Array2::from_shape_fn((12, 3), |(i, j)| {
         let t = (i * 3 + j) as f64;
         [10.0, 0.3, 500.0][j] * ((1.7 * t).sin() + 0.4 * (i as f64 * 0.9).cos() + j as f64)

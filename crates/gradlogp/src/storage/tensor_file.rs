@@ -19,7 +19,7 @@ use super::write_atomically;
 use crate::{Error, Result};
 
 /// Version of the descriptions this build writes and the newest it reads.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Bytes of the longest header that the format allows.
 const LONGEST_HEADER: u64 = 100_000_000;

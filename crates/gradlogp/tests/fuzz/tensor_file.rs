@@ -18,7 +18,7 @@ const WORDS: [&str; 10] = [
     "description",
     "crc32",
     "format",
-    "gradlogp.model/2",
+    "gradlogp.model/3",
     "{}",
 ];
 
