@@ -1,6 +1,6 @@
 //! Settings of a fit whose purpose is the density: log likelihoods of new rows, and samples.
 //!
-//! A diffusion model on whitened columns, whose weight decay, steps and members follow the table, mixed with Gaussians
+//! A diffusion model on columns that are each made about normal and then whitened, whose weight decay, steps and members follow the table, mixed with Gaussians
 //! on the validation rows. With all weights 0 the model is the Gaussian of the training rows, so weight decay
 //! shrinks the fits of small tables towards it. How the numbers were found: experiments/density-study.
 
