@@ -61,7 +61,7 @@ fn derivatives_are_those_of_the_map() {
         assert!(near(at.slope.ln(), at.log_slope));
         assert!(near(at.first, difference(&|l| l.log_slope)), "{x}: {at:?}");
         assert!(near(at.second, difference(&|l| l.first)), "{x}: {at:?}");
-        let curvature = warp(&[map.clone()], ndarray::array![[x]].view()).curvature[[0, 0]];
+        let curvature = warp(std::slice::from_ref(&map), ndarray::array![[x]].view()).curvature[[0, 0]];
         assert!(near(curvature, difference(&|l| l.slope)), "{x}: {curvature}");
     }
 }
