@@ -1,7 +1,7 @@
 //! Options whose values are choices of the library: their names come from there; what each is good for is said here.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use gradlogp::data::{GapRule, Standardization};
+use gradlogp::data::{GapRule, Marginals, Standardization};
 use gradlogp::diagnose::Shape;
 use gradlogp::diffusion::{NoiseWeight, TimeDistribution};
 use gradlogp::draw::{Sampler, StepSchedule};
@@ -73,6 +73,21 @@ pub(crate) fn schedule() -> impl TypedValueParser<Value = Schedule> {
     )
 }
 
+pub(crate) fn marginals() -> impl TypedValueParser<Value = Marginals> {
+    one_of(
+        Marginals::name,
+        &[
+            (Marginals::Keep, "Columns as they are"),
+            (Marginals::Normal, "Each mapped smoothly by its quantiles"),
+            (
+                Marginals::Auto,
+                "As normal, if the columns together are then nearer to a Gaussian, by the validation rows; columns that \
+                 follow closely from others are better kept",
+            ),
+        ],
+    )
+}
+
 pub(crate) fn standardization() -> impl TypedValueParser<Value = Standardization> {
     one_of(
         Standardization::name,
@@ -138,7 +153,7 @@ pub(crate) fn purpose() -> impl TypedValueParser<Value = Purpose> {
                 Purpose::Density,
                 "loglik and sample: the best log likelihood of new rows, by two networks of all noise \
                  levels and a Gaussian mixture. Short for --noise vp --standardize whiten --dequantize \
-                 --normal-marginals, with --weight-decay, --noise-weight, --times, --noise-floor, --steps, --evaluate-every, \
+                 --marginals auto, with --weight-decay, --noise-weight, --times, --noise-floor, --steps, --evaluate-every, \
                  --patience and --members by the size of the table",
             ),
             (Purpose::Sampling, "sample: as density"),
@@ -313,6 +328,7 @@ mod tests {
         check(slice_distribution(), SliceDistribution::ALL.len());
         check(schedule(), 2);
         check(standardization(), 5);
+        check(marginals(), 3);
         check(gap_rule(), 3);
         check(purpose(), Purpose::ALL.len());
         check(noise_weight(), 4);

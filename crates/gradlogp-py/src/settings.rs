@@ -23,7 +23,7 @@ const PLACES: [(&str, &[&str]); 36] = [
     ("conditioning", &["family", "*", "conditioning"]),
     ("dequantize", &["prepare", "dequantize"]),
     ("dequantize_rule", &["prepare", "gap_rule"]),
-    ("normal_marginals", &["prepare", "normal_marginals"]),
+    ("marginals", &["prepare", "marginals"]),
     ("ema_decay", &["training", "ema"]),
     ("evaluate_every", &["training", "evaluate_every"]),
     ("gaussians", &["with_gaussians"]),

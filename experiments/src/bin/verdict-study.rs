@@ -431,7 +431,7 @@ fn table(runs: &[Run]) -> Result<String> {
     writeln!(out, "# How right the verdict is: {} fits of known densities\n", runs.len())?;
     writeln!(
         out,
-        "Written by `cargo run --release -p gradlogp-experiments --bin verdict-study`. A fit is near where its true distance is at most what a good model may \
+        "Written by `verdict-study` (experiments/verdict-study/README.md). A fit is near where its true distance is at most what a good model may \
          have: a relative Fisher divergence of {RELATIVE_FISHER}, or for models over time {NATS_A_COLUMN} nats a column.\n"
     )?;
     type Pick = fn(&Run) -> Option<&Graded>;

@@ -1,7 +1,7 @@
 //! What is done to the table before training.
 
 use clap::Args;
-use gradlogp::data::{GapRule, Standardization};
+use gradlogp::data::{GapRule, Marginals, Standardization};
 
 use super::lists::{List, names};
 use crate::choices;
@@ -28,12 +28,13 @@ pub(crate) struct PrepareArgs {
     /// The scales come from training rows only.
     #[arg(long, value_parser = choices::standardization(), default_value_t = Standardization::Standardize, value_name = "HOW")]
     pub(crate) standardize: Standardization,
-    /// Map every column, by itself, to one that is about normal, before it is scaled (models of all noise levels).
+    /// Whether every column is first mapped, by itself, to one that is about normal (models of all noise levels)
+    /// [default: keep; auto for density and sampling].
     ///
     /// Heavy tails, skewness, heaps and several modes of single columns are then no work for the network. Undone in every
-    /// answer. The default of --for density and --for sampling.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_short_help = true)]
-    pub(crate) normal_marginals: Option<bool>,
+    /// answer.
+    #[arg(long, value_parser = choices::marginals(), value_name = "HOW", hide_short_help = true)]
+    pub(crate) marginals: Option<Marginals>,
     /// Share of validation rows, which decide when to stop.
     #[arg(long, default_value_t = 0.1, value_name = "SHARE", hide_short_help = true)]
     pub(crate) validation: f64,

@@ -50,8 +50,9 @@ class DiffusionDensity(DensityMixin, ModelEstimator):
         Whether a mixture of Gaussians joins the density, as it does for density and sampling.
     standardize, dequantize, dequantize_rule, validation, test
         As of :class:`ScoreDensity`.
-    normal_marginals
-        Whether each column is first mapped, by itself, to one that is about normal, as for density and sampling.
+    marginals : {"keep", "normal", "auto"}
+        Whether each column is first mapped, by itself, to one that is about normal; ``"auto"``, as for density and sampling, does
+        it where the columns together are then nearer to a Gaussian.
     steps, batch, learning_rate, schedule, warm_up, max_gradient_norm, weight_decay, ema_decay, evaluate_every, patience
         Training.
     members, threads, random_state, verbose
@@ -71,7 +72,7 @@ class DiffusionDensity(DensityMixin, ModelEstimator):
     times: Literal["uniform", "importance", "log-noise"] | None = usual()
     simulate: int | None = usual()
     gaussians: bool | None = usual()
-    normal_marginals: bool | None = usual()
+    marginals: Literal["keep", "normal", "auto"] | None = usual()
 
     def _settings(self, names: list[str]) -> dict[str, Any]:
         settings = super()._settings(names)

@@ -37,6 +37,22 @@ const FAR: f64 = 9.0;
 /// Steps of Newton's method, safeguarded by bisection.
 const STEPS: usize = 80;
 
+/// Whether columns are mapped to normal ones.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Marginals {
+    /// They stay as they are.
+    #[default]
+    Keep,
+    /// Each is mapped.
+    Normal,
+    /// Each is mapped, if then all together are nearer to a Gaussian, by the log likelihood of the validation rows. They are
+    /// not where columns follow closely from others, which single columns do not know of.
+    Auto,
+}
+
+gradlogp_numeric::names!(Marginals { Keep => "keep", Normal => "normal", Auto => "auto" });
+
 /// The map of one column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Marginal {

@@ -47,7 +47,7 @@ pub use copies::RowCopies;
 #[cfg(feature = "io")]
 pub use csv_file::{Header, ReadOptions, TextTable, read_csv, read_csv_from, read_text_from};
 pub use dequantize::{Dequantization, DequantizeColumns, GapRule, Grid};
-pub use marginals::{Marginal, Warp};
+pub use marginals::{Marginal, Marginals, Warp};
 pub(crate) use names::option_list;
 pub use names::split_names;
 #[cfg(feature = "io")]

@@ -289,6 +289,18 @@ impl Transform {
         -self.0.sd.iter().chain(&self.0.direction_sd).map(|width| width.ln()).sum::<f64>()
     }
 
+    /// log p of rows of x for which z is standard normal, n values: how near to a Gaussian the map makes them.
+    pub fn log_density_of_normal(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+        let z = self.forward(x);
+        let constant = 0.5 * self.dim() as f64 * (2.0 * std::f64::consts::PI).ln();
+        let normal = z.map_axis(Axis(1), |z| -0.5 * z.dot(&z) - constant);
+        let log_density = self.log_density_to_user(normal.view());
+        match self.warp(x) {
+            Some(warp) => log_density + &warp.log_volume,
+            None => log_density,
+        }
+    }
+
     /// log p(x) = log p_z(z) + log |det A|, n values.
     pub fn log_density_to_user(&self, log_p_z: ArrayView1<'_, f64>) -> Array1<f64> {
         &log_p_z + self.log_abs_det()

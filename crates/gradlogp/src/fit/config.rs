@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::diffusion::DiffusionConfig;
 use super::domain::DomainConfig;
 use super::kernel_family::KernelFamilyConfig;
-use crate::data::{GapRule, SplitFractions, Standardization};
+use crate::data::{GapRule, Marginals, SplitFractions, Standardization};
 use crate::domain::{Boxed, Domain};
 use crate::model::{Conditioning, LossPass, Mlp, Model, ModelKind};
 use crate::objective::Objective;
@@ -108,7 +108,7 @@ pub struct PrepareConfig {
     pub or_standardize: bool,
     /// Diffusion models: whether each column is first mapped, by itself, to one that is about normal.
     #[serde(default)]
-    pub normal_marginals: bool,
+    pub marginals: Marginals,
     /// Share of validation rows, which select the weights that are kept.
     pub validation: f64,
     /// Share of the rows that the evaluation uses and nothing else sees.
@@ -123,7 +123,7 @@ impl Default for PrepareConfig {
             gap_rule: GapRule::Gap,
             standardization: Standardization::Standardize,
             or_standardize: false,
-            normal_marginals: false,
+            marginals: Marginals::Keep,
             validation: 0.1,
             test: 0.1,
         }
@@ -320,9 +320,9 @@ impl FitConfig {
             return Err(Error::config("members", "a kernel family has one member"));
         }
         let over_time = matches!(family, Family::Diffusion(diffusion) if !diffusion.is_custom());
-        if self.prepare.normal_marginals && !over_time {
-            let message = "are for models of all noise levels of a named process";
-            return Err(Error::config("normal_marginals", message));
+        if self.prepare.marginals != Marginals::Keep && !over_time {
+            let message = "are mapped for models of all noise levels of a named process alone";
+            return Err(Error::config("marginals", message));
         }
         if self.with_gaussians && !matches!(family, Family::Diffusion(_)) {
             return Err(Error::config("with_gaussians", "is for diffusion models"));

@@ -9,8 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use super::config::{Family, FitConfig, NetworkConfig, Support};
 use crate::data::synthetic::Dataset;
 use crate::data::{
-    DataWarning, Dequantization, DequantizeColumns, GapRule, RowCopies, Split, Standardization,
-    Table, Transform, check_table, split_rows, split_rows_together,
+    DataWarning, Dequantization, DequantizeColumns, GapRule, Marginals, RowCopies, Split,
+    Standardization, Table, Transform, check_table, split_rows, split_rows_together,
 };
 use crate::diagnose::Baselines;
 use crate::domain::Domain;
@@ -134,22 +134,34 @@ impl CheckedTable {
             Transform::fit(kind, training.view(), &of.columns)
                 .map_err(|error| in_training_rows(error, &table.name))
         };
-        let normal_marginals = config.prepare.normal_marginals;
-        let fit_inside = |kind| match normal_marginals {
-            true => Transform::fit_normal(kind, training.view(), &table.columns)
-                .map_err(|error| in_training_rows(error, &table.name)),
-            false => fit(kind, table, &training),
-        };
         let (mut notes, mut noise) = (Vec::new(), None);
-        let transform = match fit_inside(kind) {
+        let plain = match fit(kind, table, &training) {
             Err(Error::Data { message, .. })
                 if kind == Standardization::Whiten && config.prepare.or_standardize =>
             {
                 notes.push(format!("the columns are standardized, not whitened: {message}"));
                 kind = Standardization::Standardize;
-                fit_inside(kind)?
+                fit(kind, table, &training)?
             }
             other => other?,
+        };
+        let normal = || {
+            Transform::fit_normal(kind, training.view(), &table.columns)
+                .map_err(|error| in_training_rows(error, &table.name))
+        };
+        let transform = match config.prepare.marginals {
+            Marginals::Keep => plain,
+            Marginals::Normal => normal()?,
+            // What follows from other columns does so no more when each is bent by itself.
+            Marginals::Auto if kind != config.prepare.standardization => plain,
+            Marginals::Auto => {
+                let validation = table.rows.select(Axis(0), &split.validation);
+                let mean = |of: &Transform| of.log_density_of_normal(validation.view()).mean();
+                match normal() {
+                    Ok(normal) if mean(&normal) > mean(&plain) => normal,
+                    _ => plain,
+                }
+            }
         };
         let condition = checked.condition.as_ref().map(|condition| -> Result<ConditionColumns> {
             let training = condition.rows.select(Axis(0), &split.train);

@@ -9,7 +9,7 @@ use gradlogp_numeric::Activation;
 use serde::{Deserialize, Serialize};
 
 use super::{DiffusionConfig, Family, FitConfig, PrepareConfig, ProcessConfig};
-use crate::data::Standardization;
+use crate::data::{Marginals, Standardization};
 use crate::model::ModelKind;
 use crate::sde::{Process, Ve, Vp};
 
@@ -85,7 +85,10 @@ impl Purpose {
                 let prepare = PrepareConfig {
                     standardization,
                     or_standardize: true,
-                    normal_marginals: self != Purpose::Imputation,
+                    marginals: match self {
+                        Purpose::Imputation => Marginals::Keep,
+                        _ => Marginals::Auto,
+                    },
                     dequantize: Some(Vec::new()),
                     ..PrepareConfig::default()
                 };

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use gradlogp::data::Standardization;
+use gradlogp::data::{Marginals, Standardization};
 use gradlogp::fit::{
     CheckedTable, DensityRule, DiffusionConfig, Family, FitConfig, KernelFamilyConfig,
     NetworkConfig, PrepareConfig, Prepared, Purpose, SizedSetting, Support,
@@ -85,8 +85,8 @@ impl Plan {
         asked.validate()?;
         let dequantize = args.prepare.dequantize.as_deref().map(flat);
         // One's own process is stated in the columns as they are.
-        let named = matches!(&usual.family, Family::Diffusion(found) if !found.is_custom());
-        let usual_marginals = named && usual.prepare.normal_marginals;
+        let custom = matches!(&usual.family, Family::Diffusion(found) if found.is_custom());
+        let marginals = if custom { Marginals::Keep } else { usual.prepare.marginals };
         let prepare = PrepareConfig {
             dequantize: dequantize.or_else(|| usual.prepare.dequantize.clone()),
             gap_rule: args.prepare.dequantize_rule,
@@ -95,7 +95,7 @@ impl Plan {
                 false => args.prepare.standardize,
             },
             or_standardize: scaled && usual.prepare.or_standardize,
-            normal_marginals: args.prepare.normal_marginals.unwrap_or(usual_marginals),
+            marginals: args.prepare.marginals.unwrap_or(marginals),
             validation: args.prepare.validation,
             test: args.prepare.test,
         };
@@ -408,7 +408,7 @@ mod tests {
             plan(&format!("--noise ve --sigma-min 0.5 --sigma-max 4 --model potential {given}"))
         );
         assert_eq!(plan("--for score"), plan(""));
-        let density = plan("--noise vp --standardize whiten --dequantize --normal-marginals");
+        let density = plan("--noise vp --standardize whiten --dequantize --marginals auto");
         let or_standardize = PrepareConfig { or_standardize: true, ..density.prepare.clone() };
         let density = FitConfig { prepare: or_standardize, ..density };
         // Single columns of mixed ones cannot be held.
@@ -421,9 +421,9 @@ mod tests {
         let scaled = plan("--for density --standardize standardize --dequantize=a --patience 3");
         assert!(!scaled.prepare.or_standardize);
         assert_eq!(scaled.prepare.dequantize, Some(vec!["a".to_string()]));
-        assert!(scaled.prepare.normal_marginals);
-        let kept = plan("--for density --normal-marginals=false");
-        assert!(!kept.prepare.normal_marginals && kept.with_gaussians);
+        assert_eq!(scaled.prepare.marginals, Marginals::Auto);
+        let kept = plan("--for density --marginals keep");
+        assert!(kept.prepare.marginals == Marginals::Keep && kept.with_gaussians);
         assert_eq!(scaled.training.patience, 3);
     }
 }
