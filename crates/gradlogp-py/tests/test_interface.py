@@ -1,6 +1,7 @@
 """Errors, warnings, callbacks, signals, threads, processes, memory."""
 
 import gc
+import importlib
 import multiprocessing
 import os
 import signal
@@ -218,3 +219,11 @@ def test_the_overhead_of_one_row(density):
 
     whole, inner = seconds(lambda: density.grad_log_density(x)), seconds(lambda: model.score(x))
     assert whole - inner < 20e-6
+
+
+@pytest.mark.parametrize("module, extra", [("jax", "jax"), ("torch", "torch")])
+def test_a_missing_extra_is_named(module, extra, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, f"gradlogp.{module}", raising=False)
+    with pytest.raises(ModuleNotFoundError, match=rf"{module} is not installed: pip install 'gradlogp\[{extra}\]'"):
+        importlib.import_module(f"gradlogp.{module}")

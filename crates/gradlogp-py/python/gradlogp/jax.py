@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import jax
-import jax.numpy as jnp
-
 from ._base import ModelEstimator
+from ._compat import optional
 from ._graph import Described, Library, evaluate
 from .errors import GradlogpError, SettingError
+
+with optional("jax"):
+    import jax
+    import jax.numpy as jnp
 
 Array: TypeAlias = Any
 PointFunction: TypeAlias = Callable[[Array], Array]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._base import ModelEstimator
+from ._compat import optional
 from ._rows import tabular
 from .errors import SettingError
 
@@ -55,7 +56,8 @@ def plot_score_field(estimator: Any, X: ArrayLike, ax: Any = None, *, grid: int 
 
 def plot_marginals(samples: ArrayLike, X: ArrayLike | None = None, axes: Any = None, *, bins: int = 40) -> Any:
     """Histograms of each column of ``samples``, over those of the rows ``X``."""
-    from matplotlib import pyplot
+    with optional("plots"):
+        from matplotlib import pyplot
 
     drawn, names = _named(samples)
     rows = None if X is None else _named(X)[0]
@@ -76,7 +78,8 @@ def plot_marginals(samples: ArrayLike, X: ArrayLike | None = None, axes: Any = N
 
 def plot_pairs(samples: ArrayLike, X: ArrayLike | None = None, axes: Any = None) -> Any:
     """Each two columns of ``samples`` against each other, over those of the rows ``X``."""
-    from matplotlib import pyplot
+    with optional("plots"):
+        from matplotlib import pyplot
 
     drawn, names = _named(samples)
     rows = None if X is None else _named(X)[0]
@@ -103,7 +106,8 @@ def plot_pairs(samples: ArrayLike, X: ArrayLike | None = None, axes: Any = None)
 def _axes(ax: Any) -> Any:
     if ax is not None:
         return ax
-    from matplotlib import pyplot
+    with optional("plots"):
+        from matplotlib import pyplot
 
     return pyplot.subplots(layout="constrained")[1]
 

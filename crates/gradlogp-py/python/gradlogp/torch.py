@@ -12,12 +12,15 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from ._base import ModelEstimator
+from ._compat import optional
 from ._graph import Described, Library, evaluate
 from .errors import GradlogpError, SettingError
+
+with optional("torch"):
+    import torch
+    from torch import Tensor, nn
 
 TensorFunction: TypeAlias = Callable[[Tensor], Tensor]
 """A score (rows to rows) or a log density (rows to numbers)."""
