@@ -159,7 +159,7 @@ pub(crate) fn purpose() -> impl TypedValueParser<Value = Purpose> {
             (Purpose::Sampling, "sample: as density"),
             (
                 Purpose::Imputation,
-                "impute: as density, with columns standardized, not whitened, as they are, and without the Gaussian mixture, which imputation does not use",
+                "impute: as density, with columns standardized, not whitened, and without the Gaussian mixture, which imputation does not use",
             ),
         ],
     )

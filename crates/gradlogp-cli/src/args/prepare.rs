@@ -29,7 +29,7 @@ pub(crate) struct PrepareArgs {
     #[arg(long, value_parser = choices::standardization(), default_value_t = Standardization::Standardize, value_name = "HOW")]
     pub(crate) standardize: Standardization,
     /// Whether every column is first mapped, by itself, to one that is about normal (models of all noise levels)
-    /// [default: keep; auto for density and sampling].
+    /// [default: keep; auto for density, sampling and imputation].
     ///
     /// Heavy tails, skewness, heaps and several modes of single columns are then no work for the network. Undone in every
     /// answer.

@@ -51,7 +51,7 @@ class DiffusionDensity(DensityMixin, ModelEstimator):
     standardize, dequantize, dequantize_rule, validation, test
         As of :class:`ScoreDensity`.
     marginals : {"keep", "normal", "auto"}
-        Whether each column is first mapped, by itself, to one that is about normal; ``"auto"``, as for density and sampling, does
+        Whether each column is first mapped, by itself, to one that is about normal; ``"auto"``, as for density, sampling and imputation, does
         it where the columns together are then nearer to a Gaussian.
     steps, batch, learning_rate, schedule, warm_up, max_gradient_norm, weight_decay, ema_decay, evaluate_every, patience
         Training.

@@ -145,20 +145,22 @@ impl CheckedTable {
             }
             other => other?,
         };
-        let normal = || {
+        let normal = |kind| {
             Transform::fit_normal(kind, training.view(), &table.columns)
                 .map_err(|error| in_training_rows(error, &table.name))
         };
         let transform = match config.prepare.marginals {
             Marginals::Keep => plain,
-            Marginals::Normal => normal()?,
-            // What follows from other columns does so no more when each is bent by itself.
-            Marginals::Auto if kind != config.prepare.standardization => plain,
+            Marginals::Normal => normal(kind)?,
             Marginals::Auto => {
                 let validation = table.rows.select(Axis(0), &split.validation);
                 let mean = |of: &Transform| of.log_density_of_normal(validation.view()).mean();
-                match normal() {
-                    Ok(normal) if mean(&normal) > mean(&plain) => normal,
+                // Gaussians of all columns together, however these are scaled: what follows from other columns does so no
+                // more when each is bent by itself.
+                let as_is = fit(Standardization::Whiten, table, &training);
+                let gaussians = (as_is, normal(Standardization::Whiten));
+                match &gaussians {
+                    (Ok(as_is), Ok(bent)) if mean(bent) > mean(as_is) => normal(kind)?,
                     _ => plain,
                 }
             }

@@ -85,10 +85,7 @@ impl Purpose {
                 let prepare = PrepareConfig {
                     standardization,
                     or_standardize: true,
-                    marginals: match self {
-                        Purpose::Imputation => Marginals::Keep,
-                        _ => Marginals::Auto,
-                    },
+                    marginals: Marginals::Auto,
                     dequantize: Some(Vec::new()),
                     ..PrepareConfig::default()
                 };

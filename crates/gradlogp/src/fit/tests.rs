@@ -291,6 +291,8 @@ fn columns_are_made_normal_where_that_makes_them_nearer_to_a_gaussian() {
         let prepare = PrepareConfig { marginals, ..config.prepare.clone() };
         FitConfig { prepare, ..config.clone() }
     };
+    let scaled = Purpose::Imputation.config();
+    assert!(mapped(&bent, &scaled) && !mapped(&close, &scaled));
     assert!(!mapped(&bent, &with(Marginals::Keep)) && mapped(&close, &with(Marginals::Normal)));
     // log p of a normal z is that of the table's own density where the map is exact: here a lognormal one, nearly.
     let prepared = prepared(&bent, &config);

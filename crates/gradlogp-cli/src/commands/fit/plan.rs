@@ -412,7 +412,7 @@ mod tests {
         let or_standardize = PrepareConfig { or_standardize: true, ..density.prepare.clone() };
         let density = FitConfig { prepare: or_standardize, ..density };
         // Single columns of mixed ones cannot be held.
-        let scaled = plan("--noise vp --standardize standardize --dequantize");
+        let scaled = plan("--noise vp --standardize standardize --dequantize --marginals auto");
         let or_standardize = PrepareConfig { or_standardize: true, ..scaled.prepare.clone() };
         assert_eq!(plan("--for imputation"), FitConfig { prepare: or_standardize, ..scaled });
         let with_gaussians = FitConfig { with_gaussians: true, ..density };
