@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use crate::process;
 
 /// Where settings are in the JSON of a configuration; `*` stands for the family, whichever it is.
-const PLACES: [(&str, &[&str]); 36] = [
+const PLACES: [(&str, &[&str]); 37] = [
     ("activation", &["family", "*", "activation"]),
     ("base_scale", &["family", "*", "base_scale"]),
     ("base_sd", &["family", "*", "base_sd"]),
