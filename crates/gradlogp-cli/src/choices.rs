@@ -146,8 +146,9 @@ pub(crate) fn purpose() -> impl TypedValueParser<Value = Purpose> {
             ),
             (
                 Purpose::Score,
-                "the score and the log density of the data themselves, as fit has \
-                 them without this",
+                "the score and the log density of the data themselves, by networks that add to a mixture of \
+                 Gaussians. Short for --standardize whiten --dequantize --base mixture, with --weight-decay, \
+                 --steps, --evaluate-every, --patience and --members by the size of the table",
             ),
             (
                 Purpose::Density,

@@ -1,7 +1,7 @@
 //! Settings by name, as JSON, put in their places in a [`FitConfig`].
 
 use gradlogp::fit::{
-    DensityRule, DiffusionConfig, Family, FitConfig, KernelFamilyConfig, NetworkConfig, Purpose,
+    DiffusionConfig, Family, FitConfig, KernelFamilyConfig, NetworkConfig, Purpose, SizeRule,
     SizedSetting,
 };
 use gradlogp::train::TrainConfig;
@@ -81,11 +81,11 @@ pub(crate) fn config(given: &Map<String, Value>, rows: usize, columns: usize) ->
     }
     // Who asks for a scaling gets that one.
     config.prepare.or_standardize &= !given.contains_key("standardize");
-    if purpose.is_some_and(Purpose::follows_size) {
+    let training = (rows as f64 * config.prepare.fractions().train).round() as usize;
+    if let Some(rule) = purpose.and_then(|purpose| SizeRule::of(purpose, training, columns)) {
         let open = |setting: &SizedSetting| !given.contains_key(setting.name());
         let open: Vec<SizedSetting> = SizedSetting::ALL.into_iter().filter(open).collect();
-        let training = (rows as f64 * config.prepare.fractions().train).round() as usize;
-        DensityRule::of(training, columns).apply(&mut config, &open);
+        rule.apply(&mut config, &open);
     }
     config.validate()?;
     Ok(config)

@@ -49,7 +49,7 @@ fn points(
     let (x, c) = network.points(x, given)?;
     let narrow = |values: Vec<f64>| values.into_iter().map(|x| x as f32).collect::<Vec<f32>>();
     let contexts = if c.is_empty() { Vec::new() } else { vec![narrow(c)] };
-    Ok(PointSet { x: narrow(x), contexts })
+    Ok(PointSet { x: narrow(x), contexts, base: Vec::new() })
 }
 
 #[pymethods]

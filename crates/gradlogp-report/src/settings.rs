@@ -64,6 +64,11 @@ pub fn settings(model: &FittedModel) -> Vec<(String, String)> {
     if let Some(tau) = n.base_scale {
         row("Gaussian base", format!("standard deviation {tau}"));
     }
+    match n.base_components {
+        0 => {}
+        1 => row("Gaussian base", "a Gaussian that it adds to".into()),
+        count => row("Gaussian base", format!("{count} Gaussians that it adds to")),
+    }
     row("Objective", objective(model));
     if let Some(choice) = &d.choice {
         row("Chosen as", choice.describe(&t.slice_distribution));

@@ -41,6 +41,7 @@ fn per_step(
     let rows = PointSet {
         x: x.clone(),
         contexts: vec![x[..4 * BATCH * condition_dim].to_vec(); condition_dim.min(1)],
+        base: Vec::new(),
     };
     let mut trainer = Trainer::new(mlp.build(0).unwrap(), rows.clone(), &rows, config).unwrap();
     let mut seen = Vec::with_capacity(64);

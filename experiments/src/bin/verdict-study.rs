@@ -12,7 +12,7 @@ use clap::Parser;
 use gradlogp::data::Table;
 use gradlogp::fit::{
     CheckedTable, DiffusionConfig, Evidence, Family, FitConfig, Grade, NATS_A_COLUMN,
-    NetworkConfig, RELATIVE_FISHER, Verdict, evaluate, evaluate_over_times,
+    NetworkConfig, Purpose, RELATIVE_FISHER, Verdict, evaluate, evaluate_over_times,
 };
 use gradlogp::fitted::{FittedModel, LikelihoodConfig};
 use gradlogp::reference::{
@@ -281,7 +281,7 @@ fn config(
             FitConfig::of(Family::Diffusion(diffusion))
         }
         Kind::Density => {
-            let mut usual = FitConfig::for_density(rows, columns);
+            let mut usual = Purpose::Density.config_for(rows, columns);
             if let Family::Diffusion(diffusion) = &mut usual.family {
                 diffusion.hidden = hidden;
             }

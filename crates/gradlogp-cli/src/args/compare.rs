@@ -112,6 +112,7 @@ impl CompareArgs {
             noise: NoiseArgs::default(),
             own_scaling: true,
             open: Vec::new(),
+            base: None,
             training: TrainingArgs {
                 steps: self.steps,
                 batch: self.batch,

@@ -7,7 +7,7 @@ use clap::{ArgMatches, Args};
 use gradlogp::fit::{Purpose, SizedSetting};
 
 use super::boundary::BoundaryArgs;
-use super::model::ModelArgs;
+use super::model::{BaseArg, ModelArgs};
 use super::noise::NoiseArgs;
 use super::objective::ObjectiveArgs;
 use super::prepare::PrepareArgs;
@@ -49,6 +49,16 @@ pub(crate) struct FitArgs {
     pub(crate) boundary: BoundaryArgs,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    /// What the network of a potential adds to [default: gaussian; mixture with --for score].
+    #[arg(
+        long,
+        value_enum,
+        value_name = "KIND",
+        help_heading = "Model",
+        hide_short_help = true,
+        conflicts_with = "noise"
+    )]
+    pub(crate) base: Option<BaseArg>,
     #[command(flatten)]
     pub(crate) objective: ObjectiveArgs,
     #[command(flatten)]

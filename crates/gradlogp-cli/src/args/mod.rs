@@ -41,7 +41,7 @@ pub(crate) use impute::ImputeArgs;
 pub(crate) use info::{CompletionsArgs, InfoArgs, ManArgs};
 pub(crate) use lists::flat;
 pub(crate) use loglik::LoglikArgs;
-pub(crate) use model::{ModelArg, ModelArgs};
+pub(crate) use model::{BaseArg, ModelArg, ModelArgs};
 pub(crate) use objective::ObjectiveArg;
 pub(crate) use read::{ReadArgs, delimiter};
 pub(crate) use report::ReportArgs;

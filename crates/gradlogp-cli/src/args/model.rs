@@ -28,6 +28,7 @@ pub(crate) struct ModelArgs {
     #[arg(long, hide_short_help = true)]
     pub(crate) residual: bool,
     /// Potentials: add -|z|^2 / (2 TAU^2) in standardized units; 0 for none [default: 3; 2 for dkef and kef].
+    /// Takes the place of the mixture of --base.
     ///
     /// With it the density falls off far from the data. dkef and kef always have it.
     #[arg(long, value_name = "TAU", hide_short_help = true)]
@@ -53,6 +54,15 @@ impl ModelArgs {
     pub(crate) fn activation_or(&self, usual: Activation) -> Activation {
         self.activation.unwrap_or(usual)
     }
+}
+
+/// What the network of a potential adds to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BaseArg {
+    /// The log density of Gaussians fitted to the training rows, as many as validation rows choose
+    Mixture,
+    /// That of one Gaussian around the mean, as wide as --base-scale says
+    Gaussian,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

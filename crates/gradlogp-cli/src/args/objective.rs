@@ -47,6 +47,14 @@ impl ObjectiveArgs {
     pub(crate) fn chosen(&self) -> Option<Objective> {
         self.objective.with(self.slices, self.sigma, self.fd_eps)
     }
+
+    /// Whether the score of the rows themselves is fitted, by its own derivatives.
+    pub(crate) fn is_implicit(&self) -> bool {
+        match self.chosen() {
+            None => true,
+            Some(objective) => objective.check_on_base().is_ok(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -20,6 +20,9 @@ pub(crate) struct PrepareArgs {
     /// The ties of rounded columns make score matching degenerate: the loss falls without end.
     #[arg(long, value_parser = names, num_args = 0.., require_equals = true, value_name = "NAMES")]
     pub(crate) dequantize: Option<Vec<List<String>>>,
+    /// Leave rounded columns as they are, where fit would give them that noise.
+    #[arg(long, conflicts_with = "dequantize", hide_short_help = true)]
+    pub(crate) no_dequantize: bool,
     /// Width of that noise.
     #[arg(long, value_parser = choices::gap_rule(), default_value_t = GapRule::Gap, value_name = "RULE", hide_short_help = true)]
     pub(crate) dequantize_rule: GapRule,

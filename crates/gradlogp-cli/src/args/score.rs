@@ -21,6 +21,13 @@ pub(crate) struct ScoreArgs {
     /// Also the diagonal of the Hessian of log p (of grad s for score fields).
     #[arg(long)]
     pub(crate) hessian_diagonal: bool,
+    /// Models of several members: also how far these are apart, the standard deviation of each component of the score.
+    ///
+    /// An error bar: how much one network differs from another of other seeds. The mean of K, which is what the model
+    /// answers with, is about sqrt(K) times nearer to where all seeds would come to. What the rows themselves leave open is
+    /// not in it.
+    #[arg(long)]
+    pub(crate) spread: bool,
     /// Models fitted with --noise: the time of the score [default: the least time of the fit].
     ///
     /// At time 0 there are the data, and noise at the horizon.

@@ -60,7 +60,13 @@ pub(crate) fn run(args: &ScoreArgs, show: Show) -> Result<ExitCode> {
     let anomaly = anomaly::asked(&model, &args.anomaly, &args.read)?;
     let name = &loaded.table.name;
     let log_z = log_z(&model, args, rows.view(), show).map_err(|e| in_named_table(e, name))?;
-    let plan = Plan { model: &model, diagonal: args.hessian_diagonal, anomaly, log_z };
+    let plan = Plan {
+        model: &model,
+        diagonal: args.hessian_diagonal,
+        spread: args.spread,
+        anomaly,
+        log_z,
+    };
     let columns = plan.column_names();
     let mut out = Array2::zeros((rows.nrows(), columns.len()));
     let blocks = rows.axis_chunks_iter(Axis(0), BLOCK);
@@ -146,6 +152,7 @@ const IS_ANOMALY: &str = "is_anomaly";
 struct Plan<'a> {
     model: &'a FittedModel,
     diagonal: bool,
+    spread: bool,
     anomaly: Option<Anomaly>,
     log_z: Option<f64>,
 }
@@ -167,6 +174,9 @@ impl Plan<'_> {
         }
         if self.diagonal {
             names.extend(of(if potential { "hessian" } else { "jacobian" }));
+        }
+        if self.spread {
+            names.extend(of("spread"));
         }
         names.extend(self.log_z.map(|_| "normalized_log_density".to_string()));
         names.extend(self.anomaly.as_ref().map(|_| "anomaly".to_string()));
@@ -192,6 +202,10 @@ impl Plan<'_> {
         }
         if self.diagonal {
             out.slice_mut(s![.., next..next + d]).assign(&model.jacobian_diagonal(rows));
+            next += d;
+        }
+        if self.spread {
+            out.slice_mut(s![.., next..next + d]).assign(&model.score_spread(rows)?);
             next += d;
         }
         if let (Some(log_z), Some(log_density)) = (self.log_z, &scores.log_density) {

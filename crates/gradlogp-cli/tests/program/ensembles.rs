@@ -22,7 +22,13 @@ fn the_score_of_an_ensemble_is_the_mean_of_its_members() {
         assert_ne!(both[first.len()..], first[..], "{kind}");
         let info = folder.succeeds("info both").out;
         assert!(info.contains("Members") && info.contains('2'), "{info}");
-        folder.succeeds("score both good.csv -o s.csv");
+        let told = folder.succeeds("score both good.csv --spread -o s.csv").err;
+        assert!(told.contains("spread_"), "{told}");
+        folder.fails(
+            2,
+            "score first good.csv --spread",
+            &["--spread: needs a model of several members"],
+        );
     }
 }
 
@@ -88,4 +94,46 @@ fn a_fit_for_the_density_is_no_worse_than_its_gaussian_part() {
         "fit --dataset two-moons --model kef --members 2",
         &["--members has no effect"],
     );
+}
+
+/// A fit for the score says which settings follow the table and which columns got noise; its network adds to the mixture that it is
+/// set beside, one file that every command takes, and a run that is stopped goes on as if it never had been.
+#[test]
+fn a_fit_for_the_score_adds_to_a_mixture() {
+    let folder = Folder::new();
+    let line = "fit --dataset two-moons --rows 1000 --for score --steps 200 --hidden 16 --threads 1 -o m --json";
+    let fit = folder.succeeds(line);
+    let said = "for a table of this size: --weight-decay 0.05000 --evaluate-every 100 --patience 20 --members 2";
+    assert!(fit.err.contains(said), "{fit:?}");
+    let json: serde_json::Value = serde_json::from_str(&fit.out).unwrap();
+    assert_eq!(json["settings"]["members"], "2");
+    let found = &json["baselines"][1];
+    assert!(found["baseline"].as_str().unwrap().starts_with("mixture of"), "{json}");
+    let beside = ["difference", "difference_se"].map(|key| found[key].as_f64().unwrap());
+    assert!(beside[0] < 2.0 * beside[1], "{json}");
+    // Its graph has the mixture: chains and scores know it.
+    assert!(folder.succeeds("info m").out.contains("Gaussians that it adds to"));
+    folder.succeeds("sample m -n 100 -o x.csv");
+    folder.succeeds("score m --dataset two-moons --rows 50 --spread --hessian-diagonal -o s.csv");
+    let rounded: String =
+        (0..200).map(|k| format!("{},{}\n", k * 7 % 11, (k * k) as f64 * 0.37 % 5.1)).collect();
+    folder.write("rounded.csv", format!("whole,real\n{rounded}"));
+    let quick = "--steps 20 --hidden 8 --threads 1 -o r";
+    let fit = folder.succeeds(&format!("fit rounded.csv --for score {quick}"));
+    let said =
+        "rounded columns got noise as wide as their step: whole; --no-dequantize leaves them";
+    assert!(fit.err.contains(said), "{fit:?}");
+    for own in ["--no-dequantize", "--dequantize"] {
+        let fit = folder.succeeds(&format!("fit rounded.csv --for score {quick} {own}"));
+        assert!(!fit.err.contains("rounded columns got noise"), "{fit:?}");
+    }
+    for (line, told) in [
+        ("--base mixture --base-scale 2", "--base-scale: is for --base gaussian"),
+        ("--base mixture --model score", "--base: is for potentials"),
+        ("--base mixture --objective dsm", "--base: mixture is not for"),
+        ("--base mixture --for density", "--base: is for potentials"),
+        ("--base mixture --model kef", "--base: is for potentials"),
+    ] {
+        folder.fails(2, &format!("fit rounded.csv {line}"), &[told]);
+    }
 }

@@ -1,6 +1,6 @@
 //! Losses along slices and with noise of one's own, for research and for comparisons with other libraries.
 
-use crate::model::{LossPass, Model, Points, Tile};
+use crate::model::{Beside, LossPass, Model, Points, Tile};
 use crate::objective::Objective;
 use crate::{Error, Result};
 use gradlogp_numeric::Real;
@@ -25,7 +25,10 @@ impl<'m, T: Real> GivenDraws<'m, T> {
             return Err(Error::config("objective", "regression on targets is for time models"));
         }
         LossPass::check(objective, model)?;
-        Ok(GivenDraws { model, pass: LossPass::new(model.kind(), model.graph(), objective, false) })
+        Ok(GivenDraws {
+            model,
+            pass: LossPass::new(model.kind(), model.graph(), objective, Beside::Nothing),
+        })
     }
 
     /// Slices M of every row, and the numbers of one: d, or for curvature propagation one for each unit that is not linear.
@@ -77,7 +80,7 @@ impl<'m, T: Real> GivenDraws<'m, T> {
                 noise: if noise.is_empty() { &[] } else { &noise[range.start * d..range.end * d] },
                 weights: &[],
                 roots: &[],
-                weight_derivatives: &[],
+                linear: &[],
             };
             let into = Some((gradient.as_mut_slice(), weight));
             self.pass.run(graph, parameters, tile, &mut losses[range], into);

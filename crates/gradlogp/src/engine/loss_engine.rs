@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::shard_rows;
 use super::stream::{StreamId, stream};
 use crate::domain::Domain;
-use crate::model::{LossPass, Model, Points, Tile};
+use crate::model::{Beside, LossPass, Model, Points, Tile};
 use crate::objective::{Objective, RowLoss};
 use crate::slice::SliceDistribution;
 use gradlogp_numeric::Real;
@@ -90,8 +90,22 @@ impl<T: Real> LossEngine<T> {
         distribution: SliceDistribution,
         threads: usize,
     ) -> Self {
-        let pass = || LossPass::new(model.kind(), model.graph(), objective, domain.is_some());
+        let beside = beside(domain);
+        let pass = || LossPass::new(model.kind(), model.graph(), objective, beside);
         LossEngine::of(domain, pass, distribution, threads)
+    }
+
+    /// An engine for a model whose score adds to that of a base, which comes with the rows ([`Points::base`]).
+    /// The losses are those of the sum less those of the base. The objective must add no noise to the rows.
+    #[inline(never)]
+    pub fn on_base(
+        model: &Model<T>,
+        objective: &Objective,
+        distribution: SliceDistribution,
+        threads: usize,
+    ) -> Self {
+        let pass = || LossPass::new(model.kind(), model.graph(), objective, Beside::Base);
+        LossEngine::of(None, pass, distribution, threads)
     }
 
     /// An engine for a loss of your own, which gets its projections, curvature and score by jets; `domain` as above,
@@ -108,7 +122,7 @@ impl<T: Real> LossEngine<T> {
     {
         let pass = || {
             let loss = Box::new(Arc::clone(loss));
-            LossPass::with_rule(model.kind(), model.graph(), loss, domain.is_some())
+            LossPass::with_rule(model.kind(), model.graph(), loss, beside(domain))
         };
         LossEngine::of(domain, pass, distribution, threads)
     }
@@ -252,6 +266,10 @@ impl<T: Real> LossEngine<T> {
     }
 }
 
+fn beside(domain: Option<&Domain>) -> Beside {
+    if domain.is_some() { Beside::Weights } else { Beside::Nothing }
+}
+
 impl<T: Real> Shard<T> {
     fn run(
         &mut self,
@@ -283,7 +301,7 @@ impl<T: Real> Shard<T> {
                 noise: if some.targets.is_empty() { &self.noise } else { some.targets },
                 weights: some.weights,
                 roots: &self.roots,
-                weight_derivatives: &self.weight_derivatives,
+                linear: if some.base.is_empty() { &self.weight_derivatives } else { some.base },
             };
             let losses = &mut self.losses[rows.start - range.start..rows.end - range.start];
             let gradient = weight.map(|w| (self.gradient.as_mut_slice(), w));

@@ -193,6 +193,7 @@ impl NetworkConfig {
             activation: self.activation,
             residual: self.residual,
             base_scale: self.base_scale,
+            base_components: 0,
             condition_dim,
             conditioning,
             members: 1,
@@ -324,8 +325,13 @@ impl FitConfig {
             let message = "are mapped for models of all noise levels of a named process alone";
             return Err(Error::config("marginals", message));
         }
-        if self.with_gaussians && !matches!(family, Family::Diffusion(_)) {
-            return Err(Error::config("with_gaussians", "is for diffusion models"));
+        if self.with_gaussians
+            && !matches!(family, Family::Diffusion(_))
+            && !self.adds_to_gaussians()
+        {
+            let message =
+                "is for diffusion models, and for potentials without bounds and conditions";
+            return Err(Error::config("with_gaussians", message));
         }
         // A small stand-in: settings that no network can have are refused before the data is read.
         let stand_in = self.stand_in()?;

@@ -40,8 +40,11 @@ impl Prepared {
     /// the seed of the fit.
     ///
     /// # Errors
-    /// A model of one density.
+    /// As [`FittedModel::log_likelihood`](crate::fitted::FittedModel::log_likelihood).
     pub fn with_gaussians(&self, model: FittedModel) -> Result<FittedModel> {
+        if model.over_time().is_none() {
+            return Ok(model);
+        }
         let mut rng = ChaCha8Rng::seed_from_u64(model.description().training.seed);
         let inside = |part: &[usize]| self.transform.forward(self.rows(part).view());
         let validation = inside(&self.split.validation);

@@ -21,6 +21,7 @@
 //! 5. [`Prepared::model`] joins weights and scaling: a [`FittedModel`].
 //! 6. [`Prepared::evaluate`] looks at the test rows: an [`Evaluation`] and its [`Verdict`].
 
+mod base;
 mod compare;
 mod config;
 mod density;
@@ -30,6 +31,7 @@ mod domain;
 mod evaluate;
 mod evidence;
 mod figures;
+mod for_purpose;
 mod kernel;
 mod kernel_family;
 mod over_times;
@@ -37,6 +39,8 @@ mod prepare;
 mod purpose;
 mod run;
 mod samples;
+mod score;
+mod size_rule;
 mod train;
 mod trained;
 mod verdict;
@@ -44,7 +48,6 @@ mod watch;
 
 pub use compare::{Way, WayFigures, mean_loss};
 pub use config::{Family, FitConfig, NetworkConfig, PrepareConfig, Support};
-pub use density::DensityRule;
 pub use diffusion::{DiffusionConfig, ProcessConfig};
 pub use domain::{ColumnBounds, DomainConfig};
 pub use evaluate::{Evaluation, Standing, evaluate, evaluate_at_its_time};
@@ -59,6 +62,7 @@ pub use prepare::{CheckedTable, Prepared};
 pub use purpose::{Purpose, SizedSetting};
 pub use run::{Fit, fit, fit_watched};
 pub use samples::{SampleCheck, correlations};
+pub use size_rule::{NoiseRule, SizeRule};
 pub use trained::{Trained, TrainedMember};
 pub use verdict::{Finding, Grade, Verdict, least_rows};
 pub use watch::{FitStep, FitWatch};

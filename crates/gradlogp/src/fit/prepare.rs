@@ -16,6 +16,7 @@ use crate::diagnose::Baselines;
 use crate::domain::Domain;
 use crate::fitted::{ConditionColumns, FittedModel, NoiseRecord};
 use crate::model::PointSet;
+use crate::reference::GaussianMixture;
 use crate::train::TrainConfig;
 use crate::{Error, Result};
 
@@ -50,6 +51,8 @@ pub struct Prepared {
     pub(super) units: Transform,
     /// Where all rows lie, in the columns' units.
     pub(super) domain: Option<Domain>,
+    /// What potentials add to, in the network's units.
+    pub(super) base: Option<GaussianMixture>,
     /// For diffusion models.
     pub(super) noise: Option<NoiseRecord>,
     /// What to know of the process beside the columns.
@@ -192,18 +195,21 @@ impl CheckedTable {
             noise = Some(diffusion.record(columns, training.view(), &transform, seed)?);
         }
         let baselines = OnceLock::new();
-        Ok(Prepared {
+        let base = None;
+        let prepared = Prepared {
             split,
             transform,
             condition,
             units,
             domain,
+            base,
             noise,
             notes,
             checked,
             seed,
             baselines,
-        })
+        };
+        prepared.with_base(config)
     }
 }
 
@@ -229,7 +235,7 @@ impl Prepared {
     }
 
     /// The noise of rounding that was added.
-    pub(super) fn dequantization(&self) -> Option<&Dequantization> {
+    pub fn dequantization(&self) -> Option<&Dequantization> {
         self.checked.dequantization.as_ref()
     }
 

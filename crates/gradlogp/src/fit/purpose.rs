@@ -1,7 +1,7 @@
 //! What a fit is for, and the settings that follow from it.
 //!
 //! A purpose chooses in two steps: [`Purpose::config`] before the table is known, and
-//! [`DensityRule::apply`](super::DensityRule::apply), for purposes that [follow the
+//! [`SizeRule::apply`](super::SizeRule::apply), for purposes that [follow the
 //! size](Purpose::follows_size) of the table, once it is. Settings that the user has chosen explicitly win: they
 //! are set after the first step and left out of the second.
 
@@ -57,7 +57,11 @@ impl Purpose {
     /// ```
     pub fn config(self) -> FitConfig {
         match self {
-            Purpose::Score => FitConfig::default(),
+            Purpose::Score => FitConfig {
+                prepare: prepared(Standardization::Whiten),
+                with_gaussians: true,
+                ..FitConfig::default()
+            },
             Purpose::Anomaly => {
                 let (least, largest) = ANOMALY_NOISE;
                 let process = Process::Ve(Ve { sigma_min: least, sigma_max: largest });
@@ -80,23 +84,18 @@ impl Purpose {
                     Purpose::Imputation => Standardization::Standardize,
                     _ => Standardization::Whiten,
                 };
+                let prepare =
+                    PrepareConfig { marginals: Marginals::Auto, ..prepared(standardization) };
                 // The mixture joins the density alone; imputation moves along the score.
                 let with_gaussians = self != Purpose::Imputation;
-                let prepare = PrepareConfig {
-                    standardization,
-                    or_standardize: true,
-                    marginals: Marginals::Auto,
-                    dequantize: Some(Vec::new()),
-                    ..PrepareConfig::default()
-                };
                 FitConfig { prepare, with_gaussians, ..FitConfig::of(Family::Diffusion(diffusion)) }
             }
         }
     }
 
-    /// Whether [`DensityRule`](super::DensityRule) has the other settings, once the size of the table is known.
+    /// Whether [`SizeRule`](super::SizeRule) has the other settings, once the size of the table is known.
     pub fn follows_size(self) -> bool {
-        matches!(self, Purpose::Density | Purpose::Sampling | Purpose::Imputation)
+        self != Purpose::Anomaly
     }
 
     /// Why these settings.
@@ -107,7 +106,8 @@ impl Purpose {
                  scale they are unusual at, and a small network learns them in seconds"
             }
             Purpose::Score => {
-                "one network of the data themselves, without noise, is the most direct estimate"
+                "networks of the data themselves, without noise, that add to a mixture of Gaussians are the most \
+                 direct estimate"
             }
             Purpose::Density => {
                 "networks of all noise levels have the best log likelihood of new rows, and better still \
@@ -119,6 +119,16 @@ impl Purpose {
                  mixture is left out, since imputation follows the score of the networks"
             }
         }
+    }
+}
+
+/// Columns that are scaled so where that can be, with noise where they are rounded.
+fn prepared(standardization: Standardization) -> PrepareConfig {
+    PrepareConfig {
+        standardization,
+        or_standardize: true,
+        dequantize: Some(Vec::new()),
+        ..PrepareConfig::default()
     }
 }
 
@@ -188,6 +198,6 @@ mod tests {
         }
         let with_gaussians = |purpose: Purpose| purpose.config().with_gaussians;
         assert!(with_gaussians(Purpose::Sampling) && !with_gaussians(Purpose::Imputation));
-        assert_eq!(Purpose::Score.config(), FitConfig::default());
+        assert!(with_gaussians(Purpose::Score));
     }
 }

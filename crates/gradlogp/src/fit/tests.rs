@@ -278,7 +278,7 @@ fn columns_are_made_normal_where_that_makes_them_nearer_to_a_gaussian() {
         1 => bent[[i, 1]],
         _ => table.rows[[i, 0]],
     });
-    let config = FitConfig::for_density(2000, 2);
+    let config = Purpose::Density.config_for(2000, 2);
     let prepared = |rows: &Array2<f64>, config: &FitConfig| {
         let names = (0..rows.ncols()).map(|j| format!("c{j}")).collect();
         let table = Table::new("rows", names, rows.clone()).unwrap();

@@ -49,7 +49,7 @@ impl Prepared {
     fn network(&self, config: &FitConfig, seed: u64) -> Result<Model<f32>> {
         match &self.noise {
             Some(record) => record.network.build(seed),
-            None => config.mlp(self.dim()).build::<f32>(seed),
+            None => self.mlp(config).build::<f32>(seed),
         }
     }
 
@@ -63,10 +63,13 @@ impl Prepared {
             return Err(Error::config("model", "a kernel family is not trained like a network"));
         }
         let network = self.network(config, training.seed)?;
-        let rows = self.network_rows(&self.split.train)?;
-        let held_out = self.network_rows(&self.split.validation)?;
+        let rows = self.rows_on_base(&self.split.train)?;
+        let held_out = self.rows_on_base(&self.split.validation)?;
         match &self.noise {
-            None => Trainer::new(network, rows, &held_out, training),
+            None => {
+                let trainer = Trainer::new(network, rows, &held_out, training)?;
+                Ok(trainer.with_base_losses(&self.base_losses()?.to_vec()))
+            }
             Some(record) => {
                 Trainer::over_time(noising(record)?, network, rows.x, &held_out.x, training)
             }
@@ -93,14 +96,15 @@ impl Prepared {
         let Some(first) = members.first() else {
             return Err(Error::config("members", "at least one is needed"));
         };
-        let settings = Mlp { members: members.len(), ..config.mlp(self.dim()) };
+        let settings = Mlp { members: members.len(), ..self.mlp(config) };
+        let parameters = members.iter().flat_map(|member| member.parameters.iter().copied());
+        let (settings, parameters) = self.on_base(settings, parameters.collect())?;
         let graph = match &self.noise {
             Some(record) => TimeMlp { members: members.len(), ..record.network.clone() }.graph()?,
             None => settings.graph()?,
         };
-        let parameters = members.iter().flat_map(|member| member.parameters.iter().copied());
         Ok(Trained {
-            network: Model::new(config.kind(), graph, parameters.collect())?,
+            network: Model::new(config.kind(), graph, parameters)?,
             settings,
             training: self.training(config),
             steps: members.iter().map(|member| member.steps).sum(),

@@ -20,6 +20,7 @@ mod gaussians;
 mod likelihood;
 mod normalizer;
 mod scaling;
+mod spread;
 
 pub use anomaly::{Anomaly, AnomalyKind};
 pub use baseline::LikelihoodComparison;

@@ -2,7 +2,7 @@
 //! knows the other. How projections, curvature and score come out of a model is up to a `route`.
 
 use super::route::{self, GradientOf, Network, Route};
-use super::tile::Tile;
+use super::tile::{Beside, Tile};
 use super::{Model, ModelKind};
 use crate::Result;
 use crate::graph::Graph;
@@ -23,20 +23,19 @@ impl<T: Real> LossPass<T> {
         route::check(objective, model)
     }
 
-    /// Plans the passes, for a model that [`LossPass::check`] allows; `bounded` where rows will come with weights of a
-    /// domain.
-    pub fn new(kind: ModelKind, graph: &Graph, objective: &Objective, bounded: bool) -> Self {
-        LossPass { route: route::plan(kind, graph, objective, bounded) }
+    /// Plans the passes, for a model that [`LossPass::check`] allows; `beside` is what rows will come with.
+    pub fn new(kind: ModelKind, graph: &Graph, objective: &Objective, beside: Beside) -> Self {
+        LossPass { route: route::plan(kind, graph, objective, beside) }
     }
 
-    /// The passes of losses of your own, by jets; `bounded` as above.
+    /// The passes of losses of your own, by jets; `beside` as above.
     pub fn with_rule(
         kind: ModelKind,
         graph: &Graph,
         rule: Box<dyn RowLoss<T>>,
-        bounded: bool,
+        beside: Beside,
     ) -> Self {
-        LossPass { route: route::by_jets(kind, graph, rule, false, bounded) }
+        LossPass { route: route::by_jets(kind, graph, rule, false, beside) }
     }
 
     /// The objective's needs.

@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::conditioning::{Conditioning, film};
+use super::gaussians::log_mixture;
 use super::members::{average, check_members, is_one, one};
 use super::{Model, ModelKind};
 use crate::graph::{Graph, GraphBuilder, NodeId};
@@ -26,6 +27,10 @@ pub struct Mlp {
     pub residual: bool,
     /// Potentials: adds -|x|^2 / (2 tau^2), so that exp f can be normalized.
     pub base_scale: Option<f64>,
+    /// Potentials: Gaussians of the mixture that the network adds to; 0 for none. Their parameters come from a
+    /// fit of their own.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub base_components: usize,
     /// Columns of the condition c that the first layer reads beside x, as context 0: its output is
     /// W x + V c + b. 0 for none. c is not differentiated: the model is of p(x | c).
     #[serde(default, rename = "given")]
@@ -48,6 +53,7 @@ impl Mlp {
             activation: Activation::Softplus,
             residual: false,
             base_scale: None,
+            base_components: 0,
             condition_dim: 0,
             conditioning: Conditioning::Concat,
             members: 1,
@@ -67,6 +73,11 @@ impl Mlp {
                 "conditioning",
                 "film acts on hidden layers, and there is none",
             ));
+        }
+        if self.base_components > 0 && (self.kind == ModelKind::Score || self.base_scale.is_some())
+        {
+            let message = "a base of Gaussians belongs to a potential without `base_scale`";
+            return Err(Error::config("base_components", message));
         }
         match self.base_scale {
             Some(_) if self.kind == ModelKind::Score => {
@@ -93,6 +104,10 @@ impl Mlp {
         if let Some(tau) = self.base_scale {
             let norm = b.squared_norm(x);
             let base = b.scale(norm, -0.5 / (tau * tau));
+            b.add(output, base);
+        }
+        if self.base_components > 0 {
+            let base = log_mixture(&mut b, x, self.dim, self.base_components);
             b.add(output, base);
         }
         b.build()
@@ -155,6 +170,10 @@ impl Mlp {
         let parameters = initialize(&graph, seed);
         Model::new(self.kind, graph, parameters)
     }
+}
+
+fn is_none(components: &usize) -> bool {
+    *components == 0
 }
 
 /// Initial parameters: weights uniform with variance 1 / fan-in, biases uniform in

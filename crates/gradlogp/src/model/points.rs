@@ -24,11 +24,13 @@ pub struct Points<'a, T> {
     pub weights: &'a [T],
     /// Scores to fit to, n x d, for [`Objective::Regression`](crate::Objective::Regression); else empty.
     pub targets: &'a [T],
+    /// The score of a base that the model's adds to, n x d; empty without one.
+    pub base: &'a [T],
 }
 
 impl<'a, T> From<&'a [T]> for Points<'a, T> {
     fn from(x: &'a [T]) -> Self {
-        Points { x, contexts: [&[]; MAX_CONTEXTS], weights: &[], targets: &[] }
+        Points { x, contexts: [&[]; MAX_CONTEXTS], weights: &[], targets: &[], base: &[] }
     }
 }
 
@@ -41,7 +43,7 @@ impl<'a, T> From<&'a Vec<T>> for Points<'a, T> {
 impl<'a, T> From<&'a PointSet<T>> for Points<'a, T> {
     fn from(set: &'a PointSet<T>) -> Self {
         let contexts = std::array::from_fn(|slot| set.context(slot));
-        Points { contexts, ..Points::from(&set.x) }
+        Points { contexts, base: &set.base, ..Points::from(&set.x) }
     }
 }
 
@@ -74,6 +76,9 @@ impl<'a, T> Points<'a, T> {
                 return refuse("numbers in a context", rows * width, context.len());
             }
         }
+        if !self.base.is_empty() && self.base.len() != self.x.len() {
+            return refuse("numbers in scores of a base", self.x.len(), self.base.len());
+        }
         Ok(rows)
     }
 
@@ -91,6 +96,7 @@ impl<'a, T> Points<'a, T> {
             contexts: std::array::from_fn(|slot| cut(self.contexts[slot], widths[slot])),
             weights: cut_some(self.weights, 1),
             targets: cut_some(self.targets, graph.input_width()),
+            base: cut_some(self.base, graph.input_width()),
         }
     }
 }
@@ -102,11 +108,13 @@ pub struct PointSet<T> {
     pub x: Vec<T>,
     /// Contexts by slot, each n x its width, as many as the graph has.
     pub contexts: Vec<Vec<T>>,
+    /// The score of a base that the model's adds to, n x d; empty without one.
+    pub base: Vec<T>,
 }
 
 impl<T> From<Vec<T>> for PointSet<T> {
     fn from(x: Vec<T>) -> Self {
-        PointSet { x, contexts: Vec::new() }
+        PointSet { x, contexts: Vec::new(), base: Vec::new() }
     }
 }
 
@@ -119,7 +127,7 @@ impl<T> PointSet<T> {
 impl<T: Real> PointSet<T> {
     /// A copy of borrowed rows.
     pub fn copy_of(points: Points<'_, T>, graph: &Graph) -> Self {
-        let mut set = PointSet { x: points.x.to_vec(), contexts: Vec::new() };
+        let mut set = PointSet { base: points.base.to_vec(), ..PointSet::from(points.x.to_vec()) };
         set.contexts.extend(points.contexts[..graph.contexts()].iter().map(|c| c.to_vec()));
         set
     }
@@ -133,6 +141,8 @@ impl<T: Real> PointSet<T> {
     /// once there is room.
     pub fn gather(&mut self, from: &PointSet<T>, graph: &Graph, chosen: &[usize]) {
         gather(&mut self.x, &from.x, graph.input_width(), chosen);
+        let base = if from.base.is_empty() { &[][..] } else { chosen };
+        gather(&mut self.base, &from.base, graph.input_width(), base);
         let widths = graph.context_widths();
         self.contexts.resize_with(graph.contexts(), Vec::new);
         for (slot, to) in self.contexts.iter_mut().enumerate() {
@@ -166,7 +176,11 @@ mod tests {
 
     fn set() -> PointSet<f32> {
         let count = |n: usize, from: usize| (from..from + n).map(|k| k as f32).collect();
-        PointSet { x: count(8, 0), contexts: vec![count(4, 100), count(12, 200)] }
+        PointSet {
+            x: count(8, 0),
+            contexts: vec![count(4, 100), count(12, 200)],
+            base: count(8, 300),
+        }
     }
 
     #[test]
@@ -175,10 +189,12 @@ mod tests {
         let mut some = PointSet::default();
         some.gather(&set, &graph, &[2, 0]);
         assert_eq!(some.x, [4.0, 5.0, 0.0, 1.0]);
+        assert_eq!(some.base, [304.0, 305.0, 300.0, 301.0]);
         assert_eq!(some.contexts[0], [102.0, 100.0]);
         assert_eq!(some.contexts[1], [206.0, 207.0, 208.0, 200.0, 201.0, 202.0]);
         let cut = Points::from(&set).some(&graph, 2..3);
         assert_eq!((cut.x, cut.contexts[0]), (&[4.0, 5.0][..], &[102.0][..]));
+        assert_eq!(cut.base, [304.0, 305.0]);
         assert_eq!(cut.contexts[1], [206.0, 207.0, 208.0]);
         assert_eq!(PointSet::copy_of(cut, &graph).contexts.len(), 2);
     }

@@ -2,6 +2,17 @@
 
 use gradlogp_numeric::Real;
 
+/// What comes with rows beside the objective's own terms, which a pass has to know before it sees them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// Nothing.
+    Nothing,
+    /// Weights of a domain with a boundary, and their derivatives.
+    Weights,
+    /// The score g of a base that the model's s adds to: J(g + s) = J(g) + J(s) + E[g.s].
+    Base,
+}
+
 /// Some rows of a batch.
 #[derive(Debug, Clone, Copy)]
 pub struct Tile<'a, T> {
@@ -19,8 +30,9 @@ pub struct Tile<'a, T> {
     pub weights: &'a [T],
     /// Square roots of the weights on a bounded domain, n x d; empty without one.
     pub roots: &'a [T],
-    /// Derivatives of the weights, n x d; empty without a domain.
-    pub weight_derivatives: &'a [T],
+    /// d of a term d.s of the loss, n x d: derivatives of the weights on a domain, or the score of a base that the model's
+    /// adds to; empty without either.
+    pub linear: &'a [T],
 }
 
 impl<T: Real> Tile<'_, T> {

@@ -139,6 +139,21 @@ impl Objective {
         Err(Error::config("objective", message))
     }
 
+    /// Refuses what a model that adds to a base is not trained by, MATH (76).
+    ///
+    /// # Errors
+    /// All but sliced and exact score matching.
+    pub fn check_on_base(&self) -> Result<()> {
+        match self {
+            Objective::Ssm { .. } | Objective::SsmVr { .. } | Objective::Exact => Ok(()),
+            _ => {
+                let message =
+                    "is not for a network that adds to Gaussians; use exact, ssm or ssm-vr";
+                Err(Error::config("objective", message))
+            }
+        }
+    }
+
     /// Refuses what has no closed form for a kernel family, MATH (61) to (63).
     ///
     /// # Errors

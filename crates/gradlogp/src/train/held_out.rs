@@ -48,6 +48,8 @@ pub struct HeldOut<T: Real> {
     /// Rows of data; those of time models come several times.
     distinct: usize,
     seed: u64,
+    /// Added to the losses of the rows of data, where there is any: those of a base.
+    of_base: Vec<f64>,
 }
 
 impl<T: Real> HeldOut<T> {
@@ -96,19 +98,28 @@ impl<T: Real> HeldOut<T> {
         } else {
             Objective::SsmVr { slices: SLICES }
         };
+        let law = SliceDistribution::Rademacher;
         HeldOut {
-            engine: LossEngine::on_domain(
-                domain,
-                model,
-                &objective,
-                SliceDistribution::Rademacher,
-                threads,
-            ),
+            engine: match rows.base.is_empty() {
+                true => LossEngine::on_domain(domain, model, &objective, law, threads),
+                false => LossEngine::on_base(model, &objective, law, threads),
+            },
             distinct: rows.x.len() / model.dim(),
             rows: PointSet::copy_of(rows, model.graph()),
             weights: rows.weights.to_vec(),
+            of_base: Vec::new(),
             seed,
         }
+    }
+
+    /// Whether what it evaluates adds to a base.
+    pub fn is_on_base(&self) -> bool {
+        !self.rows.base.is_empty()
+    }
+
+    /// Adds the losses of the base, one for each row of data, so that what is evaluated is the sum of both.
+    pub fn add_base(&mut self, losses: &[f64]) {
+        self.of_base = losses.iter().take(self.distinct).copied().collect();
     }
 
     /// The loss of `model`. Call inside a thread pool.
@@ -118,7 +129,8 @@ impl<T: Real> HeldOut<T> {
         let all = self.engine.losses(model, points, draw);
         let copies = all.len() / self.distinct;
         let of_row = |row| all.iter().skip(row).step_by(self.distinct).sum::<f64>() / copies as f64;
-        let losses: Vec<f64> = (0..self.distinct).map(of_row).collect();
+        let base = |row: usize| self.of_base.get(row).copied().unwrap_or(0.0);
+        let losses: Vec<f64> = (0..self.distinct).map(|row| of_row(row) + base(row)).collect();
         let n = losses.len() as f64;
         let mean = losses.iter().sum::<f64>() / n;
         let squares = losses.iter().map(|l| (l - mean).powi(2)).sum::<f64>();

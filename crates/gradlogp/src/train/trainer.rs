@@ -62,8 +62,22 @@ impl Trainer {
         let evaluator = |model: &_, config: &TrainConfig, threads| {
             HeldOut::new(model, held_out, config.domain.as_ref(), config.seed, threads)
         };
+        let on_base = !training.base.is_empty();
+        if on_base != !held_out.base.is_empty() {
+            let message = "goes with training and held-out rows, or with neither";
+            return Err(Error::config("base", message));
+        }
+        let (objective, law) = (config.objective, config.slice_distribution);
+        if on_base {
+            objective.check_on_base()?;
+        }
         let batches = Box::new(TableRows::new(training, rows, model.graph()));
-        Self::build(model, batches, held_out_rows, evaluator, config)
+        let mut trainer = Self::build(model, batches, held_out_rows, evaluator, config)?;
+        if on_base {
+            let threads = trainer.threads.count();
+            trainer.engine = LossEngine::on_base(&trainer.model, &objective, law, threads);
+        }
+        Ok(trainer)
     }
 
     /// A run of `model` on batches of your own, evaluated on all of `held_out`: `distinct` rows of data once,
@@ -139,8 +153,11 @@ impl Trainer {
     /// Checkpoints do not hold the loss: give it again to a run that is resumed.
     ///
     /// # Errors
-    /// A loss with noise on a domain with a boundary, which the noise would leave.
+    /// A loss with noise on a domain with a boundary, which the noise would leave; rows with a base.
     pub fn with_loss(mut self, loss: Arc<dyn RowLoss<f32>>) -> Result<Self> {
+        if self.held_out.is_on_base() {
+            return Err(Error::config("loss", "the rows come with a base, which it does not know"));
+        }
         let domain = self.config.domain.as_ref();
         if domain.is_some() && loss.noise().is_some() {
             return Err(Error::config("loss", "its noise moves rows across the boundary"));
@@ -148,6 +165,13 @@ impl Trainer {
         let (distribution, threads) = (self.config.slice_distribution, self.threads.count());
         self.engine = LossEngine::with_loss(domain, &self.model, &loss, distribution, threads);
         Ok(self)
+    }
+
+    /// The same run with the losses of the base, one for each held-out row, added to the held-out loss, which then is that
+    /// of the sum of base and model. Nothing that is trained changes.
+    pub fn with_base_losses(mut self, losses: &[f64]) -> Self {
+        self.held_out.add_base(losses);
+        self
     }
 
     /// Continues from a checkpoint; the result is bit-identical to a run that never stopped if model,

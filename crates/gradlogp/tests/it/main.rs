@@ -6,6 +6,7 @@ mod finite_differences;
 mod fits;
 mod jets;
 mod objectives;
+mod on_base;
 mod references;
 mod second_sweeps;
 mod time_fits;

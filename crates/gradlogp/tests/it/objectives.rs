@@ -1,7 +1,7 @@
 //! Every objective, slice distribution and model kind: unbiasedness, gradients, and the identities behind them.
 
 use gradlogp::engine::{Draw, LossEngine, StreamId};
-use gradlogp::model::{Conditioning, Derivatives, LossPass, Mlp, Model, ModelKind, Points};
+use gradlogp::model::{Beside, Conditioning, Derivatives, LossPass, Mlp, Model, ModelKind, Points};
 use gradlogp::numeric::Activation;
 use gradlogp::{Objective, SliceDistribution};
 use rand::SeedableRng;
@@ -544,19 +544,21 @@ fn the_passes_hold_as_many_coefficients_as_the_documents_say() {
             Objective::Dsm { sigma: 0.5 },
         ];
         for (objective, want) in objectives.iter().zip(wants) {
-            let pass = LossPass::<f64>::new(kind, small(kind, dim).graph(), objective, false);
+            let pass =
+                LossPass::<f64>::new(kind, small(kind, dim).graph(), objective, Beside::Nothing);
             assert_eq!(pass.coefficients(), want, "{kind:?} {objective:?}");
         }
     }
     // A third layer: the value and three directions.
     let deep: Model<f64> =
         Mlp { hidden: vec![6, 6, 6], ..Mlp::new(dim, ModelKind::Score) }.build(5).unwrap();
-    let pass = LossPass::<f64>::new(ModelKind::Score, deep.graph(), &Objective::Exact, false);
+    let pass =
+        LossPass::<f64>::new(ModelKind::Score, deep.graph(), &Objective::Exact, Beside::Nothing);
     assert_eq!(pass.coefficients(), 4);
     // Many columns: the value, u, the Laplacian, and half of the six units of the second layer.
     let (kind, exact) = (ModelKind::LogDensity, Objective::Exact);
     for dim in [5, 50] {
-        let pass = LossPass::<f64>::new(kind, small(kind, dim).graph(), &exact, false);
+        let pass = LossPass::<f64>::new(kind, small(kind, dim).graph(), &exact, Beside::Nothing);
         assert_eq!(pass.coefficients(), 6, "{dim}");
     }
 }
@@ -632,7 +634,7 @@ fn relu_is_refused_for_a_potential_only() {
 fn operations_and_working_space_of_each_objective() {
     let (score, potential) = (small(ModelKind::Score, 3), small(ModelKind::LogDensity, 3));
     let of = |model: &Model<f64>, objective: Objective| {
-        let pass = LossPass::<f64>::new(model.kind(), model.graph(), &objective, false);
+        let pass = LossPass::<f64>::new(model.kind(), model.graph(), &objective, Beside::Nothing);
         let operations =
             engine(model, objective, SliceDistribution::default()).product_operations(model, 7);
         (operations, pass.coefficients(), (pass.slices(), pass.slice_width()))

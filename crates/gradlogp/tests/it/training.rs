@@ -221,7 +221,7 @@ fn resumed_runs_are_bit_identical_at_every_step() {
 fn conditional_rows(n: usize, seed: u64) -> PointSet<f32> {
     let (c, z) = (normals(2 * n, seed), normals(2 * n, seed + 1));
     let x = c.iter().zip(z).map(|(c, z)| 0.8 * c + 0.6 * z).collect();
-    PointSet { x, contexts: vec![c] }
+    PointSet { x, contexts: vec![c], base: Vec::new() }
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn turning_rows(n: usize, seed: u64) -> PointSet<f32> {
     let c: Vec<f32> = (0..n).map(|_| rng.random_range(-1.0..1.0)).collect();
     let z = normals(n, seed + 1);
     let x = c.iter().zip(z).map(|(c, z)| (2.0 * c).sin() + c.exp() * z).collect();
-    PointSet { x, contexts: vec![c] }
+    PointSet { x, contexts: vec![c], base: Vec::new() }
 }
 
 /// E|s - s*|^2 / E|s*|^2 of fits with FiLM. The best score without c is off by 0.49.

@@ -1,6 +1,7 @@
 //! `gradlogp fit DATA -o model.safetensors`
 
 mod checkpoint;
+mod family;
 mod plan;
 mod result;
 

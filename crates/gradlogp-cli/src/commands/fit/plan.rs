@@ -1,20 +1,20 @@
 //! The plan of a fit: made from the command line, or read from a checkpoint.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use gradlogp::data::{Marginals, Standardization};
+use gradlogp::data::Marginals;
 use gradlogp::fit::{
-    CheckedTable, DensityRule, DiffusionConfig, Family, FitConfig, KernelFamilyConfig,
-    NetworkConfig, PrepareConfig, Prepared, Purpose, SizedSetting, Support,
+    CheckedTable, Family, FitConfig, PrepareConfig, Prepared, Purpose, SizeRule, SizedSetting,
 };
-use gradlogp::model::Conditioning;
 use gradlogp::train::{Choice, TrainConfig, Trainer};
-use gradlogp::{Error, Mlp, ModelKind, Objective};
+use gradlogp::{Error, Mlp, Objective};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
-use crate::args::{FitArgs, ModelArg, ModelArgs, ObjectiveArg, flat};
+use super::family::{check_beside_noise, family, with_gaussians};
+use crate::args::{FitArgs, flat};
 use crate::checkpoints::{self, Standing, resume_command};
 use crate::commands::Show;
 use crate::input::{Place, Source, show_warnings, warning_text};
@@ -31,9 +31,15 @@ pub(in crate::commands) struct Plan {
     pub(super) report: Option<PathBuf>,
     pub(super) checkpoint_every: f64,
     pub(in crate::commands) fit: FitConfig,
-    /// Settings that are still to follow the size of the table.
+    /// What it is for, and the settings that are still to follow the size of the table.
     #[serde(default)]
-    by_size: Option<Vec<SizedSetting>>,
+    by_size: Option<(Purpose, Vec<SizedSetting>)>,
+    /// Those that did, with their values.
+    #[serde(default)]
+    pub(super) sized: BTreeMap<String, String>,
+    /// Whether noise of rounding was asked for.
+    #[serde(default)]
+    asks_for_noise: bool,
     /// How the objective was chosen.
     pub(in crate::commands) choice: Option<Choice>,
 }
@@ -41,7 +47,8 @@ pub(in crate::commands) struct Plan {
 impl Plan {
     pub(in crate::commands) fn new(args: &FitArgs) -> Result<Self> {
         let slices = args.objective.slices;
-        let chosen = args.purpose.map(Purpose::config);
+        let purpose = args.purpose;
+        let chosen = purpose.map(Purpose::config);
         let diffusion = chosen.as_ref().and_then(|config| match &config.family {
             Family::Diffusion(diffusion) => Some(diffusion.clone()),
             _ => None,
@@ -60,8 +67,8 @@ impl Plan {
             None => FitConfig::of(family),
         };
         // What was not given is as the purpose has it.
-        let of_purpose = |setting| args.purpose.is_some() && args.open.contains(&setting);
-        let scaled = args.purpose.is_some() && !args.own_scaling;
+        let of_purpose = |setting| purpose.is_some() && args.open.contains(&setting);
+        let scaled = purpose.is_some() && !args.own_scaling;
         let asked = TrainConfig {
             objective: objective.unwrap_or(Objective::SsmVr { slices }),
             slice_distribution: args.objective.slice_distribution,
@@ -88,7 +95,10 @@ impl Plan {
         let custom = matches!(&usual.family, Family::Diffusion(found) if found.is_custom());
         let marginals = if custom { Marginals::Keep } else { usual.prepare.marginals };
         let prepare = PrepareConfig {
-            dequantize: dequantize.or_else(|| usual.prepare.dequantize.clone()),
+            dequantize: match args.prepare.no_dequantize {
+                true => None,
+                false => dequantize.or_else(|| usual.prepare.dequantize.clone()),
+            },
             gap_rule: args.prepare.dequantize_rule,
             standardization: match scaled {
                 true => usual.prepare.standardization,
@@ -103,7 +113,8 @@ impl Plan {
             Family::Kernel(family) => family.settings(&asked),
             _ => asked,
         };
-        let follows_size = args.purpose.is_some_and(Purpose::follows_size);
+        let by_size = purpose.filter(|purpose| purpose.follows_size());
+        let with_gaussians = with_gaussians(args, &usual)?;
         let mut plan = Plan {
             source: Source::new(&args.source, &args.read)?,
             output: "model.safetensors".into(),
@@ -114,9 +125,12 @@ impl Plan {
                 training: config,
                 choose_objective: objective.is_none(),
                 members: training.members.unwrap_or(usual.members),
+                with_gaussians,
                 ..usual
             },
-            by_size: follows_size.then(|| args.open.clone()),
+            by_size: by_size.map(|purpose| (purpose, args.open.clone())),
+            sized: BTreeMap::new(),
+            asks_for_noise: args.prepare.dequantize.is_some(),
             choice: None,
         };
         plan.override_outputs(args)?;
@@ -204,20 +218,40 @@ impl Plan {
         let rows = (checked.table.n_rows() as f64 * share).round() as usize;
         self.follow_size(rows, checked.table.n_columns(), show);
         let prepared = checked.prepare(&self.fit)?;
+        self.say_dequantized(&prepared, show);
         let notes = prepared.notes.iter().map(|note| exit::in_options(note));
         let notes: Vec<String> = notes.collect();
         notes.iter().for_each(|note| text::warning(note));
         Ok((prepared, warnings.iter().map(warning_text).chain(notes).collect()))
     }
 
+    /// Says which columns got noise that nobody asked for.
+    fn say_dequantized(&self, prepared: &Prepared, show: Show) {
+        let asked = |names: &Vec<String>| !names.is_empty() || self.asks_for_noise;
+        let Some(noise) = prepared.dequantization() else { return };
+        if self.fit.prepare.dequantize.as_ref().is_none_or(asked) {
+            return;
+        }
+        let names: Vec<&str> = noise.columns().map(|j| prepared.columns()[j].as_str()).collect();
+        if !names.is_empty() {
+            let names = names.join(", ");
+            show.note(&format!(
+                "rounded columns got noise as wide as their step: {names}; --no-dequantize leaves them as they are"
+            ));
+        }
+    }
+
     /// Takes over what follows from the size of the table where that was left to us, and says so.
     fn follow_size(&mut self, rows: usize, columns: usize, show: Show) {
-        let Some(open) = self.by_size.take() else { return };
-        let taken = DensityRule::of(rows, columns).apply(&mut self.fit, &open);
-        let said = |(setting, value): (SizedSetting, String)| {
+        let Some((purpose, open)) = self.by_size.take() else { return };
+        let Some(rule) = SizeRule::of(purpose, rows, columns) else { return };
+        let taken = rule.apply(&mut self.fit, &open);
+        let said = |(setting, value): &(SizedSetting, String)| {
             format!("--{} {value}", setting.name().replace('_', "-"))
         };
-        let said: Vec<String> = taken.into_iter().map(said).collect();
+        let said: Vec<String> = taken.iter().map(said).collect();
+        let named = |(setting, value): (SizedSetting, String)| (setting.name().to_string(), value);
+        self.sized = taken.into_iter().map(named).collect();
         if !said.is_empty() {
             show.note(&format!("for a table of this size: {}", said.join(" ")));
         }
@@ -277,102 +311,6 @@ impl Plan {
     }
 }
 
-/// The family of a fit without noise.
-fn family(args: &FitArgs) -> Result<Family> {
-    let (model, given) = (&args.model, flat(&args.prepare.given));
-    let domain = args.boundary.domain();
-    if let Some(family) = kernel_family(model) {
-        if !given.is_empty() {
-            let message = "kernel families have no condition; use --model potential or score";
-            return Err(Error::config("--given", message).into());
-        }
-        if domain.is_some() {
-            let message = "kernel families are not fitted with bounds; use potential or score";
-            return Err(Error::config("--model", message).into());
-        }
-        if args.noise.conditioning.is_some() {
-            return Err(conditioning_is_for_others());
-        }
-        return Ok(Family::Kernel(family));
-    }
-    let conditioning = args.noise.conditioning;
-    let support = match (given.is_empty(), domain) {
-        (false, Some(_)) => {
-            let message = "models with bounds have no condition; leave one of the two out";
-            return Err(Error::config("--given", message).into());
-        }
-        (true, _) if conditioning.is_some() => return Err(conditioning_is_for_others()),
-        (true, None) => Support::Everywhere,
-        (true, Some(domain)) => Support::Domain { domain, power: args.boundary.boundary_power },
-        (false, None) => Support::Conditional {
-            columns: given,
-            conditioning: conditioning.unwrap_or(Conditioning::Concat),
-        },
-    };
-    let kind: ModelKind = model.model.unwrap_or(ModelArg::Potential).into();
-    let usual = NetworkConfig::default();
-    let base = model.base_scale.or(usual.base_scale).filter(|tau| *tau != 0.0);
-    Ok(Family::Network(NetworkConfig {
-        kind,
-        hidden: model.hidden_or(usual.hidden),
-        activation: model.activation_or(usual.activation),
-        residual: model.residual,
-        base_scale: base.filter(|_| kind == ModelKind::LogDensity),
-        support,
-    }))
-}
-
-fn conditioning_is_for_others() -> anyhow::Error {
-    let message = "is for models with --noise or --given; leave it out";
-    Error::config("--conditioning", message).into()
-}
-
-/// The kernel family that is asked for, if one is.
-fn kernel_family(args: &ModelArgs) -> Option<KernelFamilyConfig> {
-    let model = args.model.filter(|model| model.is_kernel_family())?;
-    let usual = KernelFamilyConfig::default();
-    Some(KernelFamilyConfig {
-        deep: model == ModelArg::Dkef,
-        inducing: args.inducing.unwrap_or(usual.inducing),
-        base_sd: args.base_scale.unwrap_or(usual.base_sd),
-    })
-}
-
-/// Refuses options that have no effect on a time model.
-fn check_beside_noise(args: &FitArgs, noise: Option<&DiffusionConfig>) -> Result<()> {
-    let Some(noise) = noise else { return Ok(()) };
-    if args.objective.objective != ObjectiveArg::Auto {
-        let message = "a time model has --noise-objective instead";
-        return Err(Error::config("--objective", message).into());
-    }
-    if !args.prepare.given.is_empty() {
-        let message = "a time model has no condition; leave it out, or fit without --noise";
-        return Err(Error::config("--given", message).into());
-    }
-    if args.boundary.domain().is_some() {
-        let message = "noise moves rows across the bounds; leave them out, or fit without --noise";
-        return Err(Error::config("--noise", message).into());
-    }
-    if args.model.model.is_some_and(ModelArg::is_kernel_family) {
-        let message = "a kernel family cannot depend on time; use potential or score";
-        return Err(Error::config("--model", message).into());
-    }
-    if args.model.base_scale.is_some() {
-        let message = "the noise gives a time model its base; leave it out";
-        return Err(Error::config("--base-scale", message).into());
-    }
-    if args.model.residual {
-        let message = "time models have none; leave it out";
-        return Err(Error::config("--residual", message).into());
-    }
-    if noise.is_custom() && args.prepare.standardize == Standardization::Whiten {
-        let message = "whiten mixes the columns, and a custom process moves each by itself; use \
-                       standardize, robust, common or none";
-        return Err(Error::config("--standardize", message).into());
-    }
-    Ok(())
-}
-
 /// Most seconds between checkpoints.
 const EVERY_MOST: f64 = 1e9;
 
@@ -407,7 +345,11 @@ mod tests {
             plan(&format!("--for anomaly {given}")),
             plan(&format!("--noise ve --sigma-min 0.5 --sigma-max 4 --model potential {given}"))
         );
-        assert_eq!(plan("--for score"), plan(""));
+        let score = plan("--standardize whiten --dequantize --base mixture");
+        let or_standardize = PrepareConfig { or_standardize: true, ..score.prepare.clone() };
+        assert_eq!(plan("--for score"), FitConfig { prepare: or_standardize, ..score });
+        let own = "--standardize none --base-scale 2 --no-dequantize";
+        assert_eq!(plan(&format!("--for score {own}")), plan(own));
         let density = plan("--noise vp --standardize whiten --dequantize --marginals auto");
         let or_standardize = PrepareConfig { or_standardize: true, ..density.prepare.clone() };
         let density = FitConfig { prepare: or_standardize, ..density };

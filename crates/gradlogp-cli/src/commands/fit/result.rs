@@ -1,5 +1,6 @@
 //! Results of a fit: the model file, its evaluation, the report.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -27,6 +28,9 @@ struct Fitted {
     report: Option<String>,
     stopped: String,
     objective: Objective,
+    /// Settings that followed the size of the table.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    settings: BTreeMap<String, String>,
     /// If it was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     choice: Option<Choice>,
@@ -142,6 +146,7 @@ fn present(
         report: plan.report.as_ref().map(|p| p.display().to_string()),
         stopped: summary.stopped.clone(),
         objective: model.description().training.objective,
+        settings: plan.sized.clone(),
         choice: model.description().choice,
         steps: summary.steps,
         best_step: summary.best_step,

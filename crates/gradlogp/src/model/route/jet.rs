@@ -16,7 +16,8 @@
 //! On a domain with a boundary (MATH (7)), with w and d the weights and their derivatives of a row, every
 //! direction v becomes sqrt(w) v and s becomes sqrt(w) s, columnwise, which turns q into sum_m v_m.(sqrt(w)
 //! grad s sqrt(w)) v_m, of expectation sum_j w_j ds_j/dx_j over slices, and |s|^2 into sum_j w_j s_j^2;
-//! objectives do not notice. The rest, d.s, is a score term.
+//! objectives do not notice. The rest, d.s, is a score term. So is g.s, where the model's score s adds to the score g of a
+//! base: J(g + s) = J(g) + J(s) + E[g.s], of which the first term is no model's.
 
 use super::{GradientOf, Network, Route};
 use crate::graph::Graph;
@@ -25,7 +26,7 @@ use crate::jet::{
 };
 use crate::model::ModelKind;
 use crate::model::derivatives::first_width;
-use crate::model::tile::Tile;
+use crate::model::tile::{Beside, Tile};
 use crate::objective::{Directions, ExactApart, RowLoss, Slices};
 use gradlogp_numeric::Real;
 use gradlogp_numeric::vector::{axpy, dot};
@@ -54,8 +55,8 @@ pub(super) struct JetRoute<T: Real> {
 struct Rows<T: Real> {
     kind: ModelKind,
     rule: Box<dyn RowLoss<T>>,
-    /// Whether rows come with weights of a domain.
-    bounded: bool,
+    /// Whether every row has unit vectors of its own.
+    per_row: bool,
     /// Whether the curvature comes as a whole, along no direction.
     whole: bool,
     dim: usize,
@@ -76,8 +77,9 @@ impl<T: Real> JetRoute<T> {
         graph: &Graph,
         rule: Box<dyn RowLoss<T>>,
         exact: bool,
-        bounded: bool,
+        beside: Beside,
     ) -> Self {
+        let bounded = beside == Beside::Weights;
         let dim = graph.input_width();
         // A trace is always cheaper than following the unit vectors: fewer products, with fewer rows.
         let whole = exact
@@ -87,14 +89,17 @@ impl<T: Real> JetRoute<T> {
                 ModelKind::Score => has_trace(graph),
             };
         let rule = if whole { Box::new(ExactApart) } else { rule };
+        let linear = beside != Beside::Nothing;
+        let reverse = kind == ModelKind::LogDensity && (rule.has_score_term() || linear);
+        // u is another one for every row, and all directions of a pass are of one kind.
+        let per_row = bounded || (reverse && !whole);
         let (first, count) = match rule.directions() {
             Directions::None => (First::Zero, 0),
             Directions::Slices(m) => (First::PerRow, m),
             Directions::Basis if whole => (First::Zero, 0),
-            Directions::Basis if bounded => (First::PerRow, block(dim)),
+            Directions::Basis if per_row => (First::PerRow, block(dim)),
             Directions::Basis => (First::Shared, block(dim)),
         };
-        let reverse = kind == ModelKind::LogDensity && (rule.has_score_term() || bounded);
         let request = match kind {
             ModelKind::Score if whole => Request::Trace,
             ModelKind::Score if count > 0 && has_projected(graph) => {
@@ -111,7 +116,7 @@ impl<T: Real> JetRoute<T> {
             rows: Rows {
                 kind,
                 rule,
-                bounded,
+                per_row,
                 whole,
                 dim,
                 x: Vec::new(),
@@ -242,7 +247,7 @@ impl<T: Real> Rows<T> {
             Directions::Basis => {
                 // None for a Laplacian.
                 let count = self.projections.len();
-                let copies = if self.bounded { tile.rows } else { 1 };
+                let copies = if self.per_row { tile.rows } else { 1 };
                 self.directions.resize(count * copies * self.dim, T::ZERO);
                 // Past the last column the direction stays zero and adds nothing.
                 for (k, i) in (block * count..self.dim).take(count).enumerate() {
@@ -252,7 +257,7 @@ impl<T: Real> Rows<T> {
                 }
             }
         }
-        if self.bounded {
+        if !tile.roots.is_empty() {
             for directions in self.directions.chunks_mut(tile.rows * self.dim) {
                 directions.iter_mut().zip(tile.roots).for_each(|(v, root)| *v = *root * *v);
             }
@@ -337,7 +342,7 @@ impl<T: Real> Rows<T> {
         weight: T,
     ) {
         let (d, slices) = (self.dim, self.projections.len());
-        let shared = self.rule.directions() == Directions::Basis && !self.bounded;
+        let shared = self.rule.directions() == Directions::Basis && !self.per_row;
         let direction = |m: usize, r: usize| {
             let at = if shared { m } else { m * tile.rows + r };
             at * d..(at + 1) * d
@@ -409,10 +414,10 @@ fn score_term<T: Real>(
         loss = rule.score_term(weighted, noise, score_bar);
         score_bar.iter_mut().zip(roots).for_each(|(bar, root)| *bar = *root * *bar);
     }
-    let weight_derivatives = Tile::row(tile.weight_derivatives, r, d);
-    if !weight_derivatives.is_empty() {
-        loss += dot(weight_derivatives, score);
-        axpy(score_bar, T::ONE, weight_derivatives);
+    let linear = Tile::row(tile.linear, r, d);
+    if !linear.is_empty() {
+        loss += dot(linear, score);
+        axpy(score_bar, T::ONE, linear);
     }
     loss
 }

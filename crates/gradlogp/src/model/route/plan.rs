@@ -4,15 +4,16 @@ use super::interface::Route;
 use super::{differences, jet, second_sweep};
 use crate::graph::Graph;
 use crate::model::ModelKind;
+use crate::model::tile::Beside;
 use crate::objective::{Objective, RowLoss};
 use gradlogp_numeric::Real;
 
-/// The way that an objective takes on a model; `bounded` where rows will come with weights of a domain.
+/// The way that an objective takes on a model; `beside` is what rows will come with.
 pub(in crate::model) fn plan<T: Real>(
     kind: ModelKind,
     graph: &Graph,
     objective: &Objective,
-    bounded: bool,
+    beside: Beside,
 ) -> Box<dyn Route<T>> {
     let rule = objective.row_loss(kind == ModelKind::Score);
     if let Some(sweep) = objective.second_sweep() {
@@ -22,7 +23,7 @@ pub(in crate::model) fn plan<T: Real>(
         Some(differences) => {
             Box::new(differences::DifferenceRoute::new(kind, graph, rule, differences))
         }
-        None => by_jets(kind, graph, rule, *objective == Objective::Exact, bounded),
+        None => by_jets(kind, graph, rule, *objective == Objective::Exact, beside),
     }
 }
 
@@ -32,7 +33,7 @@ pub(in crate::model) fn by_jets<T: Real>(
     graph: &Graph,
     rule: Box<dyn RowLoss<T>>,
     exact: bool,
-    bounded: bool,
+    beside: Beside,
 ) -> Box<dyn Route<T>> {
-    Box::new(jet::JetRoute::new(kind, graph, rule, exact, bounded))
+    Box::new(jet::JetRoute::new(kind, graph, rule, exact, beside))
 }
