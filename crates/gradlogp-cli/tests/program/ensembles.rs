@@ -116,7 +116,7 @@ fn a_fit_for_the_score_adds_to_a_mixture() {
     folder.succeeds("sample m -n 100 -o x.csv");
     folder.succeeds("score m --dataset two-moons --rows 50 --spread --hessian-diagonal -o s.csv");
     let rounded: String =
-        (0..200).map(|k| format!("{},{}\n", k * 7 % 11, (k * k) as f64 * 0.37 % 5.1)).collect();
+        (0..200).map(|k| format!("{},{}\n", k * 7 % 11, f64::from(k * k).sin())).collect();
     folder.write("rounded.csv", format!("whole,real\n{rounded}"));
     let quick = "--steps 20 --hidden 8 --threads 1 -o r";
     let fit = folder.succeeds(&format!("fit rounded.csv --for score {quick}"));

@@ -101,6 +101,7 @@ const ORDER: &[(&str, &[&str])] = &[
             "diagnose",
             "model",
             "objective",
+            "linear",
             "reference",
             "sde",
             "diffusion",
