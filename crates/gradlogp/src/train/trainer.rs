@@ -63,7 +63,7 @@ impl Trainer {
             HeldOut::new(model, held_out, config.domain.as_ref(), config.seed, threads)
         };
         let on_base = !training.base.is_empty();
-        if on_base != !held_out.base.is_empty() {
+        if on_base == held_out.base.is_empty() {
             let message = "goes with training and held-out rows, or with neither";
             return Err(Error::config("base", message));
         }
