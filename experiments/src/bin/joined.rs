@@ -142,7 +142,7 @@ impl Halves {
             let mut contexts = Vec::new();
             let times = vec![clock.t_min(); x.len() / d];
             settings.write_contexts(&clock, &times, &mut contexts);
-            PointSet { x: x.to_vec(), contexts }
+            PointSet { x: x.to_vec(), contexts, ..PointSet::default() }
         };
         let held_out = still(&rows.validation);
         let config = TrainConfig { objective: Objective::SsmVr { slices: 1 }, ..config };
