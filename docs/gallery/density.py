@@ -49,7 +49,7 @@ print("relative Fisher divergence:", (error**2).sum() / (true_score(fresh) ** 2)
 
 # %%
 print("log Z:", model.log_z_, "+-", model.log_z_se_)
-print("mean log density of fresh rows:", model.score(fresh), "true:", true_log_density(fresh).mean())
+print("mean log density of fresh rows:", model.score_samples(fresh).mean(), "true:", true_log_density(fresh).mean())
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")

@@ -19,6 +19,9 @@ use crate::errors::OrRaise;
 use crate::under_way::{Onlooker, Shared, run};
 use crate::{draw, pool, report, settings};
 
+/// Rows that were drawn, what is known of them as JSON, warnings, and whether Ctrl-C ended the draw.
+type Draws<'py> = (Bound<'py, PyArray2<f64>>, String, Vec<String>, bool);
+
 /// A fitted model. Nothing changes it.
 #[pyclass(frozen, module = "gradlogp._gradlogp")]
 pub(crate) struct Model {
@@ -42,6 +45,18 @@ impl Model {
             pool.install(|| work(&model, shared))
         })?;
         Ok((done.result.or_raise(py)?, done.interrupted))
+    }
+
+    /// The same on rows and their conditions.
+    fn on_rows<T: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        (rows, given): (Rows<'_>, Option<Rows<'_>>),
+        threads: usize,
+        work: impl FnOnce(report::On, &FittedModel, &Shared<()>) -> gradlogp::Result<T> + Send + 'static,
+    ) -> PyResult<(T, bool)> {
+        let on = (rows.view().owned(), given.map(|given| given.view().owned()));
+        self.job(py, threads, move |model, shared| work(on, model, shared))
     }
 
     fn anomaly_of(&self, kind: &str) -> gradlogp::Result<Anomaly> {
@@ -131,6 +146,28 @@ impl Model {
         Ok(out.into_pyarray(py))
     }
 
+    /// The exact score matching loss of each row, columns measured in `scale`, n.
+    #[pyo3(signature = (x, scale, given=None, threads=0))]
+    fn exact_loss<'py>(
+        &self,
+        py: Python<'py>,
+        x: Rows<'py>,
+        scale: Vec<f64>,
+        given: Option<Rows<'py>>,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        if scale.len() != x.view().dim().1 {
+            let (expected, found) = (vec![x.view().dim().1], vec![scale.len()]);
+            return Err(Error::Shape { operation: "units of the columns", expected, found })
+                .or_raise(py);
+        }
+        let asked = asked(given.as_ref(), None);
+        let out = in_blocks(&self.fitted, py, x.view(), asked, threads, 1, |model, x, _| {
+            Ok(column(model.exact_loss_rows_in(x, &scale)))
+        })?;
+        Ok(flat(py, out))
+    }
+
     /// log p(x) up to a constant, n.
     #[pyo3(signature = (x, given=None, time=None, threads=0))]
     fn log_density<'py>(
@@ -145,8 +182,7 @@ impl Model {
         let asked = asked(given.as_ref(), time);
         let out = in_blocks(&self.fitted, py, x.view(), asked, threads, 1, |model, x, _| {
             let Some(density) = model.as_log_density() else {
-                let message = "a score field has no density";
-                return Err(Error::config("fitted_model", message));
+                return Err(Error::config("fitted_model", "is a score field without a density"));
             };
             Ok(column(density.log_density(x)))
         })?;
@@ -294,7 +330,7 @@ impl Model {
         })
     }
 
-    /// Draws rows; what is known of them as JSON, warnings, and whether Ctrl-C ended the draw.
+    /// Draws rows.
     #[pyo3(signature = (n, settings, given=None, threads=0))]
     fn sample<'py>(
         &self,
@@ -303,7 +339,7 @@ impl Model {
         settings: &str,
         given: Option<Rows<'py>>,
         threads: usize,
-    ) -> PyResult<(Bound<'py, PyArray2<f64>>, String, Vec<String>, bool)> {
+    ) -> PyResult<Draws<'py>> {
         let settings = settings::object(settings)?;
         let given = given.map(|given| given.view().owned());
         let ((rows, known, warnings), interrupted) =
@@ -342,9 +378,9 @@ impl Model {
         seed: u64,
         threads: usize,
     ) -> PyResult<String> {
-        let (rows, given) = (rows.view().owned(), given.map(|given| given.view().owned()));
-        let (found, _) = self
-            .job(py, threads, move |model, _| report::check(model, rows, given.as_ref(), seed))?;
+        let (found, _) = self.on_rows(py, (rows, given), threads, move |on, model, _| {
+            report::check(model, on, seed)
+        })?;
         Ok(found)
     }
 
@@ -358,10 +394,10 @@ impl Model {
         seed: u64,
         threads: usize,
     ) -> PyResult<String> {
-        let (rows, given) = (rows.view().owned(), given.map(|given| given.view().owned()));
-        let (page, interrupted) = self.job(py, threads, move |model, shared| {
-            report::of_rows(model, rows, given.as_ref(), seed, shared)
-        })?;
+        let (page, interrupted) =
+            self.on_rows(py, (rows, given), threads, move |on, model, shared| {
+                report::of_rows(model, on, seed, shared)
+            })?;
         if interrupted { Err(PyKeyboardInterrupt::new_err(())) } else { Ok(page) }
     }
 

@@ -68,6 +68,17 @@ impl Network {
         Ok(py.detach(|| f(Derivatives::new(&model), Points::with_contexts(&x, &[&c]))))
     }
 
+    /// The same along a vector for each row.
+    fn along<'py>(
+        &self,
+        py: Python<'py>,
+        (x, v, given): (Rows<'py>, Rows<'py>, Option<Rows<'py>>),
+        f: impl FnOnce(Derivatives<'_, f64>, Points<'_, f64>, &[f64]) -> Vec<f64> + Send,
+    ) -> PyResult<Vec<f64>> {
+        let v = Network::vectors(&x, &v).or_raise(py)?;
+        self.answer(py, &x, given.as_ref(), |at, points| f(at, points, &v))
+    }
+
     fn table<'py>(&self, py: Python<'py>, numbers: Vec<f64>) -> Bound<'py, PyArray2<f64>> {
         let d = self.single.dim();
         let rows = numbers.len() / d;
@@ -221,9 +232,7 @@ impl Network {
         v: Rows<'py>,
         given: Option<Rows<'py>>,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let v = Network::vectors(&x, &v).or_raise(py)?;
-        let out =
-            self.answer(py, &x, given.as_ref(), |at, points| at.jacobian_vector(points, &v))?;
+        let out = self.along(py, (x, v, given), |at, points, v| at.jacobian_vector(points, v))?;
         Ok(self.table(py, out))
     }
 
@@ -236,8 +245,7 @@ impl Network {
         v: Rows<'py>,
         given: Option<Rows<'py>>,
     ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-        let v = Network::vectors(&x, &v).or_raise(py)?;
-        let out = self.answer(py, &x, given.as_ref(), |at, points| at.curvature(points, &v))?;
+        let out = self.along(py, (x, v, given), |at, points, v| at.curvature(points, v))?;
         Ok(out.into_pyarray(py))
     }
 

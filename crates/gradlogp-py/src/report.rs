@@ -8,21 +8,21 @@ use gradlogp::fit::{evaluate, evaluate_at_its_time, evaluate_over_times};
 use gradlogp::{Error, FittedModel, Result};
 use gradlogp_report::{Drawn, Figures, Frames, OverTimes, ToDraw, notes, page};
 use ndarray::Array2;
+use pyo3::{PyResult, Python};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use crate::draw::warnings;
+use crate::errors::in_python;
 use crate::under_way::Shared;
 
+/// Rows, and their conditions if there are any.
+pub(crate) type On = (Array2<f64>, Option<Array2<f64>>);
+
 /// The figures of an evaluation on rows, as JSON.
-pub(crate) fn check(
-    model: &FittedModel,
-    rows: Array2<f64>,
-    given: Option<&Array2<f64>>,
-    seed: u64,
-) -> Result<String> {
-    let (model, rows) = ready(model, rows, given, seed)?;
+pub(crate) fn check(model: &FittedModel, on: On, seed: u64) -> Result<String> {
+    let (model, rows) = ready(model, on, seed)?;
     if model.over_time().is_some() {
         let found = evaluate_over_times(&model, rows.view(), None, seed)?;
         return json(&OverTimes::new(found, None));
@@ -37,24 +37,18 @@ pub(crate) fn json(figures: &impl Serialize) -> Result<String> {
 /// The report on rows that did not train the model.
 pub(crate) fn of_rows(
     model: &FittedModel,
-    rows: Array2<f64>,
-    given: Option<&Array2<f64>>,
+    on: On,
     seed: u64,
     shared: &Shared<()>,
 ) -> Result<String> {
-    let (model, rows) = ready(model, rows, given, seed)?;
+    let (model, rows) = ready(model, on, seed)?;
     let of_checks = model.description().training.seed;
     let found = evaluate_at_its_time(&model, rows.view(), None, (seed, of_checks))?;
     html(&model, Some(Figures::from(found)), rows, Vec::new(), shared)
 }
 
 /// The model at the conditions of the rows, and the rows with the noise of rounding that it was fitted with.
-fn ready(
-    model: &FittedModel,
-    rows: Array2<f64>,
-    given: Option<&Array2<f64>>,
-    seed: u64,
-) -> Result<(FittedModel, Array2<f64>)> {
+fn ready(model: &FittedModel, (rows, given): On, seed: u64) -> Result<(FittedModel, Array2<f64>)> {
     let columns = model.description().columns.clone();
     let mut table = Table::new("X", columns, rows)?;
     if let Some(noise) = &model.description().dequantization {
@@ -94,6 +88,9 @@ pub(crate) fn html(
             None
         }
     };
+    let all = all.iter().map(|text| Python::attach(|py| in_python(py, text)));
+    let all: PyResult<Vec<String>> = all.collect();
+    let all = all.map_err(|e| Error::config("report", e.to_string()))?;
     let frames = frames.rows;
     let drawn = Drawn { samples, frames, warnings: all, ..Drawn::default() };
     let found = page(model, figures, rows, &drawn);

@@ -2,7 +2,7 @@
 //! progress meanwhile.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -56,12 +56,15 @@ impl<S: Clone> Shared<S> {
     }
 }
 
+/// A look at a step.
+type Look<'a, S, T> = dyn Fn(Python<'_>, &S) -> PyResult<T> + 'a;
+
 /// What looks on, in Python.
 pub(crate) struct Onlooker<'a, S> {
     /// Sees every step; whether the work is to stop.
-    pub(crate) callback: Option<&'a dyn Fn(Python<'_>, &S) -> PyResult<bool>>,
+    pub(crate) callback: Option<&'a Look<'a, S, bool>>,
     /// Sees a step now and then.
-    pub(crate) progress: Option<&'a dyn Fn(Python<'_>, &S) -> PyResult<()>>,
+    pub(crate) progress: Option<&'a Look<'a, S, ()>>,
 }
 
 impl<S> Onlooker<'_, S> {
@@ -169,10 +172,7 @@ fn wait<S>(
 ) -> Option<Message<S>> {
     if any {
         let told = told.lock().unwrap_or_else(PoisonError::into_inner);
-        return match told.recv_timeout(LOOK) {
-            Ok(message) => Some(message),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        };
+        return told.recv_timeout(LOOK).ok();
     }
     // Short work is not made to wait for a look.
     let (start, mut pause) = (Instant::now(), Duration::from_micros(50));

@@ -40,7 +40,8 @@ def test_log_densities_are_normalized(which, request):
     error = model.score_samples(FRESH) - true_log_density(FRESH)
     assert abs(np.mean(error)) < 0.1
     assert np.sqrt(np.mean(error**2)) < 0.25
-    assert model.score(FRESH) == pytest.approx(np.mean(model.score_samples(FRESH)))
+    if which == "diffusion":
+        assert model.score(FRESH) == pytest.approx(np.mean(model.score_samples(FRESH)))
 
 
 def test_derivatives_are_those_of_the_log_density(density):
@@ -56,6 +57,40 @@ def test_derivatives_are_those_of_the_log_density(density):
         np.testing.assert_allclose(bend, density.hvp(x, direction), atol=1e-5)
         np.testing.assert_allclose(bend[:, k], hessian_diagonal[:, k], atol=1e-5)
     np.testing.assert_allclose(density.laplacian(x), hessian_diagonal.sum(axis=1), rtol=1e-9)
+
+
+@pytest.mark.parametrize("which", ["density", "field"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_score_of_a_model_is_minus_its_score_matching_loss(which, dtype, request):
+    model, x = request.getfixturevalue(which), FRESH.astype(dtype)
+    spread, step = FRESH.std(axis=0), 1e-4
+    loss = 0.5 * ((model.grad_log_density(x) * spread) ** 2).sum(axis=1)
+    for k, unit in enumerate(np.eye(2)):
+        # In double precision, so that the step is not lost.
+        slope = differences(model.grad_log_density, x.astype(np.float64), unit, step)
+        loss += spread[k] ** 2 * slope[:, k]
+    assert model.score(x) == pytest.approx(-loss.mean(), rel=1e-5)
+    # Of the truth, half the trace of the inverse of the correlation matrix, which has correlation 1/2; no model is better
+    # but for the noise of 500 rows.
+    assert abs(model.score(x) - 4 / 3) < 0.25
+    # Neither the units of the columns nor how they are scaled within has a part in it.
+    units = np.array([1e3, 0.01])
+    moved = type(model)(**SMALL).fit(gaussian_rows() * units)
+    assert moved.score(FRESH * units) == pytest.approx(model.score(FRESH), rel=1e-3)
+
+
+def test_rows_that_say_nothing_of_their_units_have_a_score(density):
+    assert np.isfinite(density.score(FRESH[:1])) and np.isfinite(density.score(np.ones((3, 2))))
+
+
+def test_scores_of_conditional_and_bounded_models():
+    rows = np.abs(gaussian_rows(600)) + 0.1
+    model = ScoreField(**{**SMALL, "steps": 100}, given=[1]).fit(rows)
+    spread = rows[:, 0].std()
+    s, slope = model.grad_log_density(rows)[:, 0], model.hessian_diagonal(rows)[:, 0]
+    assert model.score(rows) == pytest.approx(-np.mean(spread**2 * (slope + 0.5 * s**2)), rel=1e-9)
+    bounded = ScoreDensity(**{**SMALL, "steps": 100}, bounds={"x0": (0, None), "x1": (0, None)}).fit(rows)
+    assert np.isfinite(bounded.score(rows))
 
 
 @pytest.mark.parametrize("which", ["density", "field", "diffusion"])
@@ -74,15 +109,17 @@ def test_draws_have_the_moments_of_the_rows(which, request):
 def test_missing_values_are_drawn_given_the_others(rows):
     settings = {"hidden": [32, 32], "steps": 800, "members": 1, "threads": 2}
     diffusion = DiffusionDensity(**settings, standardize="standardize").fit(rows)
+    whitened = DiffusionDensity(**settings).fit(rows)
     imputer = ScoreImputer(**settings).fit(rows)
     x = gaussian_rows(400, seed=11)
     holes = x.copy()
     holes[:, 0] = np.nan
     filled = diffusion.impute(holes, random_state=1)
-    assert np.array_equal(filled[:, 1], x[:, 1])
-    # x0 given x1 is N(1 + (x1 + 2), 3).
-    rest = filled[:, 0] - (1 + (x[:, 1] + 2))
-    assert abs(rest.mean()) < 0.4 and abs(rest.var() - 3) < 0.9
+    for found in (filled, whitened.impute(holes, random_state=1)):
+        assert np.array_equal(found[:, 1], x[:, 1])
+        # x0 given x1 is N(1 + (x1 + 2), 3).
+        rest = found[:, 0] - (1 + (x[:, 1] + 2))
+        assert abs(rest.mean()) < 0.4 and abs(rest.var() - 3) < 0.9
     assert diffusion.impute(holes[:5], n_draws=3).shape == (3, 5, 2)
     # The imputer's model is the same without the Gaussian part, which imputation does not use.
     assert np.array_equal(imputer.sample(holes, random_state=1)[0], filled)

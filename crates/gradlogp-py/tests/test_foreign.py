@@ -53,7 +53,7 @@ def test_what_a_function_raises_surfaces():
     ]:
         with pytest.raises(ZeroDivisionError, match="mine"):
             call()
-    with pytest.raises(errors.DataError, match=r"function returns: expected shape \[3000, 2\], got \[3000\]"):
+    with pytest.raises(errors.DataError, match=r"function returns: expected shape \(3000, 2\), got \(3000,\)"):
         gradlogp.check_score(lambda x: x[:, 0], FRESH)
 
 

@@ -14,7 +14,9 @@ import time
 import numpy as np
 import pytest
 from conftest import SMALL, gaussian_rows
+from sklearn.exceptions import NotFittedError
 
+import gradlogp
 from gradlogp import ScoreDensity, ScoreField, errors
 
 QUICK = {**SMALL, "hidden": [8], "steps": 30}
@@ -23,18 +25,26 @@ QUICK = {**SMALL, "hidden": [8], "steps": 30}
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"steps": -1}, "steps: "),
-        ({"steps": "many"}, "steps: "),
+        ({"steps": -1}, "steps: must be a whole number that is not negative, not -1"),
+        ({"steps": "many"}, "steps: must be a whole number that is not negative, not 'many'"),
+        ({"steps": 2.5}, "steps: must be a whole number that is not negative, not 2.5"),
+        ({"learning_rate": np.nan}, "learning_rate: must be a finite number, not nan"),
         ({"learning_rate": 0}, "learning_rate: must be a positive number"),
-        ({"activation": "step"}, "activation: unknown variant `step`, expected one of `softplus`"),
-        ({"hidden": "abc"}, "hidden: "),
+        ({"activation": "step"}, "activation: is 'step', not softplus, "),
+        ({"hidden": "abc"}, "hidden: must be a list, not 'abc'"),
         ({"validation": 2.0}, "validation: must lie between 0 and 1"),
-        ({"objective": "dsm"}, "objective: missing field `sigma`"),
+        ({"objective": "dsm"}, "objective: needs `sigma`, too"),
         ({"family": "flow"}, "family: is 'flow'"),
         ({"family": "kernel", "hidden": [8]}, "hidden: is no setting of this family"),
         ({"given": [7]}, "given: there is no column 7"),
         ({"bounds": {"x9": (0, None)}}, 'bounds: .*"x9"'),
         ({"domain": "cube"}, "domain: is 'cube'"),
+        ({"bounds": {7: (0, None)}}, "bounds: there is no column 7"),
+        ({"bounds": {0: (5, -5)}}, "bounds: of column 0, 5 is not below -5"),
+        ({"bounds": {"x0": (np.nan, None)}}, "bounds: of column 'x0', nan is not below"),
+        ({"bounds": [(0, None)]}, "bounds: must be a dict"),
+        ({"hidden": [10**9]}, "hidden: its nodes"),
+        ({"threads": 10**9}, "threads: must be a whole number, from 0 to 1024"),
         ({"bounds": {"x0": (0, None)}, "given": [1]}, "given: models with bounds"),
     ],
 )
@@ -42,19 +52,51 @@ def test_settings_are_refused_by_name(settings, text, rows):
     with pytest.raises(errors.SettingError, match=text) as found:
         ScoreDensity(**settings).fit(rows)
     assert isinstance(found.value, ValueError)
+    assert found.value.setting == text.split(":")[0]
 
 
 def test_rows_are_refused_by_place(density):
     x = gaussian_rows(50)
     x[3, 1] = np.inf
     for call in [ScoreField(**QUICK).fit, density.grad_log_density, density.score_samples]:
-        with pytest.raises(errors.DataError, match='row 4, column "x1": inf is not a finite number') as found:
+        with pytest.raises(errors.DataError, match=r'X: row 3 \(counted from 0\), column "x1": inf is not a finite number') as found:
             call(x)
         assert (found.value.row, found.value.column) == (3, "x1")
     with pytest.raises(ValueError, match="2 features"):
         density.grad_log_density(np.zeros((2, 3)))
     with pytest.raises(errors.DataError, match="vectors of the rows"):
         density.hvp(np.zeros((2, 2)), np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize(
+    ("draw", "text"),
+    [
+        (lambda model: model.sample(-1), "n_samples: must be a whole number, 1 or more, not -1"),
+        (lambda model: model.sample(2.5), "n_samples: must be a whole number, 1 or more, not 2.5"),
+        (lambda model: model.sample(3, steps=10), "steps: is no setting of draws from a ScoreDensity"),
+        (lambda model: model.sample(3, given={"x0": 1.0}), "given: the model is of all columns"),
+    ],
+)
+def test_draws_are_refused_by_name(draw, text, density):
+    with pytest.raises(errors.SettingError, match=text):
+        draw(density)
+
+
+def test_what_is_no_number_is_refused_by_place(density, diffusion):
+    for call in [
+        lambda: diffusion.impute([[np.nan, 1.0], [np.inf, np.nan]]),
+        lambda: gradlogp.check_score(lambda x: -x, [[np.nan, 1.0], [np.inf, np.nan], [1.0, 2.0]]),
+    ]:
+        with pytest.raises(errors.DataError, match="is not a finite number") as found:
+            call()
+        assert found.value.column == "x0"
+    with pytest.raises(errors.DataError, match="V: must be vectors"):
+        density.hvp(np.zeros((2, 2)), [1.0, 2.0])
+
+
+def test_an_estimator_without_a_fit_has_no_verdict():
+    with pytest.raises(NotFittedError):
+        ScoreDensity().verdict_  # noqa: B018
 
 
 def test_what_to_know_of_a_table_is_a_warning():

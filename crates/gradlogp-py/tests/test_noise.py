@@ -134,6 +134,7 @@ def test_other_settings_of_diffusion_models(objective):
     ("settings", "text"),
     [
         ({"process": "vpx"}, "process: "),
+        ({"process": 3}, "process: is 3, not a name"),
         ({"process": NoiseProcess("ve", rate=1.0)}, "rate: is no setting of this process"),
         ({"process": NoiseProcess("vp", beta_min="a")}, "process: "),
         ({"process": NoiseProcess("vp", schedule="cosine", beta_min=1.0)}, "beta_min: "),

@@ -68,10 +68,38 @@ def test_columns_are_told_apart_by_name():
     model = ScoreField(**QUICK).fit(of_pandas(x))
     with pytest.raises(ValueError, match="same order"):
         model.grad_log_density(of_pandas(x)[NAMES[::-1]])
-    with pytest.raises(errors.DataError, match='row 3, column "speed"') as found:
+    with pytest.raises(errors.DataError, match=r'row 2 \(counted from 0\), column "speed"') as found:
         model.grad_log_density(of_pandas(np.where(np.arange(400)[:, None] == 2, [[1, np.nan]], x)))
     assert found.value.column == "speed"
     assert ScoreField(**QUICK, given="speed").fit(of_pandas(x)).grad_log_density(of_pandas(x)).shape == (400, 1)
+
+
+def test_columns_without_numbers_are_named():
+    x = gaussian_rows(20)
+    kinds = {"word": ["u", "v"] * 10, "category": pandas.Categorical(["u", "v"] * 10), "date": pandas.date_range("2020", periods=20)}
+    for name, values in kinds.items():
+        with pytest.raises(errors.DataError, match=f'X: column "{name}": its values .* are no numbers') as found:
+            ScoreField(**QUICK).fit(of_pandas(x).assign(**{name: values}))
+        assert found.value.column == name
+    with pytest.raises(errors.DataError, match='X: column "word"'):
+        ScoreField(**QUICK).fit(polars.DataFrame({"a": x[:, 0], "word": ["u"] * 20}))
+    with pytest.raises(errors.DataError, match="collect"):
+        ScoreField(**QUICK).fit(polars.DataFrame(x, schema=NAMES).lazy())
+
+
+def test_own_models_are_checked_on_named_tables_in_peace():
+    table = of_pandas(gaussian_rows(400))
+    model = ScoreField(**QUICK).fit(table)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for score in (model.grad_log_density, lambda x: model.grad_log_density(x)):
+            assert gradlogp.check_score(score, table).rows == 400
+            assert gradlogp.ksd_test(score, table, threads=2).rows == 400
+        gradlogp.sample_ula(model.grad_log_density, table[:4], step_size=0.01, n_draws=5, warm_up=5)
+    with pytest.raises(ValueError, match="same order"):
+        gradlogp.check_score(model.grad_log_density, table[NAMES[::-1]])
+    with pytest.warns(UserWarning, match="valid feature names"):
+        model.grad_log_density(table.to_numpy())
 
 
 def test_what_is_filled_in_keeps_its_names():

@@ -58,4 +58,4 @@ pub use proposal::{Proposals, fit_proposals};
 pub use stein::{SteinReport, Verdict, stein_check, stein_check_conditional};
 pub use test_functions::{ColumnFunction, Shape, SteinStatement, TestFunction, test_functions};
 
-use rows::{check_pair, check_rows, finite_score, pool, standardize, subset};
+use rows::{check_pair, check_rows, finite_score, pool, row_after_row, standardize, subset};

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::score::Score;
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, concatenate};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, CowArray, Ix2, concatenate};
 use rand::Rng;
 
 /// Refuses rows with another number of columns than the score's, and fewer than `least` rows.
@@ -31,13 +31,29 @@ pub(super) fn enough_rows(
     }
 }
 
+/// The same numbers, each row behind the one before: sums over them are then of one order, however the caller's rows lie in
+/// memory. Strides are compared, since a single column may have any.
+pub(super) fn row_after_row<'a>(x: impl Into<CowArray<'a, f64, Ix2>>) -> Array2<f64> {
+    let x = x.into();
+    let (rows, columns) = x.dim();
+    match x.strides() == [columns as isize, 1] {
+        true => x.into_owned(),
+        false => {
+            let mut numbers = x.iter();
+            Array2::from_shape_simple_fn((rows, columns), || {
+                numbers.next().copied().unwrap_or(f64::NAN)
+            })
+        }
+    }
+}
+
 /// s(x), refused where a value is not finite.
 pub(super) fn finite_score(
     operation: &'static str,
     score: &dyn Score,
     x: ArrayView2<'_, f64>,
 ) -> Result<Array2<f64>> {
-    let s = score.score(x);
+    let s = row_after_row(score.score(row_after_row(x).view()));
     let bad = |row: &ArrayView1<'_, f64>| row.iter().any(|v| !v.is_finite());
     let count = s.outer_iter().filter(bad).count();
     match s.outer_iter().position(|row| bad(&row)) {
@@ -55,6 +71,7 @@ pub(super) fn finite_score(
 
 /// (x - m)/sd and sd, with divisor n - 1.
 pub(super) fn standardize(x: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Array1<f64>)> {
+    let x = row_after_row(x);
     let mean = x.mean_axis(Axis(0)).unwrap_or_default();
     let sd = x.std_axis(Axis(0), 1.0);
     match sd.iter().position(|sd| !(*sd > 0.0 && sd.is_finite())) {

@@ -31,7 +31,7 @@ mod verdict;
 
 pub use verdict::Verdict;
 
-use super::{Estimate, check_rows, finite_score, standardize};
+use super::{Estimate, check_rows, finite_score, row_after_row, standardize};
 use crate::error::{Error, Result};
 use crate::score::Score;
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
@@ -162,7 +162,7 @@ pub(super) fn student_quantile(n: usize, statements: usize, level: f64) -> Resul
 
 /// (c - m)/sd with divisor n - 1; zeros for a column that is constant.
 fn standardize_condition(c: ArrayView2<'_, f64>) -> Array2<f64> {
-    let mut c = c.to_owned();
+    let mut c = row_after_row(c);
     for mut column in c.columns_mut() {
         let (mean, sd) = (column.mean().unwrap_or(0.0), column.std(1.0));
         column.mapv_inplace(|c| if sd > 0.0 { (c - mean) / sd } else { 0.0 });

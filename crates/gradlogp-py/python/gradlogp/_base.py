@@ -15,10 +15,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _gradlogp
 from ._compat import Self
-from ._params import Parameters, RandomState, seed_of
+from ._params import Parameters, RandomState, as_json, seed_of
 from ._progress import Progress
-from ._rows import Matrix, Rows, checked, is_plain, names_of
+from ._rows import Matrix, Rows, checked, in_order, is_plain, names_of
 from ._verdict import Verdict
+from ._wording import in_python
 from .errors import DataError, FitWarning, InterruptedWarning, SettingError
 
 Callback: TypeAlias = Callable[[int, Mapping[str, float | None]], object]
@@ -53,13 +54,13 @@ class ModelEstimator(Parameters, BaseEstimator):
             if len(rows) == 0:
                 raise DataError("X: every row has a missing value, and rows without are what is fitted")
         names = names_of(self, rows.shape[1])
-        settings = json.dumps(self._settings(names), default=_plain_value)
+        settings = as_json(self._settings(names))
         with Progress(self.verbose) as progress:
             model, report, notes, split, interrupted, checks = _gradlogp.fit(
                 rows, names, settings, callback, progress.show if self.verbose else None
             )
         for note in notes:
-            warnings.warn(note, FitWarning, stacklevel=3)
+            warnings.warn(in_python(note), FitWarning, stacklevel=3)
         if interrupted:
             text = "the fit was ended early; the best weights so far are kept"
             warnings.warn(text, InterruptedWarning, stacklevel=3)
@@ -99,7 +100,7 @@ class ModelEstimator(Parameters, BaseEstimator):
     def _asked(self, x: ArrayLike) -> tuple[Rows, Rows | None]:
         """The rows of x, and their conditions if the model has any."""
         self._fitted()
-        plain = is_plain(x) and not hasattr(self, "feature_names_in_")
+        plain = is_plain(x) and (in_order.get() or not hasattr(self, "feature_names_in_"))
         if plain and x.shape[1] == self.n_features_in_ and x.shape[0] > 0:  # type: ignore[union-attr]
             rows: Rows = x  # type: ignore[assignment]
         else:
@@ -131,6 +132,7 @@ class ModelEstimator(Parameters, BaseEstimator):
     @property
     def verdict_(self) -> Verdict | None:
         """What the model is good for by the test rows of the fit; None where they were too few."""
+        self._fitted()
         report = getattr(self, "report_", {})
         return Verdict.of(report) if "grade" in report else None
 
@@ -180,10 +182,3 @@ class ModelEstimator(Parameters, BaseEstimator):
 def _number(value: float | None) -> float:
     # JSON has no infinity.
     return np.nan if value is None else value
-
-
-def _plain_value(value: object) -> object:
-    """NumPy's numbers and arrays as JSON has them."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    raise TypeError(f"{value!r} is no setting")

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _gradlogp
-from ._params import RandomState, seed_of
-from ._rows import Matrix, Rows, tabular
-from .errors import SettingError
+from ._base import ModelEstimator
+from ._params import RandomState, as_json, seed_of, threads_of, whole_number
+from ._rows import Matrix, Rows, checked, in_order, tabular
+from .errors import DataError, SettingError
 
 _Record = TypeVar("_Record", "ScoreCheck", "KsdTest", "Chains")
 
@@ -148,7 +149,7 @@ def check_score(score: RowFunction, X: ArrayLike, *, level: float = 0.05) -> Sco
     True
     """
     rows, names = _rows(X)
-    told = json.loads(_gradlogp.check_score(score, rows, names, level))
+    told = json.loads(_gradlogp.check_score(_on(score, X), rows, names, level))
     slope = told.pop("slope")
     told |= {"slope": slope["mean"], "slope_se": slope["standard_error"]}
     return _made(ScoreCheck, told)
@@ -168,7 +169,7 @@ def ksd_test(
     More than ``group`` rows are cut into groups of about so many; ``bootstrap`` draws give the p value.
     """
     rows, _ = _rows(X)
-    told = _gradlogp.ksd_test(score, rows, seed_of(random_state), group, bootstrap, threads or 0)
+    told = _gradlogp.ksd_test(_on(score, X), rows, seed_of(random_state), group, bootstrap, threads_of(threads))
     return _made(KsdTest, json.loads(told))
 
 
@@ -195,7 +196,7 @@ def sample_mala(
     settings = {
         "sampler": sampler,
         "warm_up": warm_up,
-        "steps": n_draws * thinning,
+        "steps": whole_number("n_draws", n_draws, least=1) * whole_number("thinning", thinning, least=1),
         "thinning": thinning,
         "step_size": step_size,
         "leapfrog": leapfrog,
@@ -219,7 +220,7 @@ def sample_ula(
     settings = {
         "sampler": "ula",
         "warm_up": warm_up,
-        "steps": n_draws * thinning,
+        "steps": whole_number("n_draws", n_draws, least=1) * whole_number("thinning", thinning, least=1),
         "thinning": thinning,
         "step_size": step_size,
         "random_state": seed_of(random_state),
@@ -231,8 +232,25 @@ def _chains(
     log_density: RowFunction | None, score: RowFunction, start: ArrayLike, settings: dict[str, Any]
 ) -> Chains:
     rows, _ = _rows(start)
-    draws, told = _gradlogp.sample_chains(log_density, score, rows, json.dumps(settings))
+    density = None if log_density is None else _on(log_density, start)
+    draws, told = _gradlogp.sample_chains(density, _on(score, start), rows, as_json(settings))
     return _made(Chains, {"draws": draws, **json.loads(told)})
+
+
+def _on(function: RowFunction, x: ArrayLike) -> RowFunction:
+    """The function, which gets the columns of ``x`` without their names; those of our own models have to be the same."""
+    model = getattr(function, "__self__", None)
+    if isinstance(model, ModelEstimator) and hasattr(tabular(x), "columns"):
+        checked(model, x, reset=False)
+
+    def called(rows: NDArray[np.float64]) -> ArrayLike:
+        token = in_order.set(True)
+        try:
+            return function(rows)
+        finally:
+            in_order.reset(token)
+
+    return called
 
 
 def _rows(x: ArrayLike) -> tuple[Rows, list[str]]:
@@ -244,7 +262,12 @@ def _rows(x: ArrayLike) -> tuple[Rows, list[str]]:
         rows = rows.astype(np.float64)
     if rows.ndim != 2:
         raise SettingError(f"X: must be rows of columns, n x d, not of shape {rows.shape}")
-    return rows, [str(name) for name in names] if names is not None else [f"x{k}" for k in range(rows.shape[1])]
+    columns = [str(name) for name in names] if names is not None else [f"x{k}" for k in range(rows.shape[1])]
+    wrong = np.argwhere(~np.isfinite(rows))
+    if len(wrong):
+        row, place = wrong[0]
+        raise DataError.at(int(row), columns[place], f"{rows[row, place]} is not a finite number")
+    return rows, columns
 
 
 def _made(kind: type[_Record], told: dict[str, Any]) -> _Record:

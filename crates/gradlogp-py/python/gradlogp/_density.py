@@ -6,7 +6,6 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import DensityMixin
 
@@ -14,6 +13,7 @@ from . import _gradlogp
 from ._one_density import OneDensity
 from ._params import seed_of
 from ._rows import Vector
+from ._wording import in_python
 from .errors import GradlogpError, SettingError, UnnormalizedWarning
 
 
@@ -104,7 +104,7 @@ class ScoreDensity(DensityMixin, OneDensity):
             found, why = model.normalizer(rows, seed_of(self.random_state), self._threads)
         except GradlogpError as error:
             return str(error)
-        return why if found is None else found
+        return in_python(why) if found is None else found
 
     def score_samples(self, X: ArrayLike) -> Vector:
         """log p of each row: normalized where log Z can be trusted, else up to a constant, with a warning."""
@@ -116,9 +116,8 @@ class ScoreDensity(DensityMixin, OneDensity):
             return values
         return values - log_z[0]
 
-    def score(self, X: ArrayLike, y: object = None) -> float:
-        """The mean of :meth:`score_samples`."""
-        return float(np.mean(self.score_samples(X)))
+    # Not that of DensityMixin, which has none.
+    score = OneDensity.score
 
     @classmethod
     def _check_model(cls, model: _gradlogp.Model) -> None:

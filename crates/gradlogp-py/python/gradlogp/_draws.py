@@ -11,9 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._base import ModelEstimator
-from ._params import RandomState, seed_of
+from ._params import RandomState, as_json, seed_of, whole_number
 from ._rows import Matrix
-from .errors import FitWarning, SettingError
+from ._wording import in_python
+from .errors import DataError, FitWarning, SettingError
+
+
+# Settings of one way to draw that the other has no use for.
+_OF_CHAINS = {"chains", "warm_up", "thinning", "step_size", "leapfrog"}
+_OF_NOISE = {"steps", "schedule", "corrections"}
 
 
 def drawn_rows(
@@ -24,12 +30,15 @@ def drawn_rows(
     settings: dict[str, Any],
 ) -> Matrix:
     """Rows; what is known of them is kept in the estimator."""
-    model = estimator._fitted()
-    text = json.dumps({**settings, "random_state": _seed(estimator, random_state)})
+    model, count = estimator._fitted(), whole_number("n_samples", n_samples, least=1)
+    wrong = sorted(settings.keys() & (_OF_CHAINS if model.is_over_time else _OF_NOISE))
+    if wrong:
+        raise SettingError(f"{wrong[0]}: is no setting of draws from a {type(estimator).__name__}")
+    text = as_json({**settings, "random_state": _seed(estimator, random_state)})
     conditions = _conditions(model.given_columns, given)
-    rows, known, notes, _ = model.sample(int(n_samples), text, conditions, estimator._threads)
+    rows, known, notes, _ = model.sample(count, text, conditions, estimator._threads)
     for note in notes:
-        warnings.warn(note, FitWarning, stacklevel=3)
+        warnings.warn(in_python(note), FitWarning, stacklevel=3)
     estimator.sample_report_ = json.loads(known)
     return rows
 
@@ -39,10 +48,16 @@ def filled_in(
 ) -> NDArray[np.float64]:
     """The rows with values drawn for those that are NaN, draws x rows x columns."""
     rows, _ = estimator._asked(x)
-    text = json.dumps({**settings, "draws": n_draws, "random_state": _seed(estimator, random_state)})
+    whole_number("n_draws", n_draws, least=1)
+    infinite = np.argwhere(np.isinf(rows))
+    if len(infinite):
+        row, place = infinite[0]
+        columns = estimator._fitted().columns
+        raise DataError.at(int(row), columns[place], f"{rows[row, place]} is not a finite number")
+    text = as_json({**settings, "draws": n_draws, "random_state": _seed(estimator, random_state)})
     found, notes = estimator._fitted().impute(rows, text, estimator._threads)
     for note in notes:
-        warnings.warn(note, FitWarning, stacklevel=3)
+        warnings.warn(in_python(note), FitWarning, stacklevel=3)
     return found.reshape(n_draws, *rows.shape)
 
 
@@ -53,9 +68,15 @@ def _seed(estimator: ModelEstimator, random_state: RandomState) -> int:
 def _conditions(columns: list[str], given: Mapping[str, float] | ArrayLike | None) -> Matrix | None:
     if given is None:
         return None
+    if not columns:
+        raise SettingError("given: the model is of all columns, without a condition; leave it out")
     if isinstance(given, Mapping):
         missing = [name for name in columns if name not in given]
         if missing:
             raise SettingError(f"given: has no value of {', '.join(missing)}")
         given = [given[name] for name in columns]
-    return np.atleast_2d(np.asarray(given, dtype=np.float64))
+    rows: Matrix = np.atleast_2d(np.asarray(given, dtype=np.float64))
+    if rows.ndim != 2 or rows.shape[1] != len(columns):
+        text = f"given: must be a number for each of {', '.join(columns)}, in one row or several"
+        raise SettingError(f"{text}, not of shape {rows.shape}")
+    return rows

@@ -40,6 +40,9 @@ class Model:
     def score(
         self, x: _Rows, given: _Rows | None = None, time: float | None = None, threads: int = 0
     ) -> NDArray[np.float64]: ...
+    def exact_loss(
+        self, x: _Rows, scale: list[float], given: _Rows | None = None, threads: int = 0
+    ) -> NDArray[np.float64]: ...
     def log_density(
         self, x: _Rows, given: _Rows | None = None, time: float | None = None, threads: int = 0
     ) -> NDArray[np.float64]: ...

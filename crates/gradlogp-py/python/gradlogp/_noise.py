@@ -91,4 +91,8 @@ class NoiseProcess:
 
 def process_of(asked: str | NoiseProcess) -> NoiseProcess:
     """A process, or the usual one of a name."""
-    return NoiseProcess(asked) if isinstance(asked, str) else asked  # type: ignore[arg-type]
+    if isinstance(asked, NoiseProcess):
+        return asked
+    if isinstance(asked, str):
+        return NoiseProcess(asked)  # type: ignore[arg-type]
+    raise SettingError(f"process: is {asked!r}, not a name or a NoiseProcess")

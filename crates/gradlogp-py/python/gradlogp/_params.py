@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeAlias
 
@@ -10,6 +11,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from ._rows import ColumnNames, named_columns
+from .errors import SettingError
 
 Activation: TypeAlias = Literal["softplus", "tanh", "silu", "gelu", "sin", "relu"]
 SliceDistribution: TypeAlias = Literal["rademacher", "gaussian", "sphere", "orthogonal", "coordinate"]
@@ -24,6 +26,48 @@ def seed_of(random_state: RandomState) -> int:
     if isinstance(random_state, int | np.integer) and not isinstance(random_state, bool):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31))
+
+
+# More would only wait for each other, and so many more could not be started.
+_MOST_THREADS = 1024
+
+
+def threads_of(threads: int | None) -> int:
+    """Threads, 0 being one for each core."""
+    return 0 if threads is None else whole_number("threads", threads, least=0, most=_MOST_THREADS)
+
+
+def whole_number(name: str, value: Any, *, least: int, most: int | None = None) -> int:
+    """A parameter that is a whole number within bounds."""
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and least <= value <= (most or value):
+        return int(value)
+    bounds = f"{least} or more" if most is None else f"from {least} to {most}"
+    raise SettingError(f"{name}: must be a whole number, {bounds}, not {value!r}")
+
+
+def as_json(settings: Mapping[str, Any]) -> str:
+    """Settings as the engine reads them."""
+    for name, value in settings.items():
+        _check_finite(name, value)
+    return json.dumps(settings, default=_plain_value)
+
+
+def _check_finite(name: str, value: object) -> None:
+    if isinstance(value, float | np.floating) and not np.isfinite(value):
+        raise SettingError(f"{name}: must be a finite number, not {value}")
+    if isinstance(value, Mapping):
+        for inner, each in value.items():
+            _check_finite(str(inner), each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            _check_finite(name, each)
+
+
+def _plain_value(value: object) -> object:
+    """NumPy's numbers and arrays as JSON has them."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise SettingError(f"{value!r} is no setting")
 
 
 def usual() -> Any:
@@ -62,7 +106,7 @@ class Parameters:
         plain = (each.name for each in fields(self) if each.metadata.get("engine"))
         values = {name: getattr(self, name) for name in plain}
         settings = {name: value for name, value in values.items() if value is not None}
-        settings["random_state"] = seed_of(self.random_state)
+        settings |= {"random_state": seed_of(self.random_state), "threads": self._threads}
         if self.dequantize is not None:
             settings["dequantize"] = self._dequantized(names)
         return settings
@@ -75,4 +119,4 @@ class Parameters:
 
     @property
     def _threads(self) -> int:
-        return self.threads or 0
+        return threads_of(self.threads)

@@ -26,8 +26,9 @@ from numpy.typing import ArrayLike, NDArray
 from . import _gradlogp
 from ._compat import Self
 from ._one_density import Objective, objective_of
-from ._params import Activation, RandomState, SliceDistribution, seed_of
+from ._params import Activation, RandomState, SliceDistribution, as_json, seed_of
 from ._rows import Matrix, Rows, Vector
+from ._wording import in_python
 from .errors import SettingError
 
 Slices: TypeAlias = NDArray[np.float64]
@@ -98,7 +99,7 @@ class Network:
             "conditioning": conditioning,
             "members": members,
         }
-        self._network = _gradlogp.Network(json.dumps(settings), seed_of(random_state))
+        self._network = _gradlogp.Network(as_json(settings), seed_of(random_state))
 
     @classmethod
     def _of(cls, network: _gradlogp.Network) -> Self:
@@ -170,7 +171,7 @@ class Network:
         """
         if objective == "auto":
             raise SettingError("objective: there is no run to choose it by; name one")
-        rows, text = _rows(X), json.dumps(objective_of(objective, slices, sigma, eps))
+        rows, text = _rows(X), as_json(objective_of(objective, slices, sigma, eps))
         count, width, noisy = self._network.draws(text)
         seed = seed_of(random_state)
         if v is None and count:
@@ -236,7 +237,7 @@ class Trainer:
         settings["objective"] = objective_of(objective, slices, sigma, eps)
         settings["random_state"] = seed_of(random_state)
         self._steps = _gradlogp.Steps(
-            network._network, _rows(X), _rows(held_out), json.dumps(settings), _some(given), _some(held_out_given)
+            network._network, _rows(X), _rows(held_out), as_json(settings), _some(given), _some(held_out_given)
         )
         self.loss = float("nan")
         """The loss of the last batch, or of this process's part of it."""
@@ -258,7 +259,8 @@ class Trainer:
         if self.stopped is not None:
             raise SettingError(f"steps: training has ended: {self.stopped}")
         vector = np.asarray(gradient, dtype=np.float32)
-        self.stopped = self._steps.apply(self.loss if loss is None else float(loss), vector)
+        why = self._steps.apply(self.loss if loss is None else float(loss), vector)
+        self.stopped = None if why is None else in_python(why)
 
     @property
     def steps_taken(self) -> int:

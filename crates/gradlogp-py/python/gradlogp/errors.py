@@ -5,6 +5,10 @@ Every error is a :class:`GradlogpError`, which is a :class:`ValueError`; its cla
 
 from __future__ import annotations
 
+import re
+
+from ._wording import of_data
+
 
 class GradlogpError(ValueError):
     """Any error of gradlogp."""
@@ -14,16 +18,29 @@ class SettingError(GradlogpError):
     """A setting that cannot be used: change the parameter."""
 
     setting: str = ""
-    """Its name."""
+    """Its name; empty where it is the model that does not suit."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(text)
+        named = re.match(r"(\w+): ", text)
+        if named:
+            self.setting = named[1]
 
 
 class DataError(GradlogpError):
     """A table that cannot be used: change the rows."""
 
     row: int | None = None
-    """The first row at fault, counted from 0, where there is one."""
+    """The first row at fault, its place in X counted from 0, where there is one."""
     column: str | None = None
     """Its column, where there is one."""
+
+    @classmethod
+    def at(cls, row: int | None, column: str | None, message: str) -> DataError:
+        """What is wrong with X at a place."""
+        error = cls(of_data("X", row, column, message))
+        error.row, error.column = row, column
+        return error
 
 
 class ModelFileError(GradlogpError):

@@ -2,7 +2,9 @@
 //! missing values alone where the model has one density, by the reverse process where it knows every noise
 //! level.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand::SeedableRng;
@@ -11,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use super::Sampler;
 use crate::data::Transform;
 use crate::fitted::FittedModel;
-use crate::sample::reverse::{Reverse, ReverseImpute, impute_reverse};
+use crate::sample::reverse::{Holes, Reverse, ReverseImpute, impute_reverse};
 use crate::sample::{ImputeConfig, Parallel, Target, impute};
 use crate::score::{LogDensity, Score};
 use crate::{Error, Result};
@@ -120,8 +122,7 @@ impl FittedModel {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Config`] for settings, and for a model that is conditional, has bounds, or is of noise in mixed
-    /// columns; [`Error::Shape`] for other columns than the model's; [`Error::Diverged`] where some draws, or
+    /// [`Error::Config`] for settings, and for a model that is conditional or has bounds; [`Error::Shape`] for other columns than the model's; [`Error::Diverged`] where some draws, or
     /// all, were lost.
     pub fn impute(
         &self,
@@ -272,16 +273,14 @@ impl FittedModel {
         observer: &mut Observer<'_>,
     ) -> Result<Option<Drawn>> {
         let transform = &self.description().transform;
-        if transform.diagonal_scale().is_none() {
-            let message = "this model mixes the columns (`standardize` whiten), and the reverse process of \
-                           noise in mixed columns cannot hold single ones; fit with `standardize` standardize";
-            return Err(Error::config("fitted_model", message));
-        }
         let (draws, steps) = (settings.draws, settings.steps);
         let config = ReverseImpute { draws, steps, ..ReverseImpute::default() };
-        let inside = transform.forward(rows);
+        let holes = match transform.diagonal_scale() {
+            Some(_) => Holes::in_coordinates(transform.forward(rows).view()),
+            None => in_mixed_columns(transform, &self.description().column_mean, rows)?,
+        };
         let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
-        let run = impute_reverse(reverse, inside.view(), &config, &mut rng, observer)?;
+        let run = impute_reverse(reverse, &holes, &config, &mut rng, observer)?;
         Ok(run.map(|run| {
             let mut out = transform.inverse(run.rows.view());
             // There and back, what was observed would be rounded.
@@ -291,6 +290,48 @@ impl FittedModel {
             Drawn { failure: run.failure(), ..self.nothing(out) }
         }))
     }
+}
+
+/// Rows of x as those of z = A (x - m), A mixing the columns: of each is known what is orthogonal to the columns of A that
+/// belong to its missing values. What stands for these, here `filler`, is of no consequence.
+fn in_mixed_columns(
+    transform: &Transform,
+    filler: &[f64],
+    rows: ArrayView2<'_, f64>,
+) -> Result<Holes> {
+    let columns = transform.column_directions();
+    let mut bases: HashMap<Vec<bool>, Arc<Array2<f64>>> = HashMap::new();
+    let mut filled = rows.to_owned();
+    let mut directions = Vec::with_capacity(rows.nrows());
+    for mut row in filled.outer_iter_mut() {
+        let missing: Vec<bool> = row.iter().map(|x| x.is_nan()).collect();
+        let basis = bases.entry(missing.clone()).or_insert_with(|| {
+            let places: Vec<usize> = (0..missing.len()).filter(|j| missing[*j]).collect();
+            Arc::new(orthonormal(columns.select(Axis(0), &places)))
+        });
+        directions.push(Arc::clone(basis));
+        row.iter_mut().zip(filler).filter(|(x, _)| x.is_nan()).for_each(|(x, m)| *x = *m);
+    }
+    Holes::along(transform.forward(filled.view()).view(), directions)
+}
+
+/// An orthonormal basis, in columns, of what independent rows span: by Gram and Schmidt, each row twice, which rounding asks for.
+fn orthonormal(mut rows: Array2<f64>) -> Array2<f64> {
+    for k in 0..rows.nrows() {
+        let (done, mut rest) = rows.view_mut().split_at(Axis(0), k);
+        let mut row = rest.row_mut(0);
+        for _ in 0..2 {
+            let length = row.dot(&row).sqrt();
+            row /= length;
+            for q in done.outer_iter() {
+                let along = q.dot(&row);
+                row.scaled_add(-along, &q);
+            }
+        }
+        let length = row.dot(&row).sqrt();
+        row /= length;
+    }
+    rows.reversed_axes()
 }
 
 /// A score or log density of z = A (x - m) as one of x.

@@ -90,12 +90,44 @@ fn of_every_noise_level_they_come_by_the_reverse_process() {
     assert!((m - mean).abs() < 0.15 * scale && (sd / scale - 1.0).abs() < 0.1, "{m} {sd}");
     // To the network's units and back 0.1 would be rounded.
     assert!(found.rows.slice(s![..;2, 1]).iter().all(|x| *x == 0.1));
-    let mixed = base(family(), Standardization::Whiten);
-    let error = mixed.impute(rows.view(), &settings).unwrap_err().to_string();
-    assert!(error.contains("mixes the columns"), "{error}");
     // Of a table without holes there is nothing to draw.
     let whole = array![[1.0, 2.0]];
-    assert_eq!(mixed.impute(whole.view(), &ImputeSettings::default()).unwrap().rows, whole);
+    assert_eq!(model.impute(whole.view(), &ImputeSettings::default()).unwrap().rows, whole);
+}
+
+#[test]
+fn of_mixed_columns_too() {
+    let family = DiffusionConfig { hidden: vec![4], ..DiffusionConfig::default() };
+    let model = base(Family::Diffusion(family), Standardization::Whiten);
+    // The Gaussian of the training rows, whose covariance is (A^T A)^-1.
+    let a = model.description().transform.jacobian_factor();
+    let p = a.t().dot(&a);
+    let mean = &model.description().column_mean;
+    let rows = array![[3.0, f64::NAN], [f64::NAN, 0.1], [f64::NAN, f64::NAN]];
+    let settings = ImputeSettings { draws: 2000, steps: 60, ..ImputeSettings::default() };
+    let found = model.impute(rows.view(), &settings).unwrap().rows;
+    for (row, known, at) in [(0, 0, 3.0), (1, 1, 0.1)] {
+        let other = 1 - known;
+        let slope = p[[0, 1]] / p[[other, other]];
+        let expected = mean[other] - slope * (at - mean[known]);
+        let width = p[[other, other]].powf(-0.5);
+        assert!(found.slice(s![row..;3, known]).iter().all(|x| *x == at));
+        let [m, sd] = moments(found.slice(s![row..;3, other]));
+        let error = width / 2000f64.sqrt();
+        assert!((m - expected).abs() < 4.0 * error + 0.02 * width, "{m} {expected} {width}");
+        assert!((sd / width - 1.0).abs() < 0.07 + 0.05, "{sd} {width}");
+    }
+    let all = found.slice(s![2..;3, ..]);
+    let centred = &all - &all.mean_axis(Axis(0)).unwrap();
+    let covariance = centred.t().dot(&centred) / 2000.0;
+    let correlation = covariance[[0, 1]] / (covariance[[0, 0]] * covariance[[1, 1]]).sqrt();
+    let expected = -p[[0, 1]] / (p[[0, 0]] * p[[1, 1]]).sqrt();
+    assert!((correlation - expected).abs() < 0.05, "{correlation} {expected}");
+    // A row is drawn as it is alone.
+    let few = ImputeSettings { draws: 2, steps: 10, ..settings };
+    let whole = model.impute(rows.view(), &few).unwrap().rows;
+    let alone = model.impute(rows.slice(s![..1, ..]), &few).unwrap().rows;
+    assert_eq!(whole.slice(s![..;3, ..]), alone);
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl Purpose {
             Purpose::Density | Purpose::Sampling | Purpose::Imputation => {
                 let process = Process::Vp(Vp::default());
                 let diffusion = DiffusionConfig::of(ProcessConfig::Named(process));
-                // What mixes the columns cannot hold those of a row that are known.
+                // Measured on columns that are not mixed.
                 let standardization = match self {
                     Purpose::Imputation => Standardization::Standardize,
                     _ => Standardization::Whiten,

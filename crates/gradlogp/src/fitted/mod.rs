@@ -478,10 +478,15 @@ impl FittedModel {
     /// one table can be compared. On a domain with a boundary it is the weighted loss, MATH (7), in the same
     /// units.
     pub fn exact_loss_rows(&self, x: ArrayView2<'_, f64>) -> Array1<f64> {
+        self.exact_loss_rows_in(x, &self.description().column_scale)
+    }
+
+    /// The same for columns measured in `scale`, d positive numbers, which fits of different rows can share.
+    pub fn exact_loss_rows_in(&self, x: ArrayView2<'_, f64>, scale: &[f64]) -> Array1<f64> {
+        let scale = Array1::from(scale.to_vec());
         if let Some(domain) = &self.description().domain {
-            return self.weighted_loss_rows(domain, x);
+            return self.weighted_loss_rows(domain, x, &scale);
         }
-        let scale = Array1::from(self.description().column_scale.clone());
         if self.transform().has_marginals() {
             let (score, diagonal) = (self.score(x) * &scale, self.jacobian_diagonal(x));
             let trace = (diagonal * &scale * &scale).sum_axis(Axis(1));
@@ -495,12 +500,16 @@ impl FittedModel {
         trace + half_square
     }
 
-    fn weighted_loss_rows(&self, domain: &Domain, x: ArrayView2<'_, f64>) -> Array1<f64> {
-        let scale = Array1::from(self.description().column_scale.clone());
+    fn weighted_loss_rows(
+        &self,
+        domain: &Domain,
+        x: ArrayView2<'_, f64>,
+        scale: &Array1<f64>,
+    ) -> Array1<f64> {
         // In y = x / scale: s_y = scale s, J_y = scale^2 J on the diagonal.
-        let inside = domain.scaled(&vec![0.0; scale.len()], &self.description().column_scale);
-        let (y, score) = (&x / &scale, self.score(x) * &scale);
-        let diagonal = self.jacobian_diagonal(x) * &scale * &scale;
+        let inside = domain.scaled(&vec![0.0; scale.len()], &scale.to_vec());
+        let (y, score) = (&x / scale, self.score(x) * scale);
+        let diagonal = self.jacobian_diagonal(x) * scale * scale;
         let rows = y.outer_iter().zip(score.outer_iter()).zip(diagonal.outer_iter());
         rows.map(|((y, s), j)| inside.loss(&y.to_vec(), &s.to_vec(), &j.to_vec())).collect()
     }

@@ -177,6 +177,14 @@ fn exact_loss_is_that_of_columns_in_standard_deviations() {
         for (got, want) in model.exact_loss_rows(x.view()).iter().zip(&want) {
             assert!((got - want).abs() < 1e-9 * (1.0 + want.abs()), "{standardization:?}");
         }
+        // In units of one's own, too.
+        let own: Array1<f64> = scale.iter().enumerate().map(|(k, _)| 0.5 + k as f64).collect();
+        let score = model.score(x.view()) * &own;
+        let diagonal = model.jacobian_diagonal(x.view()) * &own * &own;
+        let want = diagonal.sum_axis(Axis(1)) + score.map_axis(Axis(1), |s| 0.5 * s.dot(&s));
+        for (got, want) in model.exact_loss_rows_in(x.view(), &own.to_vec()).iter().zip(&want) {
+            assert!((got - want).abs() < 1e-9 * (1.0 + want.abs()), "{standardization:?}");
+        }
     }
     // Standardized columns are the network's own: there it is the loss of the network.
     let model = fitted(ModelKind::Score, Standardization::Standardize, &x);

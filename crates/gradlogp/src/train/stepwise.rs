@@ -85,6 +85,7 @@ impl Trainer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::GivenDraws;
     use crate::train::TrainConfig;
     use crate::{Mlp, ModelKind, Objective};
 
@@ -146,6 +147,58 @@ mod tests {
     fn gradient(trainer: &mut Trainer, part: Part) -> (f64, Vec<f32>) {
         let (loss, gradient) = trainer.gradient_of_step(part).unwrap();
         (loss, gradient.to_vec())
+    }
+
+    /// Of a batch of all rows and a loss without draws: against the engine's own loss and gradient of these rows, which
+    /// `given_draws.rs` compares with formula and differences.
+    #[test]
+    fn the_gradient_of_a_step_is_that_of_the_mean_loss_of_its_batch() {
+        let rows: Vec<f32> = (0..400).map(|k| (0.7 * k as f32).sin() + 0.01 * k as f32).collect();
+        let mlp = Mlp { hidden: vec![8, 8], ..Mlp::new(2, ModelKind::LogDensity) };
+        let model = mlp.build::<f32>(1).unwrap();
+        let objective = Objective::Exact;
+        let config = TrainConfig { objective, batch: 200, threads: 2, ..TrainConfig::default() };
+        let double = model.cast::<f64>();
+        let mut given = GivenDraws::new(&double, &objective).unwrap();
+        let x: Vec<f64> = rows.iter().map(|x| f64::from(*x)).collect();
+        let (losses, expected) = given.loss_and_gradient(x.as_slice(), &[], &[]).unwrap();
+        let mean = losses.iter().sum::<f64>() / losses.len() as f64;
+        let mut trainer = Trainer::new(model, rows.clone(), &rows, config).unwrap();
+        let (loss, whole) = gradient(&mut trainer, Part::WHOLE);
+        assert!((loss - mean).abs() < 1e-5 * mean.abs(), "{loss} {mean}");
+        let largest = expected.iter().fold(0.0f64, |m, g| m.max(g.abs()));
+        for (found, expected) in whole.iter().zip(&expected) {
+            assert!((f64::from(*found) - expected).abs() < 1e-5 * largest, "{found} {expected}");
+        }
+        let (halves, _) = gradient(&mut trainer, Part { part: 1, of: 2 });
+        assert!(halves.abs() < loss.abs() && halves.signum() == loss.signum());
+    }
+
+    /// The first step of AdamW without decay goes against the sign of every component, by the learning rate.
+    #[test]
+    fn a_step_goes_against_the_gradient() {
+        let rows: Vec<f32> = (0..40).map(|k| (k as f32).sin()).collect();
+        let model = Mlp { hidden: vec![4], ..Mlp::new(2, ModelKind::Score) }.build(0).unwrap();
+        let schedule = crate::train::Schedule::Constant;
+        let rate = 0.01;
+        let config = TrainConfig {
+            learning_rate: rate,
+            warm_up: 0,
+            weight_decay: 0.0,
+            threads: 1,
+            schedule,
+            ..TrainConfig::default()
+        };
+        let mut trainer = Trainer::new(model, rows.clone(), &rows, config).unwrap();
+        let before = trainer.parameters().to_vec();
+        let signs = [1.0f32, -1.0, 0.25, -3.0];
+        let gradient: Vec<f32> = (0..before.len()).map(|k| signs[k % 4]).collect();
+        trainer.gradient_of_step(Part::WHOLE).unwrap();
+        trainer.apply(0.0, &gradient).unwrap();
+        for ((after, before), g) in trainer.parameters().iter().zip(&before).zip(&gradient) {
+            let moved = f64::from(after - before);
+            assert!((moved + rate * f64::from(g.signum())).abs() < 1e-4 * rate, "{moved} {g}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Tests of `ksd.rs`.
 
+use super::super::stein_check;
 use super::super::testing::{Changed, Linear};
 use super::*;
 use crate::reference::{Banana, Gaussian, GaussianMixture, ReferenceDensity};
@@ -165,6 +166,49 @@ fn is_free_of_units_and_reproducible() {
     assert!((here.squared - there.squared).abs() < 1e-9, "{here:?} {there:?}");
     assert!((here.p_value - there.p_value).abs() < 0.01);
     assert_eq!(run(&p, &x), here);
+}
+
+/// Rows that lie column after column, and scores that do, give the same bits.
+#[test]
+fn the_layout_of_rows_is_of_no_consequence() {
+    struct Turned<'a>(&'a Gaussian);
+    impl Score for Turned<'_> {
+        fn dim(&self) -> usize {
+            self.0.dim()
+        }
+        fn score(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+            by_columns(self.0.score(x).view())
+        }
+    }
+    let p =
+        Gaussian::new(array![0.0, 0.0, 1.0], Array2::from_diag(&array![1.0, 0.3, 7.0])).unwrap();
+    let x = p.sample(211, &mut ChaCha8Rng::seed_from_u64(8));
+    let run = |score: &dyn Score, x: ArrayView2<'_, f64>| {
+        let config = KsdConfig { group: 100, ..KsdConfig::default() };
+        let mut rng = ChaCha8Rng::seed_from_u64(9);
+        kernel_stein_discrepancy(score, x, &config, &mut rng).unwrap()
+    };
+    let turned = by_columns(x.view());
+    assert!(!turned.is_standard_layout() && turned == x);
+    let (expected, of_stein) = (run(&p, x.view()), stein_check(&p, x.view(), 0.05).unwrap());
+    for score in [&p as &dyn Score, &Turned(&p)] {
+        for x in [turned.view(), x.view()] {
+            assert_eq!(run(score, x), expected);
+            let found = stein_check(score, x, 0.05).unwrap();
+            assert_eq!((found.slope, &found.product), (of_stein.slope, &of_stein.product));
+        }
+    }
+    // One column has a stride from row to row that says nothing, and one along the row that may be any.
+    let p = Gaussian::new(array![1.0], array![[0.3]]).unwrap();
+    let wide = x.slice(s![.., 1..2]);
+    let expected = run(&p, wide.to_owned().view());
+    assert_eq!(run(&p, wide), expected);
+    assert_eq!(run(&p, by_columns(wide).view()), expected);
+}
+
+/// The same numbers, column after column.
+fn by_columns(x: ArrayView2<'_, f64>) -> Array2<f64> {
+    x.reversed_axes().as_standard_layout().into_owned().reversed_axes()
 }
 
 #[test]

@@ -35,7 +35,7 @@ mod times;
 #[cfg(test)]
 mod tests;
 
-pub use impute::{ReverseImpute, ReverseImputed, impute_reverse};
+pub use impute::{Holes, ReverseImpute, ReverseImputed, impute_reverse};
 pub use run::{Lost, ReverseConfig, ReverseProgress, ReverseRun, Scheme, run_reverse};
 pub use state::{Reverse, State, tweedie};
 pub use times::{TimeSchedule, geometric, karras, polynomial, times_of_levels};

@@ -7,10 +7,11 @@ use crate::reference::{Gaussian, GaussianMixture};
 use crate::sample::streams::Own;
 use crate::score::TimeScore;
 use crate::sde::{CustomSde, Marginal, OrnsteinUhlenbeck, Sde, Ve, Vp};
-use ndarray::{Array1, Array2, array, s};
+use ndarray::{Array1, Array2, Axis, array, s};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 fn go_on(_: ReverseProgress<'_>) -> ControlFlow<()> {
     ControlFlow::Continue(())
@@ -261,6 +262,10 @@ fn the_corrector_returns_to_the_marginal() {
     assert!((found - expected).abs() < 4.5 * expected * (2.0 / 2e4f64).sqrt(), "{found}");
 }
 
+fn holes(rows: ndarray::ArrayView2<'_, f64>) -> Holes {
+    Holes::in_coordinates(rows)
+}
+
 /// x_1 given x_0 of a correlated Gaussian is N(c x_0, 1 - c^2); observed values keep their bits.
 #[test]
 fn imputation_draws_the_conditional_law() {
@@ -276,7 +281,8 @@ fn imputation_draws_the_conditional_law() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let config = ReverseImpute::default();
     let mut on = |_: usize, _: usize| ControlFlow::Continue(());
-    let found = impute_reverse(&reverse, rows.view(), &config, &mut rng, &mut on).unwrap().unwrap();
+    let found =
+        impute_reverse(&reverse, &holes(rows.view()), &config, &mut rng, &mut on).unwrap().unwrap();
     assert!(found.lost.is_empty());
     let found = found.rows;
     assert_eq!(found.column(0), rows.column(0));
@@ -289,9 +295,11 @@ fn imputation_draws_the_conditional_law() {
     far[[n - 1, 0]] = 1e5;
     let (few, mut rng) = (far.slice(s![n - 20.., ..]), ChaCha8Rng::seed_from_u64(3));
     let config = ReverseImpute { draws: 2, steps: 30, ..config };
-    let with = impute_reverse(&reverse, few, &config, &mut rng, &mut on).unwrap().unwrap().rows;
+    let with =
+        impute_reverse(&reverse, &holes(few), &config, &mut rng, &mut on).unwrap().unwrap().rows;
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let without = impute_reverse(&reverse, few.slice(s![..19, ..]), &config, &mut rng, &mut on);
+    let without =
+        impute_reverse(&reverse, &holes(few.slice(s![..19, ..])), &config, &mut rng, &mut on);
     let without = without.unwrap().unwrap().rows;
     for draw in 0..2 {
         let (a, b) = (draw * 20, draw * 19);
@@ -301,7 +309,50 @@ fn imputation_draws_the_conditional_law() {
     let slope = (&found.column(1) * &found.column(0)).sum() / found.column(0).mapv(|x| x * x).sum();
     assert!((slope - c).abs() < 0.04, "{slope}");
     let mut stop = |_: usize, _: usize| ControlFlow::Break(());
-    assert!(impute_reverse(&reverse, rows.view(), &config, &mut rng, &mut stop).unwrap().is_none());
+    assert!(
+        impute_reverse(&reverse, &holes(rows.view()), &config, &mut rng, &mut stop)
+            .unwrap()
+            .is_none()
+    );
+}
+
+/// Of mixed coordinates z = A x: x_1 given x_0 has the same law where A x is what the process makes noisy. The data have
+/// another covariance in z than the noise, so that a projector which is not orthogonal would show.
+#[test]
+fn imputation_of_mixed_coordinates_draws_the_conditional_law() {
+    let c = 0.8;
+    let a = array![[2.0, -0.5], [0.3, 1.0]];
+    let covariance = a.dot(&array![[1.0, c], [c, 1.0]]).dot(&a.t());
+    let data = Gaussian::new(array![0.0, 0.0], covariance).unwrap();
+    let score = Marginal::gaussian(data, Ve { sigma_min: 0.02, sigma_max: 20.0 }).unwrap();
+    let reverse = Reverse { sde: score.sde(), score: &score };
+    let n = 3000;
+    let known = Array1::from_shape_fn(n, |i| 1.5 - (i % 3) as f64);
+    // What stands for x_1 is of no consequence.
+    let rows = Array2::from_shape_fn((n, 2), |(i, j)| if j == 0 { known[i] } else { 7.0 });
+    let length = a.column(1).dot(&a.column(1)).sqrt();
+    let direction = Arc::new((&a.column(1) / length).insert_axis(Axis(1)));
+    let holes = Holes::along(rows.dot(&a.t()).view(), vec![direction.clone(); n]).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let config = ReverseImpute::default();
+    let mut on = |_: usize, _: usize| ControlFlow::Continue(());
+    let found = impute_reverse(&reverse, &holes, &config, &mut rng, &mut on).unwrap().unwrap();
+    assert!(found.lost.is_empty());
+    // A^-1 z.
+    let determinant = a[[0, 0]] * a[[1, 1]] - a[[0, 1]] * a[[1, 0]];
+    let inverse = array![[a[[1, 1]], -a[[0, 1]]], [-a[[1, 0]], a[[0, 0]]]] / determinant;
+    let found = found.rows.dot(&inverse.t());
+    let off = (&found.column(0) - &known).mapv(f64::abs);
+    assert!(off.iter().all(|off| *off < 1e-12), "what is known stays");
+    let rest = &found.column(1) - &(&known * c);
+    let variance = 1.0 - c * c;
+    assert!(rest.mean().unwrap().abs() < 4.0 * (variance / n as f64).sqrt() + 0.02);
+    assert!((rest.var(1.0) / variance - 1.0).abs() < 0.12, "{}", rest.var(1.0));
+    let slope = (&found.column(1) * &known).sum() / known.dot(&known);
+    assert!((slope - c).abs() < 0.04, "{slope}");
+    assert!(Holes::along(rows.view(), vec![direction; 3]).is_err());
+    let narrow = Arc::new(array![[1.0]]);
+    assert!(Holes::along(rows.slice(s![..1, ..]), vec![narrow]).is_err());
 }
 
 /// The score of N(0, I) data under VP, but for what `score` makes of some of its values.
@@ -415,7 +466,8 @@ fn rows_that_cannot_be_imputed_stay_as_they_are() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let config = ReverseImpute { steps: 20, ..ReverseImpute::default() };
     let mut on = |_: usize, _: usize| ControlFlow::Continue(());
-    let found = impute_reverse(&reverse, rows.view(), &config, &mut rng, &mut on).unwrap().unwrap();
+    let found =
+        impute_reverse(&reverse, &holes(rows.view()), &config, &mut rng, &mut on).unwrap().unwrap();
     assert!(matches!(found.lost[..], [Lost { row: 1, .. }]), "{:?}", found.lost);
     assert!(found.rows[[1, 0]] == 1e4 && found.rows[[1, 1]].is_nan());
     assert_eq!(
@@ -447,7 +499,7 @@ fn observed_values_are_put_back_with_scale_and_noise() {
     let rows = Array2::from_shape_fn((n, 2), |(_, j)| if j == 0 { 3.0 } else { f64::NAN });
     let mut state = State { position: Array2::from_elem((n, 2), 9.0), time: t, step: 0 };
     let (mut streams, all) = (Own::new(2, n, 1), (0..n).collect::<Vec<_>>());
-    impute::put_back(&mut state, &reverse, rows.view(), (&mut streams, &all)).unwrap();
+    impute::put_back(&mut state, &reverse, &holes(rows.view()), (&mut streams, &all)).unwrap();
     let (found, left) = (state.position.column(0), state.position.column(1));
     let (mean, std) = (found.mean().unwrap(), found.std(1.0));
     let error = kernel.std / (n as f64).sqrt();
@@ -468,7 +520,8 @@ fn corrections_move_missing_values_alone() {
     let state = State { position: start.clone(), time: 0.3, step: 0 };
     let (mut streams, all) = (Own::new(3, n, 1), (0..n).collect::<Vec<_>>());
     let with = (&mut streams, &all[..]);
-    let after = impute::correct(&state, &reverse, rows.view(), with, step).unwrap().position;
+    let after =
+        impute::correct(&state, &reverse, &holes(rows.view()), with, step).unwrap().position;
     assert_eq!(after.column(0), start.column(0));
     // The score is -x at every time.
     let a = step * sde.kernel(0.3).unwrap().std.powi(2);
