@@ -23,7 +23,8 @@ pub(crate) struct FitArgs {
     /// Model file to write [default: model.safetensors].
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// What the model is for, which sets options that are not given.
+    /// What the model is for, which sets options that are not given [default: score, but not with --noise, --given, bounds, a
+    /// --model other than potential, or --base gaussian].
     #[arg(long = "for", value_parser = choices::purpose(), value_name = "PURPOSE",
           conflicts_with_all = ["noise", "model", "objective", "given", "bounds", "domain"])]
     pub(crate) purpose: Option<Purpose>,
@@ -49,7 +50,9 @@ pub(crate) struct FitArgs {
     pub(crate) boundary: BoundaryArgs,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// What the network of a potential adds to [default: gaussian; mixture with --for score].
+    /// What the network of a potential adds to [default: mixture; gaussian with --given, bounds and denoising].
+    ///
+    /// Without --for, gaussian fits without the settings of --for score.
     #[arg(
         long,
         value_enum,

@@ -26,10 +26,11 @@ pub(crate) struct PrepareArgs {
     /// Width of that noise.
     #[arg(long, value_parser = choices::gap_rule(), default_value_t = GapRule::Gap, value_name = "RULE", hide_short_help = true)]
     pub(crate) dequantize_rule: GapRule,
-    /// How columns are scaled for training, undone in every answer.
+    /// How columns are scaled for training, undone in every answer [default: standardize; whiten for the score, density and
+    /// sampling, where that can be].
     ///
     /// The scales come from training rows only.
-    #[arg(long, value_parser = choices::standardization(), default_value_t = Standardization::Standardize, value_name = "HOW")]
+    #[arg(long, value_parser = choices::standardization(), default_value_t = Standardization::Standardize, hide_default_value = true, value_name = "HOW")]
     pub(crate) standardize: Standardization,
     /// Whether every column is first mapped, by itself, to one that is about normal (models of all noise levels)
     /// [default: keep; auto for density, sampling and imputation].

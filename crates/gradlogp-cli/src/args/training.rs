@@ -26,8 +26,8 @@ pub(crate) struct TrainingArgs {
     /// Gradients are clipped to this norm, so that one bad batch does no harm.
     #[arg(long, default_value_t = TrainingArgs::default().clip, hide_short_help = true)]
     pub(crate) clip: f64,
-    /// Decoupled weight decay.
-    #[arg(long, default_value_t = TrainingArgs::default().weight_decay, hide_short_help = true)]
+    /// Decoupled weight decay [default: by the size of the table for the score, density, sampling and imputation; else 0].
+    #[arg(long, default_value_t = TrainingArgs::default().weight_decay, hide_default_value = true, hide_short_help = true)]
     pub(crate) weight_decay: f64,
     /// Decay of the exponential moving average of weights that is kept; 0 keeps the weights of the best step.
     #[arg(long, default_value_t = TrainingArgs::default().ema, hide_short_help = true)]
@@ -40,7 +40,8 @@ pub(crate) struct TrainingArgs {
     /// The best weights are kept in any case. With --noise late steps still sharpen the score.
     #[arg(long, hide_short_help = true)]
     pub(crate) patience: Option<u64>,
-    /// Members of an ensemble: networks trained on different seeds, whose scores are averaged [default: 1].
+    /// Members of an ensemble: networks trained on different seeds, whose scores are averaged [default: 1; 2 for the
+    /// score, density, sampling and imputation].
     ///
     /// The average is never worse than they are in the mean, and usually better than the best. They go to one
     /// model file.

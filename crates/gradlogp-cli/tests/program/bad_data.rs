@@ -77,7 +77,7 @@ fn a_column_that_is_constant_in_the_training_rows_only() {
         let folder = Folder::new();
         let text: String = (0..12).map(|i| rows((i + shift) % 12)).collect();
         folder.write("t.csv", format!("a,b\n{text}"));
-        let ended = folder.run(&format!("fit t.csv {QUICK}"));
+        let ended = folder.run(&format!("fit t.csv {QUICK} --base gaussian"));
         (ended.code == Some(3)).then_some(ended.err)
     });
     let message = message.expect("one of the rotations");
@@ -147,7 +147,7 @@ fn rounded_columns_are_described_and_dequantized() {
     let folder = Folder::new();
     let rows: String = pairs(300).iter().map(|(a, b)| format!("{a:.1},{b:.9}\n")).collect();
     folder.write("t.csv", format!("a,b\n{rows}"));
-    let ended = folder.succeeds(&format!("fit t.csv {QUICK}"));
+    let ended = folder.succeeds(&format!("fit t.csv {QUICK} --base gaussian"));
     assert!(ended.err.contains("discrete or rounded: \"a\""), "{ended:?}");
     let ended = folder.succeeds(&format!("fit t.csv {QUICK} --dequantize"));
     assert!(!ended.err.contains("discrete"), "{ended:?}");

@@ -9,8 +9,7 @@ const SMALL: &str = "--hidden 8 --batch 32 --evaluate-every 100 --threads 1 --pa
 fn the_score_of_an_ensemble_is_the_mean_of_its_members() {
     let folder = Folder::new();
     folder.write("good.csv", table(200));
-    for kind in
-        ["--model potential --objective exact", "--model score --objective ssm", "--noise vp"]
+    for kind in ["--base gaussian --objective exact", "--model score --objective ssm", "--noise vp"]
     {
         let line = format!("fit good.csv --steps 300 {SMALL} {kind}");
         folder.succeeds(&format!("{line} --members 2 -o both"));
@@ -115,6 +114,15 @@ fn a_fit_for_the_score_adds_to_a_mixture() {
     assert!(folder.succeeds("info m").out.contains("Gaussians that it adds to"));
     folder.succeeds("sample m -n 100 -o x.csv");
     folder.succeeds("score m --dataset two-moons --rows 50 --spread --hessian-diagonal -o s.csv");
+    // Without a purpose it is the same, said in one line with what undoes it.
+    let unsaid = folder.succeeds(&line.replace("--for score ", "").replace("-o m", "-o n"));
+    let said = "as with --for score: potentials on whitened columns that add to a mixture of Gaussians; for a table of this \
+                size: --weight-decay 0.05000 --evaluate-every 100 --patience 20 --members 2; --base gaussian fits";
+    assert!(unsaid.err.contains(said), "{unsaid:?}");
+    assert_eq!(folder.weights("n"), folder.weights("m"));
+    let own = folder.succeeds(&line.replace("--for score", "--base gaussian"));
+    assert!(!own.err.contains("for a table of this size"), "{own:?}");
+    assert!(!folder.succeeds("info m").out.contains("adds to"));
     let rounded: String =
         (0..200).map(|k| format!("{},{}\n", k * 7 % 11, f64::from(k * k).sin())).collect();
     folder.write("rounded.csv", format!("whole,real\n{rounded}"));

@@ -7,7 +7,7 @@ use super::support::{Folder, table};
 
 /// Some hundred thousand steps would take seconds; the signal comes at the first.
 const LONG: &str = "--hidden 8 --batch 32 --evaluate-every 500 --threads 1 --objective ssm --seed 3 \
-                    --patience 0 --checkpoint-every 1000";
+                    --patience 0 --checkpoint-every 1000 --base gaussian";
 
 fn send(signal: &str, child: &Child) {
     let status = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
@@ -145,7 +145,8 @@ fn a_sampler_is_stopped_within_a_long_step() {
 fn two_signals_of_one_moment_leave_the_checkpoint() {
     let folder = Folder::new();
     folder.write("good.csv", table(2000));
-    let heavy = "--hidden 256,256 --batch 2048 --threads 1 --objective exact --patience 0";
+    let heavy =
+        "--hidden 256,256 --batch 2048 --threads 1 --objective exact --patience 0 --base gaussian";
     let line = format!("fit good.csv --steps 20000 {heavy} --checkpoint-every 1000 -o m");
     let mut child = folder.start(&line);
     let mut said = BufReader::new(child.stderr.take().unwrap());

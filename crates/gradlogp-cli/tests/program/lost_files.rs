@@ -217,7 +217,7 @@ fn a_disk_full_at_every_place() {
     let folder = Folder::with_model();
     folder.succeeds("score m.safetensors good.csv -o old.csv");
     folder.succeeds("sample m.safetensors -n 300 --warm-up 5 --thinning 1 -o draws.csv --trace trajectories.npy --frames 3");
-    let tiny = "fit good.csv --steps 4 --hidden 4 --evaluate-every 2 --threads 1 -o m.safetensors";
+    let tiny = "fit good.csv --base gaussian --steps 4 --hidden 4 --evaluate-every 2 --threads 1 -o m.safetensors";
     folder.succeeds(tiny);
     let lines = [
         ("m.safetensors", tiny),

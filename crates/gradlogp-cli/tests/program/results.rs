@@ -63,7 +63,9 @@ fn one_table_in_many_dresses_gives_one_model() {
 #[test]
 fn fit_prints_one_object_with_what_the_text_shows() {
     let folder = Folder::new();
-    let line = format!("fit --dataset eight-gaussians --rows 500 {QUICK} -o m --report r.html");
+    let line = format!(
+        "fit --dataset eight-gaussians --rows 500 --base gaussian {QUICK} -o m --report r.html"
+    );
     let json = folder.succeeds(&format!("{line} --json")).json();
     has_keys(&json, &CHECK_KEYS);
     has_keys(&json, &["seconds", "steps", "relative_fisher_divergence", "model", "report"]);
@@ -84,7 +86,7 @@ fn quiet_is_quiet() {
     let folder = Folder::with_model();
     folder.write("more.csv", table(150));
     for line in [
-        "fit good.csv --steps 600 --hidden 16 --threads 1 --quiet --report r.html",
+        "fit good.csv --base gaussian --steps 600 --hidden 16 --threads 1 --quiet --report r.html",
         "eval m.safetensors good.csv -q",
         "score -q m.safetensors good.csv -o s.csv",
         "sample m.safetensors -n 400 --chains 20 --warm-up 300 --thinning 10 --quiet",
@@ -109,7 +111,7 @@ fn quiet_hides_no_warning() {
     let trained = "warning: these rows include those that trained the model";
     let held =
         "score m.safetensors good.csv -o s.csv --anomaly --false-alarm 0.2 --held-out other.csv";
-    let fit = format!("fit rounded.csv {QUICK} -o r");
+    let fit = format!("fit rounded.csv --base gaussian {QUICK} -o r");
     let compare = "compare rounded.csv --steps 5 --hidden 4 --threads 1 --objectives exact";
     let frozen = "sample m.safetensors -n 40 --warm-up 5 --thinning 1 --step-size 1e4 -o d.csv";
     for (line, warning) in [

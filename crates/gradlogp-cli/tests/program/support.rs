@@ -24,11 +24,11 @@ impl Folder {
         Folder(tempfile::tempdir().unwrap())
     }
 
-    /// With good.csv, 200 rows of columns a and b, and m.safetensors, a potential fitted to it.
+    /// With good.csv, 200 rows of columns a and b, and m.safetensors, a potential on one Gaussian fitted to it.
     pub(crate) fn with_model() -> Self {
         let folder = Folder::new();
         folder.write("good.csv", table(200));
-        folder.succeeds(&format!("fit good.csv {QUICK} -o m.safetensors"));
+        folder.succeeds(&format!("fit good.csv {QUICK} --base gaussian -o m.safetensors"));
         folder
     }
 

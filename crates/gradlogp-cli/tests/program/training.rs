@@ -50,7 +50,7 @@ fn the_same_seed_gives_the_same_bits_and_another_one_others() {
 fn early_stopping_says_so() {
     let folder = Folder::new();
     folder.write("good.csv", table(60));
-    let line = "fit good.csv --hidden 64 --steps 5000 --evaluate-every 5 --patience 2 --threads 1";
+    let line = "fit good.csv --base gaussian --hidden 64 --steps 5000 --evaluate-every 5 --patience 2 --threads 1";
     let json = folder.succeeds(&format!("{line} --rate 0.05 --ema 0 --json")).json();
     assert_eq!(json["stopped"], "no better held-out loss for a while");
     let step = |key: &str| json[key].as_u64().unwrap();

@@ -6,7 +6,7 @@ use super::support::Folder;
 fn fitted() -> Folder {
     let folder = Folder::new();
     folder.succeeds(
-        "fit --dataset banana --rows 3000 --steps 600 --hidden 32,32 --rate 5e-3 -o m.safetensors",
+        "fit --dataset banana --rows 3000 --base gaussian --steps 600 --hidden 32,32 --rate 5e-3 -o m.safetensors",
     );
     folder
 }

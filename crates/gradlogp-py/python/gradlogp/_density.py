@@ -27,9 +27,13 @@ class ScoreDensity(DensityMixin, OneDensity):
     ----------
     family : {"network", "kernel", "deep-kernel"}
         A network of log p, a kernel exponential family, or one with a learnt kernel.
+    base : {"gaussian", "mixture"}
+        What networks add to. ``"gaussian"``, the default: one Gaussian, as the program's ``fit --base gaussian``. ``"mixture"``: Gaussians fitted to
+        the training rows, on whitened and dequantized columns, with weight decay, steps and members by the size of the table, as
+        the program's ``fit`` has it where nothing else is said.
     hidden, activation, residual, base_scale
         The network: widths of its hidden layers, the nonlinearity, whether layers of one width add to their input, and
-        the width of the Gaussian that it multiplies (0: none).
+        the width of the one Gaussian that it multiplies (0: none).
     inducing, base_sd
         Of kernel families: inducing points, and the width of the base density.
     objective, slices, sigma, eps, slice_distribution
@@ -55,6 +59,7 @@ class ScoreDensity(DensityMixin, OneDensity):
     """
 
     family: Literal["network", "kernel", "deep-kernel"] = field(default="network", kw_only=False)
+    base: Literal["gaussian", "mixture"] | None = None
     base_scale: float | None = None
     inducing: int | None = None
     base_sd: float | None = None
@@ -62,7 +67,10 @@ class ScoreDensity(DensityMixin, OneDensity):
     def _settings(self, names: list[str]) -> dict[str, Any]:
         settings = super()._settings(names)
         if self.family == "network":
-            settings |= {"family": "log-density", **self._network_settings(names)}
+            network = self._network_settings(names)
+            on_mixture = self._adds_to_mixture(network["support"])
+            settings |= {"purpose": "score"} if on_mixture else {"family": "log-density"}
+            settings |= network
             if self.base_scale is not None:
                 settings["base_scale"] = self.base_scale or None
         elif self.family in ("kernel", "deep-kernel"):
@@ -72,6 +80,18 @@ class ScoreDensity(DensityMixin, OneDensity):
         else:
             raise SettingError(f"family: is {self.family!r}, not network, kernel or deep-kernel")
         return settings
+
+    def _adds_to_mixture(self, support: Any) -> bool:
+        """Whether it is fitted as the program does where nothing else is said."""
+        if self.base not in (None, "gaussian", "mixture"):
+            raise SettingError(f"base: is {self.base!r}, not gaussian or mixture")
+        if self.base != "mixture":
+            return False
+        if self.base_scale is not None:
+            raise SettingError("base_scale: is for base='gaussian'; leave one of the two out")
+        if support != "everywhere" or self.objective not in ("auto", "exact", "ssm", "ssm-vr"):
+            raise SettingError("base: mixture is not for given, bounds and this objective; take gaussian")
+        return True
 
     def _take(self, model: _gradlogp.Model) -> None:
         super()._take(model)

@@ -3,12 +3,24 @@
 use anyhow::Result;
 use gradlogp::data::Standardization;
 use gradlogp::fit::{
-    DiffusionConfig, Family, FitConfig, KernelFamilyConfig, NetworkConfig, Support,
+    DiffusionConfig, Family, FitConfig, KernelFamilyConfig, NetworkConfig, Purpose, Support,
 };
 use gradlogp::model::Conditioning;
 use gradlogp::{Error, ModelKind};
 
 use crate::args::{BaseArg, FitArgs, ModelArg, ModelArgs, ObjectiveArg, flat};
+
+/// What a fit is for that does not say so: the score, where its settings apply and no other base was asked for.
+pub(super) fn purpose_unsaid(args: &FitArgs) -> Option<Purpose> {
+    let model = &args.model;
+    let applies = args.noise.noise.is_none()
+        && model.model.is_none_or(|kind| kind == ModelArg::Potential)
+        && args.prepare.given.is_empty()
+        && args.boundary.domain().is_none()
+        && args.objective.is_implicit();
+    let own = args.base == Some(BaseArg::Gaussian) || model.base_scale.is_some();
+    (applies && !own).then_some(Purpose::Score)
+}
 
 /// Whether Gaussians are part of the model: by its purpose, where that is possible and no other base was asked for.
 pub(super) fn with_gaussians(args: &FitArgs, usual: &FitConfig) -> Result<bool> {

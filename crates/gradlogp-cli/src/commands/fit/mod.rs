@@ -36,7 +36,7 @@ pub(crate) fn run(args: &FitArgs, show: Show) -> Result<ExitCode> {
             resumable.plan.override_outputs(args)?;
             (resumable.plan.clone(), Some((checkpoint, resumable)))
         }
-        None => (Plan::new(args)?, None),
+        None => (Plan::of_fit(args)?, None),
     };
     let run = match &checkpoint {
         Some((_, resumable)) => resumable.run.clone(),
@@ -164,7 +164,9 @@ fn run_member(plan: &Plan, trainer: &mut Trainer, saver: &mut Saver, bar: &mut P
     let steps = plan.fit.training.steps;
     let done = saver.members.len() as u64 * steps;
     let mut held_out = trainer.history().last().map(|p| p.held_out.mean);
-    let mut learns = trainer.history().iter().any(|p| p.held_out.beats_no_score());
+    // What adds to a mixture has a score before it has learnt anything.
+    let adds = plan.fit.with_gaussians && !plan.is_diffusion();
+    let mut learns = adds || trainer.history().iter().any(|p| p.held_out.beats_no_score());
     let (start, mut rows) = (Instant::now(), 0u64);
     trainer.run(&mut |trainer: &Trainer, event| {
         match event {

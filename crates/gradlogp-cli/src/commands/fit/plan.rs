@@ -13,7 +13,7 @@ use gradlogp::{Error, Mlp, Objective};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
-use super::family::{check_beside_noise, family, with_gaussians};
+use super::family::{check_beside_noise, family, purpose_unsaid, with_gaussians};
 use crate::args::{FitArgs, flat};
 use crate::checkpoints::{self, Standing, resume_command};
 use crate::commands::Show;
@@ -34,6 +34,9 @@ pub(in crate::commands) struct Plan {
     /// What it is for, and the settings that are still to follow the size of the table.
     #[serde(default)]
     by_size: Option<(Purpose, Vec<SizedSetting>)>,
+    /// Whether the purpose is ours, since none was given.
+    #[serde(default)]
+    unsaid: bool,
     /// Those that did, with their values.
     #[serde(default)]
     pub(super) sized: BTreeMap<String, String>,
@@ -45,9 +48,20 @@ pub(in crate::commands) struct Plan {
 }
 
 impl Plan {
+    /// Of a fit that a user keeps, for the score where nothing else is said.
+    pub(super) fn of_fit(args: &FitArgs) -> Result<Self> {
+        let unsaid = args.purpose.is_none();
+        let purpose = args.purpose.or_else(|| purpose_unsaid(args));
+        Ok(Plan { unsaid, ..Self::of_purpose(args, purpose)? })
+    }
+
+    /// Of these options alone.
     pub(in crate::commands) fn new(args: &FitArgs) -> Result<Self> {
+        Self::of_purpose(args, args.purpose)
+    }
+
+    fn of_purpose(args: &FitArgs, purpose: Option<Purpose>) -> Result<Self> {
         let slices = args.objective.slices;
-        let purpose = args.purpose;
         let chosen = purpose.map(Purpose::config);
         let diffusion = chosen.as_ref().and_then(|config| match &config.family {
             Family::Diffusion(diffusion) => Some(diffusion.clone()),
@@ -67,13 +81,13 @@ impl Plan {
             None => FitConfig::of(family),
         };
         // What was not given is as the purpose has it.
-        let of_purpose = |setting| purpose.is_some() && args.open.contains(&setting);
+        let open = |setting| purpose.is_some() && args.open.contains(&setting);
         let scaled = purpose.is_some() && !args.own_scaling;
         let asked = TrainConfig {
             objective: objective.unwrap_or(Objective::SsmVr { slices }),
             slice_distribution: args.objective.slice_distribution,
             domain: None,
-            steps: match of_purpose(SizedSetting::Steps) {
+            steps: match open(SizedSetting::Steps) {
                 true => usual.training.steps,
                 false => training.steps,
             },
@@ -130,6 +144,7 @@ impl Plan {
             },
             by_size: by_size.map(|purpose| (purpose, args.open.clone())),
             sized: BTreeMap::new(),
+            unsaid: false,
             asks_for_noise: args.prepare.dequantize.is_some(),
             choice: None,
         };
@@ -252,8 +267,22 @@ impl Plan {
         let said: Vec<String> = taken.iter().map(said).collect();
         let named = |(setting, value): (SizedSetting, String)| (setting.name().to_string(), value);
         self.sized = taken.into_iter().map(named).collect();
-        if !said.is_empty() {
-            show.note(&format!("for a table of this size: {}", said.join(" ")));
+        let said = match said.is_empty() {
+            true => String::new(),
+            false => format!("for a table of this size: {}", said.join(" ")),
+        };
+        if self.unsaid {
+            let scaled = match self.fit.prepare.or_standardize {
+                true => " on whitened columns",
+                false => "",
+            };
+            let said = if said.is_empty() { said } else { format!("; {said}") };
+            show.note(&format!(
+                "as with --for score: potentials{scaled} that add to a mixture of Gaussians{said}; --base gaussian fits \
+                 without all this"
+            ));
+        } else if !said.is_empty() {
+            show.note(&said);
         }
     }
 
@@ -329,7 +358,7 @@ mod tests {
     fn plan(line: &str) -> FitConfig {
         let words = format!("gradlogp fit a.csv {line}");
         match Cli::of_words(words.split_whitespace()).map(|cli| cli.command) {
-            Ok(Command::Fit(args)) => Plan::new(&args).unwrap().fit,
+            Ok(Command::Fit(args)) => Plan::of_fit(&args).unwrap().fit,
             other => panic!("{other:?}"),
         }
     }
@@ -367,5 +396,35 @@ mod tests {
         let kept = plan("--for density --marginals keep");
         assert!(kept.prepare.marginals == Marginals::Keep && kept.with_gaussians);
         assert_eq!(scaled.training.patience, 3);
+    }
+
+    /// A fit that does not say what it is for is for the score, wherever that has settings of its own.
+    #[test]
+    fn a_fit_is_for_the_score_unless_it_says_otherwise() {
+        let score = plan("--for score");
+        assert!(score.with_gaussians && score.prepare.or_standardize);
+        for options in ["", "--model potential", "--base mixture"] {
+            assert_eq!(plan(options), score, "{options}");
+        }
+        let exact = plan("--objective exact --hidden 8");
+        assert!(exact.with_gaussians && exact.prepare == score.prepare && exact.hidden() == [8]);
+        for options in [
+            "--base gaussian",
+            "--base-scale 2",
+            "--model score",
+            "--model kef",
+            "--given a",
+            "--bounds a=0:1",
+            "--domain simplex",
+            "--objective dsm",
+            "--noise vp",
+        ] {
+            let own = plan(options);
+            assert!(!own.with_gaussians && own.members == 1, "{options}");
+            assert_eq!(own.prepare, FitConfig::of(own.family.clone()).prepare, "{options}");
+        }
+        let own = plan("--standardize robust --no-dequantize --members 3 --steps 50");
+        assert_eq!((own.prepare.or_standardize, own.prepare.dequantize.clone()), (false, None));
+        assert!(own.with_gaussians && (own.members, own.training.steps) == (3, 50));
     }
 }
