@@ -106,7 +106,7 @@ fn standard_input_is_a_table_like_any_other() {
         let ended = folder.shell(script);
         assert_eq!((ended.code, &ended.out), (Some(0), &by_name), "{script}: {ended:?}");
     }
-    let fitted = folder.shell(&format!("$GRADLOGP fit - {QUICK} -o s < good.csv"));
+    let fitted = folder.shell(&format!("$GRADLOGP fit - {QUICK} --base gaussian -o s < good.csv"));
     assert_eq!(fitted.code, Some(0), "{fitted:?}");
     assert_eq!(folder.weights("s"), folder.weights("m.safetensors"));
     let report = folder.shell("$GRADLOGP report s < good.csv");
