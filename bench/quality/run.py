@@ -35,7 +35,7 @@ PURPOSES = {
 
 HERE = Path(__file__).resolve().parent
 OURS = "gradlogp"
-FIELDS = ["table", "rows", "columns", "split", "method", "log_likelihood", "standard_error", "auc", "seconds", "cpu_seconds", "chosen"]
+FIELDS = ["table", "rows", "columns", "split", "method", "log_likelihood", "standard_error", "auc", "auc_with_copies", "auc_of_rows", "seconds", "cpu_seconds", "chosen"]
 
 
 def gradlogp(program, train, test, draws, seed):
@@ -83,7 +83,7 @@ def file_of(out, table, split, method):
 
 
 def judge(args, name, split, method, fit):
-    train, test = tables.prepare(tables.load(args.data, name), split)
+    train, test, (first_train, first) = tables.prepare_with_copies(tables.load(args.data, name), split)
     wall, before, chosen = time.perf_counter(), cpu(), ""
     row = {"table": name, "rows": len(train), "columns": train.shape[1], "split": split, "method": method}
     try:
@@ -98,7 +98,9 @@ def judge(args, name, split, method, fit):
     row |= {"seconds": round(time.perf_counter() - wall, 1), "cpu_seconds": round(cpu() - before, 1), "chosen": chosen}
     np.save(file_of(args.out, name, split, method), values)
     row |= {"log_likelihood": round(float(np.mean(values)), 4), "standard_error": round(float(np.std(values) / len(values) ** 0.5), 4),
-            "auc": round(auc(test, draws), 4)}
+            # Copies of a held-out row tell each other, whatever the draws are: one of each.
+            "auc": round(auc(test[first], draws), 4), "auc_with_copies": round(auc(test, draws), 4),
+            "auc_of_rows": round(auc(test[first], train[first_train]), 4)}
     with open(args.out / "quality.csv", "a", newline="") as f:
         csv.DictWriter(f, FIELDS, lineterminator="\n").writerow(row)
     print(", ".join(str(row[key]) for key in FIELDS), flush=True)
@@ -148,8 +150,10 @@ def report(out):
 
     section("Log-likelihood", "Mean over held-out rows in nats, more is better; last, ours less the best peer, row by row, with the standard error.",
             lambda part: f"{mean(part, 'log_likelihood'):.3f}", ("ours - best peer", against_best))
-    section("Samples", "Area under the curve of boosted trees that tell held-out rows from as many draws: 0.5 is chance, less is better.",
-            lambda part: f"{mean(part, 'auc'):.3f}")
+    section("Samples", "Area under the curve of boosted trees that tell held-out rows from as many draws: 0.5 is chance, less is better. Of rows "
+            "that were recorded more than once one is taken, since its copies would tell it from any draws. Last, training rows in place of draws.",
+            lambda part: f"{mean(part, 'auc'):.3f}",
+            ("rows", lambda name, of: f"{mean([line for part in of.values() for line in part], 'auc_of_rows'):.3f}"))
     section("Time", "Seconds for choosing, fitting, log densities and draws of one split (CPU seconds in brackets).",
             lambda part: f"{mean(part, 'seconds'):.0f} ({mean(part, 'cpu_seconds'):.0f})")
     (out / "quality.md").write_text("\n".join(text))

@@ -65,14 +65,28 @@ def dequantise(x, rng):
 def prepare(x, split, most=None, most_test=600):
     """(training rows, held-out rows): a fifth of the distinct rows held out with all their copies, dequantised once for all
     methods, standardised by the training rows. `most`: so many training rows."""
+    train, test, _ = prepare_with_copies(x, split, most, most_test)
+    return train, test
+
+
+def prepare_with_copies(x, split, most=None, most_test=600):
+    """As `prepare`, and which rows of either are the first of their copies."""
     rng = np.random.default_rng([11, split])
     _, group = np.unique(x, axis=0, return_inverse=True)
     group = group.ravel()
     order = rng.permutation(group.max() + 1)
     held = np.isin(group, order[: max(1, round(0.2 * len(order)))])
     x = dequantise(x, rng)
-    train, test = rng.permutation(x[~held]), rng.permutation(x[held])[:most_test]
-    train = train[:most] if most else train
+    train, test = rng.permutation(np.flatnonzero(~held))[:most], rng.permutation(np.flatnonzero(held))[:most_test]
+    first = tuple(first_copies(group[part]) for part in (train, test))
+    train, test = x[train], x[test]
     mean, sd = train.mean(0), train.std(0)
     keep = sd > 0
-    return (train[:, keep] - mean[keep]) / sd[keep], (test[:, keep] - mean[keep]) / sd[keep]
+    return (train[:, keep] - mean[keep]) / sd[keep], (test[:, keep] - mean[keep]) / sd[keep], first
+
+
+def first_copies(group):
+    """Whether a row is the first of its group."""
+    mask = np.zeros(len(group), bool)
+    mask[np.unique(group, return_index=True)[1]] = True
+    return mask
