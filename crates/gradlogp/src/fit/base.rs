@@ -12,11 +12,11 @@ use ndarray::{Array1, Array2};
 
 use super::config::{Family, FitConfig, NetworkConfig, Support};
 use super::prepare::Prepared;
-use crate::diagnose::exact_loss_rows;
+use crate::diagnose::{Estimate, exact_loss_rows};
 use crate::linear::Cholesky;
 use crate::model::{Derivatives, Mlp, Model, ModelKind, PointSet};
 use crate::reference::GaussianMixture;
-use crate::score::Score;
+use crate::score::{LogDensity, Score};
 use crate::{Error, Result};
 
 impl FitConfig {
@@ -33,15 +33,21 @@ impl FitConfig {
 }
 
 impl Prepared {
-    /// The same rows with the mixture that a potential is to add to; without one where that cannot be fitted. All draws
-    /// come from the seed of the fit.
+    /// The same rows with the mixture that a potential is to add to: one Gaussian where more do not raise the log density
+    /// of the validation rows by more than a standard error; none where that cannot be fitted. All draws come from the
+    /// seed of the fit.
     pub(super) fn with_base(mut self, config: &FitConfig) -> Result<Self> {
         if !config.adds_to_gaussians() {
             return Ok(self);
         }
         let Some(found) = self.baselines()? else { return Ok(self) };
-        let mixture = self.inside(found.mixture().unwrap_or(found.gaussian()));
-        self.base = match mixture {
+        let validation = self.units.forward(self.rows(&self.split.validation).view());
+        let mixture = found.mixture().filter(|mixture| {
+            let of = |p: &GaussianMixture| p.log_density(validation.view());
+            let gain = Estimate::of((of(mixture) - of(found.gaussian())).view());
+            gain.mean > gain.standard_error
+        });
+        self.base = match self.inside(mixture.unwrap_or(found.gaussian())) {
             Ok(mixture) => Some(mixture),
             Err(Error::Numerical { .. }) => None,
             Err(error) => return Err(error),
@@ -152,7 +158,7 @@ mod tests {
     use crate::data::Table;
     use crate::fit::{CheckedTable, Purpose};
     use crate::reference::ReferenceDensity;
-    use crate::score::{LogDensity, ScoreTrace};
+    use crate::score::ScoreTrace;
     use ndarray::{Axis, array};
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
@@ -188,6 +194,28 @@ mod tests {
             near(&score, known.score(x.view()).iter().copied().collect());
             near(&at.trace(&flat), known.trace(x.view()).to_vec());
         }
+    }
+
+    /// Rows of one Gaussian get one, whatever seed splits them, and rows of two that lie apart get more.
+    #[test]
+    fn components_without_a_clear_gain_are_not_taken() {
+        let clear = GaussianMixture::new(
+            array![1.0, 1.0],
+            array![[-4.0, 0.0], [4.0, 0.0]].view(),
+            vec![Array2::eye(2); 2],
+        )
+        .unwrap();
+        let components = |from: &GaussianMixture, seed| {
+            let rows = from.sample(400, &mut ChaCha8Rng::seed_from_u64(seed));
+            let table = Table::new("rows", vec!["a".into(), "b".into()], rows).unwrap();
+            let mut config = Purpose::Score.config();
+            config.training.seed = seed;
+            let prepared = CheckedTable::new(table, &config).unwrap().prepare(&config).unwrap();
+            prepared.base.unwrap().components().len()
+        };
+        let single = (0..8).filter(|seed| components(&mixture(1), *seed) == 1).count();
+        assert!(single >= 6, "{single} of 8");
+        assert!((0..3).all(|seed| components(&clear, seed) >= 2));
     }
 
     /// Of a network whose score a is the same everywhere, J is least at w = -mean g.a / |a|^2: 0.6 for a = -mean g / 0.6, and
