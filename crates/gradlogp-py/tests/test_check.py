@@ -72,7 +72,7 @@ def test_too_few_rows_are_refused(density):
 @pytest.mark.parametrize(
     ("estimator", "options"),
     [
-        (ScoreDensity(hidden=[16], steps=60, threads=2), ["--hidden", "16", "--steps", "60", "--base", "gaussian"]),
+        (ScoreDensity(hidden=[16], steps=60, threads=2), ["--hidden", "16", "--steps", "60"]),
         (ScoreField(hidden=[16], steps=60, threads=2, given=[1]), ["--hidden", "16", "--steps", "60", "--model", "score", "--given", "x1"]),
     ],
 )

@@ -70,8 +70,8 @@ def written(rows, path):
 @pytest.mark.parametrize(
     ("estimator", "options"),
     [
-        (ScoreDensity(hidden=[16], steps=60, threads=2), ["--hidden", "16", "--steps", "60", "--base", "gaussian"]),
-        (ScoreDensity(hidden=[16], steps=60, threads=2, base="mixture"), ["--hidden", "16", "--steps", "60"]),
+        (ScoreDensity(hidden=[16], steps=60, threads=2), ["--hidden", "16", "--steps", "60"]),
+        (ScoreDensity(hidden=[16], steps=60, threads=2, base="gaussian"), ["--hidden", "16", "--steps", "60", "--base", "gaussian"]),
         (
             ScoreField(hidden=[16], steps=60, threads=2, objective="ssm", slices=2, random_state=3),
             ["--hidden", "16", "--steps", "60", "--model", "score", "--objective", "ssm", "--slices", "2", "--seed", "3"],

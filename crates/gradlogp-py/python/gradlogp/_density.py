@@ -28,9 +28,9 @@ class ScoreDensity(DensityMixin, OneDensity):
     family : {"network", "kernel", "deep-kernel"}
         A network of log p, a kernel exponential family, or one with a learnt kernel.
     base : {"gaussian", "mixture"}
-        What networks add to. ``"gaussian"``, the default: one Gaussian, as the program's ``fit --base gaussian``. ``"mixture"``: Gaussians fitted to
-        the training rows, on whitened and dequantized columns, with weight decay, steps and members by the size of the table, as
-        the program's ``fit`` has it where nothing else is said.
+        What networks add to. ``"mixture"``: Gaussians fitted to the training rows, on whitened and dequantized columns, with weight
+        decay, steps and members by the size of the table. ``"gaussian"``: one Gaussian, and none of this. As in the program's ``fit``, None is
+        ``"mixture"`` where that is possible: without ``given``, bounds and ``base_scale``, and for exact and sliced score matching.
     hidden, activation, residual, base_scale
         The network: widths of its hidden layers, the nonlinearity, whether layers of one width add to their input, and
         the width of the one Gaussian that it multiplies (0: none).
@@ -85,11 +85,14 @@ class ScoreDensity(DensityMixin, OneDensity):
         """Whether it is fitted as the program does where nothing else is said."""
         if self.base not in (None, "gaussian", "mixture"):
             raise SettingError(f"base: is {self.base!r}, not gaussian or mixture")
-        if self.base != "mixture":
+        possible = support == "everywhere" and self.objective in ("auto", "exact", "ssm", "ssm-vr")
+        if self.base is None:
+            return possible and self.base_scale is None
+        if self.base == "gaussian":
             return False
         if self.base_scale is not None:
             raise SettingError("base_scale: is for base='gaussian'; leave one of the two out")
-        if support != "everywhere" or self.objective not in ("auto", "exact", "ssm", "ssm-vr"):
+        if not possible:
             raise SettingError("base: mixture is not for given, bounds and this objective; take gaussian")
         return True
 
