@@ -148,7 +148,8 @@ def stepwise(trainer):
 @pytest.mark.parametrize(("estimator", "kind"), [(ScoreField, "score"), (ScoreDensity, "log-density")])
 def test_steps_give_the_bits_of_a_fit(estimator, kind, threads):
     rows = gaussian_rows(400)
-    fitted = estimator(hidden=[16], **SETTINGS, threads=threads, standardize="none", random_state=7).fit(rows)
+    own = {"base": "gaussian"} if estimator is ScoreDensity else {}
+    fitted = estimator(hidden=[16], **SETTINGS, threads=threads, standardize="none", random_state=7, **own).fit(rows)
     scale = 3.0 if kind == "log-density" else None
     network = engine.Network(2, kind, hidden=[16], base_scale=scale, random_state=7)
     parts = [rows[fitted.split_[part]] for part in ("train", "validation")]

@@ -199,7 +199,8 @@ def test_kernel_families(family, rows):
 
 
 def test_what_is_known_of_a_fit(density):
-    assert density.n_features_in_ == 2 and density.n_iter_ == 600
+    # 600 steps of each of two members.
+    assert density.n_features_in_ == 2 and density.n_iter_ == 1200
     history = density.history_
     assert list(history) == ["step", "train_loss", "validation_loss", "validation_loss_se"]
     assert len({len(column) for column in history.values()}) == 1

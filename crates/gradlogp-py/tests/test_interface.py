@@ -102,7 +102,7 @@ def test_an_estimator_without_a_fit_has_no_verdict():
 def test_what_to_know_of_a_table_is_a_warning():
     x = np.round(gaussian_rows(500), 1)
     with pytest.warns(errors.FitWarning, match="x0"):
-        ScoreDensity(**QUICK).fit(x)
+        ScoreDensity(**QUICK, base="gaussian").fit(x)
 
 
 def test_callbacks_see_every_step_and_end_a_fit():

@@ -29,7 +29,7 @@ def test_searches_compare_models_whatever_their_constants_and_scalings():
         {"steps": [300], "standardize": ["whiten", "none"], "base_scale": [None, 0.0]},
         {"steps": [2], "standardize": ["whiten", "none"]},
     ]
-    model = ScoreDensity(hidden=[16], learning_rate=5e-3, ema_decay=0.9, threads=2)
+    model = ScoreDensity(hidden=[16], learning_rate=5e-3, ema_decay=0.9, threads=2, base="gaussian")
     found = GridSearchCV(model, grid, cv=2, error_score="raise").fit(x).cv_results_
     scores = dict(zip(map(str, found["params"]), found["mean_test_score"]))
     trained = [score for params, score in scores.items() if "'steps': 300" in params]
