@@ -13,34 +13,48 @@ use crate::{Error, Result};
 const LINKS: usize = 40;
 
 /// Temporary files that are being written.
-static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+struct Unfinished(Mutex<Vec<PathBuf>>);
+
+/// Those of this process.
+static UNFINISHED: Unfinished = Unfinished::none();
 
 /// Removes the temporary files that are being written, for a process that ends in the middle of it: no destructor
 /// will.
 pub fn discard_unfinished() {
-    if let Ok(mut paths) = UNFINISHED.lock() {
-        for path in paths.drain(..) {
-            let _ = std::fs::remove_file(path);
+    UNFINISHED.discard();
+}
+
+impl Unfinished {
+    const fn none() -> Self {
+        Unfinished(Mutex::new(Vec::new()))
+    }
+
+    fn discard(&self) {
+        if let Ok(mut paths) = self.0.lock() {
+            for path in paths.drain(..) {
+                let _ = std::fs::remove_file(path);
+            }
         }
+    }
+
+    fn list(&self, path: &Path) -> Listed<'_> {
+        if let Ok(mut paths) = self.0.lock() {
+            paths.push(path.to_path_buf());
+        }
+        Listed { list: self, path: path.to_path_buf() }
     }
 }
 
 /// The entry of a temporary file in the list, taken out when it is dropped.
-struct Listed(PathBuf);
-
-impl Listed {
-    fn new(path: &Path) -> Self {
-        if let Ok(mut paths) = UNFINISHED.lock() {
-            paths.push(path.to_path_buf());
-        }
-        Listed(path.to_path_buf())
-    }
+struct Listed<'a> {
+    list: &'a Unfinished,
+    path: PathBuf,
 }
 
-impl Drop for Listed {
+impl Drop for Listed<'_> {
     fn drop(&mut self) {
-        if let Ok(mut paths) = UNFINISHED.lock() {
-            paths.retain(|path| *path != self.0);
+        if let Ok(mut paths) = self.list.0.lock() {
+            paths.retain(|path| *path != self.path);
         }
     }
 }
@@ -52,6 +66,14 @@ impl Drop for Listed {
 /// Whatever the system refuses, with the path.
 pub fn write_atomically(
     path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<()> {
+    write_listed(path, &UNFINISHED, write)
+}
+
+fn write_listed(
+    path: &Path,
+    unfinished: &Unfinished,
     write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<()> {
     let failed = |e| Error::io(path, "write", e);
@@ -80,7 +102,7 @@ pub fn write_atomically(
         .tempfile_in(folder)
         // The reason without the name of the temporary file, which nobody asked for.
         .map_err(|e| failed(e.kind().into()))?;
-    let _listed = Listed::new(temporary.path());
+    let _listed = unfinished.list(temporary.path());
     let mut out = BufWriter::new(Fallible(temporary));
     write(&mut out).and_then(|()| out.flush()).map_err(failed)?;
     let Fallible(temporary) = out.into_inner().map_err(|e| failed(e.into_error()))?;
@@ -155,11 +177,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model");
         let count = || std::fs::read_dir(folder.path()).unwrap().count();
-        write_atomically(&path, |out| out.write_all(b"whole")).unwrap();
-        let half = write_atomically(&path, |out| {
+        // A list of its own: other tests are writing.
+        let unfinished = Unfinished::none();
+        write_listed(&path, &unfinished, |out| out.write_all(b"whole")).unwrap();
+        let half = write_listed(&path, &unfinished, |out| {
             out.write_all(b"half")?;
             assert_eq!(count(), 2);
-            discard_unfinished();
+            unfinished.discard();
             assert_eq!(count(), 1);
             Ok(())
         });
