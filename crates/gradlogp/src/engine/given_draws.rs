@@ -158,10 +158,10 @@ mod tests {
         }
     }
 
-    /// MATH (6): |s(x + sigma z) + z / sigma|^2 / 2.
+    /// MATH (6): |s(x + sigma z) + z / sigma|^2 / 2, of more rows than are taken at once.
     #[test]
     fn denoising_takes_the_noise_that_is_given() {
-        let (n, sigma) = (5, 0.4);
+        let (n, sigma) = (ROWS + 5, 0.4);
         let (x, z) = (rows(n), draws(SliceDistribution::Gaussian, n, 1));
         let model =
             Mlp { hidden: vec![7], ..Mlp::new(D, ModelKind::Score) }.build::<f64>(4).unwrap();
